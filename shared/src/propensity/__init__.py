@@ -1,0 +1,1 @@
+"""Propensity: which customers will buy, or come in for service, next?"""

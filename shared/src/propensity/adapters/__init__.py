@@ -1,0 +1,1 @@
+"""The ports over AWS and over the libraries; nothing else imports those."""

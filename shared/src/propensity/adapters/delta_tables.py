@@ -1,0 +1,165 @@
+"""The Tables port over delta-rs: Delta tables below one root, an S3 bucket or a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from arro3.core import RecordBatchReader
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from propensity.domain.errors import ConflictError, RetryableError
+from propensity.ports import ArrowStream, DataFile, Snapshot
+
+# delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
+_COMMIT_RETRIES = 100
+# how long a log remembers a transaction name; a queue keeps a message 14 days at most
+_CONFIGURATION: Mapping[str, str | None] = {"delta.setTransactionRetentionDuration": "interval 60 days"}
+
+
+class DeltaTables:
+    """`root` is a URI without a trailing slash, e.g. `s3://lake`; credentials come from the environment."""
+
+    def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self._root = root
+        self._options = dict(storage_options or {})
+
+    def snapshot(
+        self, table: str, *, version: int | None = None, as_of_time: datetime | None = None
+    ) -> Snapshot | None:
+        opened = self._open(table, version)
+        if opened is None:
+            return None
+        if as_of_time is not None:
+            opened.load_as_version(as_of_time)
+        actions = opened.get_add_actions(flatten=True).to_struct_array().to_pylist()
+        files = tuple(
+            DataFile(
+                path=action["path"],
+                rows=action["num_records"],
+                size=action["size_bytes"],
+                partition={
+                    name.removeprefix("partition."): str(value)
+                    for name, value in action.items()
+                    if name.startswith("partition.")
+                },
+            )
+            for action in sorted(actions, key=lambda action: str(action["path"]))
+        )
+        return Snapshot(table=table, root=table, version=opened.version(), files=files)
+
+    def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
+        opened = self._open(table)
+        if opened is None:
+            return set()
+        return {name for name in transactions if opened.transaction_version(name) is not None}
+
+    def append(
+        self,
+        table: str,
+        data: ArrowStream,
+        *,
+        partition_by: Sequence[str] = (),
+        transactions: Sequence[str] = (),
+    ) -> int:
+        opened = self._open(table)
+        try:
+            write_deltalake(
+                opened if opened is not None else self._uri(table),
+                data,
+                mode="append",
+                partition_by=list(partition_by) or None,
+                schema_mode="merge",
+                configuration=None if opened is not None else _CONFIGURATION,
+                storage_options=self._options or None,
+                commit_properties=_properties(transactions),
+            )
+        except (CommitFailedError, DeltaError) as error:
+            raise self._translated(table, error) from error
+        return self._version(table)
+
+    def add_files(
+        self,
+        table: str,
+        files: Sequence[DataFile],
+        *,
+        schema: ArrowStream,
+        partition_by: Sequence[str] = (),
+        transactions: Sequence[str] = (),
+    ) -> int:
+        delta_schema = Schema.from_arrow(RecordBatchReader.from_stream(schema).schema)
+        opened = self._open(table)
+        actions = [
+            AddAction(
+                path=file.path,
+                size=file.size,
+                partition_values=dict(file.partition),
+                modification_time=0,
+                data_change=True,
+                stats=json.dumps({"numRecords": file.rows}),
+            )
+            for file in files
+        ]
+        try:
+            if opened is None:
+                opened = DeltaTable.create(
+                    self._uri(table),
+                    delta_schema,
+                    mode="ignore",
+                    partition_by=list(partition_by) or None,
+                    configuration=_CONFIGURATION,
+                    storage_options=self._options or None,
+                )
+            opened.create_write_transaction(
+                list(actions),
+                "append",
+                delta_schema,
+                list(partition_by) or None,
+                commit_properties=_properties(transactions),
+            )
+        except (CommitFailedError, DeltaError) as error:
+            raise self._translated(table, error) from error
+        return self._version(table)
+
+    def _uri(self, table: str) -> str:
+        return f"{self._root}/{table}"
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self._uri(table), version=version, storage_options=self._options or None)
+        except TableNotFoundError:
+            return None
+
+    def _version(self, table: str) -> int:
+        opened = self._open(table)
+        if opened is None:
+            raise RetryableError(f"{self._uri(table)}: the table was committed to, yet cannot be opened; try again")
+        return opened.version()
+
+    def _translated(self, table: str, error: Exception) -> Exception:
+        where = f"{self._uri(table)}: {error}"
+        if isinstance(error, CommitFailedError):
+            return RetryableError(f"{where}; a concurrent commit won, try again")
+        return ConflictError(f"{where}; the rows do not fit the table's schema")
+
+
+def _properties(transactions: Sequence[str]) -> CommitProperties:
+    return CommitProperties(
+        max_commit_retries=_COMMIT_RETRIES,
+        app_transactions=[Transaction(app_id=name, version=1) for name in transactions] or None,
+    )
+
+
+def storage_options(environment: Mapping[str, str]) -> dict[str, str]:
+    """delta-rs options of an S3 endpoint that is not AWS itself; nothing where it is."""
+    endpoint: Any = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return {}
+    options = {"AWS_ENDPOINT_URL": endpoint}
+    if endpoint.startswith("http://"):
+        options["AWS_ALLOW_HTTP"] = "true"
+    return options

@@ -1,0 +1,111 @@
+"""The OnlineTable port over DynamoDB: key tenant#customer, sort key model#version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from propensity.domain.errors import RetryableError
+from propensity.ports import OnlineScore
+
+_WRITE_BATCH = 25  # BatchWriteItem's limit
+_READ_BATCH = 100  # BatchGetItem's limit
+_ROUNDS = 8
+
+
+class DynamoOnline:
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def put_many(self, scores: Sequence[OnlineScore]) -> None:
+        for batch in _batches(self._newer(scores), _WRITE_BATCH):
+            pending = {self._table: [{"PutRequest": {"Item": _item(score)}} for score in batch]}
+            for _ in range(_ROUNDS):
+                pending = self._client.batch_write_item(RequestItems=pending).get("UnprocessedItems") or {}
+                if not pending:
+                    break
+            else:
+                raise RetryableError(f"table {self._table}: writes stay throttled; try again")
+
+    def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
+        keys = [_key(tenant_id, customer, model, version) for customer in dict.fromkeys(customer_ids)]
+        return [_score(item) for item in self._read(keys)]
+
+    def _newer(self, scores: Sequence[OnlineScore]) -> list[OnlineScore]:
+        """The scores whose as_of is not before that of what is there.
+
+        Read, then write: two publishers of one model at the same instant could still cross, which the
+        one workflow execution per run and slot rules out.
+        """
+        keys = [_key(score.tenant_id, score.customer_id, score.model, score.version) for score in scores]
+        held = {
+            (item["pk"]["S"], item["sk"]["S"]): item["as_of"]["S"]
+            for item in self._read(keys, ProjectionExpression="pk, sk, as_of")
+        }
+        return [
+            score
+            for score, key in zip(scores, keys, strict=True)
+            if held.get((key["pk"]["S"], key["sk"]["S"]), "") <= score.as_of
+        ]
+
+    def _read(self, keys: Sequence[dict[str, Any]], **options: str) -> Iterator[dict[str, Any]]:
+        for batch in _batches(keys, _READ_BATCH):
+            pending: dict[str, Any] = {self._table: {"Keys": list(batch), **options}}
+            for _ in range(_ROUNDS):
+                answer = self._client.batch_get_item(RequestItems=pending)
+                yield from answer["Responses"].get(self._table, [])
+                pending = answer.get("UnprocessedKeys") or {}
+                if not pending:
+                    break
+            else:
+                raise RetryableError(f"table {self._table}: reads stay throttled; try again")
+
+
+def _batches[T](values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def _key(tenant_id: str, customer_id: str, model: str, version: int) -> dict[str, dict[str, str]]:
+    # the tenant's length goes first, so that no two pairs of tenant and customer share a key
+    return {
+        "pk": {"S": f"{len(tenant_id)}:{tenant_id}#{customer_id}"},
+        "sk": {"S": f"{model}#{version:06d}"},
+    }
+
+
+def _item(score: OnlineScore) -> dict[str, Any]:
+    return {
+        **_key(score.tenant_id, score.customer_id, score.model, score.version),
+        "tenant_id": {"S": score.tenant_id},
+        "customer_id": {"S": score.customer_id},
+        "model": {"S": score.model},
+        "version": {"N": str(score.version)},
+        "score": {"N": repr(score.score)},
+        "percentile": {"N": str(score.percentile)},
+        "decile": {"N": str(score.decile)},
+        "as_of": {"S": score.as_of},
+        "run": {"S": score.run},
+        "feature_set": {"S": score.feature_set},
+        "vector": {"B": score.vector},
+        "reasons": {"S": json.dumps(score.reasons, ensure_ascii=False)},
+    }
+
+
+def _score(item: dict[str, Any]) -> OnlineScore:
+    return OnlineScore(
+        tenant_id=item["tenant_id"]["S"],
+        customer_id=item["customer_id"]["S"],
+        model=item["model"]["S"],
+        version=int(item["version"]["N"]),
+        score=float(item["score"]["N"]),
+        percentile=int(item["percentile"]["N"]),
+        decile=int(item["decile"]["N"]),
+        as_of=item["as_of"]["S"],
+        run=item["run"]["S"],
+        feature_set=item["feature_set"]["S"],
+        vector=bytes(item["vector"]["B"]),
+        reasons=tuple(json.loads(item["reasons"]["S"])),
+    )

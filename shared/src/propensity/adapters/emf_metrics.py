@@ -1,0 +1,14 @@
+"""The Metrics port: CloudWatch's embedded metric format on standard output, by Powertools."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+
+class EmfMetrics:
+    """The namespace comes from POWERTOOLS_METRICS_NAMESPACE."""
+
+    def count(self, name: str, value: float = 1, **dimensions: str) -> None:
+        with single_metric(name=name, unit=MetricUnit.Count, value=value) as metric:
+            for key, text in sorted(dimensions.items()):
+                metric.add_dimension(name=key, value=text)

@@ -1,0 +1,116 @@
+"""Every port in memory, for tests: the same suites in tests/contract run against these and the real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from propensity.domain.errors import NotFoundError
+from propensity.ports import ObjectInfo, OnlineScore
+
+
+class MemoryStore:
+    """A versioned bucket. `last_modified` advances one second a write from 2026-01-01."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, list[tuple[ObjectInfo, bytes]]] = {}
+        self._lock = threading.Lock()
+        self._writes = 0
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+        return self._find(key, version_id)[0]
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        return self._find(key, version_id)[1]
+
+    def download(self, key: str, path: Path, version_id: str | None = None) -> ObjectInfo:
+        info, body = self._find(key, version_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        return info
+
+    def put(self, key: str, body: bytes) -> None:
+        with self._lock:
+            self._write(key, body)
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        with self._lock:
+            if key in self._objects:
+                return False
+            self._write(key, body)
+            return True
+
+    def upload_new(self, key: str, path: Path) -> bool:
+        return self.put_new(key, path.read_bytes())
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        yield from sorted(key for key in self._objects if key.startswith(prefix))
+
+    def _write(self, key: str, body: bytes) -> None:
+        self._writes += 1
+        info = ObjectInfo(
+            key=key,
+            etag=hashlib.md5(body, usedforsecurity=False).hexdigest(),
+            size=len(body),
+            last_modified=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._writes),
+            version_id=f"v{self._writes}",
+        )
+        self._objects.setdefault(key, []).append((info, body))
+
+    def _find(self, key: str, version_id: str | None) -> tuple[ObjectInfo, bytes]:
+        versions = self._objects.get(key, [])
+        for info, body in reversed(versions):
+            if version_id is None or info.version_id == version_id:
+                return info, body
+        raise NotFoundError(f"{key}: no such object")
+
+
+class MemoryQueue:
+    def __init__(self) -> None:
+        self.messages: list[dict[str, object]] = []
+
+    def send(self, message: Mapping[str, object]) -> None:
+        self.messages.append(dict(message))
+
+
+class MemoryWorkflows:
+    def __init__(self) -> None:
+        self.started: dict[tuple[str, str], dict[str, object]] = {}
+
+    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
+        if (machine, name) in self.started:
+            return False
+        self.started[machine, name] = dict(payload)
+        return True
+
+
+class MemoryOnline:
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str, str, int], OnlineScore] = {}
+
+    def put_many(self, scores: Sequence[OnlineScore]) -> None:
+        for score in scores:
+            key = (score.tenant_id, score.customer_id, score.model, score.version)
+            held = self.items.get(key)
+            if held is None or held.as_of <= score.as_of:
+                self.items[key] = score
+
+    def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
+        wanted = [(tenant_id, customer, model, version) for customer in customer_ids]
+        return [self.items[key] for key in wanted if key in self.items]
+
+
+@dataclass
+class MemoryMetrics:
+    counted: list[tuple[str, float, dict[str, str]]] = field(default_factory=list)
+
+    def count(self, name: str, value: float = 1, **dimensions: str) -> None:
+        self.counted.append((name, value, dimensions))
+
+    def total(self, names: Iterable[str]) -> float:
+        wanted = set(names)
+        return sum(value for name, value, _ in self.counted if name in wanted)

@@ -1,0 +1,103 @@
+"""The ObjectStore port over one S3 bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from propensity.domain.errors import NotFoundError, RetryableError
+from propensity.ports import ObjectInfo
+
+_MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
+_EXISTS = {"PreconditionFailed", "412"}
+# S3 answers 409 while another conditional write of the same key is under way: the caller may try again
+_AGAIN = {"ConditionalRequestConflict", "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "409", "503"}
+
+
+class S3Store:
+    """`client` is a boto3 S3 client; nothing is listed or read before it is asked for."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+        with self._named(key):
+            return _info(key, self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id)))
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        with self._named(key):
+            body: bytes = self._client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"].read()
+            return body
+
+    def download(self, key: str, path: Path, version_id: str | None = None) -> ObjectInfo:
+        with self._named(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as out:
+                for chunk in answer["Body"].iter_chunks(1 << 20):
+                    out.write(chunk)
+            return _info(key, answer)
+
+    def put(self, key: str, body: bytes) -> None:
+        with self._named(key):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        return self._put_if_absent(key, body)
+
+    def upload_new(self, key: str, path: Path) -> bool:
+        # one conditional put_object: up to 5 GB, and either the whole object appears or nothing
+        with path.open("rb") as body:
+            return self._put_if_absent(key, body)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        with self._named(prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                for item in page.get("Contents", ()):
+                    yield item["Key"]
+
+    def _put_if_absent(self, key: str, body: Any) -> bool:
+        try:
+            with self._named(key):
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
+        except _ExistsError:
+            return False
+        return True
+
+    @contextmanager
+    def _named(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            where = f"s3://{self.bucket}/{key}"
+            if code in _EXISTS:
+                raise _ExistsError from error
+            if code in _MISSING:
+                raise NotFoundError(f"{where}: no such object") from error
+            if code in _AGAIN:
+                raise RetryableError(f"{where}: {code}; try again") from error
+            raise
+
+
+class _ExistsError(Exception):
+    """The precondition failed: an object of that name is there."""
+
+
+def _version(version_id: str | None) -> dict[str, str]:
+    return {"VersionId": version_id} if version_id else {}
+
+
+def _info(key: str, answer: dict[str, Any]) -> ObjectInfo:
+    return ObjectInfo(
+        key=key,
+        etag=answer["ETag"].strip('"'),
+        size=answer["ContentLength"],
+        last_modified=answer["LastModified"],
+        version_id=answer.get("VersionId"),
+    )

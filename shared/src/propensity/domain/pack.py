@@ -1,0 +1,251 @@
+"""A pack: the contracts, features and models of one domain, parsed from text.
+
+A pack is a mapping of relative path to text, so that the same code reads a pack from the package, from a
+registered model version in S3, and from a test. Nothing here opens a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from propensity.domain.errors import NotFoundError, PackError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest"]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Feature(Frozen):
+    """One column of the feature matrix: float32, NaN where unknown."""
+
+    name: Name
+    dtype: Literal["number", "integer", "boolean", "category"] = "number"
+    description: str
+    unit: str | None = None
+    default: float | str | None = None
+    categories: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _categories_belong_to_category(self) -> Feature:
+        if (self.dtype == "category") != bool(self.categories):
+            raise ValueError(f"feature {self.name}: dtype category and a list of categories go together")
+        return self
+
+
+class FeatureGroup(Frozen):
+    """One SQL file and what its columns mean."""
+
+    group: Name
+    description: str
+    owner: str
+    features: tuple[Feature, ...]
+    sql: str
+
+
+class Query(Frozen):
+    description: str
+    sql: str
+
+
+class Training(Frozen):
+    """As-of dates step back from the run's date by `every_months` (or `every_days`), label window first."""
+
+    as_of_count: int = Field(8, ge=2, le=60)
+    every_months: int | None = Field(None, ge=1)
+    every_days: int | None = Field(None, ge=1)
+    max_rows: int = Field(1_000_000, ge=1)
+    seed: int = 7
+
+    @model_validator(mode="after")
+    def _one_step(self) -> Training:
+        if (self.every_months is None) == (self.every_days is None):
+            raise ValueError("training: give every_months or every_days, one of them")
+        return self
+
+
+class Validation(Frozen):
+    folds: int = Field(3, ge=1, le=20)
+
+
+class Candidate(Frozen):
+    family: Family
+    grid: tuple[dict[str, Any], ...] = ({},)
+
+
+class Selection(Frozen):
+    metric: Literal["log_loss"] = "log_loss"
+    rule: Literal["one_standard_error", "best"] = "one_standard_error"
+
+
+class CalibrationChoice(Frozen):
+    method: Literal["auto", "sigmoid", "isotonic", "none"] = "auto"
+
+
+class Gates(Frozen):
+    parity_max_abs: float = Field(1e-5, gt=0)
+    min_positives: int = Field(30, ge=1)
+
+
+class Cadence(Frozen):
+    """Months of the year in which a run is due, counted from `anchor_month`; runs fall on `day`."""
+
+    train_every_months: int = Field(6, ge=1, le=12)
+    score_every_months: int = Field(1, ge=1, le=12)
+    anchor_month: int = Field(1, ge=1, le=12)
+    day: int = Field(1, ge=1, le=28)
+
+
+class DriftLimits(Frozen):
+    psi_limit: float = Field(0.2, gt=0)
+    min_rows: int = Field(200, ge=1)
+
+
+class Fallback(Frozen):
+    """What is answered for a customer nothing is known of: `base_rate` of the champion's training."""
+
+    score: Literal["base_rate"] = "base_rate"
+
+
+class ModelSpec(Frozen):
+    name: Name
+    hypothesis: str
+    owner: str
+    population: Query
+    target: Query
+    horizon_days: int = Field(ge=1, le=730)
+    gap_days: int = Field(0, ge=0, le=365)
+    features: tuple[Name, ...]
+    training: Training
+    validation: Validation = Validation()
+    candidates: tuple[Candidate, ...]
+    selection: Selection = Selection()
+    calibration: CalibrationChoice = CalibrationChoice()
+    gates: Gates = Gates()
+    cadence: Cadence = Cadence()
+    drift: DriftLimits = DriftLimits()
+    fallback: Fallback = Fallback()
+    filter: Query | None = None
+
+
+class PackInfo(Frozen):
+    """pack.yaml. `buckets` is fixed when a lake is made (DESIGN.md, storage)."""
+
+    name: Name
+    description: str
+    entity: Name
+    partition_key: Literal["tenant", "entity"]
+    buckets: int = Field(ge=1, le=4096)
+    datasets: tuple[Name, ...]
+    models: tuple[Name, ...]
+
+
+class Definition(Frozen):
+    """All that computing one model's features needs; stored with every version and run from there."""
+
+    model: ModelSpec
+    groups: tuple[FeatureGroup, ...]
+    entity: Name
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The columns of the matrix, in order."""
+        return tuple(feature for group in self.groups for feature in group.features)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def feature_set(self) -> str:
+        """Version of the feature set: hash of its normalised SQL and YAML, 12 hex digits."""
+        digest = hashlib.sha256()
+        for group in self.groups:
+            meaning = group.model_dump(mode="json", exclude={"sql", "description", "owner"})
+            for feature in meaning["features"]:
+                del feature["description"], feature["reason"]
+            digest.update(yaml.safe_dump(meaning, sort_keys=True).encode())
+            digest.update(normalise_sql(group.sql).encode())
+        return digest.hexdigest()[:12]
+
+    def files(self) -> dict[str, str]:
+        """The definition as files, as they stand in a version's folder; `parse_definition` reads them back."""
+        out = {"model.yaml": _dump(self.model.model_dump(mode="json")), "entity.txt": self.entity + "\n"}
+        for group in self.groups:
+            out[f"features/{group.group}.sql"] = group.sql
+            out[f"features/{group.group}.yaml"] = _dump(group.model_dump(mode="json", exclude={"sql"}))
+        return out
+
+
+def normalise_sql(sql: str) -> str:
+    """SQL without comments, with runs of white space as one blank: what does not change its meaning."""
+    text = re.sub(r"--[^\n]*", " ", sql)
+    return " ".join(text.split()).rstrip("; ")
+
+
+def parse_pack(files: Mapping[str, str], pack: str) -> PackInfo:
+    return _parse(PackInfo, files, "pack.yaml", pack)
+
+
+def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity: str | None = None) -> Definition:
+    """One model with its feature groups.
+
+    `files` are a pack's (model in `models/<model>.yaml`, entity given) or a version folder's (`model.yaml`).
+    Raises NotFoundError for an unknown model, PackError naming file and field otherwise.
+    """
+    path = f"models/{model}.yaml" if f"models/{model}.yaml" in files else "model.yaml"
+    if path not in files:
+        known = sorted(name.removeprefix("models/").removesuffix(".yaml") for name in files if name.startswith("models/"))
+        raise NotFoundError(f"{where}: no model {model!r}; this pack has {', '.join(known) or 'none'}")
+    spec = _parse(ModelSpec, files, path, where)
+    if spec.name != model:
+        raise PackError(f"{where}/{path}: name is {spec.name!r}, expected {model!r} as the file says")
+    groups = []
+    for name in spec.features:
+        raw = _load(files, f"features/{name}.yaml", where)
+        if f"features/{name}.sql" not in files:
+            raise PackError(f"{where}/features/{name}.sql: missing; every feature group is one SQL file and one YAML")
+        raw["sql"] = files[f"features/{name}.sql"]
+        groups.append(_validate(FeatureGroup, raw, f"{where}/features/{name}.yaml"))
+    names = [feature.name for group in groups for feature in group.features]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PackError(f"{where}/{path}: features {', '.join(twice)} are defined in more than one group")
+    return Definition(model=spec, groups=tuple(groups), entity=entity or files["entity.txt"].strip())
+
+
+def _dump(value: object) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _load(files: Mapping[str, str], path: str, where: str) -> dict[str, Any]:
+    if path not in files:
+        raise PackError(f"{where}/{path}: missing")
+    try:
+        raw = yaml.safe_load(files[path])
+    except yaml.YAMLError as error:
+        raise PackError(f"{where}/{path}: not YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise PackError(f"{where}/{path}: expected a mapping at the top, got {type(raw).__name__}")
+    return raw
+
+
+def _parse[T: Frozen](kind: type[T], files: Mapping[str, str], path: str, where: str) -> T:
+    return _validate(kind, _load(files, path, where), f"{where}/{path}")
+
+
+def _validate[T: Frozen](kind: type[T], raw: dict[str, Any], where: str) -> T:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'top'}: {one['msg']}" for one in error.errors())
+        raise PackError(f"{where}: {told}") from error

@@ -1,0 +1,43 @@
+"""Which days: training's as-of dates, and what is due on a slot."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from propensity.domain.pack import Cadence, ModelSpec
+
+
+def months_before(day: date, months: int) -> date:
+    """The same day of an earlier month, or that month's last day where it is shorter."""
+    index = day.year * 12 + day.month - 1 - months
+    year, month = divmod(index, 12)
+    for last in (day.day, 30, 29, 28):
+        try:
+            return date(year, month + 1, min(day.day, last))
+        except ValueError:
+            continue
+    raise ValueError(f"no day in {year}-{month + 1}")
+
+
+def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
+    """As-of dates of the training set, oldest first; each label window ends on or before the run's date.
+
+    Dates before the data begins give empty sets and are dropped where that is known (plan_training).
+    """
+    newest = run_date - timedelta(days=spec.gap_days + spec.horizon_days)
+    if spec.training.every_months is not None:
+        # as-of dates fall on the run's own day of the month, so that training looks like scoring
+        aligned = 0
+        while months_before(run_date, aligned) > newest:
+            aligned += 1
+        step = spec.training.every_months
+        days = [months_before(run_date, aligned + step * index) for index in range(spec.training.as_of_count)]
+    else:
+        every = timedelta(days=spec.training.every_days or 0)
+        days = [newest - every * index for index in range(spec.training.as_of_count)]
+    return tuple(sorted(days))
+
+
+def due(cadence: Cadence, slot: date, every_months: int) -> bool:
+    """Whether a slot's day is one on which a run falls."""
+    return slot.day == cadence.day and (slot.month - cadence.anchor_month) % every_months == 0

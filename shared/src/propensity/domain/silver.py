@@ -1,0 +1,72 @@
+"""Silver's rows: what promotion adds to a Bronze row, as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from propensity.domain.buckets import bucket_of
+from propensity.domain.contract import Contract
+from propensity.domain.errors import ContractError
+from propensity.domain.views import quote
+
+PARTITION = ("bucket",)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRule:
+    """How a pack spreads rows over the lake: by the tenant, or by the entity where there is one tenant."""
+
+    partition_key: Literal["tenant", "entity"]
+    count: int
+
+
+def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
+    """SELECT of Silver rows from Bronze rows that carry tenant_id.
+
+    Adds _key (the primary key as text), _row_hash (md5 of all values), _known_at, _event_time or _valid_from,
+    and bucket. Columns newer than an old Bronze file are NULL.
+    """
+    columns = [column for column in contract.columns if column.name != "tenant_id"]
+    key = _joined(contract.primary_key)
+    values = _joined([column.name for column in columns])
+    time = "_event_time" if contract.kind == "event" else "_valid_from"
+    moment = contract.event_time if contract.kind == "event" else contract.valid_from
+    return f"""
+        select tenant_id, {", ".join(quote(column.name) for column in columns)},
+            {key} as _key, md5({values}) as _row_hash, {_known_at(contract)} as _known_at,
+            {quote(_need(moment, contract, time))}::timestamptz as {time},
+            _content_id, _source_key, _line, _ingested_at,
+            {bucket_of(_partition_key(contract, rule, key), rule.count)} as bucket
+        from {source}"""
+
+
+def _joined(columns: Sequence[str]) -> str:
+    # unit separator between values, record separator for NULL: neither stands in a contract's text
+    values = ", ".join(f"coalesce({quote(column)}::varchar, chr(30))" for column in columns)
+    return f"concat_ws(chr(31), {values})"
+
+
+def _known_at(contract: Contract) -> str:
+    known = contract.known_at
+    if known.column:
+        return f"{quote(known.column)}::timestamptz"
+    if known.lag_days is not None:
+        moment = contract.event_time if contract.kind == "event" else contract.valid_from
+        return f"({quote(_need(moment, contract, 'eventTime'))}::timestamptz + interval {int(known.lag_days)} days)"
+    return "_ingested_at"
+
+
+def _partition_key(contract: Contract, rule: BucketRule, key: str) -> str:
+    if rule.partition_key == "tenant":
+        return "tenant_id"
+    column = _need(contract.partition_key, contract, "partitionKey")
+    # rows of nobody (a guest's purchase) spread by their own key instead of filling one bucket
+    return f"coalesce({quote(column)}::varchar, {key})"
+
+
+def _need(column: str | None, contract: Contract, field: str) -> str:
+    if column is None:
+        raise ContractError(f"contract {contract.dataset}: custom property {field} is missing; this pack needs it")
+    return column

@@ -1,0 +1,1 @@
+"""Domains as data: one folder per pack."""

@@ -1,0 +1,274 @@
+"""What the use cases need from the outside world, in our own words.
+
+Every port has an in-memory adapter; one suite per port (tests/contract) runs against all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store knows of one object. `last_modified` is in UTC, `size` in bytes."""
+
+    key: str
+    etag: str
+    size: int
+    last_modified: datetime
+    version_id: str | None = None
+
+
+class ObjectStore(Protocol):
+    """One bucket. Reading a key that is not there raises NotFoundError."""
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectInfo: ...
+
+    def get(self, key: str, version_id: str | None = None) -> bytes: ...
+
+    def download(self, key: str, path: Path, version_id: str | None = None) -> ObjectInfo: ...
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write, replacing what is there."""
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        """Write only where nothing is (If-None-Match: *). False where something was."""
+
+    def upload_new(self, key: str, path: Path) -> bool:
+        """`put_new` of a local file."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key under a prefix, in lexical order."""
+
+
+class ArrowStream(Protocol):
+    """Anything that speaks the Arrow C stream interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+class Sql(Protocol):
+    """One DuckDB session with a scratch folder of its own. Sessions are UTC."""
+
+    scratch: Path
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None: ...
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]: ...
+
+    def stream(self, sql: str) -> ArrowStream: ...
+
+    def close(self) -> None:
+        """Drop the session and everything in its scratch folder."""
+
+
+class SqlFactory(Protocol):
+    def __call__(self) -> Sql: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table. `path` is relative to the table's root."""
+
+    path: str
+    rows: int
+    size: int
+    partition: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A table as of one version. `root` is the table's prefix in the lake bucket."""
+
+    table: str
+    root: str
+    version: int
+    files: tuple[DataFile, ...]
+
+    def keys(self, **partition: str) -> list[str]:
+        """Lake keys of the files whose partition values equal those given."""
+        return [
+            f"{self.root}/{file.path}"
+            for file in self.files
+            if all(file.partition.get(name) == value for name, value in partition.items())
+        ]
+
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+
+class Tables(Protocol):
+    """Delta tables in the lake bucket; `table` is the prefix below it, e.g. `silver/sales`."""
+
+    def snapshot(
+        self, table: str, *, version: int | None = None, as_of_time: datetime | None = None
+    ) -> Snapshot | None:
+        """The newest version, that version, or the newest not after a time. None where there is no table."""
+
+    def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
+        """Which of these transaction names the table's log already carries."""
+
+    def append(
+        self,
+        table: str,
+        data: ArrowStream,
+        *,
+        partition_by: Sequence[str] = (),
+        transactions: Sequence[str] = (),
+    ) -> int:
+        """Append in one commit that carries the transaction names; the version it made.
+
+        New nullable columns are added to the table's schema. Raises RetryableError where a concurrent
+        commit carried one of the names.
+        """
+
+    def add_files(
+        self,
+        table: str,
+        files: Sequence[DataFile],
+        *,
+        schema: ArrowStream,
+        partition_by: Sequence[str] = (),
+        transactions: Sequence[str] = (),
+    ) -> int:
+        """Make Parquet files that are already in the bucket part of the table, in one commit."""
+
+
+class Queue(Protocol):
+    def send(self, message: Mapping[str, object]) -> None: ...
+
+
+class Workflows(Protocol):
+    """Step Functions executions."""
+
+    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
+        """Start an execution; False where one of that name was started before."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineScore:
+    """The latest score of one customer by one model version, with what it was computed from.
+
+    `vector` is the feature vector, float32, in the order of the version's feature list.
+    """
+
+    tenant_id: str
+    customer_id: str
+    model: str
+    version: int
+    score: float
+    percentile: int
+    decile: int
+    as_of: str
+    run: str
+    feature_set: str
+    vector: bytes
+    reasons: tuple[str, ...]
+
+
+class OnlineTable(Protocol):
+    def put_many(self, scores: Sequence[OnlineScore]) -> None:
+        """Write the scores; an older as_of never replaces a newer one."""
+
+    def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]: ...
+
+
+class Metrics(Protocol):
+    def count(self, name: str, value: float = 1, **dimensions: str) -> None: ...
+
+
+class Model(Protocol):
+    """A loaded model: probabilities from a float32 matrix of shape (n, k), NaN for missing."""
+
+    def predict(self, matrix: Any) -> Any:
+        """float64, shape (n,), in [0, 1]: before calibration."""
+
+
+class Frames(Protocol):
+    """Parquet files as named columns in memory.
+
+    A column is a numpy array of its values: float32 or float64 with NaN for null, int64, datetime64[D] for
+    dates, or object for text and lists.
+    """
+
+    def read(self, path: Path, columns: Sequence[str] | None = None) -> Mapping[str, Any]: ...
+
+    def matrix(self, path: Path, columns: Sequence[str]) -> Any:
+        """These columns as one float32 matrix of shape (rows, columns), C order, NaN for null."""
+
+    def write(self, path: Path, columns: Mapping[str, Any]) -> None:
+        """Write columns of equal length; equal columns give equal bytes."""
+
+
+class FittedModel(Protocol):
+    """What a trainer returns; see adapters of the same name for what each family keeps."""
+
+    def predict(self, matrix: Any) -> Any:
+        """scikit-learn's own probabilities, float64, shape (n,)."""
+
+    def onnx(self) -> bytes:
+        """The bare estimator as ONNX."""
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What explains it: for the linear model coefficients and the preparation in front of it."""
+
+
+class Trainer(Protocol):
+    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int) -> FittedModel: ...
+
+
+class Ports(Protocol):
+    """All of them; each is built when it is first used, so a function needs only the layers of those it uses."""
+
+    @property
+    def pack(self) -> str:
+        """The pack's name."""
+
+    @property
+    def pack_files(self) -> Mapping[str, str]:
+        """The pack's files, relative path to text."""
+
+    @property
+    def landing(self) -> ObjectStore: ...
+
+    @property
+    def lake(self) -> ObjectStore: ...
+
+    @property
+    def tables(self) -> Tables: ...
+
+    @property
+    def sql(self) -> SqlFactory: ...
+
+    @property
+    def promote_queue(self) -> Queue: ...
+
+    @property
+    def inference_queue(self) -> Queue: ...
+
+    @property
+    def workflows(self) -> Workflows: ...
+
+    @property
+    def online(self) -> OnlineTable: ...
+
+    @property
+    def metrics(self) -> Metrics: ...
+
+    @property
+    def rows_per_item(self) -> int:
+        """How many Silver rows a planner gives one worker, about."""
+
+    @property
+    def frames(self) -> Frames:
+        """Over pyarrow where the arrow layer is, over arro3 in the function that trains."""
+
+    @property
+    def trainer(self) -> Trainer: ...
+
+    def scorer(self, onnx: bytes) -> Model:
+        """Load a model."""

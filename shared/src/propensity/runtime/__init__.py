@@ -1,0 +1,1 @@
+"""Settings, composition and error policy of the deployed functions."""

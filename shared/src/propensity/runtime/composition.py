@@ -1,0 +1,144 @@
+"""Builds the ports of a deployed function, each when it is first used.
+
+An adapter is imported inside its factory, so that a function needs only the layers of the ports it uses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache, cached_property
+from importlib.util import find_spec
+from typing import Any
+
+from propensity.ports import (
+    Frames,
+    Metrics,
+    Model,
+    ObjectStore,
+    OnlineTable,
+    Queue,
+    SqlFactory,
+    Tables,
+    Trainer,
+    Workflows,
+)
+from propensity.runtime.pack_files import pack_files
+from propensity.runtime.settings import Settings, settings
+
+
+class AwsPorts:
+    """The ports over AWS, from settings."""
+
+    def __init__(self, chosen: Settings, environment: Mapping[str, str]) -> None:
+        self._settings = chosen
+        self._environment = environment
+
+    @property
+    def pack(self) -> str:
+        return self._settings.need("pack")
+
+    @property
+    def pack_files(self) -> Mapping[str, str]:
+        return pack_files(self.pack)
+
+    @property
+    def rows_per_item(self) -> int:
+        return self._settings.rows_per_item
+
+    @cached_property
+    def landing(self) -> ObjectStore:
+        return self._store("landing_bucket")
+
+    @cached_property
+    def lake(self) -> ObjectStore:
+        return self._store("lake_bucket")
+
+    @cached_property
+    def tables(self) -> Tables:
+        from propensity.adapters.delta_tables import DeltaTables, storage_options
+
+        return DeltaTables(f"s3://{self._settings.need('lake_bucket')}", storage_options(self._environment))
+
+    @property
+    def sql(self) -> SqlFactory:
+        from propensity.adapters.duckdb_sql import DuckDbSql
+
+        return DuckDbSql
+
+    @cached_property
+    def promote_queue(self) -> Queue:
+        return self._queue("promote_queue_url")
+
+    @cached_property
+    def inference_queue(self) -> Queue:
+        return self._queue("inference_queue_url")
+
+    @cached_property
+    def workflows(self) -> Workflows:
+        from propensity.adapters.step_functions import StepFunctions
+
+        machines = {
+            "train_model": self._settings.need("train_machine_arn"),
+            "score_population": self._settings.need("score_machine_arn"),
+        }
+        return StepFunctions(_client("stepfunctions"), machines)
+
+    @cached_property
+    def online(self) -> OnlineTable:
+        from propensity.adapters.dynamo_online import DynamoOnline
+
+        return DynamoOnline(_client("dynamodb"), self._settings.need("online_table"))
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        from propensity.adapters.emf_metrics import EmfMetrics
+
+        return EmfMetrics()
+
+    @property
+    def frames(self) -> Frames:
+        # the training function has arro3 instead of pyarrow, which does not fit beside scikit-learn
+        if find_spec("pyarrow"):
+            from propensity.adapters.frames import ArrowFrames
+
+            return ArrowFrames()
+        from propensity.adapters.arro3_frames import Arro3Frames
+
+        return Arro3Frames()
+
+    @property
+    def trainer(self) -> Trainer:
+        from propensity.adapters.sklearn_trainer import SklearnTrainer
+
+        return SklearnTrainer()
+
+    def scorer(self, onnx: bytes) -> Model:
+        from propensity.adapters.onnx_scorer import OnnxScorer
+
+        return OnnxScorer(onnx)
+
+    def _store(self, setting: str) -> ObjectStore:
+        from propensity.adapters.s3_store import S3Store
+
+        return S3Store(_client("s3"), self._settings.need(setting))
+
+    def _queue(self, setting: str) -> Queue:
+        from propensity.adapters.sqs_queue import SqsQueue
+
+        return SqsQueue(_client("sqs"), self._settings.need(setting))
+
+
+@cache
+def ports() -> AwsPorts:
+    return AwsPorts(settings(), os.environ)
+
+
+@cache
+def _client(service: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    # S3 paths, not host names: bucket names may hold dots, and a local endpoint has no such hosts
+    config = Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "path"})
+    return boto3.client(service, config=config)

@@ -1,0 +1,49 @@
+"""The environment, read once into a frozen model. A missing variable is named when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from propensity.domain.errors import SettingError
+
+
+class Settings(BaseModel):
+    """What template.yaml gives a function; each gets only those it needs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pack: str | None = Field(None, alias="PACK")
+    landing_bucket: str | None = Field(None, alias="LANDING_BUCKET")
+    lake_bucket: str | None = Field(None, alias="LAKE_BUCKET")
+    promote_queue_url: str | None = Field(None, alias="PROMOTE_QUEUE_URL")
+    inference_queue_url: str | None = Field(None, alias="INFERENCE_QUEUE_URL")
+    train_machine_arn: str | None = Field(None, alias="TRAIN_MACHINE_ARN")
+    score_machine_arn: str | None = Field(None, alias="SCORE_MACHINE_ARN")
+    online_table: str | None = Field(None, alias="ONLINE_TABLE")
+    idempotency_table: str | None = Field(None, alias="IDEMPOTENCY_TABLE")
+    rows_per_item: int = Field(2_000_000, alias="ROWS_PER_ITEM", ge=1)
+
+    def need(self, name: str) -> str:
+        """The value of a field by its name; raises SettingError naming the variable where it is missing."""
+        value = getattr(self, name)
+        if not value:
+            variable = type(self).model_fields[name].alias
+            raise SettingError(f"environment variable {variable} is not set; template.yaml gives it to this function")
+        return str(value)
+
+
+def parse_settings(environment: Mapping[str, str]) -> Settings:
+    try:
+        return Settings.model_validate(dict(environment))
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise SettingError(f"environment variables: {told}") from error
+
+
+@cache
+def settings() -> Settings:
+    return parse_settings(os.environ)

@@ -1,0 +1,110 @@
+"""build_features: the feature matrix of one work item, and for training its labels.
+
+One item is a group of Silver's buckets at one or more as-of dates. Sources, definition and dates stand in the
+item, so the same item gives the same bytes; the file goes under a name the item determines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from propensity.domain.pack import Definition
+from propensity.domain.runs import parse_day
+from propensity.domain.views import quote, read_files, text
+from propensity.ports import ObjectStore, Ports, Sql
+from propensity.domain.buckets import bucket_of
+from propensity.usecases.run_files import read_definition, read_json, write_result
+from propensity.usecases.silver_session import SilverSession, download
+
+
+def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
+    """Write the item's features to `item.out` and its counts to the run's results.
+
+    The file: tenant_id, customer_id VARCHAR, bucket INTEGER, as_of DATE, one FLOAT per feature (NULL where
+    unknown), label TINYINT for training; sorted by as_of, tenant, customer.
+    """
+    work = read_json(ports.lake, item)
+    definition = read_definition(ports.lake, work["definition"], work["model"])
+    sql = ports.sql()
+    try:
+        session = SilverSession(sql, ports.lake, work["sources"], definition)
+        days = [parse_day(day, "as_of") for day in work["as_of"]]
+        known_by = parse_day(work["known_by"], "known_by") if work["known_by"] else None
+        for number, day in enumerate(days):
+            session.cut(day)
+            session.features("features")
+            if known_by:
+                session.outcomes("converted", day, known_by)
+            _keep(sql, number, day, definition, work, labelled=known_by is not None)
+        counts = _write(sql, ports.lake, work, definition, labelled=known_by is not None)
+    finally:
+        sql.close()
+    write_result(ports.lake, work["run"], "build_features", work["index"], {**counts, "features": work["out"]})
+    return {}
+
+
+def _keep(
+    sql: Sql, number: int, day: date, definition: Definition, work: Mapping[str, Any], *, labelled: bool
+) -> None:
+    """Add one as-of date's rows to the item's rows."""
+    names = ", ".join(f"f.{quote(name)}" for name in definition.feature_names)
+    label = ", (c.customer_id is not null)::tinyint as label" if labelled else ""
+    join = "left join converted c using (tenant_id, customer_id)" if labelled else ""
+    key = "tenant_id" if work["partition_key"] == "tenant" else "customer_id"
+    bucket = bucket_of(f"f.{key}", work["bucket_count"])
+    # a population query may name customers it only refers to; those of other buckets are other items' work
+    mine = ", ".join(str(one) for one in work["buckets"])
+    target = "insert into rows_kept" if number else "create or replace temp table rows_kept as"
+    sql.execute(
+        f"{target} select f.tenant_id, f.customer_id, {bucket} as bucket, {text(day.isoformat())}::date as as_of, "
+        f"{names}{label} from features f {join} where {bucket} in ({mine})"
+    )
+
+
+def _write(
+    sql: Sql, lake: ObjectStore, work: Mapping[str, Any], definition: Definition, *, labelled: bool
+) -> dict[str, Any]:
+    population = _count(sql, "rows_kept")
+    had = 0
+    if work["scored"] is not None:
+        had = _drop_scored(sql, lake, work["scored"], work["scored_version"])
+    path = sql.scratch / "out.parquet"
+    sql.execute(
+        "copy (select * from rows_kept order by as_of, tenant_id, customer_id) "
+        f"to {text(str(path))} (format parquet, compression zstd)"
+    )
+    lake.upload_new(work["out"], path)
+    positives = sql.rows("select coalesce(sum(label), 0) from rows_kept")[0][0] if labelled else None
+    by_date = sql.rows("select as_of, count(*) from rows_kept group by as_of order by as_of")
+    return {
+        "population": population,
+        "had": had,
+        "rows": population - had,
+        "positives": positives if positives is None else int(positives),
+        "by_date": {day.isoformat(): count for day, count in by_date},
+        "by_bucket": {
+            str(bucket): count
+            for bucket, count in sql.rows("select bucket, count(*) from rows_kept group by bucket order by bucket")
+        },
+        "bytes": path.stat().st_size,
+        "columns": list(definition.feature_names),
+    }
+
+
+def _drop_scored(sql: Sql, lake: ObjectStore, keys: Sequence[str], version: int) -> int:
+    """The anti-join of a gap run: take out who has a score by this version; how many those were."""
+    before = _count(sql, "rows_kept")
+    paths = download(sql, lake, keys, "scored")
+    if paths:
+        sql.execute(
+            f"delete from rows_kept using (select distinct tenant_id, customer_id from {read_files(paths)} "
+            f"where model_version = {int(version)}) s "
+            "where s.tenant_id = rows_kept.tenant_id and s.customer_id = rows_kept.customer_id"
+        )
+    return before - _count(sql, "rows_kept")
+
+
+def _count(sql: Sql, table: str) -> int:
+    return int(sql.rows(f"select count(*) from {quote(table)}")[0][0])

@@ -1,0 +1,89 @@
+"""commit_run: one Delta commit makes a whole run visible, or nothing of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.errors import IncompleteRunError
+from propensity.domain.views import text
+from propensity.ports import DataFile, Ports
+from propensity.usecases.gold import SCORES, SCORES_PARTITION, feature_table
+from propensity.usecases.registry import load_version
+from propensity.usecases.run_files import dumps, read_json, read_results, total, write_once
+from propensity.usecases.silver_session import download
+
+
+def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
+    """Check that every part is there and the counts agree, commit features and scores, answer with the receipt.
+
+    The receipt: population, had (scored before), new (scored by this run), failed, coverage in [0, 1].
+    A second call finds the transaction in the log and gives the same receipt. Raises IncompleteRunError.
+    """
+    plan = read_json(ports.lake, f"{run}/plan.json")
+    count = len(plan["groups"])
+    built = read_results(ports.lake, run, "build_features", count)
+    labelled = read_results(ports.lake, run, "label_shard", count)
+    for features, labels in zip(built, labelled, strict=True):
+        if features["rows"] != labels["rows"] or labels["rows"] != total(labels["files"], "rows"):
+            raise IncompleteRunError(
+                f"{run}: {features['features']} has {features['rows']} rows, its labelled files {labels['rows']}; "
+                "nothing was committed"
+            )
+    if run not in ports.tables.committed(SCORES, [run]):
+        _commit(ports, run, plan, built, labelled)
+    population, had, new = total(built, "population"), total(built, "had"), total(labelled, "rows")
+    receipt = {
+        "run": run,
+        "model": plan["model"],
+        "version": plan["version"],
+        "as_of": plan["as_of"],
+        "scope": plan["scope"],
+        "population": population,
+        "had": had,
+        "new": new,
+        "failed": population - had - new,
+        "coverage": (had + new) / population if population else 1.0,
+        "items": f"{run}/items.json",
+    }
+    write_once(ports.lake, f"{run}/receipt.json", dumps(receipt))
+    return receipt
+
+
+def _commit(
+    ports: Ports, run: str, plan: dict[str, Any], built: list[dict[str, Any]], labelled: list[dict[str, Any]]
+) -> None:
+    files = [file for result in labelled for file in result["files"]]
+    if not files:
+        return  # nobody was missing: there is nothing to make visible
+    model, version = plan["model"], load_version(ports.lake, plan["model"], plan["version"])
+    table = feature_table(str(version.lineage["feature_set"]))
+    sql = ports.sql()
+    try:
+        [sample] = download(sql, ports.lake, [built[0]["features"]], "features")
+        # features first: a run is visible by its scores
+        if run not in ports.tables.committed(table, [run]):
+            ports.tables.add_files(
+                table,
+                [_data_file(table, result) for result in built if result["rows"]],
+                schema=sql.stream(f"select * from read_parquet({text(sample)}) limit 0"),
+                transactions=[run],
+            )
+        [sample] = download(sql, ports.lake, [f"{SCORES}/{files[0]['path']}"], "scores")
+        ports.tables.add_files(
+            SCORES,
+            [
+                DataFile(file["path"], file["rows"], file["size"], {"model": model, "bucket": str(file["bucket"])})
+                for file in files
+            ],
+            schema=sql.stream(
+                f"select *, {text(model)} as model, 0::integer as bucket from read_parquet({text(sample)}) limit 0"
+            ),
+            partition_by=SCORES_PARTITION,
+            transactions=[run],
+        )
+    finally:
+        sql.close()
+
+
+def _data_file(table: str, result: dict[str, Any]) -> DataFile:
+    return DataFile(str(result["features"]).removeprefix(f"{table}/"), result["rows"], result["bytes"])

@@ -1,0 +1,24 @@
+"""Names of the Gold tables and of the files that runs put into them."""
+
+from __future__ import annotations
+
+SCORES = "gold/scores"
+SCORES_PARTITION = ("model", "bucket")
+GROUND_TRUTH = "gold/ground_truth"
+MATCHBACK = "gold/matchback"
+DRIFT = "gold/drift"
+INFERENCE_LOG = "gold/inference_log"
+
+
+def feature_table(feature_set: str) -> str:
+    """Scoring runs' features: one table per feature-set version, since its columns are the set's."""
+    return f"features/{feature_set}"
+
+
+def score_file(model: str, bucket: int, stem: str) -> str:
+    """Path below gold/scores; the stem begins with the run's day, so that a planner can prune by name."""
+    return f"model={model}/bucket={bucket}/{stem}.parquet"
+
+
+def score_file_day(key: str) -> str:
+    return key.rsplit("/", 1)[1][:10]

@@ -1,0 +1,73 @@
+"""label_shard: the final files of one work item: percentile, decile and reasons beside each score."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.ranking import decile, rank
+from propensity.domain.reasons import top_reasons
+from propensity.ports import Ports
+from propensity.usecases.gold import SCORES, score_file
+from propensity.usecases.rank_run import CUTS
+from propensity.usecases.registry import load_version
+from propensity.usecases.run_files import read_json, write_result
+from propensity.usecases.scoring import Artifact, load_artifact
+
+REASONS = 3
+
+
+def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
+    """Put one file per bucket below gold/scores; none is visible before commit_run names it."""
+    work = read_json(ports.lake, item)
+    cuts = read_json(ports.lake, f"{work['run']}/{CUTS}")
+    plan = read_json(ports.lake, f"{work['run']}/plan.json")
+    artifact = load_artifact(ports, load_version(ports.lake, work["model"], work["version"]))
+    files = []
+    with tempfile.TemporaryDirectory() as folder:
+        features, scored = Path(folder) / "features.parquet", Path(folder) / "scored.parquet"
+        ports.lake.download(work["out"], features)
+        ports.lake.download(work["scored_out"], scored)
+        matrix = ports.frames.matrix(features, artifact.definition.feature_names)
+        columns = dict(ports.frames.read(scored))
+        buckets = columns.pop("bucket")
+        columns |= _labels(artifact, columns, matrix, cuts)
+        columns |= _provenance(artifact, work, plan, len(matrix))
+        for bucket in np.unique(buckets):
+            rows = buckets == bucket
+            path = Path(folder) / f"{bucket}.parquet"
+            ports.frames.write(path, {name: values[rows] for name, values in columns.items()})
+            name = score_file(work["model"], int(bucket), work["stem"])
+            ports.lake.upload_new(f"{SCORES}/{name}", path)
+            files.append({"path": name, "bucket": int(bucket), "rows": int(rows.sum()), "size": path.stat().st_size})
+    write_result(ports.lake, work["run"], "label_shard", work["index"], {"files": files, "rows": len(matrix)})
+    return {}
+
+
+def _labels(artifact: Artifact, columns: dict[str, Any], matrix: Any, cuts: dict[str, Any]) -> dict[str, Any]:
+    percentiles = rank(columns["tenant_id"], columns["score"], cuts["tenants"], cuts["everyone"])
+    return {
+        "percentile": percentiles,
+        "decile": decile(percentiles),
+        "reasons": top_reasons(artifact.explanation, artifact.definition.features, matrix, REASONS),
+    }
+
+
+def _provenance(artifact: Artifact, work: dict[str, Any], plan: dict[str, Any], rows: int) -> dict[str, Any]:
+    """What every score's row says of where it comes from."""
+    said: dict[str, object] = {
+        "model_version": np.int32(artifact.version.number),
+        "feature_set": artifact.definition.feature_set,
+        "table_versions": json.dumps(plan["silver"], sort_keys=True),
+        "run": work["run"],
+        "scope": work["scope"],
+        "source": "champion",
+    }
+    return {
+        name: np.full(rows, value, dtype=np.int32 if isinstance(value, np.integer) else object)
+        for name, value in said.items()
+    }

@@ -1,0 +1,110 @@
+"""plan_scoring: who is to be scored by which model version, from which versions of Silver."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from propensity.domain.errors import NotFoundError
+from propensity.domain.runs import Scope, file_stem, parse_day, parse_scope, scoring_run
+from propensity.ports import Ports, Snapshot
+from propensity.usecases.gold import SCORES, feature_table, score_file_day
+from propensity.usecases.planning import Pins, pack_info, pin_silver
+from propensity.usecases.registry import Version, load_champion, load_version
+from propensity.usecases.run_files import dumps, read_json, write_items
+
+
+def plan_scoring(ports: Ports, *, model: str, as_of: str, scope: str, request: str | None = None) -> dict[str, Any]:
+    """Claim the run; a second call finds the first one's plan and goes on from it.
+
+    A gap run looks for the customers without a score by the champion since its last batch, and needs a
+    `request` that tells it from the day's other gap runs. Returns the run's prefix and its items' key.
+    Raises NotFoundError without a champion, or for a gap run before the first batch.
+    """
+    day, kind = parse_day(as_of, "as_of"), parse_scope(scope)
+    champion = load_champion(ports.lake, model)
+    run = scoring_run(model, day, kind, champion.number, request if kind == "gap" else None)
+    plan = _plan(ports, champion, day, kind)
+    if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
+        plan = read_json(ports.lake, f"{run}/plan.json")
+        champion = load_version(ports.lake, model, plan["version"])
+    definition = champion.definition(ports.lake)
+    pins = pin_silver(ports, definition, versions=plan["silver"])
+    scores = ports.tables.snapshot(SCORES, version=plan["scores_version"]) if kind == "gap" else None
+    info = pack_info(ports)
+    stem = file_stem(run)
+    items = [
+        {
+            "model": model,
+            "version": champion.number,
+            "scope": kind,
+            "definition": f"{champion.folder}/definition",
+            "registry": champion.folder,
+            "as_of": [plan["as_of"]],
+            "known_by": None,
+            "sources": pins.sources(buckets),
+            "buckets": buckets,
+            "bucket_count": info.buckets,
+            "partition_key": info.partition_key,
+            "scored": _scored(scores, model, buckets, plan["batch_as_of"]) if scores else None,
+            "scored_version": champion.number,
+            "out": f"{feature_table(definition.feature_set)}/{stem}-{number:04d}.parquet",
+            "scored_out": f"{run}/scored/{number:04d}.parquet",
+            "stem": f"{plan['as_of']}-{stem}-{number:04d}",
+        }
+        for number, buckets in enumerate(plan["groups"], start=1)
+    ]
+    return {
+        "run": run,
+        "model": model,
+        "as_of": plan["as_of"],
+        "scope": kind,
+        "items": write_items(ports.lake, run, items),
+    }
+
+
+def _plan(ports: Ports, champion: Version, day: date, scope: Scope) -> dict[str, Any]:
+    pins: Pins = pin_silver(ports, champion.definition(ports.lake))
+    plan: dict[str, Any] = {
+        "model": champion.model,
+        "version": champion.number,
+        "scope": scope,
+        "as_of": day.isoformat(),
+        "silver": pins.versions(),
+        "groups": pins.groups(ports.rows_per_item),
+        "batch_as_of": None,
+        "batch_run": None,
+        "scores_version": None,
+    }
+    if scope == "gap":
+        batch = last_batch(ports, champion, day)
+        scores = ports.tables.snapshot(SCORES)
+        if batch is None or scores is None:
+            raise NotFoundError(
+                f"model {champion.model} version {champion.number}: no batch run on or before {day}; "
+                "run scope batch first, a gap run reuses its cut points"
+            )
+        plan |= {"batch_as_of": batch["as_of"], "batch_run": batch["run"], "scores_version": scores.version}
+    return plan
+
+
+def last_batch(ports: Ports, champion: Version, day: date) -> dict[str, Any] | None:
+    """The newest committed batch by this version, not after a day: its run and as_of."""
+    prefix = f"runs/score/{champion.model}/"
+    suffix = f"-v{champion.number:06d}-batch/receipt.json"
+    days = [key.removeprefix(prefix).removesuffix(suffix) for key in ports.lake.keys(prefix) if key.endswith(suffix)]
+    earlier = [one for one in days if one <= day.isoformat()]
+    if not earlier:
+        return None
+    run = f"{prefix}{max(earlier)}{suffix.removesuffix('/receipt.json')}"
+    return {"run": run, "as_of": max(earlier)}
+
+
+def _scored(scores: Snapshot, model: str, buckets: list[int], since: str) -> list[str]:
+    """The score files that can hold a score of these buckets' customers since the last batch."""
+    return [
+        key
+        for bucket in buckets
+        for key in scores.keys(model=model, bucket=str(bucket))
+        if score_file_day(key) >= since
+    ]

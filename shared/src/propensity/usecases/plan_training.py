@@ -1,0 +1,72 @@
+"""plan_training: fix what a training run sees, and hand it out in work items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.runs import parse_day, training_run
+from propensity.domain.schedule import training_dates
+from propensity.ports import Ports
+from propensity.usecases.planning import pack_definition, pack_info, pin_silver
+from propensity.usecases.run_files import dumps, read_json, write_definition, write_items
+
+
+def plan_training(ports: Ports, *, model: str, as_of: str) -> dict[str, Any]:
+    """Claim the run of this model and day; a second call finds the first one's plan and goes on from it.
+
+    Returns the run's prefix and the keys of the Maps' items. Raises NotFoundError for an unknown model,
+    EvidenceError where Silver is empty.
+    """
+    day = parse_day(as_of, "as_of")
+    run = training_run(model, day)
+    definition = pack_definition(ports, model)
+    info = pack_info(ports)
+    pins = pin_silver(ports, definition)
+    plan = {
+        "model": model,
+        "as_of": day.isoformat(),
+        "horizon_days": definition.model.horizon_days,
+        "gap_days": definition.model.gap_days,
+        "feature_set": definition.feature_set,
+        "silver": pins.versions(),
+        "dates": [one.isoformat() for one in training_dates(definition.model, day)],
+        "groups": pins.groups(ports.rows_per_item),
+    }
+    if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
+        # the run was planned before: its pinned versions stand, whatever Silver holds by now
+        plan = read_json(ports.lake, f"{run}/plan.json")
+        pins = pin_silver(ports, definition, versions=plan["silver"])
+    write_definition(ports.lake, f"{run}/definition", definition)
+    build = [
+        {
+            "model": model,
+            "definition": f"{run}/definition",
+            "as_of": plan["dates"],
+            "known_by": plan["as_of"],
+            "sources": pins.sources(buckets),
+            "buckets": buckets,
+            "bucket_count": info.buckets,
+            "partition_key": info.partition_key,
+            "scored": None,
+            "out": f"{run}/features/{number:04d}.parquet",
+        }
+        for number, buckets in enumerate(plan["groups"], start=1)
+    ]
+    fit = [
+        {
+            "model": model,
+            "definition": f"{run}/definition",
+            "family": candidate.family,
+            "grid": list(candidate.grid),
+            "training_keys": [one["out"] for one in build],
+            "out": f"{run}/candidates/{candidate.family}",
+        }
+        for candidate in definition.model.candidates
+    ]
+    return {
+        "run": run,
+        "model": model,
+        "as_of": plan["as_of"],
+        "build_items": write_items(ports.lake, run, build),
+        "fit_items": write_items(ports.lake, run, fit, name="fit"),
+    }

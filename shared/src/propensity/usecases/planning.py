@@ -1,0 +1,113 @@
+"""What both planners do: pin Silver's versions and hand buckets of it to workers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from propensity.domain.contract import Contract, parse_contract
+from propensity.domain.errors import EvidenceError, PackError
+from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
+from propensity.domain.runs import BucketRows, group_buckets
+from propensity.domain.views import SilverShape
+from propensity.ports import Ports, Snapshot
+
+SILVER = "silver"
+
+
+def silver_table(dataset: str) -> str:
+    return f"{SILVER}/{dataset}"
+
+
+def pack_info(ports: Ports) -> PackInfo:
+    return parse_pack(ports.pack_files, ports.pack)
+
+
+def contract_of(ports: Ports, dataset: str) -> Contract:
+    path = f"contracts/{dataset}.yaml"
+    if path not in ports.pack_files:
+        raise PackError(f"{ports.pack}/{path}: missing; pack.yaml lists dataset {dataset!r}")
+    return parse_contract(ports.pack_files[path], where=f"{ports.pack}/{path}")
+
+
+def shape_of(contract: Contract) -> SilverShape:
+    return SilverShape(
+        dataset=contract.dataset,
+        kind=contract.kind,
+        columns=tuple((column.name, column.duckdb_type) for column in contract.columns if column.name != "tenant_id"),
+        version_column=contract.version_column,
+    )
+
+
+def pack_definition(ports: Ports, model: str) -> Definition:
+    return parse_definition(ports.pack_files, model, where=ports.pack, entity=pack_info(ports).entity)
+
+
+def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
+    """The datasets whose name stands as a word in any of the definition's SQL.
+
+    A name that is only a column's or a comment's costs a needless read, never a missing one.
+    """
+    model = definition.model
+    queries = [model.population.sql, model.target.sql, *(group.sql for group in definition.groups)]
+    if model.filter:
+        queries.append(model.filter.sql)
+    words = set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
+    return [dataset for dataset in datasets if dataset in words]
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """Silver as a run sees it: one snapshot per dataset that its SQL names."""
+
+    snapshots: Mapping[str, Snapshot]
+    shapes: Mapping[str, SilverShape]
+
+    def versions(self) -> dict[str, int]:
+        return {dataset: snapshot.version for dataset, snapshot in sorted(self.snapshots.items())}
+
+    def groups(self, rows_per_item: int) -> list[list[int]]:
+        rows: Counter[int] = Counter()
+        for snapshot in self.snapshots.values():
+            for file in snapshot.files:
+                rows[int(file.partition["bucket"])] += file.rows
+        return group_buckets([BucketRows(bucket, count) for bucket, count in rows.items()], rows_per_item)
+
+    def sources(self, buckets: Sequence[int]) -> dict[str, Any]:
+        """What a work item says of each dataset: its shape and the files of these buckets."""
+        return {
+            dataset: {
+                "shape": asdict(self.shapes[dataset]),
+                "keys": [key for bucket in buckets for key in snapshot.keys(bucket=str(bucket))],
+            }
+            for dataset, snapshot in sorted(self.snapshots.items())
+        }
+
+
+def pin_silver(ports: Ports, definition: Definition, versions: Mapping[str, int] | None = None) -> Pins:
+    """Pin each dataset's newest version, or the versions given. Raises EvidenceError where there is no data."""
+    snapshots, shapes = {}, {}
+    for dataset in datasets_used(definition, pack_info(ports).datasets):
+        shapes[dataset] = shape_of(contract_of(ports, dataset))
+        snapshot = ports.tables.snapshot(silver_table(dataset), version=versions[dataset] if versions else None)
+        if snapshot is not None:
+            snapshots[dataset] = snapshot
+    if not snapshots:
+        raise EvidenceError(
+            f"model {definition.model.name}: Silver holds none of {', '.join(shapes)}; "
+            "drop files into the landing bucket first"
+        )
+    return Pins(snapshots, shapes)
+
+
+def shape_from(item: Mapping[str, Any]) -> SilverShape:
+    """The shape as a work item carries it."""
+    return SilverShape(
+        dataset=item["dataset"],
+        kind=item["kind"],
+        columns=tuple((name, kind) for name, kind in item["columns"]),
+        version_column=item["version_column"],
+    )

@@ -1,0 +1,81 @@
+"""promote_silver: Bronze files into Silver, appended once each, however often they are announced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from propensity.domain.errors import BadInputError
+from propensity.domain.silver import PARTITION, BucketRule, silver_rows
+from propensity.domain.views import quote, read_files
+from propensity.ports import Ports
+from propensity.usecases.planning import contract_of, pack_info, silver_table
+
+
+@dataclass(frozen=True, slots=True)
+class BronzeFile:
+    """What validate_upload says on the promote queue."""
+
+    dataset: str
+    tenant_id: str
+    bronze_key: str
+    content_id: str
+
+    @staticmethod
+    def parse(message: Mapping[str, Any]) -> BronzeFile:
+        fields = ("dataset", "tenant_id", "bronze_key", "content_id")
+        missing = [field for field in fields if not isinstance(message.get(field), str)]
+        if missing:
+            raise BadInputError(f"promote message: {', '.join(missing)} missing, expected text as validate_upload sends")
+        return BronzeFile(*(message[field] for field in fields))
+
+
+def promote_silver(ports: Ports, files: Sequence[BronzeFile]) -> dict[str, Any]:
+    """Append the files of one dataset in one commit, without those that the table's log already names.
+
+    The commit carries the content ids as Delta transactions, so a redelivery, a duplicate announcement and a
+    crash after the commit change nothing; two promoters of one file at once end in RetryableError for one.
+    """
+    [dataset] = {file.dataset for file in files}
+    table = silver_table(dataset)
+    known = {file.content_id: file for file in files}
+    there = ports.tables.committed(table, known)
+    fresh = [file for content_id, file in sorted(known.items()) if content_id not in there]
+    rows = 0
+    if fresh:
+        rows = _append(ports, table, dataset, fresh)
+    return {"dataset": dataset, "files": len(fresh), "rows": rows}
+
+
+def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile]) -> int:
+    contract, info = contract_of(ports, dataset), pack_info(ports)
+    sql = ports.sql()
+    try:
+        sql.execute("create temp table announced (filename varchar, tenant varchar)")
+        paths = []
+        for number, file in enumerate(files):
+            path = sql.scratch / f"{number:05d}.parquet"
+            ports.lake.download(file.bronze_key, path)
+            sql.execute("insert into announced values (?, ?)", [str(path), file.tenant_id])
+            paths.append(str(path))
+        # an empty relation of the contract's columns first, so that Bronze of an older version fits by name;
+        # the tenant is the key's, whatever a column of that name says
+        columns = ", ".join(f"null::{column.duckdb_type} as {quote(column.name)}" for column in contract.columns)
+        has_tenant = any(column.name == "tenant_id" for column in contract.columns)
+        sql.execute(
+            f"create temp view bronze as select tenant as tenant_id, * exclude (tenant, filename"
+            f"{', tenant_id' if has_tenant else ''}) from (select {columns}, null as filename where false union all by name "
+            f"select * from {read_files(paths, filename=True)}) join announced using (filename)"
+        )
+        source = sql.rows("select count(*) from bronze")
+        rule = BucketRule(info.partition_key, info.buckets)
+        ports.tables.append(
+            table,
+            sql.stream(silver_rows(contract, "bronze", rule)),
+            partition_by=PARTITION,
+            transactions=[file.content_id for file in files],
+        )
+    finally:
+        sql.close()
+    return int(source[0][0])

@@ -1,0 +1,66 @@
+"""publish_scores: a committed run's scores and feature vectors into the online table, item by item."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+from propensity.domain.views import quote, read_files
+from propensity.ports import OnlineScore, Ports, Sql
+from propensity.usecases.gold import SCORES
+from propensity.usecases.run_files import read_definition, read_json, result_key, write_result
+from propensity.usecases.silver_session import download
+
+_BATCH = 5_000
+
+
+def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
+    """Write one work item's scores to the online table; doing it again writes the same."""
+    work = read_json(ports.lake, item)
+    labelled = read_json(ports.lake, result_key(work["run"], "label_shard", work["index"]))
+    definition = read_definition(ports.lake, work["definition"], work["model"])
+    published = 0
+    sql = ports.sql()
+    try:
+        keys = [f"{SCORES}/{file['path']}" for file in labelled["files"]]
+        if keys:
+            scores = read_files(download(sql, ports.lake, keys, "scores"))
+            features = read_files(download(sql, ports.lake, [work["out"]], "features"))
+            vector = ", ".join(f"coalesce(f.{quote(name)}, 'nan'::float)" for name in definition.feature_names)
+            sql.execute(
+                "create temp table published as select s.tenant_id, s.customer_id, s.model_version, s.score, "
+                "s.percentile, s.decile, s.as_of::varchar as as_of, s.run, s.feature_set, "
+                f"[one.text for one in s.reasons] as reasons, [{vector}] as vector "
+                f"from {scores} s join {features} f using (tenant_id, customer_id)"
+            )
+            for batch in _batches(sql, work["model"]):
+                ports.online.put_many(batch)
+                published += len(batch)
+    finally:
+        sql.close()
+    write_result(ports.lake, work["run"], "publish_scores", work["index"], {"rows": published})
+    return {}
+
+
+def _batches(sql: Sql, model: str) -> Iterator[list[OnlineScore]]:
+    [(count,)] = sql.rows("select count(*) from published")
+    for start in range(0, count, _BATCH):
+        rows = sql.rows(f"select * from published order by tenant_id, customer_id limit {_BATCH} offset {start}")
+        yield [
+            OnlineScore(
+                tenant_id=tenant,
+                customer_id=customer,
+                model=model,
+                version=version,
+                score=score,
+                percentile=percentile,
+                decile=decile,
+                as_of=as_of,
+                run=run,
+                feature_set=feature_set,
+                reasons=tuple(reasons),
+                vector=array("f", vector).tobytes(),
+            )
+            for tenant, customer, version, score, percentile, decile, as_of, run, feature_set, reasons, vector in rows
+        ]

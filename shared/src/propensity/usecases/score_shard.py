@@ -1,0 +1,28 @@
+"""score_shard: probabilities for the rows of one work item."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from propensity.ports import Ports
+from propensity.usecases.registry import load_version
+from propensity.usecases.run_files import read_json, write_result
+from propensity.usecases.scoring import load_artifact
+
+
+def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
+    """Write `item.scored_out`: tenant_id, customer_id, bucket, as_of, raw, score, in the features' order."""
+    work = read_json(ports.lake, item)
+    artifact = load_artifact(ports, load_version(ports.lake, work["model"], work["version"]))
+    with tempfile.TemporaryDirectory() as folder:
+        features = Path(folder) / "features.parquet"
+        ports.lake.download(work["out"], features)
+        raw, score = artifact.score(ports.frames.matrix(features, artifact.definition.feature_names))
+        who = ports.frames.read(features, ["tenant_id", "customer_id", "bucket", "as_of"])
+        scored = Path(folder) / "scored.parquet"
+        ports.frames.write(scored, {**who, "raw": raw, "score": score})
+        ports.lake.upload_new(work["scored_out"], scored)
+    write_result(ports.lake, work["run"], "score_shard", work["index"], {"rows": len(score), "scored": work["scored_out"]})
+    return {}

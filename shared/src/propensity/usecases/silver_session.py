@@ -1,0 +1,122 @@
+"""A DuckDB session over the Silver files of a work item, with the views of an as-of date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from propensity.domain.errors import PackError, SqlError
+from propensity.domain.pack import Definition, Feature, FeatureGroup
+from propensity.domain.views import LabelWindow, as_of_view, midnight, outcome_view, quote, read_files, text
+from propensity.ports import ObjectStore, Sql
+from propensity.usecases.planning import shape_from
+
+
+class SilverSession:
+    """Downloads each file once; `cut` makes the views of one as-of date, replacing those of the last.
+
+    SQL of a definition that fails raises PackError naming the query.
+    """
+
+    def __init__(self, sql: Sql, lake: ObjectStore, sources: Mapping[str, Any], definition: Definition) -> None:
+        self.sql = sql
+        self._definition = definition
+        self._shapes = {dataset: shape_from(source["shape"]) for dataset, source in sources.items()}
+        sql.execute("create schema if not exists outcome")
+        sql.execute("create schema if not exists silver")
+        for dataset, source in sources.items():
+            paths = download(sql, lake, source["keys"], dataset)
+            shape = self._shapes[dataset]
+            if paths:
+                sql.execute(f"create view silver.{quote(dataset)} as select * from {read_files(paths)}")
+            else:
+                sql.execute(f"create table silver.{quote(dataset)} ({_columns(shape.columns, shape.time_column)})")
+
+    def cut(self, as_of: date) -> None:
+        """The datasets' views and `population`, as of a day."""
+        self.sql.execute(f"create or replace macro as_of() as timestamp {text(str(midnight(as_of)))}")
+        for dataset, shape in self._shapes.items():
+            self.sql.execute(as_of_view(shape, f"silver.{quote(dataset)}", as_of))
+        model = self._definition.model
+        self._table("population", model.population.sql, f"model {model.name}, population")
+
+    def features(self, table: str) -> None:
+        """A table with one row per customer of the population: tenant_id, customer_id and the matrix, float32.
+
+        A customer that a group's SQL does not name gets the defaults.
+        """
+        joined, columns = "population p", []
+        for group in self._definition.groups:
+            name = f"group_{group.group}"
+            self._table(name, group.sql, f"feature group {group.group}", group)
+            joined += f" left join {quote(name)} using (tenant_id, customer_id)"
+            columns += [f"{expression(feature)} as {quote(feature.name)}" for feature in group.features]
+        self.sql.execute(
+            f"create or replace temp table {quote(table)} as "
+            f"select p.tenant_id, p.customer_id, {', '.join(columns)} from {joined}"
+        )
+
+    def outcomes(self, table: str, as_of: date, known_by: date | None) -> None:
+        """A table of the customers that converted in the label window, as known before a day."""
+        model = self._definition.model
+        window = LabelWindow.of(as_of, gap_days=model.gap_days, horizon_days=model.horizon_days)
+        for dataset, shape in self._shapes.items():
+            if shape.kind == "event":
+                source = f"silver.{quote(dataset)}"
+                self.sql.execute(outcome_view(shape, source, start=window.start, end=window.end, known_by=known_by))
+        self._table(table, model.target.sql, f"model {model.name}, target")
+
+    def filtered(self, table: str) -> None:
+        """A table of the customers that the manual rule of the trade would choose, as of the last cut."""
+        model = self._definition.model
+        if model.filter is None:
+            raise PackError(f"model {model.name}: has no filter")
+        self._table(table, model.filter.sql, f"model {model.name}, filter")
+
+    def _table(self, table: str, query: str, what: str, group: FeatureGroup | None = None) -> None:
+        entity = quote(self._definition.entity)
+        wanted = [quote(feature.name) for feature in group.features] if group else []
+        try:
+            self.sql.execute(
+                f"create or replace temp table {quote(table)} as "
+                f"select tenant_id, {entity} as customer_id {''.join(', ' + name for name in wanted)} "
+                f"from ({query.strip().rstrip(';')})"
+            )
+        except SqlError as error:
+            raise PackError(f"{what}: {error}; its SELECT must give tenant_id, {entity}, {', '.join(wanted)}") from error
+        [(rows, people)] = self.sql.rows(
+            f"select count(*), count(distinct (tenant_id, customer_id)) from {quote(table)}"
+        )
+        if rows != people:
+            raise PackError(f"{what}: {rows} rows for {people} customers; expected one row per customer")
+
+
+def expression(feature: Feature) -> str:
+    """A feature's column as float32: categories as their position in the YAML (unknown: missing), then the default."""
+    column = quote(feature.name)
+    if feature.dtype == "category":
+        listed = ", ".join(text(category) for category in feature.categories)
+        default = feature.categories.index(str(feature.default)) if feature.default is not None else None
+        value = f"nullif(list_position([{listed}], {column}), 0) - 1"
+    else:
+        default = feature.default if feature.default is None else float(feature.default)
+        value = column
+    # a NaN or infinity that the SQL made is as unknown as a null
+    value = f"case when isfinite(({value})::double) then ({value})::float end"
+    return value if default is None else f"coalesce({value}, {default}::float)"
+
+
+def download(sql: Sql, lake: ObjectStore, keys: Sequence[str], folder: str) -> list[str]:
+    """Local paths of lake objects, below the session's scratch folder."""
+    paths = []
+    for number, key in enumerate(keys):
+        path = sql.scratch / folder / f"{number:05d}.parquet"
+        lake.download(key, path)
+        paths.append(str(path))
+    return paths
+
+
+def _columns(columns: Sequence[tuple[str, str]], time_column: str) -> str:
+    system = f"tenant_id varchar, _key varchar, _row_hash varchar, _known_at timestamptz, {time_column} timestamptz"
+    return ", ".join([system, *(f"{quote(name)} {kind}" for name, kind in columns)])

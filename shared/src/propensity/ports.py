@@ -205,7 +205,7 @@ class Frames(Protocol):
 
 
 class FittedModel(Protocol):
-    """What a trainer returns; see adapters of the same name for what each family keeps."""
+    """What a trainer returns; scikit-learn's, or a fake in a test."""
 
     def predict(self, matrix: Any) -> Any:
         """scikit-learn's own probabilities, float64, shape (n,)."""
@@ -213,12 +213,16 @@ class FittedModel(Protocol):
     def onnx(self) -> bytes:
         """The bare estimator as ONNX."""
 
-    def parameters(self) -> Mapping[str, Any]:
-        """What explains it: for the linear model coefficients and the preparation in front of it."""
+    def explanation(self) -> Mapping[str, Any]:
+        """`kind` linear with coefficients, imputed, mean and scale per feature; or `kind` opaque."""
 
 
 class Trainer(Protocol):
-    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int) -> FittedModel: ...
+    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int) -> FittedModel:
+        """Fit one model on a float32 matrix (n, k), NaN for missing, and labels 0 and 1 of shape (n,)."""
+
+    def packages(self) -> Mapping[str, str]:
+        """Versions of the libraries that a fit rests on."""
 
 
 class Ports(Protocol):

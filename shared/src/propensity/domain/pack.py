@@ -25,7 +25,10 @@ class Frozen(BaseModel):
 
 
 class Feature(Frozen):
-    """One column of the feature matrix: float32, NaN where unknown."""
+    """One column of the feature matrix: float32, NaN where unknown.
+
+    `reason` is a sentence with {value} and {typical}; a feature kept as a logarithm is shown as `exp` or `expm1` of it.
+    """
 
     name: Name
     dtype: Literal["number", "integer", "boolean", "category"] = "number"
@@ -33,12 +36,22 @@ class Feature(Frozen):
     unit: str | None = None
     default: float | str | None = None
     categories: tuple[str, ...] = ()
+    shown_as: Literal["value", "exp", "expm1"] = "value"
     reason: str | None = None
 
     @model_validator(mode="after")
     def _categories_belong_to_category(self) -> Feature:
         if (self.dtype == "category") != bool(self.categories):
             raise ValueError(f"feature {self.name}: dtype category and a list of categories go together")
+        return self
+
+    @model_validator(mode="after")
+    def _reason_can_be_said(self) -> Feature:
+        sample: float | str = 1.5 if self.dtype in ("number", "integer") else "yes"
+        try:
+            (self.reason or "").format(value=sample, typical=sample)
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"feature {self.name}: reason must be text with {{value}} and {{typical}}: {error}") from error
         return self
 
 
@@ -63,7 +76,6 @@ class Training(Frozen):
     as_of_count: int = Field(8, ge=2, le=60)
     every_months: int | None = Field(None, ge=1)
     every_days: int | None = Field(None, ge=1)
-    max_rows: int = Field(1_000_000, ge=1)
     seed: int = 7
 
     @model_validator(mode="after")
@@ -88,7 +100,7 @@ class Selection(Frozen):
 
 
 class CalibrationChoice(Frozen):
-    method: Literal["auto", "sigmoid", "isotonic", "none"] = "auto"
+    method: Literal["auto", "sigmoid", "none"] = "auto"
 
 
 class Gates(Frozen):
@@ -172,7 +184,7 @@ class Definition(Frozen):
         for group in self.groups:
             meaning = group.model_dump(mode="json", exclude={"sql", "description", "owner"})
             for feature in meaning["features"]:
-                del feature["description"], feature["reason"]
+                del feature["description"], feature["reason"], feature["shown_as"]
             digest.update(yaml.safe_dump(meaning, sort_keys=True).encode())
             digest.update(normalise_sql(group.sql).encode())
         return digest.hexdigest()[:12]
@@ -220,6 +232,12 @@ def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise PackError(f"{where}/{path}: features {', '.join(twice)} are defined in more than one group")
+    coded = [feature.name for group in groups for feature in group.features if feature.dtype == "category"]
+    if coded and any(candidate.family == "logistic_regression" for candidate in spec.candidates):
+        raise PackError(
+            f"{where}/{path}: candidate logistic_regression would read the codes of {', '.join(coded)} as amounts; "
+            "give it one boolean feature per category"
+        )
     return Definition(model=spec, groups=tuple(groups), entity=entity or files["entity.txt"].strip())
 
 

@@ -1,0 +1,32 @@
+"""The Model port over onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from propensity.domain.errors import ConflictError
+
+
+class OnnxScorer:
+    """Raises ConflictError for bytes that are no model of ours: one float32 input, probabilities as a tensor."""
+
+    def __init__(self, onnx: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only: a missing GPU or /sys file is no news in a function
+        try:
+            self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's error classes are private and share no root but this
+            raise ConflictError(f"model.onnx cannot be loaded: {error}") from error
+        outputs = [output.name for output in self._session.get_outputs()]
+        if len(self._session.get_inputs()) != 1 or "probabilities" not in outputs:
+            raise ConflictError(f"model.onnx gives {', '.join(outputs)}, expected probabilities from one input")
+        self._input = self._session.get_inputs()[0].name
+
+    def predict(self, matrix: Any) -> Any:
+        if len(matrix) == 0:
+            return np.empty(0, dtype=np.float64)
+        [probabilities] = self._session.run(["probabilities"], {self._input: matrix})
+        return np.asarray(probabilities, dtype=np.float64)[:, 1]

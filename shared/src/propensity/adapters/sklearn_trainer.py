@@ -1,0 +1,92 @@
+"""The Trainer port over scikit-learn and skl2onnx.
+
+The set-ups here are those that convert right (FACTS.md): float32 in, imputer and scaler only in front of the
+linear model, no calibrator and no scaler around the trees, `zipmap` off, the opset pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from propensity.domain.errors import PackError
+
+_OPSET = {"": 21, "ai.onnx.ml": 3}
+_PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "numpy", "scipy")
+
+
+class SklearnModel:
+    def __init__(self, estimator: Any, width: int) -> None:
+        self._estimator = estimator
+        self._width = width
+
+    def predict(self, matrix: Any) -> Any:
+        return np.asarray(self._estimator.predict_proba(matrix)[:, 1], dtype=np.float64)
+
+    def onnx(self) -> bytes:
+        converted = convert_sklearn(
+            self._estimator,
+            initial_types=[("features", FloatTensorType([None, self._width]))],
+            options={"zipmap": False},
+            target_opset=_OPSET,
+        )
+        # the graph's name is a fresh UUID otherwise: equal models should be equal bytes
+        converted.graph.name = "propensity"
+        return bytes(converted.SerializeToString(deterministic=True))
+
+    def explanation(self) -> Mapping[str, Any]:
+        if not isinstance(self._estimator, Pipeline):
+            return {"kind": "opaque"}
+        steps = self._estimator.named_steps
+        return {
+            "kind": "linear",
+            "coefficients": steps["model"].coef_[0].astype(float).tolist(),
+            "intercept": float(steps["model"].intercept_[0]),
+            "imputed": steps["imputer"].statistics_.astype(float).tolist(),
+            "mean": steps["scaler"].mean_.astype(float).tolist(),
+            "scale": steps["scaler"].scale_.astype(float).tolist(),
+        }
+
+
+class SklearnTrainer:
+    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int) -> SklearnModel:
+        """Raises PackError for an unknown family or parameter."""
+        try:
+            estimator = _estimator(family, parameters, seed)
+        except TypeError as error:
+            raise PackError(f"candidate {family}: {error}; the grid's names are scikit-learn's") from error
+        estimator.fit(np.asarray(matrix, dtype=np.float32), labels)
+        return SklearnModel(estimator, matrix.shape[1])
+
+    def packages(self) -> Mapping[str, str]:
+        return {name: version(name) for name in _PACKAGES}
+
+
+def _estimator(family: str, parameters: Mapping[str, Any], seed: int) -> Any:
+    match family:
+        case "logistic_regression":
+            return Pipeline(
+                [
+                    # a column without any value stays, as 0, so that the width is always the feature list's
+                    ("imputer", SimpleImputer(keep_empty_features=True)),
+                    ("scaler", StandardScaler()),
+                    ("model", LogisticRegression(**{"max_iter": 2000, "random_state": seed, **parameters})),
+                ]
+            )
+        case "hist_gradient_boosting":
+            # scikit-learn's own early stopping splits at random, across as-of dates: the folds decide instead
+            return HistGradientBoostingClassifier(**{"random_state": seed, "early_stopping": False, **parameters})
+        case "random_forest":
+            bounded = {"n_estimators": 100, "max_depth": 10, "min_samples_leaf": 50}
+            return RandomForestClassifier(**{"random_state": seed, **bounded, **parameters})
+    raise PackError(f"candidate {family!r}: expected logistic_regression, hist_gradient_boosting or random_forest")

@@ -1,0 +1,131 @@
+"""The calibrator: a small table that maps a model's raw probability to a calibrated one.
+
+Piecewise linear between knots on the logit scale, straight beyond the outer ones, strictly increasing, so that
+it never changes a ranking. Platt's sigmoid is two knots; a table is the pooled means of equal-sized bins.
+It stays outside the ONNX graph: isotonic calibration inside it was off by up to 0.04 (FACTS.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from propensity.domain.errors import ConflictError
+from propensity.domain.statistics import is_ascending
+
+Method = Literal["none", "sigmoid", "table"]
+_CLIP = 1e-7
+_BINS = 20
+_MIN_RISE = 1e-3  # logits; keeps neighbouring knots apart so that no two scores become one
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """`raw` and `calibrated`: at least two ascending logits each. `rows`, `positives`: what it was fitted on."""
+
+    method: Method
+    raw: tuple[float, ...]
+    calibrated: tuple[float, ...]
+    rows: int
+    positives: int
+
+    def __post_init__(self) -> None:
+        whole = len(self.raw) == len(self.calibrated) >= 2
+        if not (whole and is_ascending(self.raw) and is_ascending(self.calibrated)):
+            raise ConflictError("calibration: knots must be two ascending lists of one length, two at least")
+
+    def apply(self, raw: Any) -> Any:
+        """Calibrated probabilities, float64, shape (n,), for raw ones in [0, 1]."""
+        x = logit(raw)
+        knots, values = np.asarray(self.raw), np.asarray(self.calibrated)
+        y = np.interp(x, knots, values)
+        first = (values[1] - values[0]) / (knots[1] - knots[0])
+        last = (values[-1] - values[-2]) / (knots[-1] - knots[-2])
+        y = np.where(x < knots[0], values[0] + (x - knots[0]) * first, y)
+        y = np.where(x > knots[-1], values[-1] + (x - knots[-1]) * last, y)
+        return 1 / (1 + np.exp(-y))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "raw_logit": list(self.raw),
+            "calibrated_logit": list(self.calibrated),
+            "rows": self.rows,
+            "positives": self.positives,
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Calibration:
+        return Calibration(
+            method=value["method"],
+            raw=tuple(value["raw_logit"]),
+            calibrated=tuple(value["calibrated_logit"]),
+            rows=value["rows"],
+            positives=value["positives"],
+        )
+
+
+def logit(p: Any) -> Any:
+    clipped = np.clip(np.asarray(p, dtype=np.float64), _CLIP, 1 - _CLIP)
+    return np.log(clipped / (1 - clipped))
+
+
+def identity(rows: int = 0, positives: int = 0) -> Calibration:
+    return Calibration("none", (0.0, 1.0), (0.0, 1.0), rows, positives)
+
+
+def fit_sigmoid(raw: Any, labels: Any) -> Calibration:
+    """Platt (1999) on the logit: two parameters by Newton, targets smoothed as he does.
+
+    A slope that is not positive would turn the ranking around; then the raw scores are kept.
+    """
+    x, y = logit(raw), np.asarray(labels, dtype=np.float64)
+    positives = int(y.sum())
+    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
+    slope, intercept = 1.0, 0.0
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-(slope * x + intercept)))
+        weight = np.maximum(p * (1 - p), 1e-12)
+        gradient = np.array([np.sum((target - p) * x), np.sum(target - p)])
+        hessian = np.array([[np.sum(weight * x * x), np.sum(weight * x)], [np.sum(weight * x), np.sum(weight)]])
+        step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
+        step *= min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
+        slope, intercept = slope + float(step[0]), intercept + float(step[1])
+        if np.abs(step).max() < 1e-10:
+            break
+    if slope < 1e-3:
+        return identity(len(y), positives)
+    return Calibration("sigmoid", (0.0, 1.0), (intercept, slope + intercept), len(y), positives)
+
+
+def fit_table(raw: Any, labels: Any, bins: int = _BINS) -> Calibration:
+    """Means of equal-sized bins, pooled until they ascend (pool adjacent violators; Ayer et al. 1955).
+
+    Written out here because scikit-learn's is in a layer that does not fit beside pyarrow.
+    """
+    order = np.argsort(raw, kind="stable")
+    x, y = logit(np.asarray(raw)[order]), np.asarray(labels, dtype=np.float64)[order]
+    pooled: list[list[float]] = []  # rows, sum of logits, positives
+    for part in np.array_split(np.arange(len(y)), min(bins, len(y))):
+        pooled.append([float(len(part)), float(x[part].sum()), float(y[part].sum())])
+        while len(pooled) > 1 and _rate(pooled[-2]) >= _rate(pooled[-1]):
+            last = pooled.pop()
+            pooled[-1] = [one + other for one, other in zip(pooled[-1], last, strict=True)]
+    knots, values = [], []
+    for one in pooled:
+        knot, value = one[1] / one[0], float(logit(_rate(one)))
+        if knots and (knot - knots[-1] < _MIN_RISE or value - values[-1] < _MIN_RISE):
+            continue
+        knots.append(knot)
+        values.append(value)
+    if len(knots) < 2:
+        return fit_sigmoid(raw, labels)
+    return Calibration("table", tuple(knots), tuple(values), len(y), int(y.sum()))
+
+
+def _rate(pool: list[float]) -> float:
+    # half a positive and half a negative more, so that a bin without either has a finite logit
+    return (pool[2] + 0.5) / (pool[0] + 1.0)

@@ -1,0 +1,62 @@
+"""Reference histograms and drift against them: bins are fixed at training, only counts change after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from propensity.domain.statistics import psi, psi_noise, shares
+
+BINS = 10
+SCORE = "score"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One column's drift. `noise` is the PSI to expect without any drift at these sample sizes."""
+
+    name: str
+    psi: float
+    noise: float
+    reference_rows: int
+    rows: int
+    over: bool
+
+
+def reference_bins(names: Sequence[str], matrix: Any, scores: Any, day: str) -> dict[str, Any]:
+    """Inner edges at the deciles of the values, and counts per bin with the missing ones last.
+
+    `matrix`: float32 (n, k), NaN for missing; `scores`: float64 (n,). Columns with few values get fewer bins.
+    """
+    columns = {name: _histogram(matrix[:, number].tolist()) for number, name in enumerate(names)}
+    return {"as_of": day, "rows": len(scores), "features": columns, "score": _histogram(scores.tolist())}
+
+
+def _histogram(values: Sequence[float]) -> dict[str, Any]:
+    present = sorted(value for value in values if isfinite(value))
+    edges: list[float] = []
+    for number in range(1, BINS):
+        if present:
+            edge = present[min(len(present) - 1, number * len(present) // BINS)]
+            if edge > present[0] and (not edges or edge > edges[-1]):
+                edges.append(edge)
+    counts = [0] * (len(edges) + 2)
+    place = 0
+    for value in present:
+        while place < len(edges) and value >= edges[place]:
+            place += 1
+        counts[place] += 1
+    counts[-1] = len(values) - len(present)
+    return {"edges": edges, "counts": counts}
+
+
+def drift_of(name: str, expected: Sequence[int], actual: Sequence[int], *, limit: float, min_rows: int) -> Drift:
+    """PSI of one column. Over the limit counts only with `min_rows` on both sides: with 50 rows PSI passes 0.2
+    in 45 % of checks without any drift, with 200 in 0.03 % (FACTS.md)."""
+    before, now = sum(expected), sum(actual)
+    value = psi(shares(expected), shares(actual)) if before and now else 0.0
+    enough = min(before, now) >= min_rows
+    noise = psi_noise(sum(1 for one in expected if one), before, now) if before and now else 0.0
+    return Drift(name, value, noise, before, now, enough and value > limit)

@@ -1,0 +1,290 @@
+"""How good scores were, from grouped counts: pure Python, no numpy, so that every function can compute them.
+
+scikit-learn's metrics are the reference these are tested against; they live in a 178 MB layer that does not fit
+beside the engine that reads the lake. Scores come as groups (score, rows, positives) with equal scores merged,
+which makes every figure exact under ties, and independent of the order of rows.
+
+Every figure is an Estimate: value, 95 % interval, and the n it rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import exp, log, sqrt
+
+from propensity.domain.errors import EvidenceError
+
+Z = 1.959963984540054  # two-sided 95 %
+_CLIP = 1e-7  # keeps logarithms finite at scores of exactly 0 or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure, its 95 % interval and its sample size."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def scaled(self, factor: float) -> Estimate:
+        return Estimate(self.value * factor, self.low * factor, self.high * factor, self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreGroup:
+    """Rows of one score, in [0, 1], and how many of them converted."""
+
+    score: float
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Score groups in ascending order, at least one positive and one negative among them."""
+
+    groups: tuple[ScoreGroup, ...]
+    rows: int
+    positives: int
+
+    @property
+    def negatives(self) -> int:
+        return self.rows - self.positives
+
+    @property
+    def base_rate(self) -> float:
+        return self.positives / self.rows
+
+
+def scored(groups: Iterable[tuple[float, int, int]], what: str = "scores") -> Scored:
+    """Sort and merge (score, rows, positives). Raises EvidenceError where one of the classes is empty."""
+    merged: dict[float, tuple[int, int]] = {}
+    for score, rows, positives in groups:
+        held = merged.get(score, (0, 0))
+        merged[score] = (held[0] + rows, held[1] + positives)
+    ordered = tuple(ScoreGroup(score, *merged[score]) for score in sorted(merged))
+    rows = sum(group.rows for group in ordered)
+    positives = sum(group.positives for group in ordered)
+    if positives == 0 or positives == rows:
+        raise EvidenceError(f"{what}: {positives} of {rows} rows are positive; both kinds are needed to measure anything")
+    return Scored(ordered, rows, positives)
+
+
+def auc(data: Scored) -> Estimate:
+    """Area under the ROC curve: the chance that a positive outranks a negative, ties half.
+
+    Interval by DeLong, DeLong and Clarke-Pearson (1988), from the placements of each class.
+    """
+    below_negative = below_positive = 0
+    sum_10 = square_10 = sum_01 = square_01 = 0.0
+    for group in data.groups:
+        negatives = group.rows - group.positives
+        placed = (below_negative + 0.5 * negatives) / data.negatives
+        sum_10 += group.positives * placed
+        square_10 += group.positives * placed * placed
+        placed = 1 - (below_positive + 0.5 * group.positives) / data.positives
+        sum_01 += negatives * placed
+        square_01 += negatives * placed * placed
+        below_negative += negatives
+        below_positive += group.positives
+    value = sum_10 / data.positives
+    spread = _variance(sum_10, square_10, data.positives) / data.positives
+    spread += _variance(sum_01, square_01, data.negatives) / data.negatives
+    return _bounded(value, sqrt(spread), data.rows)
+
+
+def average_precision(data: Scored) -> Estimate:
+    """Sum over thresholds of (recall step) x precision, as scikit-learn defines it.
+
+    Interval on the logit scale with the positives as n (Boyd, Eng and Page 2013).
+    """
+    taken = hits = 0
+    value = 0.0
+    for group in reversed(data.groups):
+        taken += group.rows
+        hits += group.positives
+        value += group.positives / data.positives * hits / taken
+    if not 0 < value < 1:
+        return Estimate(value, value, value, data.rows)
+    centre, half = _logit(value), Z / sqrt(data.positives * value * (1 - value))
+    return Estimate(value, _sigmoid(centre - half), _sigmoid(centre + half), data.rows)
+
+
+def brier(data: Scored) -> Estimate:
+    """Mean squared error of the scores (Brier 1950); lower is better."""
+    return _mean(((1 - group.score) ** 2, group.score**2, group) for group in data.groups)
+
+
+def brier_skill(data: Scored) -> Estimate:
+    """1 - Brier / Brier of always saying the base rate; above 0 beats knowing only the rate."""
+    reference = data.base_rate * (1 - data.base_rate)
+    error = brier(data)
+    return Estimate(1 - error.value / reference, 1 - error.high / reference, 1 - error.low / reference, data.rows)
+
+
+def log_loss(data: Scored) -> Estimate:
+    """Mean negative log likelihood in nats; scores are held in [1e-7, 1 - 1e-7]."""
+    return _mean((-log(_clipped(group.score)), -log(1 - _clipped(group.score)), group) for group in data.groups)
+
+
+def calibration(data: Scored) -> tuple[Estimate, Estimate]:
+    """(slope, intercept) of the outcome's logit on the score's logit; 1 and 0 for calibrated scores.
+
+    Cox (1958), fitted by Newton's method. All scores equal leave no slope to fit: (0, logit of the base rate).
+    """
+    points = [(_logit(_clipped(group.score)), group.rows, group.positives) for group in data.groups]
+    if len(points) == 1:
+        intercept = _logit(data.base_rate)
+        return Estimate(0.0, 0.0, 0.0, data.rows), Estimate(intercept, intercept, intercept, data.rows)
+    slope, intercept = 1.0, 0.0
+    curve = (1.0, 0.0, 1.0)
+    for _ in range(50):
+        gradient_0 = gradient_1 = a = b = c = 0.0
+        for x, rows, positives in points:
+            p = _sigmoid(slope * x + intercept)
+            miss, weight = positives - rows * p, rows * p * (1 - p)
+            gradient_0 += miss
+            gradient_1 += miss * x
+            a += weight
+            b += weight * x
+            c += weight * x * x
+        determinant = a * c - b * b
+        if determinant <= 1e-12 * max(a * c, 1e-300):
+            break
+        step_0, step_1 = (c * gradient_0 - b * gradient_1) / determinant, (a * gradient_1 - b * gradient_0) / determinant
+        # a full step may overshoot where the scores are far off; half the logit is always safe
+        scale = min(1.0, 4.0 / max(abs(step_0), abs(step_1), 1e-300))
+        intercept, slope = intercept + scale * step_0, slope + scale * step_1
+        curve = (a, b, c)
+        if max(abs(step_0), abs(step_1)) < 1e-10:
+            break
+    a, b, c = curve
+    determinant = max(a * c - b * b, 1e-300)
+    half_0, half_1 = Z * sqrt(c / determinant), Z * sqrt(a / determinant)
+    return (
+        Estimate(slope, slope - half_1, slope + half_1, data.rows),
+        Estimate(intercept, intercept - half_0, intercept + half_0, data.rows),
+    )
+
+
+def ece(data: Scored, bins: int = 10) -> Estimate:
+    """Expected calibration error: mean gap between score and rate over bins of equal size (Naeini et al. 2015).
+
+    A group of equal scores is never split. Biased upwards: about sqrt(rate / bin size) with perfect scores.
+    """
+    sums = [[0.0, 0, 0] for _ in range(bins)]
+    seen = 0
+    for group in data.groups:
+        place = min(bins - 1, int((seen + group.rows / 2) * bins / data.rows))
+        sums[place][0] += group.score * group.rows
+        sums[place][1] += group.rows
+        sums[place][2] += group.positives
+        seen += group.rows
+    value = spread = 0.0
+    for total, rows, positives in sums:
+        if rows:
+            rate = positives / rows
+            value += abs(total - positives) / data.rows
+            spread += (rows / data.rows) ** 2 * rate * (1 - rate) / rows
+    return _bounded(value, sqrt(spread), data.rows)
+
+
+def lift(data: Scored, top: float) -> Estimate:
+    """Rate among the `top` highest scores (a number of rows) over the rate of all.
+
+    Where equal scores straddle the edge they count in proportion, which is their expected share. Interval:
+    Wilson's for the top rate, the base rate taken as known.
+    """
+    if not 0 < top <= data.rows:
+        raise EvidenceError(f"lift: the top {top} of {data.rows} rows; expected 1 to {data.rows}")
+    taken = hits = 0.0
+    for group in reversed(data.groups):
+        share = min(1.0, (top - taken) / group.rows)
+        taken += share * group.rows
+        hits += share * group.positives
+        if taken >= top:
+            break
+    return wilson(hits, top).scaled(1 / data.base_rate)
+
+
+def wilson(positives: float, rows: float) -> Estimate:
+    """A rate with Wilson's interval (1927). Raises EvidenceError for no rows."""
+    if rows <= 0:
+        raise EvidenceError("rate: no rows to count")
+    rate, z2 = positives / rows, Z * Z
+    centre = (rate + z2 / (2 * rows)) / (1 + z2 / rows)
+    half = Z / (1 + z2 / rows) * sqrt(max(0.0, rate * (1 - rate) / rows + z2 / (4 * rows * rows)))
+    return Estimate(rate, min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half)), round(rows))
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """Difference of two independent rates, interval by Newcombe's method 10 (1998) from their Wilson intervals."""
+    value = one.value - other.value
+    low = value - sqrt((one.value - one.low) ** 2 + (other.high - other.value) ** 2)
+    high = value + sqrt((one.high - one.value) ** 2 + (other.value - other.low) ** 2)
+    return Estimate(value, low, high, one.n + other.n)
+
+
+FLOOR = 1e-4  # an empty bin would make the logarithm infinite
+
+
+def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
+    """Population stability index: sum of (a - e) ln(a / e) over bins; both are shares of rows, length k, sum 1."""
+    if len(expected) != len(actual):
+        raise ValueError(f"psi: {len(expected)} and {len(actual)} bins, expected as many of both")
+    total = 0.0
+    for e, a in zip(expected, actual, strict=True):
+        e, a = max(e, FLOOR), max(a, FLOOR)
+        total += (a - e) * log(a / e)
+    return total
+
+
+def psi_noise(bins: int, reference: int, current: int) -> float:
+    """What PSI is on average without any drift: (k - 1)(1/n + 1/m), from its chi-square limit (Yurdakul 2018)."""
+    return (bins - 1) * (1 / reference + 1 / current)
+
+
+def shares(counts: Sequence[int]) -> list[float]:
+    """Counts as shares of their sum; all 0 where there are none."""
+    total = sum(counts)
+    return [count / total if total else 0.0 for count in counts]
+
+
+def is_ascending(values: Sequence[float]) -> bool:
+    return all(one < other for one, other in pairwise(values))
+
+
+def _variance(total: float, squares: float, count: int) -> float:
+    return max(0.0, (squares - total * total / count) / (count - 1)) if count > 1 else 0.0
+
+
+def _mean(terms: Iterable[tuple[float, float, ScoreGroup]]) -> Estimate:
+    """Mean over rows of a loss that is (if positive, if negative) per group, with its normal interval."""
+    total = squares = 0.0
+    count = 0
+    for positive, negative, group in terms:
+        negatives = group.rows - group.positives
+        total += group.positives * positive + negatives * negative
+        squares += group.positives * positive * positive + negatives * negative * negative
+        count += group.rows
+    half = Z * sqrt(_variance(total, squares, count) / count)
+    return Estimate(total / count, total / count - half, total / count + half, count)
+
+
+def _bounded(value: float, error: float, n: int) -> Estimate:
+    return Estimate(value, max(0.0, value - Z * error), min(1.0, value + Z * error), n)
+
+
+def _clipped(score: float) -> float:
+    return min(1 - _CLIP, max(_CLIP, score))
+
+
+def _logit(p: float) -> float:
+    return log(p / (1 - p))
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))

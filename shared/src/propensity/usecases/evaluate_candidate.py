@@ -1,0 +1,162 @@
+"""evaluate_candidate: every candidate held against scikit-learn and against the future, and one chosen."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.calibration import Calibration, fit_sigmoid, fit_table, identity
+from propensity.domain.drift import reference_bins
+from propensity.domain.errors import EvidenceError
+from propensity.domain.pack import ModelSpec
+from propensity.domain.ranking import decile, percentile
+from propensity.domain.selection import Entrant, select
+from propensity.domain.statistics import (
+    Scored,
+    auc,
+    average_precision,
+    brier,
+    brier_skill,
+    calibration,
+    ece,
+    lift,
+    log_loss,
+    scored,
+)
+from propensity.ports import Ports
+from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
+from propensity.usecases.training_data import TrainingData, read_training
+
+
+def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
+    """Write `<run>/evaluation.json`, calibration.json and reference.json of the chosen candidate.
+
+    A candidate whose ONNX disagrees with scikit-learn is out of the choice; were it the only one, it is
+    registered with its failed gate and never promoted. Same inputs, same bytes.
+    """
+    plan = read_json(ports.lake, f"{run}/plan.json")
+    definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
+    spec = definition.model
+    fits = read_results(ports.lake, run, "fit_candidate", len(spec.candidates))
+    keys = [result["features"] for result in read_results(ports.lake, run, "build_features", len(plan["groups"]))]
+    data = read_training(ports, keys, definition)
+    judged = [_judge(ports, fit, data, spec) for fit in fits]
+    sound = [one for one in judged if one["parity"]["max_abs"] <= spec.gates.parity_max_abs] or judged
+    winner = select([Entrant(one["family"], tuple(one["losses"])) for one in sound], spec.selection.rule)
+    chosen = next(one for one in sound if one["family"] == winner.family)
+    calibrated, metrics = _calibrate(ports, chosen, spec)
+    metrics |= {"parity": chosen["parity"], "rows": len(data.labels), "positives": int(data.labels.sum())}
+    raw = ports.scorer(ports.lake.get(f"{chosen['out']}/model.onnx")).predict(data.matrix)
+    newest = data.as_of == data.dates[-1]
+    reference = reference_bins(
+        definition.feature_names, data.matrix[newest], calibrated.apply(raw[newest]), str(data.dates[-1])
+    )
+    reference["base_rate"] = float(data.labels.mean())
+    ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
+    ports.lake.put_new(f"{run}/reference.json", dumps(reference))
+    evaluation = {
+        "family": chosen["family"],
+        "parameters": chosen["parameters"],
+        "metrics": metrics,
+        "gates": _gates(chosen, spec, int(data.labels.sum())),
+        "candidates": judged,
+        "packages": chosen["packages"],
+        "files": {
+            "model.onnx": f"{chosen['out']}/model.onnx",
+            "explanation.json": f"{chosen['out']}/explanation.json",
+            "calibration.json": f"{run}/calibration.json",
+            "reference.json": f"{run}/reference.json",
+        },
+    }
+    ports.lake.put_new(f"{run}/evaluation.json", dumps(evaluation))
+    return {"run": run, "model": plan["model"], "rows": len(data.labels), "positives": int(data.labels.sum())}
+
+
+def _judge(ports: Ports, fit: dict[str, Any], data: TrainingData, spec: ModelSpec) -> dict[str, Any]:
+    """A fit's summary with its parity on real rows."""
+    frame = _read(ports, f"{fit['out']}/reference.parquet")
+    rows, expected = frame["row"].astype(np.int64), frame["probability"]
+    got = ports.scorer(ports.lake.get(f"{fit['out']}/model.onnx")).predict(data.matrix[rows])
+    cuts = np.quantile(expected, np.arange(1, 100) / 100, method="inverted_cdf")
+    moved = decile(percentile(got, cuts)) != decile(percentile(expected, cuts))
+    # a row on an edge flips by rounding; it is a flip only where the two differ by more than parity allows
+    flips = moved & (np.abs(got - expected) > spec.gates.parity_max_abs)
+    parity = {"max_abs": float(np.abs(got - expected).max()), "decile_flips": int(flips.sum()), "rows": len(rows)}
+    return {**fit, "parity": parity}
+
+
+def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[Calibration, dict[str, Any]]:
+    """The calibration, and metrics of scores that neither model nor calibrator had seen.
+
+    The method is chosen on the newest fold after fitting on the older ones, then fitted on all folds. With
+    one fold there is nothing older: the raw scores are measured, and the sigmoid, with two parameters, fitted.
+    """
+    frame = _read(ports, f"{chosen['out']}/oof.parquet")
+    fold, label, raw = frame["fold"], frame["label"], frame["raw"]
+    newest = fold == fold.max()
+    older = ~newest
+    if spec.calibration.method == "none" or not older.any():
+        method = "none" if spec.calibration.method == "none" else "sigmoid"
+        return _fit(method, raw, label), _metrics(raw[newest], label[newest]) | {"calibration": method}
+    methods = ("sigmoid", "table") if spec.calibration.method == "auto" else (spec.calibration.method,)
+    losses = {method: _fit(method, raw[older], label[older]).apply(raw[newest]) for method in methods}
+    best = min(methods, key=lambda method: log_loss(group(losses[method], label[newest])).value)
+    metrics = _metrics(losses[best], label[newest]) | {"calibration": best}
+    return _fit(best, raw, label), metrics
+
+
+def _fit(method: str, raw: Any, label: Any) -> Calibration:
+    if method == "none":
+        return identity(len(label), int(label.sum()))
+    return fit_sigmoid(raw, label) if method == "sigmoid" else fit_table(raw, label)
+
+
+def group(scores: Any, labels: Any) -> Scored:
+    """Arrays of scores and labels as groups."""
+    values, inverse = np.unique(scores, return_inverse=True)
+    rows = np.bincount(inverse, minlength=len(values))
+    positives = np.bincount(inverse, weights=labels, minlength=len(values)).astype(int)
+    return scored(zip(values.tolist(), rows.tolist(), positives.tolist(), strict=True))
+
+
+def _metrics(scores: Any, labels: Any) -> dict[str, Any]:
+    try:
+        data = group(scores, labels)
+    except EvidenceError as error:
+        raise EvidenceError(f"newest validation fold: {error}") from error
+    slope, intercept = calibration(data)
+    figures = {
+        "auc": auc(data),
+        "average_precision": average_precision(data),
+        "brier": brier(data),
+        "brier_skill": brier_skill(data),
+        "log_loss": log_loss(data),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "ece": ece(data),
+        "lift_top_decile": lift(data, data.rows / 10),
+    }
+    return {name: asdict(figure) for name, figure in figures.items()}
+
+
+def _gates(chosen: dict[str, Any], spec: ModelSpec, positives: int) -> list[dict[str, Any]]:
+    parity = chosen["parity"]
+    checks = (
+        ("parity", parity["max_abs"], spec.gates.parity_max_abs, parity["max_abs"] <= spec.gates.parity_max_abs),
+        ("decile_flips", parity["decile_flips"], 0, parity["decile_flips"] == 0),
+        ("min_positives", positives, spec.gates.min_positives, positives >= spec.gates.min_positives),
+    )
+    return [
+        {"name": name, "figure": figure, "threshold": limit, "passed": passed} for name, figure, limit, passed in checks
+    ]
+
+
+def _read(ports: Ports, key: str) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frame.parquet"
+        ports.lake.download(key, path)
+        return ports.frames.read(path)

@@ -1,0 +1,90 @@
+"""The training set of a run as arrays, in one order, for fitting and for evaluating."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.errors import EvidenceError
+from propensity.domain.pack import Definition, ModelSpec
+from propensity.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """`matrix` float32 (n, k); `labels` int8 (n,); `as_of` datetime64[D] (n,)."""
+
+    matrix: Any
+    labels: Any
+    as_of: Any
+
+    @property
+    def dates(self) -> list[Any]:
+        return list(np.unique(self.as_of))
+
+
+def read_training(ports: Ports, keys: Sequence[str], definition: Definition) -> TrainingData:
+    """Raises EvidenceError where there are no rows, or only one class."""
+    matrices, labels, days = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, key in enumerate(keys):
+            path = Path(folder) / f"{number:04d}.parquet"
+            ports.lake.download(key, path)
+            matrices.append(ports.frames.matrix(path, definition.feature_names))
+            columns = ports.frames.read(path, ["as_of", "label"])
+            labels.append(np.asarray(columns["label"], dtype=np.int8))
+            days.append(columns["as_of"].astype("datetime64[D]"))
+    data = TrainingData(np.vstack(matrices), np.concatenate(labels), np.concatenate(days))
+    rows, positives = len(data.labels), int(data.labels.sum())
+    if positives in (0, rows):
+        raise EvidenceError(
+            f"model {definition.model.name}: {positives} of {rows} training rows are positive; both kinds are needed. "
+            "Load more history, or look at the target's SQL"
+        )
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Train on the rows of earlier dates whose outcomes were known, validate on those of one date. Row masks."""
+
+    day: Any
+    train: Any
+    valid: Any
+
+
+def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
+    """Forward in time, oldest first: the last dates that have purged dates before them, at most spec's count.
+
+    Purged: a training date's label window ends on or before the validation date. Raises EvidenceError where
+    no date has one.
+    """
+    reach = np.timedelta64(timedelta(days=spec.gap_days + spec.horizon_days), "D")
+    made = []
+    for day in data.dates:
+        train, valid = data.as_of + reach <= day, data.as_of == day
+        if _two_classes(data.labels[train]) and _two_classes(data.labels[valid]):
+            made.append(Fold(day, train, valid))
+    if not made:
+        raise EvidenceError(
+            f"model {spec.name}: no as-of date has training dates whose outcomes were known by then; "
+            f"{len(data.dates)} dates from {data.dates[0]} to {data.dates[-1]}, horizon {spec.horizon_days} days. "
+            "Raise training.as_of_count or load more history"
+        )
+    return made[-spec.validation.folds :]
+
+
+def _two_classes(labels: Any) -> bool:
+    return bool(len(labels)) and 0 < int(labels.sum()) < len(labels)
+
+
+def as_date(day: Any) -> date:
+    """A numpy day as a date."""
+    value: date = day.astype("datetime64[D]").item()
+    return value

@@ -1,0 +1,95 @@
+"""What became of scored customers: rates and lift by decile and segment, and the scores' own quality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from propensity.domain.statistics import (
+    Estimate,
+    Scored,
+    auc,
+    average_precision,
+    brier,
+    brier_skill,
+    calibration,
+    difference,
+    ece,
+    lift,
+    wilson,
+)
+
+HIGH, LOW = range(8, 11), range(1, 4)  # deciles: the top and the bottom three
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One line of gold/matchback. `n` is the rows it rests on, `positives` the conversions among them."""
+
+    segment: str
+    measure: str
+    estimate: Estimate
+    positives: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecileCount:
+    decile: int
+    rows: int
+    positives: int
+
+
+def measures(
+    data: Scored, deciles: Sequence[DecileCount], chosen: tuple[int, int] | None
+) -> list[Measure]:
+    """Everything a matchback says. `chosen`: size and conversions of the manual filter's list, if there is one."""
+    everyone = wilson(data.positives, data.rows)
+    out = [Measure("all", "rate", everyone, data.positives), *_quality(data)]
+    for one in deciles:
+        out += _segment(f"decile_{one.decile}", one.rows, one.positives, data)
+    high = _sum(deciles, HIGH)
+    low = _sum(deciles, LOW)
+    if high.rows and low.rows:
+        out += _segment("high", high.rows, high.positives, data) + _segment("low", low.rows, low.positives, data)
+        gap = difference(wilson(high.positives, high.rows), wilson(low.positives, low.rows))
+        out.append(Measure("high_against_low", "rate_difference", gap, high.positives + low.positives))
+    if chosen and chosen[0]:
+        size, hits = chosen
+        out += _segment("filter", size, hits, data)
+        out.append(Measure("model_at_filter_size", "lift", lift(data, size), data.positives))
+    return out
+
+
+def _quality(data: Scored) -> list[Measure]:
+    slope, intercept = calibration(data)
+    figures = {
+        "auc": auc(data),
+        "average_precision": average_precision(data),
+        "brier": brier(data),
+        "brier_skill": brier_skill(data),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "ece": ece(data),
+    }
+    out = [Measure("all", name, figure, data.positives) for name, figure in figures.items()]
+    top = Measure("top_decile", "lift", lift(data, data.rows / 10), data.positives)
+    return [*out, top]
+
+
+def _segment(name: str, rows: int, positives: int, data: Scored) -> list[Measure]:
+    rate = wilson(positives, rows)
+    return [
+        Measure(name, "rate", rate, positives),
+        Measure(name, "lift", rate.scaled(1 / data.base_rate), positives),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    rows: int
+    positives: int
+
+
+def _sum(deciles: Sequence[DecileCount], wanted: range) -> _Sum:
+    chosen = [one for one in deciles if one.decile in wanted]
+    return _Sum(sum(one.rows for one in chosen), sum(one.positives for one in chosen))

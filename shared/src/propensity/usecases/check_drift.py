@@ -1,0 +1,94 @@
+"""check_drift: a scoring run's features and scores against the training reference of its model version."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from propensity.domain.drift import SCORE, Drift, drift_of
+from propensity.domain.views import quote, read_files, text
+from propensity.ports import Ports, Sql
+from propensity.usecases.gold import DRIFT
+from propensity.usecases.gold_rows import append_once
+from propensity.usecases.registry import load_version
+from propensity.usecases.run_files import dumps, read_json, read_results
+from propensity.usecases.silver_session import download
+
+
+def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
+    """PSI per feature and of the score, into gold/drift once, and `<run>/drift.json`; counts what is over its limit."""
+    plan = read_json(ports.lake, f"{run}/plan.json")
+    version = load_version(ports.lake, plan["model"], plan["version"])
+    spec = version.definition(ports.lake).model
+    reference = version.json(ports.lake, "reference.json")
+    count = len(plan["groups"])
+    features = [result["features"] for result in read_results(ports.lake, run, "build_features", count)]
+    scores = [result["scored"] for result in read_results(ports.lake, run, "score_shard", count)]
+    sql = ports.sql()
+    try:
+        found = []
+        for folder, keys, columns in (
+            ("features", features, reference["features"]),
+            ("scores", scores, {SCORE: reference["score"]}),
+        ):
+            source = read_files(download(sql, ports.lake, keys, folder))
+            for name, bins in columns.items():
+                counts = _counts(sql, source, name, bins["edges"])
+                found.append(
+                    drift_of(
+                        name,
+                        bins["counts"],
+                        counts,
+                        limit=spec.drift.psi_limit,
+                        min_rows=spec.drift.min_rows,
+                    )
+                )
+        _append(ports, sql, run, plan, found)
+    finally:
+        sql.close()
+    over = [one.name for one in found if one.over]
+    summary = {
+        "run": run,
+        "model": plan["model"],
+        "version": version.number,
+        "as_of": plan["as_of"],
+        "reference_as_of": reference["as_of"],
+        "limit": spec.drift.psi_limit,
+        "features": len(found) - 1,
+        "over_threshold": len(over),
+        "columns": [asdict(one) for one in found],
+    }
+    ports.lake.put_new(f"{run}/drift.json", dumps(summary))
+    ports.metrics.count("DriftedColumns", len(over), model=plan["model"])
+    return {name: summary[name] for name in ("run", "model", "version", "as_of", "features", "over_threshold")}
+
+
+def _counts(sql: Sql, source: str, name: str, edges: list[float]) -> list[int]:
+    """Rows per bin of the reference, the missing ones last."""
+    column = f"{quote(name)}::double"
+    place = " + ".join([f"({column} >= {edge!r}::double)::integer" for edge in edges]) or "0"
+    bins = len(edges) + 1
+    rows = sql.rows(
+        f"select case when {column} is null or isnan({column}) then {bins} else {place} end as place, count(*) "
+        f"from {source} group by place"
+    )
+    counts = [0] * (bins + 1)
+    for where, count in rows:
+        counts[where] = count
+    return counts
+
+
+def _append(ports: Ports, sql: Sql, run: str, plan: dict[str, Any], found: list[Drift]) -> None:
+    sql.execute(
+        "create temp table found (name varchar, psi double, noise double, reference_rows bigint, n bigint, over boolean)"
+    )
+    for one in found:
+        sql.execute(
+            "insert into found values (?, ?, ?, ?, ?, ?)",
+            [one.name, one.psi, one.noise, one.reference_rows, one.rows, one.over],
+        )
+    stamp = (
+        f"{text(plan['model'])} as model, {plan['version']}::integer as model_version, {text(run)} as run, "
+        f"{text(plan['as_of'])}::date as as_of"
+    )
+    append_once(ports, sql, DRIFT, f"select *, {stamp} from found", run)

@@ -1,0 +1,128 @@
+"""run_matchback: the outcomes of a scoring run's window, joined to its scores."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from propensity.domain.errors import EvidenceError
+from propensity.domain.matchback import DecileCount, Measure, measures
+from propensity.domain.pack import Definition
+from propensity.domain.runs import parse_day
+from propensity.domain.statistics import scored
+from propensity.domain.views import LabelWindow, quote, read_files, text
+from propensity.ports import Ports, Sql
+from propensity.usecases.gold import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
+from propensity.usecases.gold_rows import append_once
+from propensity.usecases.planning import pin_silver
+from propensity.usecases.registry import load_version
+from propensity.usecases.run_files import dumps, read_json
+from propensity.usecases.silver_session import SilverSession, download
+
+_COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"
+
+
+def run_matchback(ports: Ports, *, run: str, known_by: str) -> dict[str, Any]:
+    """Match a committed scoring run with what was known at the start of day `known_by`.
+
+    Writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval and
+    n), once per run and day, and `<run>/matchback-<day>.json`. Raises EvidenceError while the window is open.
+    """
+    plan = read_json(ports.lake, f"{run}/plan.json")
+    day, as_of = parse_day(known_by, "known_by"), parse_day(plan["as_of"], "as_of")
+    version = load_version(ports.lake, plan["model"], plan["version"])
+    definition = version.definition(ports.lake)
+    model = definition.model
+    window = LabelWindow.of(as_of, gap_days=model.gap_days, horizon_days=model.horizon_days)
+    if day < window.end:
+        raise EvidenceError(
+            f"{run}: its outcomes are those of {window.start} to {window.end}; on {day} they are not all known yet"
+        )
+    sql = ports.sql()
+    try:
+        _match(ports, sql, run, plan, definition, as_of, day)
+        found = _measure(sql, definition)
+        sql.execute(f"create temp table measured ({_COLUMNS})")
+        for one in found:
+            estimate = one.estimate
+            sql.execute(
+                "insert into measured values (?, ?, ?, ?, ?, ?, ?)",
+                [one.segment, one.measure, estimate.value, estimate.low, estimate.high, estimate.n, one.positives],
+            )
+        stamp = (
+            f"{text(plan['model'])} as model, {plan['version']}::integer as model_version, {text(run)} as run, "
+            f"{text(plan['as_of'])}::date as as_of, {text(day.isoformat())}::date as known_by"
+        )
+        name = f"{run}@{day.isoformat()}"
+        append_once(
+            ports, sql, GROUND_TRUTH, f"select tenant_id, customer_id, score, decile, converted, {stamp} from matched", name
+        )
+        append_once(ports, sql, MATCHBACK, f"select *, {stamp} from measured", name)
+    finally:
+        sql.close()
+    summary = _summary(run, plan, day, found)
+    ports.lake.put_new(f"{run}/matchback-{day.isoformat()}.json", dumps(summary))
+    everyone = summary["segments"]["all"]["rate"]
+    return {"run": run, "model": plan["model"], "rows": everyone["n"], "positives": everyone["positives"]}
+
+
+def _match(
+    ports: Ports, sql: Sql, run: str, plan: dict[str, Any], definition: Definition, as_of: date, day: date
+) -> None:
+    """Table `matched`: the run's scores with converted, and chosen where the model has a filter."""
+    pins = pin_silver(ports, definition)
+    buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
+    session = SilverSession(sql, ports.lake, pins.sources(buckets), definition)
+    snapshot = ports.tables.snapshot(SCORES)
+    keys = [key for key in snapshot.keys(model=plan["model"]) if score_file_day(key) >= plan["as_of"]] if snapshot else []
+    if not keys:
+        raise EvidenceError(f"{run}: gold/scores holds no scores of it; commit_run comes first")
+    session.cut(as_of)
+    session.outcomes("outcomes", as_of, day)
+    chosen = "false"
+    join = ""
+    if definition.model.filter:
+        session.filtered("filtered")
+        chosen, join = "f.customer_id is not null", "left join filtered f using (tenant_id, customer_id)"
+    sql.execute(
+        f"create temp table matched as select s.tenant_id, s.customer_id, s.score, s.decile, "
+        f"(o.customer_id is not null) as converted, {chosen} as {quote('chosen')} "
+        f"from (select * from {read_files(download(sql, ports.lake, keys, 'scores'))} where run = {text(run)}) s "
+        f"left join outcomes o using (tenant_id, customer_id) {join}"
+    )
+
+
+def _measure(sql: Sql, definition: Definition) -> list[Measure]:
+    data = scored(
+        sql.rows("select score, count(*), count(*) filter (converted) from matched group by score"),
+        f"model {definition.model.name}",
+    )
+    deciles = [
+        DecileCount(*row)
+        for row in sql.rows(
+            "select decile, count(*), count(*) filter (converted) from matched group by decile order by decile desc"
+        )
+    ]
+    [(size, hits)] = sql.rows("select count(*) filter (chosen), count(*) filter (chosen and converted) from matched")
+    return measures(data, deciles, (size, hits) if definition.model.filter else None)
+
+
+def _summary(run: str, plan: dict[str, Any], day: date, found: list[Measure]) -> dict[str, Any]:
+    segments: dict[str, dict[str, Any]] = {}
+    for one in found:
+        estimate = one.estimate
+        segments.setdefault(one.segment, {})[one.measure] = {
+            "value": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "n": estimate.n,
+            "positives": one.positives,
+        }
+    return {
+        "run": run,
+        "model": plan["model"],
+        "version": plan["version"],
+        "as_of": plan["as_of"],
+        "known_by": day.isoformat(),
+        "segments": segments,
+    }

@@ -1,0 +1,45 @@
+"""start_due_runs: what the day calls for. Started by the daily tick; a second tick of a day starts nothing new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.errors import NotFoundError
+from propensity.domain.runs import execution_name, parse_day
+from propensity.domain.schedule import due
+from propensity.ports import Ports
+from propensity.usecases.planning import pack_definition, pack_info
+from propensity.usecases.registry import load_champion
+
+
+def start_due_runs(ports: Ports, *, slot: str) -> dict[str, Any]:
+    """Start the executions that are due on the slot's day; their names, those started before left out.
+
+    A model whose training and scoring fall on one day is trained first and scored by what came of it; one
+    without a champion is trained on its first scoring day, whatever its cadence says.
+    """
+    day = parse_day(slot, "slot")
+    started, held = [], []
+    for model in pack_info(ports).models:
+        cadence = pack_definition(ports, model).model.cadence
+        scores = due(cadence, day, cadence.score_every_months)
+        trains = due(cadence, day, cadence.train_every_months) or (scores and not _has_champion(ports, model))
+        payload: dict[str, object] = {"model": model, "as_of": day.isoformat()}
+        if trains:
+            name = execution_name("train", model, day.isoformat())
+            new = ports.workflows.start("train_model", name, {**payload, "then_score": scores})
+        elif scores:
+            name = execution_name("score", model, day.isoformat(), "batch")
+            new = ports.workflows.start("score_population", name, {**payload, "scope": "batch"})
+        else:
+            continue
+        (started if new else held).append(name)
+    return {"slot": day.isoformat(), "started": started, "already_started": held}
+
+
+def _has_champion(ports: Ports, model: str) -> bool:
+    try:
+        load_champion(ports.lake, model)
+    except NotFoundError:
+        return False
+    return True

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from propensity.domain.drift import SCORE, Drift, drift_of
+from propensity.domain.runs import parse_day
 from propensity.domain.views import quote, read_files, text
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import DRIFT
-from propensity.usecases.gold_rows import append_once
+from propensity.usecases.gold_rows import append_once, batch_runs
 from propensity.usecases.registry import load_version
 from propensity.usecases.run_files import dumps, read_json, read_results
 from propensity.usecases.silver_session import download
@@ -92,3 +93,15 @@ def _append(ports: Ports, sql: Sql, run: str, plan: dict[str, Any], found: list[
         f"{text(plan['as_of'])}::date as as_of"
     )
     append_once(ports, sql, DRIFT, f"select *, {stamp} from found", run)
+
+
+def check_newest(ports: Ports, *, slot: str) -> dict[str, Any]:
+    """Check each model's newest batch not after the slot's day, where that was not done before."""
+    day = parse_day(slot, "slot").isoformat()
+    newest: dict[str, tuple[str, str]] = {}
+    for run in batch_runs(ports):
+        plan = read_json(ports.lake, f"{run}/plan.json")
+        if plan["as_of"] <= day:
+            newest[plan["model"]] = max(newest.get(plan["model"], ("", "")), (plan["as_of"], run))
+    unchecked = [run for _, run in newest.values() if not any(True for _ in ports.lake.keys(f"{run}/drift.json"))]
+    return {"slot": day, "checked": [check_drift(ports, run=run) for run in unchecked]}

@@ -1,4 +1,4 @@
-"""Appending a run's own rows to a Gold table once, whatever is retried."""
+"""Scoring runs that were committed, and appending rows about one to a Gold table once, whatever is retried."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ def append_once(ports: Ports, sql: Sql, table: str, query: str, transaction: str
             return False
         raise
     return True
+
+
+def batch_runs(ports: Ports) -> list[str]:
+    """Prefixes of the batch runs that were committed, in order of model and day."""
+    suffix = "-batch/receipt.json"
+    return [
+        key.removesuffix("/receipt.json") for key in ports.lake.keys("runs/score/") if key.endswith(suffix)
+    ]

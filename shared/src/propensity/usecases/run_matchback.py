@@ -13,7 +13,7 @@ from propensity.domain.statistics import scored
 from propensity.domain.views import LabelWindow, quote, read_files, text
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
-from propensity.usecases.gold_rows import append_once
+from propensity.usecases.gold_rows import append_once, batch_runs
 from propensity.usecases.planning import pin_silver
 from propensity.usecases.registry import load_version
 from propensity.usecases.run_files import dumps, read_json
@@ -126,3 +126,18 @@ def _summary(run: str, plan: dict[str, Any], day: date, found: list[Measure]) ->
         "known_by": day.isoformat(),
         "segments": segments,
     }
+
+
+def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
+    """Match every committed batch whose window had closed by the slot's day and that was not matched before."""
+    day = parse_day(slot, "slot")
+    matched = []
+    for run in batch_runs(ports):
+        plan = read_json(ports.lake, f"{run}/plan.json")
+        model = load_version(ports.lake, plan["model"], plan["version"]).definition(ports.lake).model
+        window = LabelWindow.of(
+            parse_day(plan["as_of"], "as_of"), gap_days=model.gap_days, horizon_days=model.horizon_days
+        )
+        if window.end <= day and not any(True for _ in ports.lake.keys(f"{run}/matchback-")):
+            matched.append(run_matchback(ports, run=run, known_by=day.isoformat()))
+    return {"slot": day.isoformat(), "matched": matched}

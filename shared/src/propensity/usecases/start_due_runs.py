@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from propensity.domain.errors import NotFoundError
@@ -12,15 +13,15 @@ from propensity.usecases.planning import pack_definition, pack_info
 from propensity.usecases.registry import load_champion
 
 
-def start_due_runs(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Start the executions that are due on the slot's day; their names, those started before left out.
+def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:
+    """Start the executions that are due on the slot's day, of these models or of all.
 
     A model whose training and scoring fall on one day is trained first and scored by what came of it; one
     without a champion is trained on its first scoring day, whatever its cadence says.
     """
     day = parse_day(slot, "slot")
     started, held = [], []
-    for model in pack_info(ports).models:
+    for model in pack_info(ports).models if models is None else models:
         cadence = pack_definition(ports, model).model.cadence
         scores = due(cadence, day, cadence.score_every_months)
         trains = due(cadence, day, cadence.train_every_months) or (scores and not _has_champion(ports, model))

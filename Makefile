@@ -1,0 +1,88 @@
+# Everything the project needs is installed by this file, from the pinned requirements beside it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SHELLFLAGS := -eu -o pipefail -c
+
+PACK ?= automotive
+DATA ?=
+UV_VERSION := 0.13.8
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+export UV_LINK_MODE ?= copy
+export SAM_CLI_TELEMETRY := 0
+
+TOOLS := .tools/stamp
+DEV := .venv/stamp
+STACK := .venv-stack/stamp
+BUILT := .aws-sam/stamp
+SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
+
+.PHONY: help setup build up down demo test lint types imports lock clean bench
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(DEV) $(STACK) ## install uv where it is missing, and both environments
+
+$(TOOLS):
+	@mkdir -p .tools/bin
+	@if command -v uv >/dev/null; then ln -sf "$$(command -v uv)" .tools/bin/uv; \
+	else python3 -m venv .tools/uv && .tools/uv/bin/python -m pip install -q uv==$(UV_VERSION) && ln -sf ../uv/bin/uv .tools/bin/uv; fi
+	@touch $@
+
+$(DEV): requirements/dev.txt $(TOOLS)
+	@echo "setup: .venv"
+	@uv venv -q --clear --python 3.13 .venv
+	@uv pip sync -q --require-hashes --python .venv/bin/python requirements/dev.txt
+	@touch $@
+
+$(STACK): requirements/stack.txt $(TOOLS)
+	@echo "setup: .venv-stack"
+	@uv venv -q --clear --python 3.13 .venv-stack
+	@uv pip sync -q --require-hashes --python .venv-stack/bin/python requirements/stack.txt
+	@touch $@
+
+build: $(BUILT) ## sam build
+
+$(BUILT): $(SOURCES) $(DEV) $(STACK)
+	@echo "build: sam build"
+	@mkdir -p build
+	@find functions shared -name __pycache__ -type d -prune -exec rm -rf {} +
+	@PATH="$(CURDIR)/.venv-stack/bin:$$PATH" .venv-stack/bin/sam build --cached --parallel --template-file template.yaml > build/sam-build.log 2>&1 \
+	  || { tail -40 build/sam-build.log; exit 1; }
+	@touch $@
+
+up: $(BUILT) ## keep the local stack running (PACK=…), print its address
+	@.venv/bin/python -m tests.stack.up --pack $(PACK)
+
+down: $(DEV) ## end the local stack
+	@.venv/bin/python -m tests.stack.down
+
+demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail DATA=<folder>)
+	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA))
+
+test: $(BUILT) ## lint, types, imports and every test
+	@$(MAKE) --no-print-directory lint types imports
+	@.venv/bin/python -m pytest
+
+lint: $(DEV)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+types: $(DEV)
+	@.venv/bin/mypy
+
+imports: $(DEV)
+	@PYTHONPATH=shared/src .venv/bin/lint-imports --no-logo
+
+# no address of a registry and no path of a machine goes into a file
+COMPILE := uv pip compile -q --universal --generate-hashes --python-version 3.13 --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+lock: $(TOOLS) ## pin every requirement again, with hashes
+	@$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
+	@$(COMPILE) --group stack pyproject.toml -o requirements/stack.txt
+	@$(COMPILE) --group code pyproject.toml -c requirements/dev.txt -o shared/requirements.txt
+	@for layer in sql delta arrow onnx ml; do \
+	  $(COMPILE) --group $$layer pyproject.toml -c requirements/dev.txt -o layers/$$layer/requirements.txt; done
+
+clean: ## remove what was built and installed
+	rm -rf .venv .venv-stack .tools .aws-sam build

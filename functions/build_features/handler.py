@@ -1,0 +1,14 @@
+"""The feature matrix of one work item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.build_features import build_features
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return build_features(composition.ports(), item=event["item"])

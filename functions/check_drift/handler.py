@@ -1,0 +1,16 @@
+"""Drift of scoring runs: the run named, or each model's newest batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.check_drift import check_drift, check_newest
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    if "run" in event:
+        return check_drift(composition.ports(), run=event["run"])
+    return check_newest(composition.ports(), slot=event["slot"])

@@ -1,0 +1,14 @@
+"""Choose among the candidates of a training run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.evaluate_candidate import evaluate_candidate
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return evaluate_candidate(composition.ports(), run=event["run"])

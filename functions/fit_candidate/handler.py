@@ -1,0 +1,14 @@
+"""Fit one family of one training run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.fit_candidate import fit_candidate
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return fit_candidate(composition.ports(), item=event["item"])

@@ -1,0 +1,14 @@
+"""The final files of one work item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.label_shard import label_shard
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return label_shard(composition.ports(), item=event["item"])

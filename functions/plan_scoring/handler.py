@@ -1,0 +1,20 @@
+"""Fix whom a scoring run scores, by which version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.plan_scoring import plan_scoring
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return plan_scoring(
+        composition.ports(),
+        model=event["model"],
+        as_of=event["as_of"],
+        scope=event["scope"],
+        request=event.get("request"),
+    )

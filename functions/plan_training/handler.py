@@ -1,0 +1,14 @@
+"""Fix what a training run sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.plan_training import plan_training
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return plan_training(composition.ports(), model=event["model"], as_of=event["as_of"])

@@ -1,0 +1,20 @@
+"""Bronze files into Silver, as many as the queue hands over, one commit per dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.runtime.queues import answer_groups
+from propensity.usecases.promote_silver import BronzeFile, promote_silver
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return answer_groups(
+        event,
+        parse=BronzeFile.parse,
+        group=lambda file: file.dataset,
+        work=lambda files: promote_silver(composition.ports(), files),
+    )

@@ -1,0 +1,14 @@
+"""One work item's scores into the online table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.publish_scores import publish_scores
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return publish_scores(composition.ports(), item=event["item"])

@@ -1,0 +1,14 @@
+"""Register the chosen candidate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.register_model import register_model
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return register_model(composition.ports(), run=event["run"])

@@ -1,0 +1,16 @@
+"""Match scoring runs with their outcomes: the run named, or all whose window had closed by the slot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.run_matchback import match_due, run_matchback
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    if "run" in event:
+        return run_matchback(composition.ports(), run=event["run"], known_by=event["slot"])
+    return match_due(composition.ports(), slot=event["slot"])

@@ -1,0 +1,14 @@
+"""Probabilities for one work item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.score_shard import score_shard
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return score_shard(composition.ports(), item=event["item"])

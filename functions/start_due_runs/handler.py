@@ -1,0 +1,14 @@
+"""The daily tick: what is due on the slot's day is started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.start_due_runs import start_due_runs
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return start_due_runs(composition.ports(), slot=event["slot"], models=event.get("models"))

@@ -1,0 +1,22 @@
+"""One landed file at a time, from the landing bucket's events on a queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.runtime.queues import answer_records
+from propensity.usecases.validate_upload import Upload, validate_upload
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    def validate(body: dict[str, Any]) -> dict[str, Any]:
+        detail = body["detail"]
+        # the raw key: EventBridge does not encode it, and decoding would change a key with a + or a %
+        found = detail["object"]
+        upload = Upload(detail["bucket"]["name"], found["key"], found.get("version-id"), found["etag"])
+        return validate_upload(composition.ports(), upload)
+
+    return answer_records(event, validate)

@@ -1,0 +1,61 @@
+"""Answers of queue-fed functions: which messages go back to the queue.
+
+Powertools' BatchProcessor answers record by record; promotion works on groups of records and needs the answer
+by group, so both shapes are made here from one rule: a message whose work raised goes back, the queue's
+redrive policy sends it to the dead-letter queue when it keeps failing, and nothing is answered by silence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from propensity.domain.errors import PropensityError
+from propensity.runtime.logging import logger
+
+
+def answer_records(event: Mapping[str, Any], work: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """Each record on its own: body as JSON, then work."""
+    return answer_groups(event, parse=lambda body: body, group=lambda body: id(body), work=lambda bodies: work(*bodies))
+
+
+def answer_groups[T](
+    event: Mapping[str, Any],
+    *,
+    parse: Callable[[dict[str, Any]], T],
+    group: Callable[[T], object],
+    work: Callable[[Sequence[T]], object],
+) -> dict[str, Any]:
+    """Records grouped, each group worked on at once. A group that fails is tried record by record, so that one
+    bad message takes no others with it to the dead-letter queue."""
+    failed: list[str] = []
+    groups: dict[object, list[tuple[str, T]]] = {}
+    for record in event["Records"]:
+        try:
+            parsed = parse(json.loads(record["body"]))
+        except (ValueError, KeyError, TypeError, PropensityError) as error:
+            _say(record["messageId"], error)
+            failed.append(record["messageId"])
+            continue
+        groups.setdefault(group(parsed), []).append((record["messageId"], parsed))
+    for members in groups.values():
+        failed += _work(members, work)
+    return {"batchItemFailures": [{"itemIdentifier": one} for one in failed]}
+
+
+def _work[T](members: Sequence[tuple[str, T]], work: Callable[[Sequence[T]], object]) -> list[str]:
+    try:
+        work([value for _, value in members])
+    except Exception as error:  # noqa: BLE001 - whatever it is, the message goes back and the queue decides
+        if len(members) == 1:
+            _say(members[0][0], error)
+            return [members[0][0]]
+        return [message for member in members for message in _work([member], work)]
+    return []
+
+
+def _say(message: str, error: Exception) -> None:
+    # our own messages name files and fields by rule; a foreign error's text may quote data
+    text = str(error) if isinstance(error, PropensityError) else "failed"
+    logger().error(text, extra={"message_id": message, "error": type(error).__name__}, exc_info=error)

@@ -18,7 +18,11 @@ from propensity.ports import ArrowStream, DataFile, Snapshot
 # delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
 _COMMIT_RETRIES = 100
 # how long a log remembers a transaction name; a queue keeps a message 14 days at most
-_CONFIGURATION: Mapping[str, str | None] = {"delta.setTransactionRetentionDuration": "interval 60 days"}
+_CONFIGURATION: Mapping[str, str | None] = {
+    "delta.setTransactionRetentionDuration": "interval 60 days",
+    # a cold function reads at most so many commits one by one, 2 to 20 ms each
+    "delta.checkpointInterval": "20",
+}
 
 
 class DeltaTables:
@@ -27,15 +31,16 @@ class DeltaTables:
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self._root = root
         self._options = dict(storage_options or {})
+        # a warm function reads only the commits since its last call, not the log again
+        self._newest: dict[str, DeltaTable] = {}
 
     def snapshot(
         self, table: str, *, version: int | None = None, as_of_time: datetime | None = None
     ) -> Snapshot | None:
-        opened = self._open(table, version)
+        pinned = as_of_time if version is None else version
+        opened = self._open(table) if pinned is None else self._open_at(table, pinned)
         if opened is None:
             return None
-        if as_of_time is not None:
-            opened.load_as_version(as_of_time)
         actions = opened.get_add_actions(flatten=True).to_struct_array().to_pylist()
         files = tuple(
             DataFile(
@@ -128,11 +133,25 @@ class DeltaTables:
     def _uri(self, table: str) -> str:
         return f"{self._root}/{table}"
 
-    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+    def _open(self, table: str) -> DeltaTable | None:
+        """The newest version."""
+        held = self._newest.get(table)
+        if held is None:
+            held = self._open_at(table, None)
+            if held is not None:
+                self._newest[table] = held
+        else:
+            held.update_incremental()
+        return held
+
+    def _open_at(self, table: str, pinned: int | datetime | None) -> DeltaTable | None:
         try:
-            return DeltaTable(self._uri(table), version=version, storage_options=self._options or None)
+            opened = DeltaTable(self._uri(table), storage_options=self._options or None)
+            if pinned is not None:
+                opened.load_as_version(pinned)
         except TableNotFoundError:
             return None
+        return opened
 
     def _version(self, table: str) -> int:
         opened = self._open(table)

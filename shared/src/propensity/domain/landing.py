@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from propensity.domain.errors import BadInputError
 
 FORMATS = (".csv", ".csv.gz", ".parquet")
-_KEY = re.compile(r"^(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]+)/(?P<file>(?:.*/)?[^/]+)$", re.DOTALL)
-_TENANT = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
+_KEY = re.compile(r"(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]*)/(?P<file>(?:.*/)?[^/]+)", re.DOTALL)
+_TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +24,23 @@ class Landed:
     tenant_id: str
     suffix: str
 
-    @property
-    def file_name(self) -> str:
-        return self.key.rsplit("/", 1)[1]
 
-
-def parse_landing_key(key: str, datasets: tuple[str, ...]) -> Landed:
-    """Raises BadInputError naming the key's part that is wrong."""
-    match = _KEY.match(key)
+def parse_landing_key(key: str, datasets: Sequence[str]) -> Landed:
+    """Raises BadInputError naming the key's part that is wrong. The key is raw: EventBridge does not encode it."""
+    match = _KEY.fullmatch(key)
     if not match:
         raise BadInputError(f"{key}: expected <dataset>/tenant_id=<tenant>/<file>; put the file under such a key")
     if match["dataset"] not in datasets:
         raise BadInputError(
-            f"{key}: unknown dataset {match['dataset']!r}; this pack takes {', '.join(datasets)}"
+            f"{key}: unknown dataset {match['dataset']!r}, expected one of {', '.join(datasets)}; "
+            "put the file under one of these"
         )
-    if not _TENANT.match(match["tenant"]):
-        raise BadInputError(f"{key}: tenant_id: expected 1 to 64 letters, digits, dots, - or _")
+    if not _TENANT.fullmatch(match["tenant"]):
+        raise BadInputError(f"{key}: tenant_id: expected 1 to 64 letters, digits, dots, - or _; mend the key")
+    # the longest first: .csv.gz before what .gz alone might be
     suffix = next((one for one in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(one)), None)
     if suffix is None:
-        raise BadInputError(f"{key}: unknown kind of file; expected one of {', '.join(FORMATS)}")
+        raise BadInputError(f"{key}: unknown kind of file, expected one of {', '.join(FORMATS)}; send it as one of these")
     return Landed(key, match["dataset"], match["tenant"], suffix)
 
 
@@ -67,14 +66,21 @@ def outputs(landed: Landed, content: str, contract_version: str, modified: datet
     return Outputs(f"bronze/{name}.parquet", f"quarantine/{name}.parquet", f"validation/{name}.json")
 
 
-def rejected_outputs(key: str, content: str, modified: datetime) -> Outputs:
-    """For a file refused whole: a copy of the file, and its report. The key may be no landing key at all."""
-    day = modified.date().isoformat()
-    parts = key.split("/")
-    dataset = parts[0] if re.fullmatch(r"[a-z][a-z0-9_]*", parts[0]) and len(parts) > 1 else "unknown"
-    file = re.sub(r"[^A-Za-z0-9_.=-]", "_", parts[-1])[-120:] or "file"
-    return Outputs(
-        bronze="",
-        quarantine=f"quarantine/rejected/{dataset}/ingest_date={day}/{content}/{file}",
-        report=f"validation/rejected/{dataset}/ingest_date={day}/{content}.json",
-    )
+@dataclass(frozen=True, slots=True)
+class RejectedOutputs:
+    """Where a file that was refused whole is kept, and its report. `tenant_id` is None where the key names none."""
+
+    dataset: str
+    tenant_id: str | None
+    copy: str
+    report: str
+
+
+def rejected_outputs(key: str, content: str, modified: datetime, datasets: Sequence[str]) -> RejectedOutputs:
+    """The key may be no landing key at all: what cannot be told from it stands as `unknown`."""
+    match = _KEY.fullmatch(key)
+    dataset = match["dataset"] if match and match["dataset"] in datasets else "unknown"
+    tenant = match["tenant"] if match and _TENANT.fullmatch(match["tenant"]) else None
+    place = f"{dataset}/tenant_id={tenant or 'unknown'}/ingest_date={modified.date().isoformat()}/{content}"
+    file = re.sub(r"[^A-Za-z0-9_.=-]", "_", key.rsplit("/", 1)[-1])[-120:] or "file"
+    return RejectedOutputs(dataset, tenant, f"quarantine/rejected/{place}/{file}", f"validation/{place}.rejected.json")

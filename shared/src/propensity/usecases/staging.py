@@ -1,218 +1,177 @@
-"""Delimited text into a form that an engine cannot misread: one record per line, fields split by one byte.
+"""CSV with quotes and oddities, rewritten so that no engine can misread it: one staged line per line of the file.
 
-DuckDB's reader loses rows without a word where quotes do not close, lines end in three ways, or NULs stand in
-the text (measured, FACTS.md). So the lines are found and counted here, and what the engine is given holds no
-quotes, no carriage returns and no line breaks but its own. A block of plain lines is passed on as it is, at
-the speed of `bytes.translate`; only blocks with quotes or oddities are taken line by line.
+DuckDB's reader loses rows without a word where quotes do not close or lines end in three ways (measured,
+FACTS.md). So quotes are read here, by Python's csv module in strict mode, and what the engine is given has no
+quotes, no line breaks inside values and the right number of fields everywhere: fields split by US, then what the
+line is. A line that begins no record (empty, or the rest of a value with line breaks) keeps its place as a
+skipped one, so that a line's number is its place in the staged file.
 
-A staged line is `fields` or `fields RS line RS error RS raw`; fields are split by US, line breaks inside values
-stand as GS. The control characters that separate may not stand in the data: a row that holds one is an error.
+A quote that never closes would swallow the lines behind it. It is taken for one where the record does not end
+within 200 lines, or ends with another number of fields, or every line of it alone has as many separators as a
+record: then its first line is bad, and reading goes on with the next.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
+from operator import methodcaller
 from pathlib import Path
 from typing import IO
 
-from propensity.domain.errors import BadInputError
+from propensity.usecases.landed_text import CONTROL, MAX_LINE, LandedText, whole_lines
 
-FIELD, RECORD, BREAK, ABSENT = b"\x1f", b"\x1e", b"\x1d", b"\x1c"
-MAX_UNZIPPED = 8 * 1024**3  # a function's /tmp holds 10 GB
-MAX_LINE = 1_000_000  # bytes; a longer "line" is a file of another kind
-_BLOCK = 1 << 20
-_CONTROL = bytes(code for code in range(32) if code not in (9, 10, 13))
-_MAX_SPAN = 200  # lines a quoted value may run over before the quote is taken for one that never closes
+FIELD, BREAK = "\x1f", "\x1d"
+SKIPPED = "skipped"
+_MAX_SPAN = 200
+_US = FIELD.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """`header` are the file's column names; `records` the rows staged, `blank` the empty lines left out."""
+    """`lines` staged, of which `blank` are empty and `continued` belong to the record of a line before."""
 
     path: Path
-    header: tuple[str, ...]
-    header_line: int
-    records: int
-    blank: int
     lines: int
+    blank: int
+    continued: int
 
 
-def stage(source: Path, target: Path, *, key: str, gzipped: bool) -> Staged:
-    """Rewrite a CSV file. Raises BadInputError for a file that cannot be read at all."""
-    with (gzip.open(source, "rb") if gzipped else source.open("rb")) as raw, target.open("wb") as out:
-        try:
-            return _Stager(raw, out, key).run(target)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadInputError(f"{key}: the gzip stream is damaged or cut short ({error}); send the file again") from error
+def stage(text: LandedText, target: Path, *, key: str, delimiter: str) -> Staged:
+    """Raises BadInputError for a file that is no text at all."""
+    with target.open("wb") as out:
+        stager = _Stager(out, width=len(text.header), delimiter=delimiter)
+        held = b""
+        for block in whole_lines(text, key=key):
+            held = stager.take(held + block, final=False)
+        if held:
+            stager.take(held, final=True)
+    return Staged(target, stager.lines, stager.blank, stager.continued)
 
 
 class _Stager:
-    def __init__(self, raw: IO[bytes], out: IO[bytes], key: str) -> None:
-        self._raw, self._out, self._key = raw, out, key
-        self._read = 0
-        self._line = 0  # lines consumed so far
-        self._records = self._blank = 0
+    def __init__(self, out: IO[bytes], *, width: int, delimiter: str) -> None:
+        self._out, self._width, self._delimiter = out, width, delimiter
+        self._separator = delimiter.encode()
+        self._to_field = bytes.maketrans(self._separator, _US)
+        self._to_separator = bytes.maketrans(_US, self._separator)
+        self._empty = FIELD * width
+        self.lines = self.blank = self.continued = 0
 
-    def run(self, target: Path) -> Staged:
-        blocks = self._blocks()
-        first = next(blocks, b"")
-        if not first.strip():
-            raise BadInputError(f"{self._key}: line 1: the file is empty, expected a header and rows; send it again")
-        header, header_line, rest = self._header(first)
-        self._block(rest)
-        for block in blocks:
-            self._block(block)
-        return Staged(target, header, header_line, self._records, self._blank, self._line)
-
-    def _blocks(self) -> Iterator[bytes]:
-        """Whole lines, a megabyte or so at a time, line ends made one."""
-        held = b""
-        carriage_only: bool | None = None
-        while piece := self._raw.read(_BLOCK):
-            if self._read == 0:
-                if piece.startswith((b"\xff\xfe", b"\xfe\xff")):
-                    raise BadInputError(f"{self._key}: line 1: the text is UTF-16, expected UTF-8; export it as UTF-8")
-                piece = piece.removeprefix(b"\xef\xbb\xbf")
-                carriage_only = b"\r" in piece and b"\n" not in piece
-            self._read += len(piece)
-            if self._read > MAX_UNZIPPED:
-                raise BadInputError(f"{self._key}: more than {MAX_UNZIPPED} bytes unzipped; split the file")
-            held += piece
-            if carriage_only:
-                held = held.replace(b"\r", b"\n")
-            end = held.rfind(b"\n") + 1
-            if end == 0 and len(held) > 2 * MAX_LINE:
-                raise BadInputError(
-                    f"{self._key}: line {self._line + 1}: no line end in {len(held)} bytes, expected lines of at most "
-                    f"{MAX_LINE}; this is no CSV file"
-                )
-            # a block that ends inside a quoted value would cut it: keep lines until the quotes pair up
-            if end and held.count(b'"', 0, end) % 2 and len(held) < 8 * _BLOCK:
-                continue
-            if end:
-                yield held[:end].replace(b"\r\n", b"\n")
-                held = held[end:]
-        if held:
-            yield held.replace(b"\r\n", b"\n") + (b"" if held.endswith(b"\n") else b"\n")
-
-    def _header(self, block: bytes) -> tuple[tuple[str, ...], int, bytes]:
-        while True:
-            line, _, block = block.partition(b"\n")
-            self._line += 1
-            if line.strip():
-                break
-            if not block:
-                raise BadInputError(f"{self._key}: line 1: only empty lines, expected a header and rows")
-        try:
-            [names] = csv.reader([line.decode()], strict=True)
-        except (UnicodeDecodeError, csv.Error, ValueError) as error:
-            raise BadInputError(
-                f"{self._key}: line {self._line}: the header cannot be read ({type(error).__name__}), expected UTF-8 "
-                "column names split by commas"
-            ) from error
-        return tuple(name.strip() for name in names), self._line, block
-
-    def _block(self, block: bytes) -> None:
-        if not block:
-            return
-        plain = (
-            b'"' not in block
-            and b"\n\n" not in block
-            and not block.startswith(b"\n")
-            and b"\r" not in block
-            and len(block.translate(None, _CONTROL)) == len(block)
-            and _is_text(block)
-        )
-        count = block.count(b"\n")
-        if plain and self._line == self._records + 1:
-            # every line so far was one record, so the record's number gives its line
-            self._out.write(block.translate(_COMMA))
-            self._line += count
-            self._records += count
-            return
+    def take(self, block: bytes, *, final: bool) -> bytes:
+        """Stage whole lines; the end of the block that may go on in the next one comes back."""
+        odd = len(block.translate(None, CONTROL)) != len(block) or b"\r" in block or not _is_text(block)
+        if not odd and self._at_once(block):
+            return b""
         lines = block.split(b"\n")[:-1]
-        position = 0
-        while position < len(lines):
-            position += self._record(lines, position)
+        if not odd and max(map(len, lines)) <= MAX_LINE:
+            return self._records(block.decode(), final=final)
+        run: list[bytes] = []
+        for line in lines:
+            error = _oddity(line)
+            if error is None:
+                run.append(line)
+                continue
+            # a record cannot go on past a line that cannot be read
+            self._records(b"".join(one + b"\n" for one in run).decode(), final=True)
+            run.clear()
+            self._stage([self._empty + error])
+        return self._records(b"".join(one + b"\n" for one in run).decode(), final=final)
 
-    def _record(self, lines: list[bytes], position: int) -> int:
-        """Stage the record that begins at a line; how many lines it takes."""
-        line = lines[position]
-        number = self._line + 1
-        if not line.strip():
-            self._blank += 1
-            self._line += 1
-            return 1
-        taken, fields, error = 1, None, None
-        if b'"' not in line:
-            fields, error = line.split(b","), _oddity(line)
-        else:
-            taken, fields, error = _quoted(lines, position)
-        raw = b"\n".join(lines[position : position + taken])
-        values = FIELD.join(fields) if fields is not None and error is None else ABSENT
-        self._out.write(
-            RECORD.join((values, str(number).encode(), (error or "").encode(), _printable(raw).replace(b"\n", BREAK)))
-        )
+    def _at_once(self, block: bytes) -> bool:
+        """Stage a block whose lines are all whole records, at most a third of them with quotes."""
+        staged = block.translate(self._to_field).split(b"\n")[:-1]
+        if b'"' in block:
+            quoted = [number for number, line in enumerate(staged) if b'"' in line]
+            if len(quoted) * 3 > len(staged):
+                return False
+            for number in quoted:
+                fields = self._alone(staged[number].translate(self._to_separator).decode())
+                if fields is None:
+                    return False
+                staged[number] = FIELD.join(fields).encode()
+        if set(map(methodcaller("count", _US), staged)) != {self._width - 1} or max(map(len, staged)) > MAX_LINE:
+            return False
+        if self._width == 1 and not all(line.strip() for line in staged):
+            return False
+        self._write(b"\n".join(staged))
+        self.lines += len(staged)
+        return True
+
+    def _alone(self, line: str) -> list[str] | None:
+        try:
+            [fields] = csv.reader([line], delimiter=self._delimiter, strict=True)
+        except (csv.Error, ValueError):
+            return None
+        return fields
+
+    def _records(self, text: str, *, final: bool) -> bytes:
+        """Stage text record by record; what may go on behind its end comes back."""
+        lines = io.StringIO(text, newline="\n").readlines()
+        start = 0
+        while start < len(lines):
+            reader = csv.reader(islice(lines, start, None), delimiter=self._delimiter, strict=True)
+            staged: list[str] = []
+            done = 0
+            failed = False
+            try:
+                for fields in reader:
+                    taken = reader.line_num - done
+                    if taken == 1 and len(fields) == self._width and (self._width > 1 or fields[0].strip()):
+                        staged.append(FIELD.join(fields))
+                    elif taken == 1:
+                        staged.append(self._odd_line(lines[start + done]))
+                    elif self._swallows(fields, lines[start + done : start + reader.line_num]):
+                        failed = True
+                        break
+                    else:
+                        self.continued += taken - 1
+                        joined = FIELD.join(fields).replace("\n", BREAK)
+                        staged += [f"{joined}{FIELD}{taken}", *[self._empty + SKIPPED] * (taken - 1)]
+                    done = reader.line_num
+            except csv.Error:
+                failed = True
+            self._stage(staged)
+            start += done
+            if failed:
+                # it ran to the end of the text: what comes next may close the quote
+                if not final and start + reader.line_num - done == len(lines) and len(lines) - start <= _MAX_SPAN:
+                    return "".join(lines[start:]).encode()
+                self._stage([self._empty + "quote"])
+                start += 1
+        return b""
+
+    def _odd_line(self, line: str) -> str:
+        if line.strip():
+            return self._empty + "columns"
+        self.blank += 1
+        return self._empty + SKIPPED
+
+    def _swallows(self, fields: list[str], lines: list[str]) -> bool:
+        """Whether a record of several lines is rather a quote that never closes (see the module's text)."""
+        if len(fields) != self._width or len(lines) > _MAX_SPAN or sum(map(len, lines)) > MAX_LINE:
+            return True
+        return self._width > 1 and all(line.count(self._delimiter) == self._width - 1 for line in lines)
+
+    def _stage(self, staged: list[str]) -> None:
+        if staged:
+            self._write("\n".join(staged).encode())
+            self.lines += len(staged)
+
+    def _write(self, staged: bytes) -> None:
+        self._out.write(staged)
         self._out.write(b"\n")
-        self._line += taken
-        self._records += 1
-        return taken
 
 
-_COMMA = bytes.maketrans(b",", FIELD)
-
-
-def _quoted(lines: list[bytes], position: int) -> tuple[int, list[bytes] | None, str | None]:
-    """A record with quotes: alone where its quotes pair up, else with the lines up to where they do."""
-    text = lines[position]
-    if text.count(b'"') % 2 == 0:
-        return (1, *_parse(text))
-    for end in range(position + 1, min(len(lines), position + _MAX_SPAN)):
-        text += b"\n" + lines[end]
-        if lines[end].count(b'"') % 2:
-            fields, error = _parse(text)
-            if error is None and fields is not None and _closes_well(lines[position], fields):
-                return end - position + 1, fields, None
-            break
-    # the quote never closes, or closes where a field cannot end: this line is bad, the next begins anew
-    return 1, None, "quote"
-
-
-def _closes_well(first: bytes, fields: list[bytes]) -> bool:
-    """Whether the value with the line break holds no more commas than one value plausibly does.
-
-    Two lines whose quotes never close look like one value from one to the other, with whole records in it;
-    a value that holds a line with as many commas as the record has is such a pair.
-    """
-    broken = [field for field in fields if BREAK in field]
-    separators = len(fields) - 1
-    return not any(piece.count(b",") >= separators > 0 for field in broken for piece in field.split(BREAK))
-
-
-def _parse(text: bytes) -> tuple[list[bytes] | None, str | None]:
-    error = _oddity(text)
-    if error:
-        return None, error
-    try:
-        records = list(csv.reader(io.StringIO(text.decode(), newline=""), strict=True))
-    except csv.Error:
-        return None, "quote"
-    if len(records) != 1:
-        return None, "quote"
-    return [field.encode().replace(b"\n", BREAK) for field in records[0]], None
-
-
-def _oddity(text: bytes) -> str | None:
-    if not _is_text(text):
+def _oddity(line: bytes) -> str | None:
+    if not _is_text(line):
         return "encoding"
-    if b"\r" in text or len(text.translate(None, _CONTROL)) != len(text):
+    if b"\r" in line or len(line.translate(None, CONTROL)) != len(line):
         return "control"
-    return "length" if len(text) > MAX_LINE else None
+    return "length" if len(line) > MAX_LINE else None
 
 
 def _is_text(block: bytes) -> bool:
@@ -225,7 +184,38 @@ def _is_text(block: bytes) -> bool:
     return True
 
 
-def _printable(raw: bytes) -> bytes:
-    """The raw line for quarantine, with what is no text or would separate written as \\xNN."""
+def copy_raw_lines(text: LandedText, wanted: Iterable[tuple[int, int]], target: Path, *, key: str) -> None:
+    """Write `line US raw` for each (line, how many lines) wanted, ascending; line breaks in raw stand as GS.
+
+    What is no text, and control characters, are written as \\xNN; a raw line is cut at 131,072 characters.
+    """
+    rest = iter(wanted)
+    line, span = next(rest, (0, 0))
+    number = text.header_line + 1
+    held: list[bytes] = []
+    with target.open("w", encoding="utf-8", newline="\n") as out:
+        for block in whole_lines(text, key=key):
+            if not line:
+                return
+            count = block.count(b"\n")
+            if not held and line >= number + count:
+                number += count
+                continue
+            lines = held + block.split(b"\n")[:-1]
+            first = number - len(held)
+            number += count
+            held = []
+            while line:
+                at = line - first
+                if at + span > len(lines):
+                    held = lines[at:] if at < len(lines) else []
+                    break
+                out.write(f"{line}{FIELD}{_printable(b'\n'.join(lines[at : at + span]))}\n")
+                line, span = next(rest, (0, 0))
+
+
+def _printable(raw: bytes) -> str:
     shown = raw.decode(errors="backslashreplace")
-    return "".join(one if one >= " " or one in "\t\n" else f"\\x{ord(one):02x}" for one in shown).encode()
+    if not shown.isprintable():
+        shown = "".join(one if one >= " " or one in "\t\n" else f"\\x{ord(one):02x}" for one in shown)
+    return shown[:MAX_LINE].replace("\n", BREAK)

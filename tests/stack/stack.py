@@ -1,0 +1,277 @@
+"""The whole stack on this machine: a local AWS (MiniStack) and the real template deployed into it.
+
+Nothing here describes the stack: that is template.yaml's. Everything listens on the loopback address only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+NAME = "propensity"
+# MiniStack's own root user; it exists on this machine only, and only while the stack runs
+USER = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
+
+
+class StackError(RuntimeError):
+    """The stack did not come up, or something in it failed; the message says where to look."""
+
+
+@dataclass
+class Stack:
+    """A running stack. `folder` holds its log and state; `outputs` are the template's."""
+
+    folder: Path
+    endpoint: str
+    pid: int
+    outputs: dict[str, str]
+
+    @cached_property
+    def session(self) -> Any:
+        return boto3.session.Session(
+            aws_access_key_id=USER["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=USER["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+
+    def client(self, service: str) -> Any:
+        config = Config(
+            s3={"addressing_style": "path"}, retries={"max_attempts": 3}, read_timeout=900, max_pool_connections=20
+        )
+        return self.session.client(service, endpoint_url=self.endpoint, config=config)
+
+    @cached_property
+    def s3(self) -> Any:
+        return self.client("s3")
+
+    @cached_property
+    def sqs(self) -> Any:
+        return self.client("sqs")
+
+    @cached_property
+    def step_functions(self) -> Any:
+        return self.client("stepfunctions")
+
+    @cached_property
+    def functions(self) -> Any:
+        return self.client("lambda")
+
+    def invoke(self, function: str, payload: dict[str, Any]) -> Any:
+        """Invoke a function by its output's name; raises StackError with its error."""
+        answer = self.functions.invoke(FunctionName=self.outputs[function], Payload=json.dumps(payload))
+        body = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError"):
+            raise StackError(f"{function} failed: {json.dumps(body)[:2000]}")
+        return body
+
+    def waiting(self, queue: str) -> int:
+        """Messages in a queue, those in flight and those delayed included."""
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+        found = self.sqs.get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=list(names))["Attributes"]
+        return sum(int(found.get(name, 0)) for name in names)
+
+    def wait_for_queues(self, seconds: float, said: Callable[[int], None] = lambda left: None) -> None:
+        """Until every landed file is validated and promoted. A dead letter ends it at once."""
+
+        def quiet() -> bool:
+            for letters in ("UploadDeadLetters", "PromoteDeadLetters"):
+                if self.waiting(letters):
+                    raise StackError(f"a message is in {letters}; see {self.folder}/ministack.log\n{self.log_tail()}")
+            left = self.waiting("UploadQueue") + self.waiting("PromoteQueue")
+            said(left)
+            return left == 0
+
+        self.wait(quiet, seconds, "the queues to be empty")
+
+    def run(self, machine: str, name: str, payload: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Start an execution and wait for it; its output."""
+        self.step_functions.start_execution(
+            stateMachineArn=self.outputs[machine], name=name, input=json.dumps(payload)
+        )
+        return self.wait_for_execution(machine, name, seconds)
+
+    def wait_for_execution(self, machine: str, name: str, seconds: float) -> dict[str, Any]:
+        """Until the execution of this name, which may not have started yet, has succeeded; its output."""
+        arn = self.outputs[machine].replace(":stateMachine:", ":execution:") + f":{name}"
+        found: dict[str, Any] = {}
+
+        def ended() -> bool:
+            try:
+                found.update(self.step_functions.describe_execution(executionArn=arn))
+            except self.step_functions.exceptions.ExecutionDoesNotExist:
+                return False
+            if found["status"] in ("FAILED", "TIMED_OUT", "ABORTED"):
+                raise StackError(
+                    f"execution {name} {found['status']}: {found.get('error')} {found.get('cause', '')[:2000]}\n"
+                    f"{self.log_tail()}"
+                )
+            return bool(found["status"] == "SUCCEEDED")
+
+        self.wait(ended, seconds, f"execution {name}")
+        output: dict[str, Any] = json.loads(found["output"])
+        return output
+
+    def wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        end = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > end:
+                raise StackError(f"gave up after {seconds:.0f} s waiting for {what}\n{self.log_tail()}")
+            if not _alive(self.pid):
+                raise StackError(f"the stack ended while waiting for {what}; see {self.folder}/ministack.log")
+            time.sleep(0.2)  # polling another process over HTTP; there is nothing to be woken by
+
+    def log_tail(self, lines: int = 30) -> str:
+        text = (self.folder / "ministack.log").read_text(errors="replace")
+        wanted = [line for line in text.splitlines() if "ERROR" in line or "WARN" in line or '"level":"ERROR"' in line]
+        return "\n".join(line[:600] for line in wanted[-lines:])
+
+    def down(self) -> None:
+        if _alive(self.pid):
+            os.killpg(self.pid, signal.SIGTERM)
+            end = time.monotonic() + 10
+            while _alive(self.pid) and time.monotonic() < end:
+                time.sleep(0.05)
+            if _alive(self.pid):
+                os.killpg(self.pid, signal.SIGKILL)
+        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+        (self.folder / "stack.json").unlink(missing_ok=True)
+
+
+def start(pack: str, folder: Path, *, parameters: dict[str, str] | None = None) -> Stack:
+    """Start MiniStack with an empty lake and deploy what `make build` built. Raises StackError."""
+    built = ROOT / ".aws-sam/build/template.yaml"
+    if not built.exists():
+        raise StackError(f"{built} is missing; run `make build` first")
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "tmp").mkdir(parents=True)
+    port = _free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))},
+        **USER,
+        "AUTH": "true",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "AWS_ENDPOINT_URL": endpoint,
+        "TMPDIR": str(folder / "tmp"),
+        # two servers that it would start on fixed ports
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "LAMBDA_STATE_TRANSITION_SECONDS": "0",
+        "PYTHONUNBUFFERED": "1",
+        # two threads of arithmetic a process: the machine has two cores and several functions run at once
+        "OMP_NUM_THREADS": "2",
+        "OPENBLAS_NUM_THREADS": "2",
+    }
+    log = (folder / "ministack.log").open("wb")
+    # a session of its own, so that its functions' processes end with it
+    process = subprocess.Popen(
+        [ROOT / ".venv-stack/bin/ministack"],
+        env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    stack = Stack(folder, endpoint, process.pid, {})
+    try:
+        stack.wait(lambda: _healthy(endpoint), 60, "MiniStack to answer")
+        stack.outputs = _deploy(stack, pack, parameters or {})
+    except BaseException:
+        stack.down()
+        raise
+    state = {"endpoint": endpoint, "pid": process.pid, "pack": pack, "outputs": stack.outputs}
+    (folder / "stack.json").write_text(json.dumps(state, indent=1))
+    return stack
+
+
+def attach(folder: Path) -> Stack | None:
+    """The stack that `start` left running there, if it still is."""
+    try:
+        state = json.loads((folder / "stack.json").read_text())
+    except FileNotFoundError:
+        return None
+    if not (_alive(state["pid"]) and _healthy(state["endpoint"])):
+        return None
+    return Stack(folder, state["endpoint"], state["pid"], state["outputs"])
+
+
+@contextmanager
+def running(pack: str, folder: Path, **options: Any) -> Iterator[Stack]:
+    stack = start(pack, folder, **options)
+    try:
+        yield stack
+    finally:
+        stack.down()
+
+
+def _deploy(stack: Stack, pack: str, parameters: dict[str, str]) -> dict[str, str]:
+    stack.s3.create_bucket(Bucket="artifacts")
+    overrides = " ".join(f"{name}={value}" for name, value in {"Pack": pack, **parameters}.items())
+    command = [
+        ROOT / ".venv-stack/bin/sam", "deploy", "--template-file", ROOT / ".aws-sam/build/template.yaml",
+        "--stack-name", NAME, "--s3-bucket", "artifacts", "--capabilities", "CAPABILITY_IAM", "--region", REGION,
+        "--no-confirm-changeset", "--no-progressbar", "--parameter-overrides", overrides,
+    ]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **USER,
+        "AWS_ENDPOINT_URL": stack.endpoint,
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.5",
+    }
+    with (stack.folder / "deploy.log").open("wb") as log:
+        done = subprocess.run(command, env=environment, cwd=stack.folder, stdout=log, stderr=subprocess.STDOUT)
+    if done.returncode:
+        tail = (stack.folder / "deploy.log").read_text(errors="replace").splitlines()[-40:]
+        raise StackError("sam deploy failed:\n" + "\n".join(tail))
+    [found] = stack.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _healthy(endpoint: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        # a child that ended stays until it is asked for; asking for a stranger fails and says nothing
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit("use make up, make down or make demo")

@@ -44,6 +44,7 @@ class Stack:
     endpoint: str
     pid: int
     outputs: dict[str, str]
+    read_to: int = 0  # how far the log was searched for errors
 
     @cached_property
     def session(self) -> Any:
@@ -135,9 +136,21 @@ class Stack:
         while not done():
             if time.monotonic() > end:
                 raise StackError(f"gave up after {seconds:.0f} s waiting for {what}\n{self.log_tail()}")
+            self._raise_logged()
             if not _alive(self.pid):
                 raise StackError(f"the stack ended while waiting for {what}; see {self.folder}/ministack.log")
             time.sleep(0.2)  # polling another process over HTTP; there is nothing to be woken by
+
+    def _raise_logged(self) -> None:
+        """A function that logs an error ends the wait: its message would come back only after half an hour."""
+        with (self.folder / "ministack.log").open(errors="replace") as log:
+            log.seek(self.read_to)
+            for line in log:
+                if '"level":"ERROR"' in line and line.startswith("{"):
+                    said = json.loads(line)
+                    what = f"{said.get('error', '')} {said['message']}".strip()
+                    raise StackError(f"{said.get('function_name', 'a function')}: {what}\n{said.get('exception', '')}")
+            self.read_to = log.tell()
 
     def log_tail(self, lines: int = 30) -> str:
         text = (self.folder / "ministack.log").read_text(errors="replace")

@@ -215,7 +215,7 @@ def _check_references(contract: Contract, moment: str, where: str) -> None:
             if name not in names:
                 raise ContractError(f"{where}: custom property occurrence names {name!r}, which is not a property")
         if contract.column(contract.occurrence.column).logical_type != "integer":
-            raise ContractError(f"{where}: {contract.occurrence.column}: an occurrence number needs logicalType integer")
+            raise ContractError(f"{where}: {contract.occurrence.column}: an occurrence needs logicalType integer")
 
 
 def _column(raw: SchemaProperty, where: str) -> Column:
@@ -235,7 +235,7 @@ def _column(raw: SchemaProperty, where: str) -> Column:
     normalise = _texts(custom, "normalise", where)
     if set(normalise) - set(get_args(Normalisation)) or (normalise and kind != "string"):
         listed = ", ".join(get_args(Normalisation))
-        raise ContractError(f"{where}: normalise is {', '.join(normalise)} on {kind}, expected some of {listed} on string")
+        raise ContractError(f"{where}: normalise is {normalise} on {kind}, expected some of {listed} on string")
     return Column(
         name=str(raw.name),
         logical_type=kind,

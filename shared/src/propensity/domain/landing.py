@@ -40,7 +40,7 @@ def parse_landing_key(key: str, datasets: Sequence[str]) -> Landed:
     # the longest first: .csv.gz before what .gz alone might be
     suffix = next((one for one in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(one)), None)
     if suffix is None:
-        raise BadInputError(f"{key}: unknown kind of file, expected one of {', '.join(FORMATS)}; send it as one of these")
+        raise BadInputError(f"{key}: unknown kind of file, expected {', '.join(FORMATS)}; send it as one of these")
     return Landed(key, match["dataset"], match["tenant"], suffix)
 
 

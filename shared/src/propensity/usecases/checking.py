@@ -1,4 +1,8 @@
-"""Every rule against every row in one pass, uniqueness after it."""
+"""Every rule against every row in one pass, uniqueness after it.
+
+The pass keeps the typed row and a bit per broken rule, in the file's order, in a Parquet file on disk: memory
+stays flat whatever the file's size, and a row's place there gives its line.
+"""
 
 from __future__ import annotations
 
@@ -7,151 +11,256 @@ from dataclasses import dataclass
 from typing import Any
 
 from propensity.domain.contract import Contract
+from propensity.domain.errors import ContractError, SqlError
 from propensity.domain.landing import Landed
-from propensity.domain.rules import Rule, cleaned, rules_of, typed
+from propensity.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
 from propensity.domain.views import quote, text
 from propensity.ports import Sql
 from propensity.usecases.sources import TENANT, Source
+from propensity.usecases.staging import SKIPPED
 
 _BITS = 60  # rules per mask column: a BIGINT has 63
+_SKIP = 1 << 62  # a line that begins no record: neither good nor bad
 _FIRST_LINES = 5
 
-_FILE_RULES = (
-    Rule(None, "columns", "as many values as the header has columns", "error = 'columns'"),
-    Rule(None, "quote", "quotes that close at the end of a value", "error = 'quote'"),
-    Rule(None, "encoding", "UTF-8 text", "error = 'encoding'"),
-    Rule(None, "control", "no control characters", "error = 'control'"),
-    Rule(None, "length", "a line of at most 1,000,000 bytes", "error = 'length'"),
+_LINE_RULES = (
+    Rule(None, "columns", "as many values as the header has columns", "columns"),
+    Rule(None, "quote", "quotes that close at the end of a value", "quote"),
+    Rule(None, "encoding", "UTF-8 text", "encoding"),
+    Rule(None, "control", "no control characters, a carriage return inside the line included", "control"),
+    Rule(None, "length", "a line of at most 131,072 bytes", "length"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`good_rows`: SELECT of line and the typed columns; `bad_rows`: SELECT of line, raw, reasons.
+    """`good_rows`: SELECT of _line and the typed columns; `bad_rows`: SELECT of line, raw, reasons; both in order.
 
     `reasons` says per column and rule how many rows broke it, and the first lines; no values.
     """
 
     good_rows: str
     bad_rows: str
+    lines: int
     good: int
     bad: int
     reasons: list[dict[str, Any]]
 
 
 def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> Checked:
-    rules = [*_FILE_RULES, *_tenant_rule(source, landed), *rules_of(contract)]
-    _check(sql, source, contract, rules)
-    unique = [column for column in contract.file_columns if column.unique]
-    rules += [Rule(column.name, "unique", "a value that no earlier row has", "") for column in unique]
-    _check_unique(sql, [column.name for column in unique], first=len(rules) - len(unique))
-    bad = " or ".join(f"{mask} <> 0" for mask in _masks(rules))
-    [(good_count, bad_count)] = sql.rows(
-        f"select count(*) filter (not ({bad})), count(*) filter ({bad}) from checked"
+    """Raises SqlError where the engine cannot read the source as it was told to."""
+    whole_line, row = list(_LINE_RULES), [*_tenant_rule(source, landed), *rules_of(contract)]
+    unique = unique_rules(contract)
+    rules = [*whole_line, *row, *unique]
+    path = sql.scratch / "checked.parquet"
+    sql.execute(
+        f"copy ({_checked(source, contract, landed, rules, len(whole_line), len(unique))}) "
+        f"to {text(str(path))} (format parquet, compression lz4, dictionary_size_limit 1)"
     )
-    good_rows = f"select * from checked where not ({bad})"
-    if contract.occurrence:
-        within = ", ".join(quote(name) for name in contract.occurrence.within)
-        rest = [column.name for column in contract.file_columns if column.name not in contract.occurrence.within]
-        # equal lines are told apart by their other columns first, so that two files with the same lines in
-        # another order number them alike
-        order = ", ".join([*(f"{quote(name)} nulls first" for name in rest), "line"])
-        good_rows = (
-            f"select *, row_number() over (partition by {within} order by {order})::bigint as "
-            f"{quote(contract.occurrence.column)} from ({good_rows})"
+    columns = ", ".join(quote(column.name) for column in contract.file_columns)
+    masks, span = _masks(rules), "_span" if source.spans else "null::bigint as _span"
+    sql.execute(
+        f"create or replace view checked as select file_row_number + {source.first_line} as _line, {span}, _raw, "
+        f"{', '.join(masks)}, {columns} from read_parquet({text(str(path))}, file_row_number = true, hive_partitioning = false)"
+    )
+    view = "checked"
+    if _mark_repeats(sql, [rule.column for rule in unique if rule.column], len(rules) - len(unique), masks):
+        merged = ", ".join(f"{mask} | coalesce(r.{mask}, 0) as {mask}" for mask in masks)
+        joined = "checked c left join repeats r using (_line)"
+        sql.execute(f"create or replace view marked as select c.* replace ({merged}) from {joined}")
+        view = "marked"
+    good = " and ".join(f"{mask} = 0" for mask in masks)
+    bad = f"not ({good}) and _mask_0 <> {_SKIP}"
+    [(lines, good_count, bad_count)] = sql.rows(
+        f"select count(*), count(*) filter ({good}), count(*) filter ({bad}) from {view}"
+    )
+    bad_rows = ""
+    path = sql.scratch / "bad.parquet"
+    bad_file = f"read_parquet({text(str(path))})"
+    if bad_count:
+        kept = "_line, _span, _raw, " + ", ".join(masks)
+        sql.execute(
+            f"copy (select {kept} from {view} where {bad} order by _line) to {text(str(path))} (format parquet)"
         )
+        bad_rows = _bad_rows(sql, rules, bad_file, source)
     return Checked(
-        good_rows=good_rows,
-        bad_rows=_bad_rows(source, rules, bad),
+        good_rows=_good_rows(sql, contract, f"select * from {view} where {good}", ordered=view == "checked"),
+        bad_rows=bad_rows,
+        lines=int(lines),
         good=int(good_count),
         bad=int(bad_count),
-        reasons=_reasons(sql, rules) if bad_count else [],
+        reasons=_reasons(sql, rules, bad_file) if bad_count else [],
     )
+
+
+def check_contract(sql: Sql, landed: Landed, contract: Contract) -> None:
+    """Raises ContractError where the engine refuses the contract's rules whatever the file: a pattern, mostly."""
+    texts = ", ".join(f"null::varchar as {quote('t' + str(number))}" for number in range(len(contract.columns)))
+    names = {column.name: quote("t" + str(number)) for number, column in enumerate(contract.file_columns)}
+    nothing = Source(f"select null::varchar as _error, {texts} where false", names)
+    try:
+        sql.execute(_checked(nothing, contract, landed, rules_of(contract), 0, 0))
+    except SqlError as error:
+        raise ContractError(f"contract {contract.dataset} {contract.version}: a rule cannot be run: {error}") from error
 
 
 def _tenant_rule(source: Source, landed: Landed) -> list[Rule]:
     if TENANT not in source.names:
         return []
-    broken = f"coalesce(trim({quote(source.names[TENANT])}) <> {text(landed.tenant_id)}, false)"
-    return [Rule(TENANT, "tenant", "the tenant of the file's key, or nothing", broken)]
+    claimed = trimmed(source.names[TENANT], only_spaces=source.only_spaces)
+    return [
+        Rule(
+            TENANT,
+            "tenant",
+            "the tenant of the file's key, or nothing",
+            f"{claimed} not in ('', {text(landed.tenant_id)})",
+        )
+    ]
 
 
-def _check(sql: Sql, source: Source, contract: Contract, rules: Sequence[Rule]) -> None:
-    """Table `checked`: line, the masks, the typed columns."""
-    texts, values, kept = [], [], []
+def _checked(
+    source: Source, contract: Contract, landed: Landed, rules: Sequence[Rule], whole_line: int, unique: int
+) -> str:
+    """SELECT of the masks, _span and the typed columns, from texts through cleaned texts."""
+    texts, casts, values, kept = [], [], [], []
     for column in contract.file_columns:
-        name = source.names.get(column.name)
-        raw = quote(name) if name else "null::varchar"
-        texts.append(f"{cleaned(column, raw)} as {quote(column.name + '$')}")
+        raw = source.names.get(column.name)
+        value = cleaned(column, raw, only_spaces=source.only_spaces) if raw else "null::varchar"
+        if column.name == TENANT:
+            # the key's tenant is the authority: a row without one has the key's
+            value = f"coalesce({value}, {text(landed.tenant_id)})"
+        texts.append(f"{value} as {quote(column.name + '$')}")
+        first = cast(column)
+        if first:
+            casts.append(f"{first} as {quote(column.name + '^')}")
         values.append(f"{typed(column)} as {quote(column.name)}")
         kept.append(quote(column.name))
-    masks = ", ".join(f"{_mask(rules, number)} as {mask}" for number, mask in enumerate(_masks(rules)))
-    sql.execute(
-        f"create temp table checked as select record, line, {masks}, {', '.join(kept)} from ("
-        f"select *, {', '.join(values)} from (select *, {', '.join(texts)} from ({source.rows})))"
-    )
-
-
-def _mask(rules: Sequence[Rule], number: int) -> str:
-    """A BIGINT with a bit per broken rule. A line that could not be split breaks only the rule that says so."""
-    bits = []
-    for bit, rule in enumerate(rules[number * _BITS : (number + 1) * _BITS]):
-        broken = rule.broken if rule.name in _NAMES else f"error is null and {rule.broken}"
-        # `error` is NULL for a line that was read well, and NULL is not true
-        bits.append(f"(coalesce({broken}, false))::bigint << {bit}")
-    return " | ".join(f"({one})" for one in bits)
-
-
-_NAMES = frozenset(rule.name for rule in _FILE_RULES)
+    masks = _masks(rules)
+    # a line that could not be split breaks only the rule that says so
+    errors = "".join(f" when {text(rule.broken)} then {1 << bit}" for bit, rule in enumerate(rules[:whole_line]))
+    selected = []
+    checked = [*rules[:whole_line], *rules[whole_line : len(rules) - unique]]
+    for number, mask in enumerate(masks):
+        here = enumerate(checked[number * _BITS : (number + 1) * _BITS])
+        looked_at = {rule: 1 << bit for bit, rule in here if number * _BITS + bit >= whole_line}
+        bits = [f"(case when {rule.broken} then {bit} else 0 end)" for rule, bit in looked_at.items()]
+        wrong = f"case _error when {text(SKIPPED)} then {_SKIP}{errors} end" if number == 0 else "0"
+        # most rows break nothing: whether they do costs half of what telling the rules does
+        any_broken = " or ".join(f"({rule.broken})" for rule in looked_at) or "false"
+        selected.append(
+            f"(case when _error is not null then {wrong} when {any_broken} then {' | '.join(bits) or '0'} else 0 end)"
+            f"::bigint as {mask}"
+        )
+    query = source.rows
+    for step in (texts, casts, values, selected):
+        query = f"select {', '.join(['*', *step])} from ({query})"
+    wrong = " or ".join(f"{mask} <> 0" for mask in masks)
+    raw = f"case when {wrong} then {source.raw_here} end as _raw"
+    return f"select {', '.join(masks)}, {'_span, ' if source.spans else ''}{raw}, {', '.join(kept)} from ({query})"
 
 
 def _masks(rules: Sequence[Rule]) -> list[str]:
-    return [f"mask_{number}" for number in range((len(rules) - 1) // _BITS + 1)]
+    return [f"_mask_{number}" for number in range((len(rules) - 1) // _BITS + 1)]
 
 
-def _check_unique(sql: Sql, columns: Sequence[str], *, first: int) -> None:
-    """Set the bit of each unique column in the rows that repeat a value; the first row of a value stays good."""
+def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[str]) -> bool:
+    """Table `repeats`: _line and the masks with the bits of the unique columns whose value another row has.
+
+    Of rows with one value, the first that breaks no other rule stays good. False where nothing repeats.
+    """
+    found = []
     for number, name in enumerate(columns):
+        value = quote(name)
+        # most files have none, and hashes are found out fast; the values themselves decide
+        twice = f"select hash({value}) as h from checked where {value} is not null group by h having count(*) > 1"
+        sql.execute(f"create or replace temp table twice_{number} as {twice}")
+        if not sql.rows(f"select 1 from twice_{number} limit 1"):
+            continue
         position = first + number
-        mask = f"mask_{position // _BITS}"
-        if position % _BITS == 0:
-            sql.execute(f"alter table checked add column {mask} bigint default 0")
-        sql.execute(
-            f"update checked set {mask} = {mask} | (1::bigint << {position % _BITS}) from ("
-            f"select record from checked where {quote(name)} is not null "
-            f"qualify row_number() over (partition by {quote(name)} order by line) > 1) again "
-            "where again.record = checked.record"
+        bits = ", ".join(
+            f"{1 << (position % _BITS) if index == position // _BITS else 0}::bigint as {mask}"
+            for index, mask in enumerate(masks)
         )
+        clean = " and ".join(f"{mask} = 0" for mask in masks)
+        found.append(
+            f"select _line, {bits} from checked where hash({value}) in (select h from twice_{number}) "
+            f"and {value} is not null "
+            f"qualify row_number() over (partition by {value} order by ({clean}) desc, _line) > 1"
+        )
+    if found:
+        joined = ", ".join(f"bit_or({mask}) as {mask}" for mask in masks)
+        everything = " union all ".join(found)
+        sql.execute(
+            f"create or replace temp table repeats as select _line, {joined} from ({everything}) group by _line"
+        )
+    return bool(found)
 
 
-def _bad_rows(source: Source, rules: Sequence[Rule], bad: str) -> str:
+def _good_rows(sql: Sql, contract: Contract, good: str, *, ordered: bool) -> str:
+    """SELECT of the good rows in the file's order, with the number of each among its equals if the contract asks.
+
+    Equals are told apart by their other columns first, so that two files with the same lines in another order
+    number them alike.
+    """
+    if contract.occurrence is None:
+        return good if ordered else f"{good} order by _line"
+    number = quote(contract.occurrence.column)
+    within = ", ".join(quote(name) for name in contract.occurrence.within)
+    hashes = f"select hash({within}) as h from ({good}) group by h having count(*) > 1"
+    sql.execute(f"create or replace temp table equals as {hashes}")
+    if not sql.rows("select 1 from equals limit 1"):
+        return f"select *, 1::bigint as {number} from ({good})" + ("" if ordered else " order by _line")
+    rest = [column.name for column in contract.file_columns if column.name not in contract.occurrence.within]
+    order = ", ".join([*(f"{quote(name)} nulls first" for name in rest), "_line"])
+    sql.execute(
+        f"create or replace temp table numbered as select _line, "
+        f"row_number() over (partition by {within} order by {order}) as {number} "
+        f"from ({good}) where hash({within}) in (select h from equals)"
+    )
+    return (
+        f"select g.*, coalesce(n.{number}, 1)::bigint as {number} from ({good}) g "
+        "left join numbered n using (_line) order by _line"
+    )
+
+
+def _bad_rows(sql: Sql, rules: Sequence[Rule], bad: str, source: Source) -> str:
+    """SELECT of line, raw and reasons. Rows that the pass did not keep raw are read from the file again."""
     entries = []
     for position, rule in enumerate(rules):
         struct = (
-            f"struct_pack(\"column\" := {text(rule.column) if rule.column else 'null::varchar'}, "
-            f"\"rule\" := {text(rule.name)}, message := {text(rule.message)})"
+            f'struct_pack("column" := {text(rule.column) if rule.column else "null::varchar"}, '
+            f'"rule" := {text(rule.name)}, message := {text(rule.message)})'
         )
         entries.append(f"case when {_bit(position)} then {struct} end")
     listed = f"[{', '.join(entries)}]"
+    reasons = f"list_filter({listed}, lambda one: one is not null) as reasons"
+    if not sql.rows(f"select 1 from {bad} where _raw is null limit 1"):
+        return f"select _line as line, _raw as raw, {reasons} from {bad} order by line"
+    raw = source.raw(f"select _line, _span from {bad} where _raw is null order by _line")
     return (
-        f"select c.line, r.raw, list_filter({listed}, lambda one: one is not null) as reasons "
-        f"from (select * from checked where {bad}) c join ({source.raw}) r using (record)"
+        f"select b._line as line, coalesce(b._raw, r.raw) as raw, {reasons} "
+        f"from {bad} b left join ({raw}) r using (_line) order by line"
     )
 
 
 def _bit(position: int) -> str:
-    return f"(mask_{position // _BITS} >> {position % _BITS}) & 1 = 1"
+    return f"(_mask_{position // _BITS} >> {position % _BITS}) & 1 = 1"
 
 
-def _reasons(sql: Sql, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+def _reasons(sql: Sql, rules: Sequence[Rule], bad: str) -> list[dict[str, Any]]:
     counts = ", ".join(
-        f"count(*) filter ({_bit(position)}), (list(line order by line) filter ({_bit(position)}))[1:{_FIRST_LINES}]"
+        f"count(*) filter ({_bit(position)}), min(_line, {_FIRST_LINES}) filter ({_bit(position)})"
         for position in range(len(rules))
     )
-    [row] = sql.rows(f"select {counts} from checked")
+    [row] = sql.rows(f"select {counts} from {bad}")
     return [
-        {"column": rule.column, "rule": rule.name, "message": rule.message, "rows": row[2 * position],
-         "first_lines": row[2 * position + 1]}
+        {
+            "column": rule.column,
+            "rule": rule.name,
+            "message": rule.message,
+            "rows": row[2 * position],
+            "first_lines": row[2 * position + 1],
+        }
         for position, rule in enumerate(rules)
         if row[2 * position]
     ]

@@ -56,7 +56,7 @@ def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: boo
     if form.encoding != "utf-8":
         decoder = codecs.getincrementaldecoder(form.encoding)(errors="surrogateescape")
     size = 0
-    with (gzip.open(source, "rb") if gzipped else source.open("rb")) as raw, target.open("wb") as out:
+    with gzip.open(source, "rb") if gzipped else source.open("rb") as raw, target.open("wb") as out:
         try:
             while piece := raw.read(BLOCK):
                 size += len(piece)
@@ -84,7 +84,7 @@ def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
         header, header_line, start = _header(first, b"\r" if carriage_only else b"\n", form, key)
         piece = first[start:]
         decoder = codecs.getincrementaldecoder("utf-8")()
-        feeds = returns = 0
+        feeds = returns = pairs = 0
         last = b""
         only_spaces, plain = True, header_line == 1 and not carriage_only
         while piece and plain:
@@ -97,9 +97,12 @@ def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
                 only_spaces = False
                 plain = plain and _decodes(decoder, piece)
             only_spaces = only_spaces and b"\t" not in piece
+            if returns:
+                pairs += piece.count(b"\r\n") + (last == b"\r" and piece.startswith(b"\n"))
             last = piece[-1:]
             piece = raw.read(BLOCK)
-    plain = plain and returns in (0, feeds)
+    # one kind of line end, the header's too
+    plain = plain and returns == pairs == (feeds if first[:start].endswith(b"\r\n") else 0)
     return LandedText(
         path=path,
         header=header,
@@ -168,6 +171,7 @@ def whole_lines(text: LandedText, *, key: str) -> Iterator[bytes]:
                 block = block[block.index(b"\n") + 1 :]
                 skip -= 1
             if block:
-                yield block.replace(b"\r\n", b"\n")
+                # looking for one byte is ten times faster than for two
+                yield block.replace(b"\r\n", b"\n") if b"\r" in block else block
     if held and not skip:
         yield held.removesuffix(b"\r") + b"\n"

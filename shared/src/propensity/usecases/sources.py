@@ -1,9 +1,9 @@
-"""A landed file as a relation of texts: `record`, `line`, `error`, and one text per column as the file has it."""
+"""A landed file as a relation of texts, in the file's order, whatever kind of file it is."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,120 +12,232 @@ from propensity.domain.errors import BadInputError, SqlError
 from propensity.domain.landing import Landed
 from propensity.domain.views import quote, text
 from propensity.ports import Sql
-from propensity.usecases.staging import stage
+from propensity.usecases.landed_text import LandedText, survey, unpack
+from propensity.usecases.staging import BREAK, FIELD, copy_raw_lines, stage
 
 TENANT = "tenant_id"
+_ABSENT = "chr(28)"  # what reads as NULL: a byte that no staged or plain file holds, so that '' stays ''
+MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes may claim billions of equal rows
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`rows`: SELECT of record, line, error and texts; `raw`: SELECT of record and the raw line.
+    """`rows`: SELECT in the file's order of _error (the rule a whole line breaks, `skipped`, or NULL), the texts, and
+    where `spans` also _span (lines of the record, NULL for one); one row per line of the file.
 
-    `names` maps a contract's column to the text column that brings it.
+    `names` maps a contract's column to the text column that brings it; `first_line` is the number of the first row;
+    `raw_here` is SQL over the row for its raw line, `null` where it is not there any more; then `raw`, given a SELECT
+    of _line and _span in order, makes a SELECT of _line and raw. `only_spaces`: no other blank than the space stands
+    in the file.
     """
 
     rows: str
-    raw: str
     names: dict[str, str]
-    records: int
-    blank: int
-    warnings: tuple[str, ...]
+    first_line: int = 1
+    lines: int = 0
+    records: int = 0
+    blank: int = 0
+    only_spaces: bool = False
+    spans: bool = False
+    warnings: tuple[str, ...] = ()
+    raw_here: str = "null"
+    raw: Callable[[str], str] | None = None
 
 
-def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> Source:
-    """Raises BadInputError for a file that cannot be read, or whose header does not fit the contract."""
-    staged = stage(local, sql.scratch / "staged", key=landed.key, gzipped=landed.suffix.endswith(".gz"))
-    where = f"{landed.key}: line {staged.header_line}"
-    names, warnings = match_columns(staged.header, contract, where)
-    if staged.records == 0:
-        raise BadInputError(f"{landed.key}: line {staged.header_line}: a header and no rows; send the file again")
-    if staged.blank:
-        warnings = (*warnings, f"{staged.blank} empty lines were left out")
-    read = (
-        f"read_csv({text(str(staged.path))}, header = false, auto_detect = false, columns = {{'staged': 'VARCHAR'}}, "
-        "delim = chr(1), quote = '', escape = '', new_line = '\\n', max_line_size = 16000000, strict_mode = true)"
+def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, careful: bool = False) -> Source:
+    """Raises BadInputError for a file that cannot be read, or whose header does not fit the contract.
+
+    Plain text the engine splits itself, unless `careful`; anything else is staged for it (staging.py).
+    """
+    key, form = landed.key, contract.text
+    path = unpack(local, sql.scratch / "unpacked", form, key=key, gzipped=landed.suffix.endswith(".gz"))
+    surveyed = survey(path, form, key=key)
+    where = f"{key}: line {surveyed.header_line}"
+    names, warnings = match_columns(surveyed.header, contract, where)
+    width = len(surveyed.header)
+    if surveyed.plain and not careful:
+        read = _read_csv(path, width, delimiter=form.delimiter, newline=surveyed.newline, skip=surveyed.header_line)
+        # a short line is padded with NULLs, a long one has a value behind the last column
+        error = f"case when {_field(width)} is null or {_field(width + 1)} is not null then 'columns' end"
+        rows = f"select {error} as _error, * from {read}"
+        lines, blank, continued, only_spaces = surveyed.lines, 0, 0, surveyed.only_spaces
+        # what was padded is NULL, which concat_ws leaves out
+        raw_here = f"concat_ws({text(form.delimiter)}, {', '.join(_field(number) for number in range(1, width + 2))})"
+    else:
+        staged = stage(surveyed, sql.scratch / "staged", key=key, delimiter=form.delimiter)
+        read = _read_csv(staged.path, width, delimiter=FIELD, newline="\n", skip=0)
+        rows = _staged_rows(read, width, spans=staged.continued > 0)
+        lines, blank, continued, only_spaces = staged.lines, staged.blank, staged.continued, staged.only_spaces
+        raw_here = "null"
+    if lines - blank - continued == 0:
+        raise BadInputError(f"{where}: a header and no rows, expected at least one; send the file again")
+    if blank:
+        warnings = (*warnings, f"{blank} empty lines were left out")
+    positions = {header: _field(number) for number, header in enumerate(surveyed.header, start=1)}
+    return Source(
+        rows=rows,
+        names={column: positions[header] for column, header in names.items()},
+        first_line=surveyed.header_line + 1,
+        lines=lines,
+        records=lines - blank - continued,
+        blank=blank,
+        only_spaces=only_spaces,
+        spans=continued > 0,
+        warnings=warnings,
+        raw_here=raw_here,
+        raw=lambda bad: _raw_lines(sql, surveyed, bad, key),
     )
-    # the number is given in the same SELECT as the read: there it follows the file's order (FACTS.md)
-    sql.execute(
-        "create temp table staged as select row_number() over () as record, "
-        f"string_split(staged, chr(30)) as parts from {read}"
+
+
+def _read_csv(path: Path, width: int, *, delimiter: str, newline: str, skip: int) -> str:
+    columns = ", ".join(f"{text(_name(number))}: 'VARCHAR'" for number in range(1, width + 2))
+    end = newline.encode("unicode_escape").decode()  # the option spells it with backslashes
+    # everything is named, so that nothing is guessed from the data
+    return (
+        f"read_csv({text(str(path))}, header = false, auto_detect = false, columns = {{{columns}}}, "
+        f"delim = {text(delimiter)}, quote = '', escape = '', comment = '', new_line = {text(end)}, "
+        f"nullstr = {_ABSENT}, null_padding = true, skip = {skip}, max_line_size = 1000000)"
     )
-    [(count,)] = sql.rows("select count(*) from staged")
-    if count != staged.records:
-        raise SqlError(f"{landed.key}: {staged.records} records staged, {count} read back; a defect of the reader")
-    width = len(staged.header)
-    columns = ", ".join(
-        f"replace(fields[{number}], chr(29), chr(10)) as {quote(_text_name(number))}" for number in range(1, width + 1)
-    )
-    rows = (
-        "select record, line, case when parted_error <> '' then parted_error "
-        f"when len(fields) <> {width} then 'columns' end as error, {columns} from ("
-        "select record, coalesce(parts[2]::bigint, record + 1) as line, coalesce(parts[3], '') as parted_error, "
-        "string_split(parts[1], chr(31)) as fields from staged)"
-    )
-    raw = (
-        "select record, coalesce(replace(parts[4], chr(29), chr(10)), replace(parts[1], chr(31), ',')) as raw from staged"
-    )
-    positions = {header: number for number, header in enumerate(staged.header, start=1)}
-    mapped = {column: _text_name(positions[header]) for column, header in names.items()}
-    return Source(rows, raw, mapped, staged.records, staged.blank, warnings)
+
+
+def _staged_rows(read: str, width: int, *, spans: bool) -> str:
+    mark = f"nullif({_field(width + 1)}, '')"
+    if not spans:
+        return f"select {mark} as _error, * from {read}"
+    # where a record runs over several lines, the mark is their number
+    fields = [_field(number) for number in range(1, width + 1)]
+    values = ", ".join(f"replace({field}, {text(BREAK)}, chr(10)) as {field}" for field in fields)
+    span = f"try_cast({mark} as bigint)"
+    return f"select case when {span} is null then {mark} end as _error, {span} as _span, {values} from {read}"
+
+
+def _raw_lines(sql: Sql, surveyed: LandedText, bad: str, key: str) -> str:
+    wanted, found = sql.scratch / "wanted.csv", sql.scratch / "raw.csv"
+    # through a file: a million bad rows need no million tuples
+    sql.execute(f"copy ({bad}) to {text(str(wanted))} (format csv, header false)")
+    with wanted.open(encoding="ascii") as lines:
+        copy_raw_lines(surveyed, _pairs(lines), found, key=key)
+    return f"select t1::bigint as _line, t2 as raw from {_read_csv(found, 1, delimiter=FIELD, newline='\n', skip=0)}"
+
+
+def _pairs(lines: Iterator[str]) -> Iterator[tuple[int, int]]:
+    for pair in lines:
+        line, _, span = pair.rstrip("\n").partition(",")
+        yield int(line), int(span or 1)
 
 
 def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> Source:
-    """A Parquet file's line is its row's number; its raw line the row as JSON."""
+    """A Parquet file's line is its row's number from 1; its raw line the row as JSON.
+
+    Raises BadInputError for a file that is no Parquet or has another schema.
+    """
+    key = landed.key
     read = f"read_parquet({text(str(local))}, hive_partitioning = false, file_row_number = true)"
     try:
         described = sql.rows(f"describe select * exclude (file_row_number) from {read}")
         [(count,)] = sql.rows(f"select count(*) from {read}")
-    except SqlError as error:
-        raise BadInputError(f"{landed.key}: not a Parquet file, or cut short: {error}; send it again") from error
-    header = tuple(str(row[0]) for row in described)
-    names, warnings = match_columns(header, contract, f"{landed.key}: schema")
+    except SqlError:
+        # the engine's words name our scratch file, and may quote values
+        raise BadInputError(
+            f"{key}: file: not Parquet, or cut short, expected a whole Parquet file; send it again"
+        ) from None
+    kinds = {str(row[0]): str(row[1]) for row in described}
+    names, warnings = match_columns(tuple(kinds), contract, f"{key}: schema")
     if count == 0:
-        raise BadInputError(f"{landed.key}: a schema and no rows; send the file again")
-    nested = [name for name, kind, *_ in described if any(mark in str(kind) for mark in ("[", "STRUCT", "MAP"))]
-    used = [name for name in names.values() if name in nested]
-    if used:
-        raise BadInputError(f"{landed.key}: column {used[0]}: a nested type, expected one value per row")
-    texts = ", ".join(f"{quote(name)}::varchar as {quote(_text_name(number))}" for number, name in enumerate(header, 1))
-    rows = f"select file_row_number + 1 as record, file_row_number + 1 as line, null::varchar as error, {texts} from {read}"
-    packed = ", ".join(f"{quote(name)} := {quote(name)}" for name in header)
-    raw = f"select file_row_number + 1 as record, to_json(struct_pack({packed}))::varchar as raw from {read}"
-    positions = {name: number for number, name in enumerate(header, start=1)}
-    mapped = {column: _text_name(positions[name]) for column, name in names.items()}
-    return Source(rows, raw, mapped, int(count), 0, warnings)
+        raise BadInputError(f"{key}: row 1: a schema and no rows, expected at least one; send the file again")
+    if count > MAX_ROWS:
+        raise BadInputError(f"{key}: row {MAX_ROWS}: {count} rows, expected at most {MAX_ROWS}; split the file")
+    for column, name in names.items():
+        if any(mark in kinds[name] for mark in ("[", "STRUCT", "MAP", "UNION", "BLOB")):
+            raise BadInputError(
+                f"{key}: schema: column {column}: {kinds[name].split('(')[0]}, expected one plain value per row; "
+                "send text, numbers, dates or booleans"
+            )
+    texts = ", ".join(
+        f"{_parquet_text(name, kinds[name])} as {_field(number)}" for number, name in enumerate(kinds, start=1)
+    )
+    positions = {name: _field(number) for number, name in enumerate(kinds, start=1)}
+    packed = ", ".join(f"{quote(name)} := {quote(name)}" for name in kinds)
+    packed = f"to_json(struct_pack({packed}))::varchar"
+    return Source(
+        rows=f"select null::varchar as _error, {packed} as _json, {texts} from {read}",
+        names={column: positions[name] for column, name in names.items()},
+        first_line=1,
+        lines=int(count),
+        records=int(count),
+        blank=0,
+        only_spaces=False,
+        spans=False,
+        warnings=warnings,
+        raw_here="_json",
+        raw=lambda bad: (
+            f"select file_row_number + 1 as _line, {packed} as raw from {read} "
+            f"where file_row_number + 1 in (select _line from ({bad}))"
+        ),
+    )
+
+
+def _parquet_text(name: str, kind: str) -> str:
+    value = quote(name)
+    if kind in ("DOUBLE", "FLOAT"):
+        # a key kept as a float would read 1e+16 from 16 digits on
+        whole = f"{value} = trunc({value}) and abs({value}) between 1e15 and 9e18"
+        return f"case when {whole} then {value}::bigint::varchar else {value}::varchar end"
+    return f"{value}::varchar"
 
 
 def match_columns(header: Sequence[str], contract: Contract, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """Which header brings which column, and what to warn of: columns that the contract does not name are left out.
 
     A column that is missing makes the file unreadable unless the contract calls it optional: an export that
-    lost a column should not quietly become NULLs.
+    lost a column should not quietly become NULLs. Headers are compared without regard to case. A header that the
+    contract does not know is told by its place: in a file without a header it would be somebody's data.
     """
-    twice = sorted(name for name, count in Counter(name.casefold() for name in header).items() if count > 1)
-    if twice:
-        raise BadInputError(f"{where}: column {twice[0]!r} stands twice in the header; name each column once")
-    by_name = {name.casefold(): name for name in header}
-    names, missing = {}, []
-    for column in contract.file_columns:
-        found = sorted({by_name[one.casefold()] for one in column.headers if one.casefold() in by_name})
-        if len(found) > 1:
-            raise BadInputError(f"{where}: columns {' and '.join(found)} both bring {column.name}; send one of them")
-        if found:
-            names[column.name] = found[0]
-        elif not column.optional and column.name != TENANT:
-            missing.append(column.name)
+    known = {one.casefold(): column.name for column in contract.file_columns for one in column.headers}
+    known.setdefault(TENANT, TENANT)
+    counts = Counter(name.casefold() for name in header if name)
+    for name, count in counts.items():
+        if count > 1:
+            places = [number for number, one in enumerate(header, start=1) if one.casefold() == name]
+            what = f"{known[name]!r}" if name in known else f"{places[0]}"
+            raise BadInputError(
+                f"{where}: column {what} stands {count} times in the header, at {', '.join(map(str, places))}, "
+                "expected once; name each column once"
+            )
+    names: dict[str, str] = {}
+    for name in header:
+        column = known.get(name.casefold())
+        if column is None:
+            continue
+        if column in names:
+            raise BadInputError(f"{where}: column {column}: two headers bring it, expected one; send one of them")
+        names[column] = name
+    missing = [
+        column.name
+        for column in contract.file_columns
+        if column.name not in names and not column.optional and column.name != TENANT
+    ]
     if missing:
-        expected = ", ".join(column.name for column in contract.file_columns)
+        told = ", ".join("/".join(contract.column(name).headers) for name in missing)
+        split = f", split by {contract.text.delimiter!r}" if len(header) == 1 else ""
         raise BadInputError(
-            f"{where}: column {', '.join(missing)} missing, expected {expected} "
-            f"(contract {contract.dataset} {contract.version})"
+            f"{where}: column {told} missing, expected "
+            f"{', '.join(column.name for column in contract.file_columns if not column.optional)}{split} "
+            f"(contract {contract.dataset} {contract.version}); export the file with every column"
         )
-    if TENANT in by_name:
-        names.setdefault(TENANT, by_name[TENANT])
-    extra = sorted(set(header) - set(names.values()))
-    return names, tuple(f"column {name!r} is not in the contract and was left out" for name in extra)
+    return names, tuple(_extra(header, set(names.values())))
 
 
-def _text_name(number: int) -> str:
-    return f"text_{number}"
+def _extra(header: Sequence[str], used: set[str]) -> Iterator[str]:
+    for number, name in enumerate(header, start=1):
+        if name not in used:
+            named = f"column {number} {name[:60]!r}" if name else f"column {number}, which has no name,"
+            yield f"{named} is not in the contract and was left out"
+
+
+def _name(number: int) -> str:
+    return f"t{number}"
+
+
+def _field(number: int) -> str:
+    return quote(_name(number))

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, IncompleteRunError
-from propensity.domain.landing import Landed, Outputs, content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, SqlError
+from propensity.domain.landing import Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.views import quote, text
 from propensity.ports import ObjectInfo, Ports, Sql
-from propensity.usecases.checking import Checked, check_rows
+from propensity.usecases.checking import Checked, check_contract, check_rows
 from propensity.usecases.planning import contract_of, pack_info
 from propensity.usecases.run_files import dumps
-from propensity.usecases.sources import csv_source, parquet_source
+from propensity.usecases.sources import Source, csv_source, parquet_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +38,106 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     not an error. Raises for what a retry or an engineer must mend.
     """
     content = content_id(upload.bucket, upload.key, upload.etag)
+    datasets = pack_info(ports).datasets
     sql = ports.sql()
     try:
         local = sql.scratch / "upload"
         info = ports.landing.download(upload.key, local, upload.version_id)
+        if upload.version_id is None and info.etag != upload.etag:
+            raise ConflictError(
+                f"{upload.key}: holds etag {info.etag}, the event says {upload.etag}; it was overwritten since, "
+                "and the event of what is there now will bring it"
+            )
         try:
-            landed = parse_landing_key(upload.key, pack_info(ports).datasets)
+            landed = parse_landing_key(upload.key, datasets)
             contract = contract_of(ports, landed.dataset)
-            report = _validated(ports, sql, local, landed, contract, info, content)
+            source, checked = _read(sql, local, landed, contract)
+            report = _accepted(ports, sql, landed, contract, info, content, source, checked)
         except BadInputError as error:
-            report = _rejected(ports, local, upload.key, info, content, str(error))
+            report = _rejected(ports, local, upload.key, info, content, str(error), datasets)
     finally:
         sql.close()
+    _tell(ports, report)
+    return report
+
+
+def _tell(ports: Ports, report: dict[str, Any]) -> None:
+    """Announce Bronze, also where it was there already: the first announcement may have been lost."""
     if report["bronze"]:
         ports.promote_queue.send(
-            {name: report[name] for name in ("dataset", "tenant_id", "bronze_key", "content_id", "bronze")}
+            {
+                "dataset": report["dataset"],
+                "tenant_id": report["tenant_id"],
+                "bronze_key": report["bronze_key"],
+                "content_id": report["content_id"],
+                "rows": report["bronze"],
+            }
         )
     ports.metrics.count("RowsIn", report["rows_in"], dataset=report["dataset"])
     ports.metrics.count("RowsQuarantined", report["quarantine"], dataset=report["dataset"])
     ports.metrics.count("FilesRejected", int(report["status"] == "rejected"), dataset=report["dataset"])
-    return report
 
 
-def _validated(
-    ports: Ports, sql: Sql, local: Path, landed: Landed, contract: Contract, info: ObjectInfo, content: str
+def _read(sql: Sql, local: Path, landed: Landed, contract: Contract) -> tuple[Source, Checked]:
+    """Read and check the file; what the engine reads must be what was counted without it.
+
+    Plain text that the engine refuses or counts otherwise (a line of a megabyte, empty lines) is read carefully.
+    """
+    if landed.suffix == ".parquet":
+        source = parquet_source(sql, local, landed, contract)
+        checked = _checked(sql, source, landed, contract)
+        if checked is None:
+            raise BadInputError(
+                f"{landed.key}: file: its schema can be read, its rows cannot, expected a whole Parquet file; "
+                "send it again"
+            )
+    else:
+        source = csv_source(sql, local, landed, contract)
+        checked = _checked(sql, source, landed, contract)
+        if checked is None or checked.lines != source.lines:
+            source = csv_source(sql, local, landed, contract, careful=True)
+            checked = _checked(sql, source, landed, contract)
+    if checked is None or checked.lines != source.lines or checked.good + checked.bad != source.records:
+        read = f"{checked.lines} lines, {checked.good} good + {checked.bad} bad rows" if checked else "refused to read"
+        raise IncompleteRunError(
+            f"{landed.key}: counted {source.lines} lines and {source.records} rows, the engine: {read}; "
+            "nothing was written: a defect of the reader, keep the file"
+        )
+    return source, checked
+
+
+def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract) -> Checked | None:
+    """None where the engine refuses; its words may quote values, so they go no further."""
+    try:
+        return check_rows(sql, source, landed, contract)
+    except SqlError:
+        check_contract(sql, landed, contract)
+        return None
+
+
+def _accepted(
+    ports: Ports,
+    sql: Sql,
+    landed: Landed,
+    contract: Contract,
+    info: ObjectInfo,
+    content: str,
+    source: Source,
+    checked: Checked,
 ) -> dict[str, Any]:
     out = outputs(landed, content, contract.version, info.last_modified)
-    source = (
-        parquet_source(sql, local, landed, contract)
-        if landed.suffix == ".parquet"
-        else csv_source(sql, local, landed, contract)
-    )
-    checked = check_rows(sql, source, landed, contract)
-    if checked.good + checked.bad != source.records:
-        raise IncompleteRunError(
-            f"{landed.key}: {source.records} rows counted, {checked.good} good + {checked.bad} bad after reading; "
-            "nothing was written, this is a defect of the reader"
-        )
-    _write(ports, sql, checked, landed, contract, info, content, out)
+    origin = f"{text(landed.key)} as _source_key"
+    arrival = f"{text(info.last_modified.isoformat())}::timestamptz as _ingested_at"
+    if checked.bad:
+        path = sql.scratch / "quarantine.parquet"
+        _copy(sql, f"select line, raw, reasons, {origin}, {arrival} from ({checked.bad_rows})", path, checked.bad)
+        ports.lake.upload_new(out.quarantine, path)
+    if checked.good:
+        path = sql.scratch / "bronze.parquet"
+        columns = ", ".join(quote(column.name) for column in contract.columns)
+        stamps = f"{origin}, _line, {arrival}, {text(content)} as _content_id"
+        _copy(sql, f"select {columns}, {stamps} from ({checked.good_rows})", path, checked.good)
+        ports.lake.upload_new(out.bronze, path)
     report = {
         "status": "accepted",
         "key": landed.key,
@@ -97,50 +159,31 @@ def _validated(
     return {**report, "report_key": out.report}
 
 
-def _write(
-    ports: Ports,
-    sql: Sql,
-    checked: Checked,
-    landed: Landed,
-    contract: Contract,
-    info: ObjectInfo,
-    content: str,
-    out: Outputs,
-) -> None:
-    stamp = (
-        f"{text(landed.key)} as _source_key, line as _line, "
-        f"{text(info.last_modified.isoformat())}::timestamptz as _ingested_at, {text(content)} as _content_id"
-    )
-    if checked.bad:
-        path = sql.scratch / "quarantine.parquet"
-        _copy(sql, f"select line, raw, reasons, {stamp} from ({checked.bad_rows}) order by line", path)
-        ports.lake.upload_new(out.quarantine, path)
-    if checked.good:
-        path = sql.scratch / "bronze.parquet"
-        columns = ", ".join(quote(column.name) for column in contract.columns)
-        _copy(sql, f"select {columns}, {stamp} from ({checked.good_rows}) order by line", path)
-        ports.lake.upload_new(out.bronze, path)
+def _copy(sql: Sql, query: str, path: Path, rows: int) -> None:
+    sql.execute(f"copy ({query}) to {text(str(path))} (format parquet, compression zstd, compression_level 1)")
+    [(written,)] = sql.rows(f"select count(*) from read_parquet({text(str(path))})")
+    if written != rows:
+        raise IncompleteRunError(f"{path.name}: {written} rows written, expected {rows}; nothing was put, a defect")
 
 
-def _copy(sql: Sql, query: str, path: Path) -> None:
-    sql.execute(f"copy ({query}) to {text(str(path))} (format parquet, compression zstd)")
-
-
-def _rejected(ports: Ports, local: Path, key: str, info: ObjectInfo, content: str, why: str) -> dict[str, Any]:
-    out = rejected_outputs(key, content, info.last_modified)
-    ports.lake.upload_new(out.quarantine, local)
-    parts = key.split("/")
+def _rejected(
+    ports: Ports, local: Path, key: str, info: ObjectInfo, content: str, why: str, datasets: tuple[str, ...]
+) -> dict[str, Any]:
+    out = rejected_outputs(key, content, info.last_modified, datasets)
+    ports.lake.upload_new(out.copy, local)
     report = {
         "status": "rejected",
         "key": key,
-        "dataset": parts[0] if parts[0] in pack_info(ports).datasets else "unknown",
+        "dataset": out.dataset,
+        "tenant_id": out.tenant_id,
         "content_id": content,
         "ingested_at": info.last_modified.isoformat(),
         "why": why,
         "rows_in": 0,
         "bronze": 0,
         "quarantine": 0,
-        "quarantine_key": out.quarantine,
+        "bronze_key": None,
+        "quarantine_key": out.copy,
     }
     ports.lake.put_new(out.report, dumps(report))
     return {**report, "report_key": out.report}

@@ -1,0 +1,20 @@
+"""What was answered on demand, from the queue into gold/inference_log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.runtime.queues import answer_groups
+from propensity.usecases.log_inference import log_inference
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return answer_groups(
+        event,
+        parse=lambda message: message,
+        group=lambda message: "all",
+        work=lambda messages: log_inference(composition.ports(), messages),
+    )

@@ -1,0 +1,26 @@
+"""GET /v1/models/{model}, POST …/promote and …/rollback. Who asks is who signed, never what the body says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.errors import NotFoundError
+from propensity.runtime import api, composition
+from propensity.runtime.logging import logged
+from propensity.usecases.manage_registry import list_versions, promote, roll_back
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    def manage(call: api.Call) -> dict[str, Any]:
+        ports, model, why = composition.ports(), call.path["model"], call.body.get("why")
+        match event["resource"]:
+            case "/v1/models/{model}":
+                return list_versions(ports, model)
+            case "/v1/models/{model}/promote":
+                return promote(ports, model, call.body.get("version"), by=call.by, why=why, at=call.at)
+            case "/v1/models/{model}/rollback":
+                return roll_back(ports, model, by=call.by, why=why, at=call.at)
+        raise NotFoundError(f"{event['resource']}: no such route")
+
+    return api.answer(event, manage)

@@ -1,0 +1,71 @@
+"""API Gateway events in and answers out: errors of ours become statuses, anything else stays an error."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from propensity.domain.errors import BadInputError, ConflictError, NotFoundError, PropensityError
+from propensity.runtime.logging import logger
+
+_STATUS: tuple[tuple[type[PropensityError], int], ...] = (
+    (BadInputError, 400),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a use case needs of a request. `by` is the signer as IAM names it, `at` when the gateway took it."""
+
+    request_id: str
+    by: str
+    at: str
+    path: Mapping[str, str]
+    body: Any
+
+
+def parse_call(event: Mapping[str, Any]) -> Call:
+    """Raises BadInputError for a body that is no JSON."""
+    context = event["requestContext"]
+    raw = event.get("body") or "{}"
+    if event.get("isBase64Encoded"):
+        raw = base64.b64decode(raw)
+    try:
+        body = json.loads(raw)
+    except ValueError as error:
+        raise BadInputError("body: not JSON") from error
+    identity = context.get("identity") or {}
+    at = datetime.fromtimestamp(context["requestTimeEpoch"] / 1000, tz=UTC)
+    return Call(
+        request_id=context["requestId"],
+        by=identity.get("userArn") or identity.get("caller") or "unsigned",
+        at=at.isoformat(timespec="milliseconds"),
+        path=event.get("pathParameters") or {},
+        body=body,
+    )
+
+
+def answer(event: Mapping[str, Any], work: Callable[[Call], Mapping[str, Any]]) -> dict[str, Any]:
+    """Run the work; an error that is the caller's becomes a 4xx with its message, any other is raised."""
+    try:
+        return _answer(200, work(parse_call(event)))
+    except PropensityError as error:
+        status = next((code for kind, code in _STATUS if isinstance(error, kind)), None)
+        if status is None:
+            raise
+        logger().warning("refused", extra={"status": status, "error": type(error).__name__})
+        return _answer(status, {"error": type(error).__name__, "message": str(error)})
+
+
+def _answer(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json"},
+        "body": json.dumps(body, ensure_ascii=False),
+    }

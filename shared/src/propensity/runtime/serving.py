@@ -1,0 +1,43 @@
+"""Keeps the champion at hand between requests, and asks for the alias again after a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from propensity.domain.errors import NotFoundError
+from propensity.domain.registry import CHAMPION, holder
+from propensity.ports import Ports
+from propensity.usecases.registry import moves
+from propensity.usecases.serve_scores import Serving, load_serving
+
+# a promotion or rollback reaches every warm function within so many seconds
+ALIAS_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Held:
+    serving: Serving
+    asked: float
+
+
+class Champions:
+    """One serving champion per model; the artifact is loaded only when the alias has moved."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic, seconds: float = ALIAS_SECONDS) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._held: dict[str, _Held] = {}
+
+    def get(self, ports: Ports, model: str) -> Serving:
+        """Raises NotFoundError for a model without a champion."""
+        held, now = self._held.get(model), self._clock()
+        if held and now - held.asked < self._seconds:
+            return held.serving
+        number = holder(moves(ports.lake, model), CHAMPION)
+        if number is None:
+            raise NotFoundError(f"model {model!r}: no champion; train it, or promote a version")
+        serving = held.serving if held and held.serving.number == number else load_serving(ports, model, number)
+        self._held[model] = _Held(serving, now)
+        return serving

@@ -1,0 +1,42 @@
+"""log_inference: what was answered on demand, into gold/inference_log, once per request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from propensity.domain.views import text
+from propensity.ports import Ports
+from propensity.usecases.gold import INFERENCE_LOG
+
+
+def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Append the messages' scores in one commit, without requests that the log already names."""
+    by_request = {str(message["request_id"]): message for message in messages}
+    there = ports.tables.committed(INFERENCE_LOG, by_request)
+    fresh = [message for request, message in sorted(by_request.items()) if request not in there]
+    if not fresh:
+        return {"files": 0, "rows": 0}
+    sql = ports.sql()
+    try:
+        path = sql.scratch / "messages.json"
+        path.write_text("\n".join(json.dumps(message) for message in fresh))
+        scores = "STRUCT(customer_id VARCHAR, score DOUBLE, decile INTEGER, source VARCHAR)[]"
+        columns = (
+            f"{{request_id: 'VARCHAR', at: 'TIMESTAMPTZ', model: 'VARCHAR', model_version: 'INTEGER', "
+            f"tenant_id: 'VARCHAR', scores: '{scores}'}}"
+        )
+        sql.execute(
+            "create temp table answered as select request_id, at, model, model_version, tenant_id, unnest(scores, "
+            f"recursive := true) from read_json({text(str(path))}, format = 'newline_delimited', columns = {columns})"
+        )
+        [(rows,)] = sql.rows("select count(*) from answered")
+        ports.tables.append(
+            INFERENCE_LOG,
+            sql.stream("select * from answered"),
+            transactions=[str(message["request_id"]) for message in fresh],
+        )
+    finally:
+        sql.close()
+    return {"files": len(fresh), "rows": int(rows)}

@@ -1,0 +1,124 @@
+"""The whole loop on this machine: put files, wait, read. Everything else is the deployed stack's work."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.stack import scenarios
+from tests.stack.lake import Lake
+from tests.stack.scenarios import Drop, Scenario
+from tests.stack.stack import ROOT, Stack, StackError, running
+from tests.stack.summary import summarise, table
+
+WAIT = 900  # seconds; a guard against a hang, not an expectation
+
+
+class Progress:
+    """A line per step, with its seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seconds: dict[str, float] = {}
+        self._start = time.monotonic()
+
+    @contextmanager
+    def step(self, name: str, text: str) -> Iterator[None]:
+        start = time.monotonic()
+        with self.console.status(text):
+            yield
+        self.seconds[name] = round(time.monotonic() - start, 1)
+        self.console.print(f"[green]✓[/] {text}  [dim]{self.seconds[name]:.1f} s[/]")
+
+    def total(self) -> dict[str, float]:
+        return {**self.seconds, "total": round(time.monotonic() - self._start, 1)}
+
+
+def drop(stack: Stack, lake: Lake, drops: list[Drop], progress: Progress, name: str) -> None:
+    """Put files and wait until each has its report and its rows are in Silver."""
+    with progress.step(name, f"{len(drops)} files dropped, validated and promoted"):
+        before = len(lake.keys("validation/"))
+        bucket = stack.outputs["LandingBucket"]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda one: stack.s3.upload_file(str(one.path), bucket, one.key), drops))
+        stack.wait(lambda: len(lake.keys("validation/")) >= before + len(drops), WAIT, "a report per file")
+        stack.wait_for_queues(WAIT)
+
+
+def run(scenario: Scenario, stack: Stack, lake: Lake, progress: Progress) -> dict[str, object]:
+    """The loop; what the consumer's pull was answered."""
+    drop(stack, lake, scenario.history, progress, "history")
+    for one in scenario.scored:
+        day = one.as_of.isoformat()
+        with progress.step(f"train_{one.model}", f"{one.model} trained as of {day}"):
+            stack.invoke("StartDueRuns", {"slot": day, "models": [one.model]})
+            stack.wait_for_execution("TrainModel", f"train-{one.model}-{day}", WAIT)
+        with progress.step(f"score_{one.model}", f"{one.model} scored as of {day}"):
+            stack.wait_for_execution("ScorePopulation", f"score-{one.model}-{day}-batch", WAIT)
+    with progress.step("drift", "drift checked"):
+        stack.invoke("CheckDrift", {"slot": max(one.as_of for one in scenario.scored).isoformat()})
+    if scenario.gap:
+        drop(stack, lake, scenario.gap, progress, "gap_files")
+    with progress.step("gap_fill", f"gaps filled for the pull of {scenario.gap_day}"):
+        receipt = stack.run(
+            "ScorePopulation",
+            f"gap-{scenario.gap_model}-{scenario.gap_day}",
+            {"model": scenario.gap_model, "as_of": scenario.gap_day.isoformat(), "scope": "gap"},
+            WAIT,
+        )
+    if scenario.outcomes:
+        drop(stack, lake, scenario.outcomes, progress, "outcomes")
+    with progress.step("matchback", "outcomes matched to scores"):
+        for day in sorted({one.known_by for one in scenario.scored}):
+            stack.invoke("RunMatchback", {"slot": day.isoformat()})
+    return receipt
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--pack", required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
+    options = parser.parse_args()
+    # a log or a pipe has no width of its own, and a table cut to 80 columns says nothing
+    console = Console(stderr=options.json, highlight=False, width=None if sys.stdout.isatty() else 140)
+    progress = Progress(console)
+    out = ROOT / "build/demo" / options.pack
+    out.mkdir(parents=True, exist_ok=True)
+    data = options.data.resolve() if options.data else None
+    with progress.step("data", "data made ready"):
+        scenario = scenarios.make(options.pack, data, out / "data")
+    try:
+        with progress.step("deploy", "stack deployed on this machine"):
+            context = running(options.pack, ROOT / f"build/stack/demo-{options.pack}")
+            stack = context.__enter__()
+        try:
+            lake = Lake(stack, stack.folder / "tmp" / "lake")
+            receipt = run(scenario, stack, lake, progress)
+            with progress.step("read", "scores and figures read from the lake"):
+                summary = summarise(options.pack, scenario, lake, receipt, out)
+        finally:
+            context.__exit__(*sys.exc_info())
+    except StackError as error:
+        console.print(f"[red]failed[/]: {error}", markup=True, soft_wrap=True)
+        return 1
+    summary["seconds"] = progress.total()
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    if options.json:
+        print(json.dumps(summary, indent=1))
+    else:
+        table(summary, console)
+        console.print(f"\nsummary: {(out / 'summary.json').relative_to(ROOT)}; scores: {out.relative_to(ROOT)}/scores-*.parquet")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Reading a running stack's lake as any reader would: Delta and Parquet from outside, without our functions."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from tests.stack.stack import USER, Stack
+
+
+class Lake:
+    """One reader's view of the lake; files are kept in a folder between reads."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self._stack = stack
+        self._bucket = stack.outputs["LakeBucket"]
+        self._folder = folder
+        self._options = {**USER, "AWS_ENDPOINT_URL": stack.endpoint, "AWS_ALLOW_HTTP": "true"}
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self._stack.s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+    def json(self, key: str) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self._stack.s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+        return value
+
+    def file(self, key: str) -> Path:
+        path = self._folder / key
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stack.s3.download_file(self._bucket, key, str(path))
+        return path
+
+    def table_files(self, table: str) -> list[Path]:
+        """The Parquet files that a Delta table's log names, by delta-rs and nothing of ours."""
+        opened = DeltaTable(f"s3://{self._bucket}/{table}", storage_options=self._options)
+        return [self.file(f"{table}/{action['path']}") for action in _actions(opened)]
+
+    def query(self, sql: str, **relations: Iterable[Path]) -> list[tuple[Any, ...]]:
+        """DuckDB SQL over views named as the keyword arguments, each a list of Parquet files."""
+        with duckdb.connect() as connection:
+            connection.execute("set timezone = 'UTC'")
+            for name, paths in relations.items():
+                listed = ", ".join(f"'{path}'" for path in paths)
+                connection.execute(
+                    f"create view {name} as select * from read_parquet([{listed}], union_by_name = true, "
+                    "hive_partitioning = false, filename = true)"
+                )
+            return connection.execute(sql).fetchall()
+
+    def counts(self, dataset: str) -> dict[str, int]:
+        """Rows of a dataset's Bronze, quarantine, and Silver's current view."""
+        out = {}
+        for zone in ("bronze", "quarantine"):
+            paths = [self.file(key) for key in self.keys(f"{zone}/{dataset}/")]
+            out[zone] = sum(pq.read_metadata(path).num_rows for path in paths)
+        [(out["silver"],)] = self.query(
+            "select count(distinct (tenant_id, _key)) from silver", silver=self.table_files(f"silver/{dataset}")
+        )
+        return out
+
+
+def _actions(table: DeltaTable) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = table.get_add_actions(flatten=True).to_struct_array().to_pylist()
+    return found
+
+
+def rows_in_file(path: Path) -> int:
+    """Data rows of a dropped file, counted by the csv module or Parquet's footer."""
+    if path.suffix == ".parquet":
+        return int(pq.read_metadata(path).num_rows)
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return sum(1 for row in csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline="")) if row) - 1

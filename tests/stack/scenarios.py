@@ -1,0 +1,83 @@
+"""What a demo drops and when: per pack, phases of files and the days on which the daily tick is given."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A local file and its key in the landing bucket."""
+
+    path: Path
+    key: str
+
+    @property
+    def dataset(self) -> str:
+        return self.key.split("/", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A model, the day it is trained and scored as of, and the day its outcomes are all known."""
+
+    model: str
+    as_of: date
+    known_by: date
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`history` is dropped first, `gap` after the batch scoring, `outcomes` before the matchback.
+
+    `gap_model` is the model that the consumer pulls on `gap_day`. `truth` is a Parquet file of true
+    probabilities where the data was generated.
+    """
+
+    history: list[Drop]
+    scored: list[Scored]
+    gap_model: str
+    gap_day: date
+    gap: list[Drop] = field(default_factory=list)
+    outcomes: list[Drop] = field(default_factory=list)
+    truth: Path | None = None
+
+    @property
+    def drops(self) -> list[Drop]:
+        return [*self.history, *self.gap, *self.outcomes]
+
+
+def retail(data: Path, work: Path) -> Scenario:
+    """Online Retail II: the first year as one Parquet file, the second as one CSV file a day."""
+    work.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(data / "year_2010_2011_by_day.tar.xz") as archive:
+        archive.extractall(work, filter="data")
+    days = sorted((work / "by-day").glob("*.csv"))
+    place = "invoice_lines/tenant_id=online-retail"
+    return Scenario(
+        history=[
+            Drop(data / "year_2009_2010.parquet", f"{place}/year_2009_2010.parquet"),
+            *(Drop(day, f"{place}/by-day/{day.name}") for day in days),
+        ],
+        scored=[
+            Scored("purchase_90d", date(2011, 9, 1), date(2011, 11, 30)),
+            Scored("purchase_30d", date(2011, 11, 1), date(2011, 12, 1)),
+        ],
+        gap_model="purchase_90d",
+        gap_day=date(2011, 9, 15),
+    )
+
+
+def make(pack: str, data: Path | None, work: Path) -> Scenario:
+    if pack == "retail":
+        if data is None or not (data / "year_2009_2010.parquet").exists():
+            raise SystemExit("make demo PACK=retail needs DATA=<folder of Online Retail II>; see README.md")
+        return retail(data, work)
+    makers: dict[str, Callable[[Path], Scenario]] = {}
+    if pack not in makers:
+        raise SystemExit(f"PACK is {pack!r}, expected one of {', '.join(['retail', *makers])}")
+    return makers[pack](work)

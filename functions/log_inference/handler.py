@@ -15,6 +15,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return answer_groups(
         event,
         parse=lambda message: message,
-        group=lambda message: "all",
+        group=lambda _: "all",
         work=lambda messages: log_inference(composition.ports(), messages),
     )

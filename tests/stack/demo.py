@@ -77,8 +77,8 @@ def run(scenario: Scenario, stack: Stack, lake: Lake, progress: Progress) -> dic
     if scenario.outcomes:
         drop(stack, lake, scenario.outcomes, progress, "outcomes")
     with progress.step("matchback", "outcomes matched to scores"):
-        for day in sorted({one.known_by for one in scenario.scored}):
-            stack.invoke("RunMatchback", {"slot": day.isoformat()})
+        for known_by in sorted({one.known_by for one in scenario.scored}):
+            stack.invoke("RunMatchback", {"slot": known_by.isoformat()})
     return receipt
 
 
@@ -116,7 +116,9 @@ def main() -> int:
         print(json.dumps(summary, indent=1))
     else:
         table(summary, console)
-        console.print(f"\nsummary: {(out / 'summary.json').relative_to(ROOT)}; scores: {out.relative_to(ROOT)}/scores-*.parquet")
+        console.print(
+            f"\nsummary: {(out / 'summary.json').relative_to(ROOT)}; scores: {out.relative_to(ROOT)}/scores-*.parquet"
+        )
     return 0
 
 

@@ -71,8 +71,7 @@ class Lake:
 
 
 def _actions(table: DeltaTable) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = table.get_add_actions(flatten=True).to_struct_array().to_pylist()
-    return found
+    return list(table.get_add_actions(flatten=True).to_struct_array().to_pylist())
 
 
 def rows_in_file(path: Path) -> int:

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -86,7 +86,11 @@ class Stack:
 
     def waiting(self, queue: str) -> int:
         """Messages in a queue, those in flight and those delayed included."""
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+        names = (
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        )
         found = self.sqs.get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=list(names))["Attributes"]
         return sum(int(found.get(name, 0)) for name in names)
 
@@ -105,9 +109,7 @@ class Stack:
 
     def run(self, machine: str, name: str, payload: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Start an execution and wait for it; its output."""
-        self.step_functions.start_execution(
-            stateMachineArn=self.outputs[machine], name=name, input=json.dumps(payload)
-        )
+        self.step_functions.start_execution(stateMachineArn=self.outputs[machine], name=name, input=json.dumps(payload))
         return self.wait_for_execution(machine, name, seconds)
 
     def wait_for_execution(self, machine: str, name: str, seconds: float) -> dict[str, Any]:
@@ -199,7 +201,11 @@ def start(pack: str, folder: Path, *, parameters: dict[str, str] | None = None) 
     # a session of its own, so that its functions' processes end with it
     process = subprocess.Popen(
         [ROOT / ".venv-stack/bin/ministack"],
-        env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        env=environment,
+        cwd=folder,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
     stack = Stack(folder, endpoint, process.pid, {})
@@ -238,9 +244,22 @@ def _deploy(stack: Stack, pack: str, parameters: dict[str, str]) -> dict[str, st
     stack.s3.create_bucket(Bucket="artifacts")
     overrides = " ".join(f"{name}={value}" for name, value in {"Pack": pack, **parameters}.items())
     command = [
-        ROOT / ".venv-stack/bin/sam", "deploy", "--template-file", ROOT / ".aws-sam/build/template.yaml",
-        "--stack-name", NAME, "--s3-bucket", "artifacts", "--capabilities", "CAPABILITY_IAM", "--region", REGION,
-        "--no-confirm-changeset", "--no-progressbar", "--parameter-overrides", overrides,
+        str(ROOT / ".venv-stack/bin/sam"),
+        "deploy",
+        "--template-file",
+        str(ROOT / ".aws-sam/build/template.yaml"),
+        "--stack-name",
+        NAME,
+        "--s3-bucket",
+        "artifacts",
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "--region",
+        REGION,
+        "--no-confirm-changeset",
+        "--no-progressbar",
+        "--parameter-overrides",
+        overrides,
     ]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
@@ -274,11 +293,9 @@ def _healthy(endpoint: str) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    try:
-        # a child that ended stays until it is asked for; asking for a stranger fails and says nothing
+    # a child that ended stays until it is asked for; asking for a stranger fails and says nothing
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -24,9 +24,7 @@ def summarise(pack: str, scenario: Scenario, lake: Lake, receipt: dict[str, Any]
     for drop in scenario.drops:
         files[drop.dataset] += 1
         rows_in[drop.dataset] += rows_in_file(drop.path)
-    datasets = {
-        name: {"files": files[name], "rows_in": rows_in[name], **lake.counts(name)} for name in sorted(files)
-    }
+    datasets = {name: {"files": files[name], "rows_in": rows_in[name], **lake.counts(name)} for name in sorted(files)}
     models = {one.model: _model(one, scenario, lake, out) for one in scenario.scored}
     gap = {name: receipt[name] for name in ("population", "had", "new", "failed", "coverage")}
     return {
@@ -115,12 +113,20 @@ def table(summary: dict[str, Any], console: Console) -> None:
     for name, one in summary["datasets"].items():
         rows.add_row(name, *(f"{one[key]:,}" for key in ("files", "rows_in", "bronze", "quarantine", "silver")))
     console.print(rows)
-    models = Table("model", "family", "as of", "n", "buyers", "AUC (95 %)", "lift, top decile", "slope", "ECE", title="\nModels")
+    models = Table(
+        "model", "family", "as of", "n", "buyers", "AUC (95 %)", "lift, top decile", "slope", "ECE", title="\nModels"
+    )
     for name, one in summary["models"].items():
         models.add_row(
-            f"{name} v{one['version']}", one["family"], one["as_of"], f"{one['population']:,}", f"{one['positives']:,}",
-            f"{one['auc']:.3f} ({one['auc_low']:.3f}–{one['auc_high']:.3f})", f"{one['lift_top_decile']:.2f}",
-            f"{one['calibration_slope']:.2f}", f"{one['ece']:.3f}",
+            f"{name} v{one['version']}",
+            one["family"],
+            one["as_of"],
+            f"{one['population']:,}",
+            f"{one['positives']:,}",
+            f"{one['auc']:.3f} ({one['auc_low']:.3f}–{one['auc_high']:.3f})",
+            f"{one['lift_top_decile']:.2f}",
+            f"{one['calibration_slope']:.2f}",
+            f"{one['ece']:.3f}",
         )
     console.print(models)
     for name, one in summary["models"].items():

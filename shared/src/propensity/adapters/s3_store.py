@@ -15,7 +15,15 @@ from propensity.ports import ObjectInfo
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _EXISTS = {"PreconditionFailed", "412"}
 # S3 answers 409 while another conditional write of the same key is under way: the caller may try again
-_AGAIN = {"ConditionalRequestConflict", "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "409", "503"}
+_AGAIN = {
+    "ConditionalRequestConflict",
+    "SlowDown",
+    "InternalError",
+    "ServiceUnavailable",
+    "RequestTimeout",
+    "409",
+    "503",
+}
 
 
 class S3Store:

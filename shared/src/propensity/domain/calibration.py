@@ -114,7 +114,8 @@ def fit_table(raw: Any, labels: Any, bins: int = _BINS) -> Calibration:
         while len(pooled) > 1 and _rate(pooled[-2]) >= _rate(pooled[-1]):
             last = pooled.pop()
             pooled[-1] = [one + other for one, other in zip(pooled[-1], last, strict=True)]
-    knots, values = [], []
+    knots: list[float] = []
+    values: list[float] = []
     for one in pooled:
         knot, value = one[1] / one[0], float(logit(_rate(one)))
         if knots and (knot - knots[-1] < _MIN_RISE or value - values[-1] < _MIN_RISE):

@@ -39,9 +39,7 @@ class DecileCount:
     positives: int
 
 
-def measures(
-    data: Scored, deciles: Sequence[DecileCount], chosen: tuple[int, int] | None
-) -> list[Measure]:
+def measures(data: Scored, deciles: Sequence[DecileCount], chosen: tuple[int, int] | None) -> list[Measure]:
     """Everything a matchback says. `chosen`: size and conversions of the manual filter's list, if there is one."""
     everyone = wilson(data.positives, data.rows)
     out = [Measure("all", "rate", everyone, data.positives), *_quality(data)]

@@ -51,7 +51,9 @@ class Feature(Frozen):
         try:
             (self.reason or "").format(value=sample, typical=sample)
         except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"feature {self.name}: reason must be text with {{value}} and {{typical}}: {error}") from error
+            raise ValueError(
+                f"feature {self.name}: reason must be text with {{value}} and {{typical}}: {error}"
+            ) from error
         return self
 
 
@@ -216,7 +218,9 @@ def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity
     """
     path = f"models/{model}.yaml" if f"models/{model}.yaml" in files else "model.yaml"
     if path not in files:
-        known = sorted(name.removeprefix("models/").removesuffix(".yaml") for name in files if name.startswith("models/"))
+        known = sorted(
+            name.removeprefix("models/").removesuffix(".yaml") for name in files if name.startswith("models/")
+        )
         raise NotFoundError(f"{where}: no model {model!r}; this pack has {', '.join(known) or 'none'}")
     spec = _parse(ModelSpec, files, path, where)
     if spec.name != model:

@@ -58,7 +58,9 @@ def before(moves: Iterable[Move], alias: str, model: str) -> int:
     raise NotFoundError(f"model {model}: alias {alias} has held no other version to roll back to")
 
 
-def describe(version: int, metrics: Mapping[str, Any], lineage: Mapping[str, Any], aliases: Iterable[str]) -> dict[str, Any]:
+def describe(
+    version: int, metrics: Mapping[str, Any], lineage: Mapping[str, Any], aliases: Iterable[str]
+) -> dict[str, Any]:
     """One version as `list` shows it."""
     return {
         "version": version,

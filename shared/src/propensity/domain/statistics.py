@@ -69,7 +69,9 @@ def scored(groups: Iterable[tuple[float, int, int]], what: str = "scores") -> Sc
     rows = sum(group.rows for group in ordered)
     positives = sum(group.positives for group in ordered)
     if positives == 0 or positives == rows:
-        raise EvidenceError(f"{what}: {positives} of {rows} rows are positive; both kinds are needed to measure anything")
+        raise EvidenceError(
+            f"{what}: {positives} of {rows} rows are positive; both kinds are needed to measure anything"
+        )
     return Scored(ordered, rows, positives)
 
 
@@ -154,7 +156,10 @@ def calibration(data: Scored) -> tuple[Estimate, Estimate]:
         determinant = a * c - b * b
         if determinant <= 1e-12 * max(a * c, 1e-300):
             break
-        step_0, step_1 = (c * gradient_0 - b * gradient_1) / determinant, (a * gradient_1 - b * gradient_0) / determinant
+        step_0, step_1 = (
+            (c * gradient_0 - b * gradient_1) / determinant,
+            (a * gradient_1 - b * gradient_0) / determinant,
+        )
         # a full step may overshoot where the scores are far off; half the logit is always safe
         scale = min(1.0, 4.0 / max(abs(step_0), abs(step_1), 1e-300))
         intercept, slope = intercept + scale * step_0, slope + scale * step_1

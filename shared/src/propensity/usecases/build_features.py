@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from propensity.domain.buckets import bucket_of
 from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
 from propensity.domain.views import quote, read_files, text
 from propensity.ports import ObjectStore, Ports, Sql
-from propensity.domain.buckets import bucket_of
 from propensity.usecases.run_files import read_definition, read_json, write_result
 from propensity.usecases.silver_session import SilverSession, download
 
@@ -45,9 +45,7 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
     return {}
 
 
-def _keep(
-    sql: Sql, number: int, day: date, definition: Definition, work: Mapping[str, Any], *, labelled: bool
-) -> None:
+def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mapping[str, Any], *, labelled: bool) -> None:
     """Add one as-of date's rows to the item's rows."""
     names = ", ".join(f"f.{quote(name)}" for name in definition.feature_names)
     label = ", (c.customer_id is not null)::tinyint as label" if labelled else ""

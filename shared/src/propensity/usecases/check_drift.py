@@ -81,7 +81,8 @@ def _counts(sql: Sql, source: str, name: str, edges: list[float]) -> list[int]:
 
 def _append(ports: Ports, sql: Sql, run: str, plan: dict[str, Any], found: list[Drift]) -> None:
     sql.execute(
-        "create temp table found (name varchar, psi double, noise double, reference_rows bigint, n bigint, over boolean)"
+        "create temp table found "
+        "(name varchar, psi double, noise double, reference_rows bigint, n bigint, over boolean)"
     )
     for one in found:
         sql.execute(

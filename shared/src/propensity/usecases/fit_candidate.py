@@ -66,9 +66,7 @@ class _Tried:
         self.raw = np.concatenate([raw for _, raw in parts])
 
 
-def _validate(
-    ports: Ports, spec: ModelSpec, family: str, parameters: Mapping[str, Any], data: TrainingData
-) -> _Tried:
+def _validate(ports: Ports, spec: ModelSpec, family: str, parameters: Mapping[str, Any], data: TrainingData) -> _Tried:
     def predict(fold: Fold) -> tuple[Any, Any]:
         fitted = ports.trainer.fit(
             family, parameters, data.matrix[fold.train], data.labels[fold.train], seed=spec.training.seed

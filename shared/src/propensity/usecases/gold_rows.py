@@ -8,7 +8,9 @@ from propensity.domain.errors import RetryableError
 from propensity.ports import Ports, Sql
 
 
-def append_once(ports: Ports, sql: Sql, table: str, query: str, transaction: str, partition_by: Sequence[str] = ()) -> bool:
+def append_once(
+    ports: Ports, sql: Sql, table: str, query: str, transaction: str, partition_by: Sequence[str] = ()
+) -> bool:
     """Append a query's rows under a transaction name; False where the log has it already."""
     if transaction in ports.tables.committed(table, [transaction]):
         return False
@@ -25,6 +27,4 @@ def append_once(ports: Ports, sql: Sql, table: str, query: str, transaction: str
 def batch_runs(ports: Ports) -> list[str]:
     """Prefixes of the batch runs that were committed, in order of model and day."""
     suffix = "-batch/receipt.json"
-    return [
-        key.removesuffix("/receipt.json") for key in ports.lake.keys("runs/score/") if key.endswith(suffix)
-    ]
+    return [key.removesuffix("/receipt.json") for key in ports.lake.keys("runs/score/") if key.endswith(suffix)]

@@ -22,7 +22,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str) -> dict[str, Any]:
     definition = pack_definition(ports, model)
     info = pack_info(ports)
     pins = pin_silver(ports, definition)
-    plan = {
+    plan: dict[str, Any] = {
         "model": model,
         "as_of": day.isoformat(),
         "horizon_days": definition.model.horizon_days,

@@ -27,7 +27,9 @@ class BronzeFile:
         fields = ("dataset", "tenant_id", "bronze_key", "content_id")
         missing = [field for field in fields if not isinstance(message.get(field), str)]
         if missing:
-            raise BadInputError(f"promote message: {', '.join(missing)} missing, expected text as validate_upload sends")
+            raise BadInputError(
+                f"promote message: {', '.join(missing)} missing, expected text as validate_upload sends"
+            )
         return BronzeFile(*(message[field] for field in fields))
 
 
@@ -65,8 +67,8 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
         has_tenant = any(column.name == "tenant_id" for column in contract.columns)
         sql.execute(
             f"create temp view bronze as select tenant as tenant_id, * exclude (tenant, filename"
-            f"{', tenant_id' if has_tenant else ''}) from (select {columns}, null as filename where false union all by name "
-            f"select * from {read_files(paths, filename=True)}) join announced using (filename)"
+            f"{', tenant_id' if has_tenant else ''}) from (select {columns}, null as filename where false "
+            f"union all by name select * from {read_files(paths, filename=True)}) join announced using (filename)"
         )
         source = sql.rows("select count(*) from bronze")
         rule = BucketRule(info.partition_key, info.buckets)

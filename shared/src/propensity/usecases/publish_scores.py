@@ -6,10 +6,11 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
+from propensity.domain.runs import result_key
 from propensity.domain.views import quote, read_files
 from propensity.ports import OnlineScore, Ports, Sql
 from propensity.usecases.gold import SCORES
-from propensity.usecases.run_files import read_definition, read_json, result_key, write_result
+from propensity.usecases.run_files import read_definition, read_json, write_result
 from propensity.usecases.silver_session import download
 
 _BATCH = 5_000

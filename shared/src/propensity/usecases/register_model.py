@@ -37,7 +37,13 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
     failed = [gate["name"] for gate in evaluation["gates"] if not gate["passed"]]
     if not failed:
         move_alias(
-            store, plan["model"], CHAMPION, version.number, by="register_model", why="all gates passed", at=plan["as_of"]
+            store,
+            plan["model"],
+            CHAMPION,
+            version.number,
+            by="register_model",
+            why="all gates passed",
+            at=plan["as_of"],
         )
     ports.metrics.count("ModelRegistered", model=plan["model"], promoted=str(not failed).lower())
     return {

@@ -55,7 +55,11 @@ def run_matchback(ports: Ports, *, run: str, known_by: str) -> dict[str, Any]:
         )
         name = f"{run}@{day.isoformat()}"
         append_once(
-            ports, sql, GROUND_TRUTH, f"select tenant_id, customer_id, score, decile, converted, {stamp} from matched", name
+            ports,
+            sql,
+            GROUND_TRUTH,
+            f"select tenant_id, customer_id, score, decile, converted, {stamp} from matched",
+            name,
         )
         append_once(ports, sql, MATCHBACK, f"select *, {stamp} from measured", name)
     finally:
@@ -74,7 +78,9 @@ def _match(
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
     session = SilverSession(sql, ports.lake, pins.sources(buckets), definition)
     snapshot = ports.tables.snapshot(SCORES)
-    keys = [key for key in snapshot.keys(model=plan["model"]) if score_file_day(key) >= plan["as_of"]] if snapshot else []
+    keys = (
+        [key for key in snapshot.keys(model=plan["model"]) if score_file_day(key) >= plan["as_of"]] if snapshot else []
+    )
     if not keys:
         raise EvidenceError(f"{run}: gold/scores holds no scores of it; commit_run comes first")
     session.cut(as_of)

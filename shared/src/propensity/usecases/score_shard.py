@@ -24,5 +24,7 @@ def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
         scored = Path(folder) / "scored.parquet"
         ports.frames.write(scored, {**who, "raw": raw, "score": score})
         ports.lake.upload_new(work["scored_out"], scored)
-    write_result(ports.lake, work["run"], "score_shard", work["index"], {"rows": len(score), "scored": work["scored_out"]})
+    write_result(
+        ports.lake, work["run"], "score_shard", work["index"], {"rows": len(score), "scored": work["scored_out"]}
+    )
     return {}

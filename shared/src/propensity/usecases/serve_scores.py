@@ -123,7 +123,7 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
             "as_of": one.as_of,
             "source": "champion",
         }
-    unknown = {
+    unknown: dict[str, Any] = {
         "score": serving.fallback,
         "percentile": None,
         "decile": None,
@@ -133,4 +133,3 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
         "source": "fallback",
     }
     return [answers.get(one, {"customer_id": one, **unknown}) for one in request.customer_ids]
-

@@ -84,7 +84,9 @@ class SilverSession:
                 f"from ({query.strip().rstrip(';')})"
             )
         except SqlError as error:
-            raise PackError(f"{what}: {error}; its SELECT must give tenant_id, {entity}, {', '.join(wanted)}") from error
+            raise PackError(
+                f"{what}: {error}; its SELECT must give tenant_id, {entity}, {', '.join(wanted)}"
+            ) from error
         [(rows, people)] = self.sql.rows(
             f"select count(*), count(distinct (tenant_id, customer_id)) from {quote(table)}"
         )
@@ -97,7 +99,7 @@ def expression(feature: Feature) -> str:
     column = quote(feature.name)
     if feature.dtype == "category":
         listed = ", ".join(text(category) for category in feature.categories)
-        default = feature.categories.index(str(feature.default)) if feature.default is not None else None
+        default = float(feature.categories.index(str(feature.default))) if feature.default is not None else None
         value = f"nullif(list_position([{listed}], {column}), 0) - 1"
     else:
         default = feature.default if feature.default is None else float(feature.default)

@@ -20,7 +20,8 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
     without a champion is trained on its first scoring day, whatever its cadence says.
     """
     day = parse_day(slot, "slot")
-    started, held = [], []
+    started: list[str] = []
+    held: list[str] = []
     for model in pack_info(ports).models if models is None else models:
         cadence = pack_definition(ports, model).model.cadence
         scores = due(cadence, day, cadence.score_every_months)

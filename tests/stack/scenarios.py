@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -45,6 +45,7 @@ class Scenario:
     gap: list[Drop] = field(default_factory=list)
     outcomes: list[Drop] = field(default_factory=list)
     truth: Path | None = None
+    manifest: Path | None = None
 
     @property
     def drops(self) -> list[Drop]:
@@ -72,12 +73,29 @@ def retail(data: Path, work: Path) -> Scenario:
     )
 
 
+def automotive(work: Path) -> Scenario:
+    """Generated dealers: four years, then two weeks with new customers, then the outcomes of 90 days."""
+    from tests.stack.automotive import AS_OF, GAP_DAY, KNOWN_BY, generate
+
+    shutil.rmtree(work, ignore_errors=True)
+    made = generate(work)
+    return Scenario(
+        history=made.phases["history"],
+        scored=[Scored("buy", AS_OF, KNOWN_BY), Scored("service", AS_OF, KNOWN_BY)],
+        gap_model="buy",
+        gap_day=GAP_DAY,
+        gap=made.phases["gap"],
+        outcomes=made.phases["outcomes"],
+        truth=made.truth,
+        manifest=made.manifest,
+    )
+
+
 def make(pack: str, data: Path | None, work: Path) -> Scenario:
     if pack == "retail":
         if data is None or not (data / "year_2009_2010.parquet").exists():
             raise SystemExit("make demo PACK=retail needs DATA=<folder of Online Retail II>; see README.md")
         return retail(data, work)
-    makers: dict[str, Callable[[Path], Scenario]] = {}
-    if pack not in makers:
-        raise SystemExit(f"PACK is {pack!r}, expected one of {', '.join(['retail', *makers])}")
-    return makers[pack](work)
+    if pack == "automotive":
+        return automotive(work)
+    raise SystemExit(f"PACK is {pack!r}, expected automotive or retail")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -62,7 +63,7 @@ def _model(one: Scored, scenario: Scenario, lake: Lake, out: Path) -> tuple[dict
         "version": match["version"],
         "family": lineage["family"],
         "as_of": match["as_of"],
-        "horizon_days": (one.known_by - one.as_of).days,
+        "horizon_days": yaml.safe_load(lake.file(f"{folder}/definition/model.yaml").read_text())["horizon_days"],
         "population": everyone["rate"]["n"],
         "positives": everyone["rate"]["positives"],
         "auc": everyone["auc"]["value"],

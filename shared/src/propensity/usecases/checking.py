@@ -61,11 +61,11 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> 
     masks, span = _masks(rules), "_span" if source.spans else "null::bigint as _span"
     sql.execute(
         f"create or replace view checked as select file_row_number + {source.first_line} as _line, {span}, _raw, "
-        f"{', '.join(masks)}, {columns} from read_parquet({text(str(path))}, file_row_number = true, hive_partitioning = false)"
+        f"{', '.join(masks)}, {columns} from read_parquet({text(str(path))}, file_row_number = true)"
     )
     view = "checked"
     if _mark_repeats(sql, [rule.column for rule in unique if rule.column], len(rules) - len(unique), masks):
-        merged = ", ".join(f"{mask} | coalesce(r.{mask}, 0) as {mask}" for mask in masks)
+        merged = ", ".join(f"c.{mask} | coalesce(r.{mask}, 0) as {mask}" for mask in masks)
         joined = "checked c left join repeats r using (_line)"
         sql.execute(f"create or replace view marked as select c.* replace ({merged}) from {joined}")
         view = "marked"
@@ -171,8 +171,10 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
     found = []
     for number, name in enumerate(columns):
         value = quote(name)
+        # a line that could not be split has no values
+        has = f"{value} is not null and _mask_0 & {_SKIP | ((1 << len(_LINE_RULES)) - 1)} = 0"
         # most files have none, and hashes are found out fast; the values themselves decide
-        twice = f"select hash({value}) as h from checked where {value} is not null group by h having count(*) > 1"
+        twice = f"select hash({value}) as h from checked where {has} group by h having count(*) > 1"
         sql.execute(f"create or replace temp table twice_{number} as {twice}")
         if not sql.rows(f"select 1 from twice_{number} limit 1"):
             continue
@@ -184,7 +186,7 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
         clean = " and ".join(f"{mask} = 0" for mask in masks)
         found.append(
             f"select _line, {bits} from checked where hash({value}) in (select h from twice_{number}) "
-            f"and {value} is not null "
+            f"and {has} "
             f"qualify row_number() over (partition by {value} order by ({clean}) desc, _line) > 1"
         )
     if found:

@@ -10,14 +10,19 @@ from pathlib import Path
 from propensity.domain.contract import Contract
 from propensity.domain.errors import BadInputError, SqlError
 from propensity.domain.landing import Landed
+from propensity.domain.rules import trimmed
 from propensity.domain.views import quote, text
 from propensity.ports import Sql
-from propensity.usecases.landed_text import LandedText, survey, unpack
-from propensity.usecases.staging import BREAK, FIELD, copy_raw_lines, stage
+from propensity.usecases.landed_text import MAX_LINE, LandedText, survey, unpack
+from propensity.usecases.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 
 TENANT = "tenant_id"
 _ABSENT = "chr(28)"  # what reads as NULL: a byte that no staged or plain file holds, so that '' stays ''
 MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes may claim billions of equal rows
+
+
+def _no_raw(bad: str) -> str:
+    return f"select _line, null::varchar as raw from ({bad})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Source:
     spans: bool = False
     warnings: tuple[str, ...] = ()
     raw_here: str = "null"
-    raw: Callable[[str], str] | None = None
+    raw: Callable[[str], str] = _no_raw
 
 
 def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, careful: bool = False) -> Source:
@@ -56,18 +61,23 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     names, warnings = match_columns(surveyed.header, contract, where)
     width = len(surveyed.header)
     if surveyed.plain and not careful:
-        read = _read_csv(path, width, delimiter=form.delimiter, newline=surveyed.newline, skip=surveyed.header_line)
-        # a short line is padded with NULLs, a long one has a value behind the last column
-        error = f"case when {_field(width)} is null or {_field(width + 1)} is not null then 'columns' end"
-        rows = f"select {error} as _error, * from {read}"
+        read = _read_csv(
+            path,
+            width,
+            delimiter=form.delimiter,
+            newline=surveyed.newline,
+            skip=surveyed.header_line,
+            longest=MAX_LINE,
+        )
+        rows = f"select {_plain_error(width)} as _error, * from {read}"
         lines, blank, continued, only_spaces = surveyed.lines, 0, 0, surveyed.only_spaces
         # what was padded is NULL, which concat_ws leaves out
         raw_here = f"concat_ws({text(form.delimiter)}, {', '.join(_field(number) for number in range(1, width + 2))})"
     else:
         staged = stage(surveyed, sql.scratch / "staged", key=key, delimiter=form.delimiter)
-        read = _read_csv(staged.path, width, delimiter=FIELD, newline="\n", skip=0)
+        read = _read_csv(staged.path, width, delimiter=FIELD)
         rows = _staged_rows(read, width, spans=staged.continued > 0)
-        lines, blank, continued, only_spaces = staged.lines, staged.blank, staged.continued, staged.only_spaces
+        lines, blank, continued, only_spaces = staged.lines, staged.blank, staged.continued, staged.only_spaces and not staged.continued
         raw_here = "null"
     if lines - blank - continued == 0:
         raise BadInputError(f"{where}: a header and no rows, expected at least one; send the file again")
@@ -89,15 +99,31 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     )
 
 
-def _read_csv(path: Path, width: int, *, delimiter: str, newline: str, skip: int) -> str:
+def _read_csv(
+    path: Path, width: int, *, delimiter: str, newline: str = "\n", skip: int = 0, longest: int = 10 * MAX_LINE
+) -> str:
+    """SQL that reads texts t1 … and one more, split at every delimiter and line end."""
     columns = ", ".join(f"{text(_name(number))}: 'VARCHAR'" for number in range(1, width + 2))
     end = newline.encode("unicode_escape").decode()  # the option spells it with backslashes
     # everything is named, so that nothing is guessed from the data
     return (
         f"read_csv({text(str(path))}, header = false, auto_detect = false, columns = {{{columns}}}, "
         f"delim = {text(delimiter)}, quote = '', escape = '', comment = '', new_line = {text(end)}, "
-        f"nullstr = {_ABSENT}, null_padding = true, skip = {skip}, max_line_size = 1000000)"
+        f"nullstr = {_ABSENT}, null_padding = true, skip = {skip}, max_line_size = {longest})"
     )
+
+
+def _plain_error(width: int) -> str:
+    """A short line is padded with NULLs, a long one has a value behind the last column.
+
+    Blanks alone are no row; where the engine meets some, rows and lines no longer agree, and the file is read with
+    care.
+    """
+    empty = f"{_field(2)} is null and {trimmed(_field(1), only_spaces=False)} = ''"
+    if width == 1:
+        return f"case when {empty} then {text(SKIPPED)} when {_field(2)} is not null then 'columns' end"
+    wrong = f"{_field(width)} is null or {_field(width + 1)} is not null"
+    return f"case when {wrong} then case when {empty} then {text(SKIPPED)} else 'columns' end end"
 
 
 def _staged_rows(read: str, width: int, *, spans: bool) -> str:
@@ -117,7 +143,8 @@ def _raw_lines(sql: Sql, surveyed: LandedText, bad: str, key: str) -> str:
     sql.execute(f"copy ({bad}) to {text(str(wanted))} (format csv, header false)")
     with wanted.open(encoding="ascii") as lines:
         copy_raw_lines(surveyed, _pairs(lines), found, key=key)
-    return f"select t1::bigint as _line, t2 as raw from {_read_csv(found, 1, delimiter=FIELD, newline='\n', skip=0)}"
+    read = _read_csv(found, 1, delimiter=FIELD)
+    return f"select t1::bigint as _line, replace(t2, {text(BREAK)}, chr(10)) as raw from {read}"
 
 
 def _pairs(lines: Iterator[str]) -> Iterator[tuple[int, int]]:

@@ -112,9 +112,10 @@ class _Stager:
         """Lines whose every value is quoted, with neither quotes nor line breaks inside one; None for others.
 
         Where no quote is left, each was the end of one value and the beginning of the next: an escaped pair has
-        one at least that is neither. A fifth of the csv module's time.
+        one at least that is neither. A line break inside a value leaves lines with too few fields, if there are
+        several. A fifth of the csv module's time.
         """
-        if not (block.startswith(b'"') and block.endswith(b'"\n')):
+        if self._width == 1 or not (block.startswith(b'"') and block.endswith(b'"\n')):
             return None
         staged = block[1:-2].replace(b'"\n"', b"\n").replace(self._between, _US)
         return None if b'"' in staged else staged.split(b"\n")

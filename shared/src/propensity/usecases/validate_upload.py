@@ -81,7 +81,7 @@ def _tell(ports: Ports, report: dict[str, Any]) -> None:
 def _read(sql: Sql, local: Path, landed: Landed, contract: Contract) -> tuple[Source, Checked]:
     """Read and check the file; what the engine reads must be what was counted without it.
 
-    Plain text that the engine refuses or counts otherwise (a line of a megabyte, empty lines) is read carefully.
+    Plain text that the engine refuses or counts otherwise (very long lines, empty ones) is read with care.
     """
     if landed.suffix == ".parquet":
         source = parquet_source(sql, local, landed, contract)
@@ -94,16 +94,20 @@ def _read(sql: Sql, local: Path, landed: Landed, contract: Contract) -> tuple[So
     else:
         source = csv_source(sql, local, landed, contract)
         checked = _checked(sql, source, landed, contract)
-        if checked is None or checked.lines != source.lines:
+        if checked is None or not _agree(source, checked):
             source = csv_source(sql, local, landed, contract, careful=True)
             checked = _checked(sql, source, landed, contract)
-    if checked is None or checked.lines != source.lines or checked.good + checked.bad != source.records:
+    if checked is None or not _agree(source, checked):
         read = f"{checked.lines} lines, {checked.good} good + {checked.bad} bad rows" if checked else "refused to read"
         raise IncompleteRunError(
             f"{landed.key}: counted {source.lines} lines and {source.records} rows, the engine: {read}; "
             "nothing was written: a defect of the reader, keep the file"
         )
     return source, checked
+
+
+def _agree(source: Source, checked: Checked) -> bool:
+    return (checked.lines, checked.good + checked.bad) == (source.lines, source.records)
 
 
 def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract) -> Checked | None:

@@ -1,0 +1,77 @@
+"""The ObjectStore port over a folder: a lake on disk, for tests and for looking at a copy of one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from propensity.domain.errors import NotFoundError
+from propensity.ports import ObjectInfo
+
+
+class FolderStore:
+    """No versions: `version_id` is accepted and ignored."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+        path = self._path(key)
+        if not path.is_file():
+            raise NotFoundError(f"{key}: no such object")
+        stat = path.stat()
+        return ObjectInfo(
+            key=key,
+            etag=hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest(),
+            size=stat.st_size,
+            last_modified=datetime.fromtimestamp(stat.st_mtime, UTC),
+        )
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        try:
+            return self._path(key).read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise NotFoundError(f"{key}: no such object") from error
+
+    def download(self, key: str, path: Path, version_id: str | None = None) -> ObjectInfo:
+        info = self.head(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self._path(key), path)
+        return info
+
+    def put(self, key: str, body: bytes) -> None:
+        held = self._beside(key, body)
+        held.replace(self._path(key))
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        held = self._beside(key, body)
+        try:
+            # a hard link fails where the name is taken: the whole file appears, or nothing
+            os.link(held, self._path(key))
+        except FileExistsError:
+            return False
+        finally:
+            held.unlink()
+        return True
+
+    def upload_new(self, key: str, path: Path) -> bool:
+        return self.put_new(key, path.read_bytes())
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        folder = self._path(prefix.rsplit("/", 1)[0]) if "/" in prefix else self._root
+        found = (path.relative_to(self._root).as_posix() for path in folder.rglob("*") if path.is_file())
+        yield from sorted(key for key in found if key.startswith(prefix) and not key.endswith(".part"))
+
+    def _beside(self, key: str, body: bytes) -> Path:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = path.with_name(f"{path.name}.{os.getpid()}.part")
+        held.write_bytes(body)
+        return held
+
+    def _path(self, key: str) -> Path:
+        return self._root / key

@@ -1,0 +1,157 @@
+"""The use cases wired to a lake in a folder: DuckDB, delta-rs, scikit-learn and onnxruntime are the real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from propensity.adapters.delta_tables import DeltaTables
+from propensity.adapters.duckdb_sql import DuckDbSql
+from propensity.adapters.folder_store import FolderStore
+from propensity.adapters.frames import ArrowFrames
+from propensity.adapters.memory import MemoryMetrics, MemoryOnline, MemoryQueue, MemoryStore, MemoryWorkflows
+from propensity.adapters.onnx_scorer import OnnxScorer
+from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.domain.views import current_view
+from propensity.runtime.pack_files import pack_files
+from propensity.usecases.build_features import build_features
+from propensity.usecases.commit_run import commit_run
+from propensity.usecases.evaluate_candidate import evaluate_candidate
+from propensity.usecases.fit_candidate import fit_candidate
+from propensity.usecases.label_shard import label_shard
+from propensity.usecases.plan_scoring import plan_scoring
+from propensity.usecases.plan_training import plan_training
+from propensity.usecases.planning import contract_of, shape_of
+from propensity.usecases.promote_silver import BronzeFile, promote_silver
+from propensity.usecases.publish_scores import publish_scores
+from propensity.usecases.rank_run import rank_run
+from propensity.usecases.register_model import register_model
+from propensity.usecases.score_shard import score_shard
+from propensity.usecases.validate_upload import Upload, validate_upload
+from tests.stack.scenarios import Drop
+
+LANDING = "landing"
+
+
+class World:
+    """The ports of one pack over one folder, and the steps of the workflows as the state machines run them."""
+
+    def __init__(self, pack: str, folder: Path, rows_per_item: int = 200_000) -> None:
+        self.pack = pack
+        self.pack_files = pack_files(pack)
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.rows_per_item = rows_per_item
+        self.landing = MemoryStore()
+        self.lake = FolderStore(folder)
+        self.tables = DeltaTables(str(folder))
+        self.sql = DuckDbSql
+        self.promote_queue = MemoryQueue()
+        self.inference_queue = MemoryQueue()
+        self.workflows = MemoryWorkflows()
+        self.online = MemoryOnline()
+        self.metrics = MemoryMetrics()
+        self.frames = ArrowFrames()
+        self.trainer = SklearnTrainer()
+
+    def scorer(self, onnx: bytes) -> OnnxScorer:
+        return OnnxScorer(onnx)
+
+    def drop(self, drop: Drop) -> dict[str, Any]:
+        return self.put(drop.key, drop.path.read_bytes())
+
+    def put(self, key: str, body: bytes) -> dict[str, Any]:
+        self.landing.put(key, body)
+        info = self.landing.head(key)
+        return validate_upload(self, Upload(LANDING, key, info.version_id, info.etag))
+
+    def promote(self, batch: int = 100) -> None:
+        """Work off the promote queue, a batch of messages at a time, one commit per dataset."""
+        files = [BronzeFile.parse(message) for message in self.promote_queue.messages]
+        self.promote_queue.messages.clear()
+        for start in range(0, len(files), batch):
+            part = files[start : start + batch]
+            for dataset in sorted({file.dataset for file in part}):
+                promote_silver(self, [file for file in part if file.dataset == dataset])
+
+    def load(self, drops: Iterable[Drop]) -> list[dict[str, Any]]:
+        reports = [self.drop(one) for one in drops]
+        self.promote()
+        return reports
+
+    def items(self, key: str) -> list[str]:
+        return [item["item"] for item in json.loads(self.lake.get(key))]
+
+    def prepare(self, model: str, as_of: str) -> dict[str, Any]:
+        """Training up to the features."""
+        plan = plan_training(self, model=model, as_of=as_of)
+        for item in self.items(plan["build_items"]):
+            build_features(self, item=item)
+        return plan
+
+    def train(self, model: str, as_of: str) -> dict[str, Any]:
+        plan = self.prepare(model, as_of)
+        for item in self.items(plan["fit_items"]):
+            fit_candidate(self, item=item)
+        evaluate_candidate(self, run=plan["run"])
+        return register_model(self, run=plan["run"])
+
+    def score(self, model: str, as_of: str, scope: str = "batch", request: str = "pull") -> dict[str, Any]:
+        plan = plan_scoring(self, model=model, as_of=as_of, scope=scope, request=request)
+        items = self.items(plan["items"])
+        for step in (build_features, score_shard):
+            for item in items:
+                step(self, item=item)
+        rank_run(self, run=plan["run"])
+        for item in items:
+            label_shard(self, item=item)
+        receipt = commit_run(self, run=plan["run"])
+        for item in items:
+            publish_scores(self, item=item)
+        return receipt
+
+    def query(self, sql: str, **tables: str) -> list[tuple[Any, ...]]:
+        """DuckDB SQL over Delta tables given by name."""
+        with duckdb.connect() as connection:
+            connection.execute("set timezone = 'UTC'")
+            for name, table in tables.items():
+                snapshot = self.tables.snapshot(table)
+                assert snapshot is not None, table
+                listed = ", ".join(f"'{self.folder}/{key}'" for key in snapshot.keys())
+                connection.execute(
+                    f"create view {name} as select * from read_parquet([{listed}], union_by_name = true, "
+                    "hive_partitioning = false)"
+                )
+            return connection.execute(sql).fetchall()
+
+    def silver_hash(self, dataset: str, known_before: str | None = None) -> str:
+        """Hash of the sorted rows of a dataset's current view, or of that known before a day."""
+        shape = shape_of(contract_of(self, dataset))
+        columns = ", ".join(f'"{name}"' for name, _ in shape.columns)
+        view = current_view(shape, "silver")
+        if known_before:
+            view = current_view(shape, f"(select * from silver where _known_at < timestamptz '{known_before}')")
+        return content_hash(self.query(f"select tenant_id, {columns} from ({view})", silver=f"silver/{dataset}"))
+
+    def scores_hash(self) -> str:
+        columns = "tenant_id, customer_id, as_of, score, percentile, decile, reasons, model_version, run"
+        return content_hash(self.query(f"select {columns} from scores", scores="gold/scores"))
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        return sorted(
+            path.split("/")[1].removesuffix(".yaml") for path in self.pack_files if path.startswith("contracts/")
+        )
+
+
+def content_hash(rows: Iterable[tuple[Any, ...]]) -> str:
+    digest = hashlib.sha256()
+    for row in sorted(repr(row) for row in rows):
+        digest.update(row.encode())
+    return digest.hexdigest()

@@ -1,0 +1,25 @@
+"""Generated dealers: what their systems would export, with the dirt of real feeds, and the truth behind it."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from tests.stack.automotive.files import Generated, write_files
+from tests.stack.automotive.simulate import AS_OF, simulate
+
+GAP_DAY = date(2025, 7, 15)
+KNOWN_BY = date(2025, 10, 6)  # a week after the window's end: what was recorded late by then counts
+
+__all__ = ["AS_OF", "GAP_DAY", "KNOWN_BY", "Generated", "generate"]
+
+
+def generate(
+    out: Path, *, seed: int = 20250701, dealers: int = 25, customers: int = 40_000, no_effect: bool = False
+) -> Generated:
+    """Write the drop files of all phases below `out`, the manifest of planted faults and the truth.
+
+    Equal arguments give equal bytes. With `no_effect` every outcome is independent of everything.
+    """
+    world = simulate(seed=seed, dealers=dealers, customers=customers, no_effect=no_effect)
+    return write_files(world, out, seed=seed, gap_day=GAP_DAY)

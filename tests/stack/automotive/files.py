@@ -1,0 +1,285 @@
+"""Drop files as a dealer's system writes them, with faults planted and written down."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.stack.automotive.faults import FAULTS, plant
+from tests.stack.automotive.simulate import AS_OF, MAKES, START, World
+from tests.stack.scenarios import Drop
+
+PHASES = ("history", "gap", "outcomes")
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The phases' files in the order to drop them, the manifest of faults, the true probabilities."""
+
+    phases: dict[str, list[Drop]]
+    manifest: Path
+    truth: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamped:
+    """A row, its dealer, when it was recorded and whether its customer is new in the gap."""
+
+    tenant: int
+    recorded: datetime
+    newcomer: bool
+    row: Row
+
+
+def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generated:
+    random = np.random.default_rng(seed + 1)
+    tables = _tables(world, random, gap_day)
+    phases: dict[str, list[Drop]] = {phase: [] for phase in PHASES}
+    manifest: list[dict[str, Any]] = []
+    for dataset, stamped in tables.items():
+        groups: dict[tuple[str, int, int], list[Row]] = defaultdict(list)
+        for one in sorted(stamped, key=lambda one: one.recorded):
+            groups[(*_file_of(dataset, one, gap_day), one.tenant)].append(one.row)
+        tails: dict[str, list[Row]] = {}
+        for (phase, part, tenant), rows in sorted(groups.items(), key=lambda item: (PHASES.index(item[0][0]), item[0])):
+            dealer = world.dealers[tenant]
+            if phase == "history" and part == 1:
+                # the second export sends the end of the first again, as exports do
+                rows = tails[dealer] + rows
+            tails[dealer] = rows[-20:]
+            planted = plant(dataset, rows, dealer, random)
+            name, path = _write(out, dataset, dealer, phase, part, rows)
+            phases[phase].append(Drop(path, name))
+            manifest += [{"key": name, **fault} for fault in planted]
+    path = out / "manifest.json"
+    path.write_text(json.dumps({"faults": manifest}, indent=1))
+    return Generated(phases, path, _truth(world, out))
+
+
+def _file_of(dataset: str, one: _Stamped, gap_day: date) -> tuple[str, int]:
+    """(phase, part): the visits of four years come in two exports, everything else in one a phase."""
+    if one.recorded.date() < AS_OF:
+        early = dataset == "service_records" and one.recorded.date() < AS_OF - timedelta(days=540)
+        return "history", 0 if early or dataset != "service_records" else 1
+    if one.newcomer and one.recorded.date() < gap_day:
+        return "gap", 0
+    return "outcomes", 0
+
+
+def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped]]:
+    gap = (gap_day - START).days
+    newcomers = set(np.flatnonzero((world.joined >= (AS_OF - START).days) & (world.joined < gap)).tolist())
+    tables: dict[str, list[_Stamped]] = {}
+
+    def add(dataset: str, customers: Any, days: Any, rows: list[Row], late: float = 0.0) -> None:
+        lag = random.integers(60, 2_000, len(rows))  # minutes
+        lag = np.where(random.random(len(rows)) < late, random.integers(5, 60, len(rows)) * 1_440, lag)
+        held = tables.setdefault(dataset, [])
+        for customer, day, minutes, row in zip(customers.tolist(), days.tolist(), lag.tolist(), rows, strict=True):
+            recorded = datetime.combine(START, datetime.min.time(), UTC) + timedelta(days=day, minutes=minutes)
+            row["recorded_at"] = recorded.strftime("%Y-%m-%d %H:%M:%S")
+            held.append(_Stamped(int(world.tenant[customer]), recorded, customer in newcomers, row))
+
+    _customers(world, random, add)
+    column = world.column
+    who, days = column("vehicles", "customer"), column("vehicles", "day")
+    add(
+        "vehicles",
+        who,
+        days,
+        [
+            {
+                "vin": _vin(vehicle),
+                "customer_id": _customer(customer),
+                "make": MAKES[vehicle % len(MAKES)],
+                "model_year": str(_day(registered).year),
+                "first_registered_on": _day(registered).isoformat(),
+                "valid_from": _day(day).isoformat(),
+            }
+            for customer, day, vehicle, registered in zip(
+                who.tolist(),
+                days.tolist(),
+                column("vehicles", "vehicle").tolist(),
+                column("vehicles", "registered").tolist(),
+                strict=True,
+            )
+        ],
+    )
+    who, days = column("sales", "customer"), column("sales", "day")
+    price = np.round(random.gamma(9.0, 3_200.0, len(who)) + 4_000, 2)
+    add(
+        "sales",
+        who,
+        days,
+        [
+            {
+                "sale_id": f"S{number:07d}",
+                "customer_id": _customer(customer),
+                "vin": _vin(vehicle),
+                "sold_on": _day(day).isoformat(),
+                "condition": "used" if used else "new",
+                "finance": ("cash", "loan", "lease")[finance],
+                "price": f"{cost:.2f}",
+            }
+            for number, (customer, day, vehicle, used, finance, cost) in enumerate(
+                zip(
+                    who.tolist(),
+                    days.tolist(),
+                    column("sales", "vehicle").tolist(),
+                    column("sales", "used").tolist(),
+                    column("sales", "finance").tolist(),
+                    price.tolist(),
+                    strict=True,
+                )
+            )
+        ],
+    )
+    _visits(world, random, add)
+    who, days = column("leases", "customer"), column("leases", "day")
+    add(
+        "leases",
+        who,
+        days,
+        [
+            {
+                "lease_id": f"L{vehicle:07d}",
+                "customer_id": _customer(customer),
+                "vin": _vin(vehicle),
+                "starts_on": _day(day).isoformat(),
+                "ends_on": _day(end).isoformat(),
+                "monthly": f"{250 + vehicle % 400}.00",
+                "valid_from": _day(day).isoformat(),
+            }
+            for customer, day, vehicle, end in zip(
+                who.tolist(),
+                days.tolist(),
+                column("leases", "vehicle").tolist(),
+                column("leases", "end").tolist(),
+                strict=True,
+            )
+        ],
+    )
+    return tables
+
+
+def _customers(world: World, random: Any, add: Any) -> None:
+    who = np.arange(len(world.joined))
+    consent = random.random(len(who)) < 0.8
+
+    def rows(customers: Any, days: Any, host: str) -> list[Row]:
+        return [
+            {
+                "customer_id": _customer(customer),
+                "email": f"c{customer}@{host}",
+                "phone": f"+4930{customer:07d}",
+                "postcode": f"{10_000 + customer % 80_000}",
+                "consent": "true" if consent[customer] else "false",
+                "valid_from": _day(day).isoformat(),
+            }
+            for customer, day in zip(customers.tolist(), days.tolist(), strict=True)
+        ]
+
+    add("customers", who, world.joined, rows(who, world.joined, "example.com"))
+    moved = who[random.random(len(who)) < 0.04]
+    days = world.joined[moved] + random.integers(30, 900, len(moved))
+    past = days < (AS_OF - START).days
+    add("customers", moved[past], days[past], rows(moved[past], days[past], "example.org"))
+
+
+def _visits(world: World, random: Any, add: Any) -> None:
+    who, days = world.column("visits", "customer"), world.column("visits", "day")
+    vehicle, declined = world.column("visits", "vehicle"), world.column("visits", "declined")
+    amount = np.round(random.gamma(2.5, 130.0, len(who)) + 40, 2)
+    minutes = random.integers(7 * 60, 17 * 60, len(who))
+    kinds = random.choice(["maintenance", "repair", "inspection", "recall"], size=len(who), p=[0.5, 0.3, 0.15, 0.05])
+    kilometres = random.integers(5_000, 180_000, len(who))
+
+    def row(number: int, revision: int, cost: float) -> Row:
+        at = datetime.combine(_day(int(days[number])), datetime.min.time()) + timedelta(minutes=int(minutes[number]))
+        return {
+            "tenant_id": world.dealers[int(world.tenant[who[number]])],
+            "service_id": f"V{number:07d}",
+            "revision": str(revision),
+            "customer_id": _customer(int(who[number])),
+            "vin": _vin(int(vehicle[number])),
+            "visited_at": at.isoformat(sep=" "),
+            "visit_kind": str(kinds[number]),
+            "odometer_km": str(kilometres[number]),
+            "amount": f"{cost:.2f}",
+            "declined_amount": f"{declined[number]:.2f}" if declined[number] else "",
+        }
+
+    numbers = np.arange(len(who))
+    add("service_records", who, days, [row(number, 1, amount[number]) for number in numbers.tolist()], late=0.02)
+    # one visit in a hundred is invoiced again, some weeks later
+    again = numbers[random.random(len(numbers)) < 0.01]
+    later = days[again] + random.integers(7, 40, len(again))
+    add("service_records", who[again], later, [row(number, 2, amount[number] * 0.9) for number in again.tolist()])
+
+
+def _write(out: Path, dataset: str, dealer: str, phase: str, part: int, rows: list[Row]) -> tuple[str, Path]:
+    suffix = {"vehicles": "csv.gz", "leases": "parquet"}.get(dataset, "csv")
+    if dataset == "service_records" and phase == "history" and part == 0:
+        suffix = "csv.gz"
+    name = f"{dataset}/tenant_id={dealer}/{phase}-{part + 1}.{suffix}"
+    path = out / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if suffix == "parquet":
+        columns = {key: [row[key] or None for row in rows] for key in rows[0]}
+        pq.write_table(pa.table(columns), path)
+        return name, path
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\r\n" if dataset == "sales" else "\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    body = text.getvalue().encode()
+    path.write_bytes(gzip.compress(body, mtime=0) if suffix.endswith("gz") else body)
+    return name, path
+
+
+def _truth(world: World, out: Path) -> Path:
+    who = world.truth["customer"]
+    tables = []
+    for model in ("buy", "service"):
+        probability, outcome = world.truth[model]
+        tables.append(
+            pa.table(
+                {
+                    "tenant_id": [world.dealers[int(world.tenant[customer])] for customer in who],
+                    "customer_id": [_customer(int(customer)) for customer in who],
+                    "model": [model] * len(who),
+                    "probability": probability,
+                    "outcome": outcome,
+                }
+            )
+        )
+    path = out / "truth.parquet"
+    pq.write_table(pa.concat_tables(tables), path)
+    return path
+
+
+def _day(number: int) -> date:
+    return START + timedelta(days=number)
+
+
+def _customer(number: int) -> str:
+    return f"C{number:07d}"
+
+
+def _vin(number: int) -> str:
+    return f"WAUZZZ8K{number:09d}"
+
+
+__all__ = ["FAULTS", "Generated", "write_files"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.contract import parse_contract
 from propensity.domain.landing import Landed

@@ -133,7 +133,7 @@ class World:
     def silver_hash(self, dataset: str, known_before: str | None = None) -> str:
         """Hash of the sorted rows of a dataset's current view, or of that known before a day."""
         shape = shape_of(contract_of(self, dataset))
-        columns = ", ".join(f'"{name}"' for name, _ in shape.columns)
+        columns = ", ".join(f'"{name}"::varchar' for name, _ in shape.columns)
         view = current_view(shape, "silver")
         if known_before:
             view = current_view(shape, f"(select * from silver where _known_at < timestamptz '{known_before}')")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.contract import Column
 from propensity.domain.rules import cast, cleaned, typed
@@ -21,7 +22,8 @@ def read(column: Column, values: list[str], shown: str = "{}") -> list[Any]:
     """What each text becomes in the column's type; `shown` makes of it what Python can hold."""
     name, listed = column.name, ", ".join(f"({number}, {text(value)})" for number, value in enumerate(values))
     first = cast(column)
-    steps = f"select *, {first or 'null'} as {quote(name + '^')} from (select *, {cleaned(column, 'raw')} as {quote(name + '$')} from data)"
+    texts = f"select *, {cleaned(column, 'raw')} as {quote(name + '$')} from data"
+    steps = f"select *, {first or 'null'} as {quote(name + '^')} from ({texts})"
     with DuckDbSql() as sql:
         found = sql.rows(
             f"with data(n, raw) as (values {listed}) select {shown.format(typed(column))} from ({steps}) order by n"
@@ -42,9 +44,7 @@ def number(value: str) -> float | None:
 
 
 def day(value: str) -> date | None:
-    form = re.fullmatch(
-        r"([1-9]\d{3}-\d\d-\d\d)([ T]00:00(:00(\.0{1,9})?)?(Z|\+00(:?00)?)?)?", value.strip(), re.ASCII
-    )
+    form = re.fullmatch(r"([1-9]\d{3}-\d\d-\d\d)([ T]00:00(:00(\.0{1,9})?)?(Z|\+00(:?00)?)?)?", value.strip(), re.ASCII)
     return attempt(date.fromisoformat, form[1]) if form else None
 
 
@@ -113,4 +113,4 @@ def test_a_number_kept_as_text_has_one_spelling(written: str, kept: str) -> None
 
 def test_what_the_contract_calls_missing_is_missing() -> None:
     column = Column("c", "string", null_values=("nan", "-"), normalise=("upper",))
-    assert read(column, ["nan", "-", "", "  ", "x ", "\t\u00a0y"]) == ["NAN", None, None, None, "X", "Y"]
+    assert read(column, ["nan", "-", "", "  ", "x ", "\t\u00a0y", "NAN"]) == [None, None, None, None, "X", "Y", "NAN"]

@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+
 from propensity.domain.errors import ConflictError, ContractError, NotFoundError
 from propensity.usecases.validate_upload import Upload, validate_upload
-
 from tests.drops import BUCKET, HEADER, ORDERS, PACK, Drops, csv_file, good
 
 
@@ -230,8 +230,21 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(drops: Drops) -> None:
 
 @pytest.mark.parametrize(
     ("pieces", "fine"),
-    [("2", True), (" 2 ", True), ("2.0", True), ("+2", True), ("2.5", False), ("1_0", False), ("0x10", False)]
-    + [("1e1", False), ("1,000", False), ("two", False), ("", False), ("0", False), ("100", False)],
+    [
+        ("2", True),
+        (" 2 ", True),
+        ("2.0", True),
+        ("+2", True),
+        ("2.5", False),
+        ("1_0", False),
+        ("0x10", False),
+        ("1e1", False),
+        ("1,000", False),
+        ("two", False),
+        ("", False),
+        ("0", False),
+        ("100", False),
+    ],
 )
 def test_whole_numbers_are_taken_as_written_and_nothing_is_rounded(drops: Drops, pieces: str, fine: bool) -> None:
     report = drops.drop(csv_file(f'A1,,,2026-03-01,"{pieces}",,'))
@@ -267,8 +280,13 @@ def test_an_instant_without_a_zone_is_utc_and_only_iso_is_taken(
 
 @pytest.mark.parametrize(
     ("format_", "written", "fine"),
-    [("dd.MM.yyyy", "31.12.2026", True), ("dd.MM.yyyy", "31.12.26", False), ("dd.MM.yyyy", "2026-12-31", False)]
-    + [("M/d/yyyy", "1/31/2026", True), ("dd/MM/yy", "31/12/26", True)],
+    [
+        ("dd.MM.yyyy", "31.12.2026", True),
+        ("dd.MM.yyyy", "31.12.26", False),
+        ("dd.MM.yyyy", "2026-12-31", False),
+        ("M/d/yyyy", "1/31/2026", True),
+        ("dd/MM/yy", "31/12/26", True),
+    ],
 )
 def test_dates_come_as_the_contract_says(drops: Drops, format_: str, written: str, fine: bool) -> None:
     contract = ORDERS.replace(
@@ -322,3 +340,42 @@ def test_no_value_of_a_row_stands_in_the_report_or_the_metrics(drops: Drops) -> 
     stored = drops.lake.get(report["report_key"]).decode()
     assert secret not in stored + json.dumps(report) + repr(drops.metrics.counted) + repr(drops.promote_queue.messages)
     assert json.loads(stored)["ingested_at"] == datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC).isoformat()
+
+
+def test_columns_may_bear_any_name(drops: Drops) -> None:
+    names = ["t1", "line", "record", "select", "error", "raw", "Mask_0"]
+    contract = ORDERS
+    for old, new in zip(HEADER.split(","), names, strict=True):
+        contract = contract.replace(f"name: {old}", f"name: {new}").replace(f"value: {old}", f"value: {new}")
+    drops = Drops({"pack.yaml": PACK, "contracts/orders.yaml": contract})
+
+    report = drops.drop(csv_file(good(1), good(2), good(2), good(3) + ",", header=",".join(names)))
+
+    assert drops.bronze(report, 't1, line, "select" is not null, raw') == [
+        ("A1", "17850", True, 9.5),
+        ("A2", "17850", True, 9.5),
+    ]
+    assert [line for line, *_ in drops.quarantine(report)] == [4, 5]
+
+
+def test_equal_rows_are_numbered_alike_whatever_the_order_of_the_file() -> None:
+    contract = ORDERS.replace(
+        "- {property: kind, value: event}",
+        "- {property: kind, value: event}\n"
+        "      - {property: occurrence, value: {column: nr, within: [order_id, pieces]}}",
+    ).replace("unique: true}", "unique: false}")
+    contract += "      - {name: nr, logicalType: integer, primaryKey: true}\n"
+    drops = Drops({"pack.yaml": PACK, "contracts/orders.yaml": contract})
+    lines = [good(1), good(1), good(1).replace("thanks", "again"), good(2)]
+
+    forth = drops.drop(csv_file(*lines))
+    back = drops.drop(csv_file(*reversed(lines)), "b.csv")
+
+    values = "order_id, note, nr"
+    assert drops.bronze(forth, values) == [
+        ("A1", "thanks", 2),
+        ("A1", "thanks", 3),
+        ("A1", "again", 1),
+        ("A2", "thanks", 1),
+    ]
+    assert sorted(drops.bronze(back, values)) == sorted(drops.bronze(forth, values))

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from propensity.domain.contract import TextForm
 from propensity.usecases import landed_text, validate_upload
+from propensity.usecases.sources import csv_source
 from propensity.usecases.staging import FIELD, SKIPPED, stage
-
 from tests.drops import HEADER, Drops, good
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -40,7 +41,7 @@ def records(draw: st.DrawFn) -> tuple[str, str | None, str]:
     if kind == "bad value":
         row[4] = "many"
     out = io.StringIO()
-    quoting = csv.QUOTE_ALL if kind == "all quoted" else csv.QUOTE_MINIMAL
+    quoting: Any = csv.QUOTE_ALL if kind == "all quoted" else csv.QUOTE_MINIMAL
     csv.writer(out, lineterminator="", quoting=quoting).writerow(row)
     return out.getvalue(), "type" if kind == "bad value" else None, "row"
 
@@ -154,7 +155,7 @@ def test_the_fast_and_the_careful_reading_agree(
     def read(careful: bool) -> tuple[Any, ...]:
         drops = Drops()
         with monkeypatch.context() as patch:
-            patch.setattr(validate_upload, "csv_source", partial(validate_upload.csv_source, careful=careful))
+            patch.setattr(validate_upload, "csv_source", partial(csv_source, careful=careful))
             report = drops.drop(body)
         values = drops.bronze(report, "order_id, customer, note, epoch(ordered_at), pieces, amount, channel, _line")
         return report, values, drops.quarantine(report)

@@ -6,8 +6,8 @@ import gzip
 import json
 
 import pytest
-from propensity.adapters.duckdb_sql import DuckDbSql
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from tests.drops import HEADER, Drops, csv_file, good
 
 
@@ -19,8 +19,8 @@ def parquet(select: str) -> bytes:
 
 
 ROW = (
-    "select 'A1' as order_id, 17850.0::double as customer, 'thanks' as note, timestamp '2026-03-01 10:00:00' as ordered_at,"
-    " 2::integer as pieces, 9.5 as amount, 'web' as channel"
+    "select 'A1' as order_id, 17850.0::double as customer, 'thanks' as note, "
+    "timestamp '2026-03-01 10:00:00' as ordered_at, 2::integer as pieces, 9.5 as amount, 'web' as channel"
 )
 WHOLE = gzip.compress(csv_file(*(good(number) for number in range(2000))))
 

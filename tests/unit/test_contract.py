@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from propensity.domain.contract import KnownAt, Occurrence, parse_contract
 from propensity.domain.errors import ContractError
-
 from tests.drops import ORDERS
 
 

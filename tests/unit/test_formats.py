@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from propensity.domain.errors import ContractError
 from propensity.domain.formats import strptime_format
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from propensity.domain.errors import BadInputError
 from propensity.domain.landing import content_id, outputs, parse_landing_key, rejected_outputs
 

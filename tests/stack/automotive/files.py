@@ -48,23 +48,25 @@ def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generat
     tables = _tables(world, random, gap_day)
     phases: dict[str, list[Drop]] = {phase: [] for phase in PHASES}
     manifest: list[dict[str, Any]] = []
+    files: list[dict[str, Any]] = []
     for dataset, stamped in tables.items():
         groups: dict[tuple[str, int, int], list[Row]] = defaultdict(list)
         for one in sorted(stamped, key=lambda one: one.recorded):
             groups[(*_file_of(dataset, one, gap_day), one.tenant)].append(one.row)
-        tails: dict[str, list[Row]] = {}
+        tails: dict[str, list[Row]] = defaultdict(list)
         for (phase, part, tenant), rows in sorted(groups.items(), key=lambda item: (PHASES.index(item[0][0]), item[0])):
             dealer = world.dealers[tenant]
-            if phase == "history" and part == 1:
-                # the second export sends the end of the first again, as exports do
+            if phase != "gap":
+                # an export sends the end of the one before again; the new customers' is a list of its own
                 rows = tails[dealer] + rows
             tails[dealer] = rows[-20:]
             planted = plant(dataset, rows, dealer, random)
             name, path = _write(out, dataset, dealer, phase, part, rows)
             phases[phase].append(Drop(path, name))
+            files.append({"key": name, "phase": phase, "rows": len(rows), "faulty": len(planted)})
             manifest += [{"key": name, **fault} for fault in planted]
     path = out / "manifest.json"
-    path.write_text(json.dumps({"faults": manifest}, indent=1))
+    path.write_text(json.dumps({"files": files, "faults": manifest}, indent=1))
     return Generated(phases, path, _truth(world, out))
 
 
@@ -145,6 +147,7 @@ def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped
                 )
             )
         ],
+        late=0.01,
     )
     _visits(world, random, add)
     who, days = column("leases", "customer"), column("leases", "day")
@@ -204,7 +207,9 @@ def _visits(world: World, random: Any, add: Any) -> None:
     amount = np.round(random.gamma(2.5, 130.0, len(who)) + 40, 2)
     minutes = random.integers(7 * 60, 17 * 60, len(who))
     kinds = random.choice(["maintenance", "repair", "inspection", "recall"], size=len(who), p=[0.5, 0.3, 0.15, 0.05])
-    kilometres = random.integers(5_000, 180_000, len(who))
+    age = days - world.column("vehicles", "registered")[vehicle]  # vehicles stand there in the order of their numbers
+    a_day = random.integers(20, 60, int(vehicle.max()) + 1)
+    kilometres = (age + 1) * a_day[vehicle]
 
     def row(number: int, revision: int, cost: float) -> Row:
         at = datetime.combine(_day(int(days[number])), datetime.min.time()) + timedelta(minutes=int(minutes[number]))
@@ -244,6 +249,8 @@ def _write(out: Path, dataset: str, dealer: str, phase: str, part: int, rows: li
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\r\n" if dataset == "sales" else "\n")
     writer.writeheader()
     writer.writerows(rows)
+    if dataset == "customers" and dealer.endswith("3"):
+        text.write("\n")  # some systems end a file with an empty line
     body = text.getvalue().encode()
     path.write_bytes(gzip.compress(body, mtime=0) if suffix.endswith("gz") else body)
     return name, path

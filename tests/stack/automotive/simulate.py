@@ -1,12 +1,14 @@
-"""Customers, vehicles, visits and sales over four years, in blocks of the horizon.
+"""Customers, vehicles, visits and sales over four years, in steps of 30 days.
 
-At a block's start each customer's chances of buying and of coming in are fixed by what is observable then; the
-events fall on days inside the block. The last block begins on the scoring day, so the chances in it are the
-true probabilities of the two outcomes, without approximation.
+At a step's start each customer's chances of buying and of coming in are fixed by what is observable then; the
+events fall on days inside the step. A step is a third of the horizon, so that no choice of as-of dates is a
+better fit to the simulation than another. The true probabilities of the window behind the scoring day are the
+mean over paths that the other kind of event may take through it.
 """
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -14,16 +16,19 @@ from typing import Any
 import numpy as np
 
 AS_OF = date(2025, 7, 1)
-BLOCK = 90  # days; the horizon of both models
-BLOCKS = 16  # before the scoring day: four years
-START = AS_OF - timedelta(days=BLOCK * BLOCKS)
+STEP = 30  # days
+STEPS = 48  # before the scoring day: four years
+WINDOW = 3  # steps; the horizon of both models
+START = AS_OF - timedelta(days=STEP * STEPS)
+PATHS = 16  # they differ in the other event only, so that a few tell: twice as many move the AUC by < 0.001
 WARM_UP = 360  # days before the start in which each first customer's last contact lies
+LONG_AGO = -10_000
 MAKES = ("AUDI", "BMW", "FIAT", "FORD", "OPEL", "SKODA", "TOYOTA", "VW")
 
 
 @dataclass
 class World:
-    """Columns of events, days as whole numbers since START, and the truth of the last block."""
+    """Columns of events, days as whole numbers since START, and the truth of the window behind the scoring day."""
 
     dealers: list[str]
     tenant: Any  # dealer index per customer
@@ -46,47 +51,58 @@ def _columns(*names: str) -> dict[str, list[Any]]:
 
 
 class _State:
-    """What a customer's chances rest on; everything in it can be read off the exported rows."""
+    """What a customer's chances rest on; everything but `leaning` can be read off the exported rows."""
 
     def __init__(self, count: int) -> None:
         self.active = np.zeros(count, dtype=bool)
         self.vehicle = np.full(count, -1, dtype=np.int64)
         self.registered = np.zeros(count, dtype=np.int64)
-        self.contact = np.full(count, -10_000, dtype=np.int64)  # last visit, or the purchase before any
-        self.lease_end = np.full(count, -10_000, dtype=np.int64)
+        self.contact = np.full(count, LONG_AGO, dtype=np.int64)  # last visit or purchase
+        self.lease_end = np.full(count, LONG_AGO, dtype=np.int64)
         self.bought = np.zeros(count, dtype=np.int64)
-        self.visits = np.zeros((8, count), dtype=np.int64)  # per block, the last two years
-        self.declined = np.zeros((4, count))  # per block, the last year
+        self.visits = np.zeros((24, count), dtype=np.int64)  # per step, the last two years
+        self.declined = np.zeros((12, count))  # per step, the last year
+        self.leaning = np.zeros((2, count))  # towards buying and coming in; what no row shows
 
 
 def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool) -> World:
     random = np.random.default_rng(seed)
     weights = random.gamma(3.0, 1.0, dealers)
     tenant = random.choice(dealers, size=customers, p=weights / weights.sum())
-    # six in ten are customers from before; the others join evenly, the outcome block included
+    # six in ten are customers from before; the others join evenly, the outcomes' window included
     first = random.random(customers) < 0.6
     joined = np.where(
-        first, -random.integers(1, WARM_UP, customers), random.integers(0, BLOCK * (BLOCKS + 1), customers)
+        first, -random.integers(1, WARM_UP, customers), random.integers(0, STEP * (STEPS + WINDOW), customers)
     )
     world = World([f"dealer_{number + 1:02d}" for number in range(dealers)], tenant, joined)
     state = _State(customers)
+    state.leaning = random.normal(0, 0.15, (2, customers))
     _begin(world, state, random, first)
-    for block in range(BLOCKS + 1):
-        day = block * BLOCK
-        buy, service = _chances(state, day, random, no_effect)
+    known, sold, came = np.zeros((3, customers), dtype=bool)
+    for step in range(STEPS + WINDOW):
+        day = step * STEP
+        if step == STEPS:
+            # a generator of its own: what happens does not depend on whether anyone asks for the truth
+            probabilities = _probabilities(state, np.random.default_rng(seed + 2), no_effect)
+            known = state.active.copy()
+        _forget(state, step)
+        buy, service = _chances(state, day, no_effect)
         bought = state.active & (random.random(customers) < buy)
         served = state.active & (random.random(customers) < service)
-        if block == BLOCKS:
-            world.truth = {
-                "customer": np.flatnonzero(state.active),
-                "buy": (buy[state.active], bought[state.active]),
-                "service": (service[state.active], served[state.active]),
-            }
-        _visit(world, state, random, served, day, block)
-        _buy(world, state, random, np.flatnonzero(bought), day + random.integers(0, BLOCK, int(bought.sum())))
-        newcomers = np.flatnonzero(~first & (joined >= day) & (joined < day + BLOCK))
+        if step >= STEPS:
+            sold |= bought
+            came |= served
+        who = np.flatnonzero(served)
+        _record_visit(world, state, who, day + random.integers(0, STEP, len(who)), random, step)
+        _buy(world, state, random, np.flatnonzero(bought), day + random.integers(0, STEP, int(bought.sum())))
+        newcomers = np.flatnonzero(~first & (joined >= day) & (joined < day + STEP))
         _buy(world, state, random, newcomers, joined[newcomers])
         state.active[newcomers] = True
+    world.truth = {
+        "customer": np.flatnonzero(known),
+        "buy": (probabilities[0][known], sold[known]),
+        "service": (probabilities[1][known], came[known]),
+    }
     return world
 
 
@@ -96,60 +112,85 @@ def _begin(world: World, state: _State, random: Any, first: Any) -> None:
     by_sale = random.random(len(who)) < 0.5
     _buy(world, state, random, who[by_sale], world.joined[who[by_sale]])
     came = who[~by_sale]
-    age = random.gamma(3.0, 1.6, len(came)) * 365
+    age = np.minimum(random.gamma(3.0, 1.6, len(came)), 25) * 365
     vehicle = _new_vehicles(world, len(came))
     _keep(world, state, came, world.joined[came], vehicle, (world.joined[came] - age).astype(np.int64))
-    _record_visit(world, state, came, world.joined[came], random, 0)
+    _record_visit(world, state, came, world.joined[came], random, -1)
     state.active[who] = True
 
 
-def _chances(state: _State, day: int, random: Any, no_effect: bool) -> tuple[Any, Any]:
+def _chances(state: _State, day: int, no_effect: bool) -> tuple[Any, Any]:
+    """Probabilities of buying and of coming in within the step that begins on a day."""
     count = len(state.active)
     if no_effect:
-        return np.full(count, 0.03), np.full(count, 0.33)
+        return np.full(count, 0.01), np.full(count, 0.125)
     age = (day - state.registered) / 365.25
     since = day - state.contact
     left = state.lease_end - day
     visits = state.visits.sum(axis=0)
     declined = state.declined.sum(axis=0)
     service = (
-        -1.75
-        + 1.7 * np.exp(-(((since - 320) / 110) ** 2))
-        + 0.3 * np.minimum(visits, 6)
-        - 1.1 * (since > 730)
-        + random.normal(0, 0.15, count)
+        -2.9
+        + 1.7 * np.exp(-(((since - 390) / 120) ** 2))
+        + 0.24 * np.minimum(visits, 6)
+        - 0.3 * (since > 730)
+        + state.leaning[1]
     )
     buy = (
-        -5.1
+        -6.0
         + 0.34 * np.clip(age - 3, 0, 7)
         + 2.7 * ((left >= -31) & (left <= 122))
         + 1.4 * ((left > 122) & (left <= 214))
         + 0.16 * np.log1p(declined)
         + 0.5 * (state.bought >= 2)
         - 0.8 * (since > 540)
-        + random.normal(0, 0.15, count)
+        + state.leaning[0]
     )
     return 1 / (1 + np.exp(-buy)), 1 / (1 + np.exp(-service))
 
 
-def _visit(world: World, state: _State, random: Any, served: Any, day: int, block: int) -> None:
-    state.visits[block % 8] = 0
-    state.declined[block % 4] = 0
-    who = np.flatnonzero(served)
-    days = day + random.integers(0, BLOCK, len(who))
-    _record_visit(world, state, who, days, random, block)
-    again = random.random(len(who)) < 0.12
-    later = np.minimum(days[again] + random.integers(3, 40, int(again.sum())), day + BLOCK - 1)
-    _record_visit(world, state, who[again], later, random, block)
+def _probabilities(state: _State, random: Any, no_effect: bool) -> tuple[Any, Any]:
+    """P(at least one) of buying and of coming in within the window, per customer.
+
+    1 - mean over paths of the other event of prod(1 - chance in a step | none of this event before), which has
+    far less spread than counting events. On the way a visit or a purchase renews the contact.
+    """
+    count = len(state.active)
+    none = np.zeros((2, count))
+    for _ in range(PATHS):
+        for event in (0, 1):
+            path = deepcopy(state)
+            stays = np.ones(count)
+            for step in range(STEPS, STEPS + WINDOW):
+                _forget(path, step)
+                chances = _chances(path, step * STEP, no_effect)
+                stays *= 1 - chances[event]
+                who = np.flatnonzero(random.random(count) < chances[1 - event])
+                path.contact[who] = step * STEP + random.integers(0, STEP, len(who))
+                if event == 0:
+                    path.declined[step % 12, who] += _declined(random, len(who))
+            none[event] += stays
+    buy, service = 1 - none / PATHS
+    return buy, service
 
 
-def _record_visit(world: World, state: _State, who: Any, days: Any, random: Any, block: int) -> None:
-    declined = np.where(random.random(len(who)) < 0.25, np.round(random.gamma(2.0, 150.0, len(who)), 2), 0.0)
+def _forget(state: _State, step: int) -> None:
+    """Make room for a step: its visits replace those of two years before, its declined work that of a year before."""
+    state.visits[step % 24] = 0
+    state.declined[step % 12] = 0
+
+
+def _declined(random: Any, count: int) -> Any:
+    return np.where(random.random(count) < 0.25, np.round(random.gamma(2.0, 150.0, count), 2), 0.0)
+
+
+def _record_visit(world: World, state: _State, who: Any, days: Any, random: Any, step: int) -> None:
+    declined = _declined(random, len(who))
     for name, values in (("customer", who), ("day", days), ("vehicle", state.vehicle[who]), ("declined", declined)):
         world.visits[name].append(values)
     state.contact[who] = np.maximum(state.contact[who], days)
-    np.add.at(state.visits[block % 8], who, 1)
-    np.add.at(state.declined[block % 4], who, declined)
+    np.add.at(state.visits[step % 24], who, 1)
+    np.add.at(state.declined[step % 12], who, declined)
 
 
 def _buy(world: World, state: _State, random: Any, who: Any, days: Any) -> None:
@@ -170,10 +211,10 @@ def _buy(world: World, state: _State, random: Any, who: Any, days: Any) -> None:
         world.sales[name].append(values)
     leased = finance == 2
     term = np.where(random.random(len(who)) < 0.5, 3 * 365, 4 * 365)
-    state.lease_end[who] = np.where(leased, days + term, -10_000)
+    state.lease_end[who] = np.where(leased, days + term, LONG_AGO)
     for name, values in (("customer", who), ("day", days), ("vehicle", vehicle), ("end", days + term)):
         world.leases[name].append(values[leased])
-    state.contact[who] = np.where(state.contact[who] < 0, days, state.contact[who])
+    state.contact[who] = np.maximum(state.contact[who], days)
     state.bought[who] += 1
 
 

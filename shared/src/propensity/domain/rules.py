@@ -41,18 +41,20 @@ def trimmed(raw: str, *, only_spaces: bool) -> str:
 
 
 def cleaned(column: Column, raw: str, *, only_spaces: bool = False) -> str:
-    """The text of a value: trimmed, normalised, NULL where it is empty or one of the contract's null values."""
+    """The text of a value: trimmed, NULL where it is empty or one of the contract's null values, then normalised."""
     value = trimmed(raw, only_spaces=only_spaces)
+    if column.null_values:
+        nulls = ", ".join(text(one) for one in ("", *column.null_values))
+        value = f"case when {value} not in ({nulls}) then {value} end"
+    else:
+        value = f"nullif({value}, '')"
     for step in column.normalise:
         if step == "integer_text":
             integer = rf"regexp_replace({value}, '^([+-]?[0-9]+)\.0*$', '\1')"
             value = f"case when contains({raw}, '.') then {integer} else {value} end"
         else:
             value = f"{step}({value})"
-    nulls = ", ".join(text(one) for one in ("", *column.null_values))
-    if column.null_values:
-        return f"case when {value} not in ({nulls}) then {value} end"
-    return f"nullif({value}, '')"
+    return value
 
 
 def cast(column: Column) -> str | None:

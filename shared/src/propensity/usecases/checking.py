@@ -95,8 +95,8 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> 
 
 def check_contract(sql: Sql, landed: Landed, contract: Contract) -> None:
     """Raises ContractError where the engine refuses the contract's rules whatever the file: a pattern, mostly."""
-    texts = ", ".join(f"null::varchar as {quote('t' + str(number))}" for number in range(len(contract.columns)))
-    names = {column.name: quote("t" + str(number)) for number, column in enumerate(contract.file_columns)}
+    names = {column.name: f"_t{number}" for number, column in enumerate(contract.file_columns)}
+    texts = ", ".join(f"null::varchar as {name}" for name in names.values())
     nothing = Source(f"select null::varchar as _error, {texts} where false", names)
     try:
         sql.execute(_checked(nothing, contract, landed, rules_of(contract), 0, 0))

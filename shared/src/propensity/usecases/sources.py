@@ -77,7 +77,12 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
         staged = stage(surveyed, sql.scratch / "staged", key=key, delimiter=form.delimiter)
         read = _read_csv(staged.path, width, delimiter=FIELD)
         rows = _staged_rows(read, width, spans=staged.continued > 0)
-        lines, blank, continued, only_spaces = staged.lines, staged.blank, staged.continued, staged.only_spaces and not staged.continued
+        lines, blank, continued, only_spaces = (
+            staged.lines,
+            staged.blank,
+            staged.continued,
+            staged.only_spaces and not staged.continued,
+        )
         raw_here = "null"
     if lines - blank - continued == 0:
         raise BadInputError(f"{where}: a header and no rows, expected at least one; send the file again")
@@ -102,7 +107,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
 def _read_csv(
     path: Path, width: int, *, delimiter: str, newline: str = "\n", skip: int = 0, longest: int = 10 * MAX_LINE
 ) -> str:
-    """SQL that reads texts t1 … and one more, split at every delimiter and line end."""
+    """SQL that reads so many texts and one more, split at every delimiter and line end."""
     columns = ", ".join(f"{text(_name(number))}: 'VARCHAR'" for number in range(1, width + 2))
     end = newline.encode("unicode_escape").decode()  # the option spells it with backslashes
     # everything is named, so that nothing is guessed from the data
@@ -144,7 +149,7 @@ def _raw_lines(sql: Sql, surveyed: LandedText, bad: str, key: str) -> str:
     with wanted.open(encoding="ascii") as lines:
         copy_raw_lines(surveyed, _pairs(lines), found, key=key)
     read = _read_csv(found, 1, delimiter=FIELD)
-    return f"select t1::bigint as _line, replace(t2, {text(BREAK)}, chr(10)) as raw from {read}"
+    return f"select {_field(1)}::bigint as _line, replace({_field(2)}, {text(BREAK)}, chr(10)) as raw from {read}"
 
 
 def _pairs(lines: Iterator[str]) -> Iterator[tuple[int, int]]:
@@ -263,7 +268,7 @@ def _extra(header: Sequence[str], used: set[str]) -> Iterator[str]:
 
 
 def _name(number: int) -> str:
-    return f"t{number}"
+    return f"_t{number}"  # no property begins with _
 
 
 def _field(number: int) -> str:

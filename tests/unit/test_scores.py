@@ -1,0 +1,151 @@
+"""What stands between a raw probability and a row of Gold: calibration, ranking, reasons, selection, drift bins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from propensity.domain.calibration import Calibration, fit_sigmoid, fit_table, identity
+from propensity.domain.drift import drift_of, reference_bins
+from propensity.domain.errors import ConflictError, EvidenceError
+from propensity.domain.pack import Feature
+from propensity.domain.ranking import decile, percentile, rank
+from propensity.domain.reasons import contributions, sentence, top_reasons
+from propensity.domain.selection import Entrant, select
+
+
+def crooked(rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Raw scores whose logit is twice too steep and one too high."""
+    random = np.random.default_rng(4)
+    logit = random.normal(-1, 1, rows)
+    labels = random.random(rows) < 1 / (1 + np.exp(-logit))
+    return 1 / (1 + np.exp(-(2 * logit + 1))), labels
+
+
+@pytest.mark.parametrize("fit", [fit_sigmoid, fit_table])
+def test_a_calibration_straightens_what_is_crooked(fit) -> None:  # type: ignore[no-untyped-def]
+    raw, labels = crooked()
+    made = fit(raw, labels)
+    again = fit_sigmoid(made.apply(raw), labels)
+    slope = again.calibrated[1] - again.calibrated[0]
+    assert slope == pytest.approx(1.0, abs=0.08)
+    assert made.apply(raw).mean() == pytest.approx(labels.mean(), abs=0.01)
+    assert (made.rows, made.positives) == (len(raw), labels.sum())
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=30, max_size=200),
+    st.sampled_from([fit_sigmoid, fit_table]),
+)
+def test_a_calibration_never_turns_two_customers_around(rows, fit) -> None:  # type: ignore[no-untyped-def]
+    raw, labels = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    calibrated = fit(raw, labels).apply(np.sort(raw))
+    assert np.all(np.diff(calibrated) >= 0)
+    assert np.all((calibrated >= 0) & (calibrated <= 1))
+
+
+def test_a_calibration_reads_back_what_it_wrote() -> None:
+    made = fit_table(*crooked())
+    assert Calibration.from_json(made.to_json()) == made
+    raw = np.linspace(0.001, 0.999, 50)
+    assert identity().apply(raw) == pytest.approx(raw, abs=1e-9)
+    with pytest.raises(ConflictError, match="ascending"):
+        Calibration("table", (0.0, 0.0), (0.0, 1.0), 1, 1)
+
+
+def test_percentiles_run_from_1_to_100_and_ties_share_one() -> None:
+    scores = np.arange(1_000) / 1_000
+    cuts = np.quantile(scores, np.arange(1, 100) / 100, method="inverted_cdf")
+    places = percentile(scores, cuts)
+    assert (places.min(), places.max()) == (1, 100)
+    assert np.bincount(decile(places))[1:].tolist() == [100] * 10
+    assert len(set(percentile(np.full(7, 0.3), cuts).tolist())) == 1
+
+
+def test_a_tenant_without_cut_points_is_ranked_among_everyone() -> None:
+    tenants = np.array(["a", "new"], dtype=object)
+    places = rank(tenants, np.array([0.5, 0.5]), {"a": [0.9] * 99}, [0.1] * 99)
+    assert places.tolist() == [1, 100]
+
+
+def linear_explanation(matrix: np.ndarray, labels: np.ndarray) -> tuple[dict[str, object], object]:
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(matrix, labels)
+    scaler, regression = model[0], model[1]
+    explanation = {
+        "kind": "linear",
+        "coefficients": regression.coef_[0].tolist(),
+        "imputed": [0.0] * matrix.shape[1],
+        "mean": scaler.mean_.tolist(),
+        "scale": scaler.scale_.tolist(),
+        "intercept": float(regression.intercept_[0]),
+    }
+    return explanation, model
+
+
+def test_contributions_add_up_to_the_models_own_logit() -> None:
+    random = np.random.default_rng(8)
+    matrix = random.normal(size=(500, 3)).astype(np.float32)
+    labels = (matrix[:, 0] - matrix[:, 2] + random.normal(size=500) > 0).astype(int)
+    explanation, model = linear_explanation(matrix, labels)
+    total = contributions(explanation, matrix).sum(axis=1) + explanation["intercept"]
+    assert total == pytest.approx(model.decision_function(matrix), abs=1e-4)  # type: ignore[attr-defined]
+
+
+def test_reasons_are_the_largest_moves_and_read_as_sentences() -> None:
+    features = [
+        Feature(
+            name="log_days",
+            description="Days",
+            shown_as="expm1",
+            reason="last visit {value:.0f} days ago; typical {typical:.0f}",
+        ),
+        Feature(name="leased", dtype="boolean", description="Leased", reason="leased: {value}"),
+        Feature(name="spend", description="Spend"),
+    ]
+    explanation = {
+        "kind": "linear",
+        "coefficients": [3.0, -2.0, 0.1],
+        "imputed": [0, 0, 5],
+        "mean": [3.0, 0.2, 5],
+        "scale": [1, 1, 1],
+    }
+    matrix = np.array([[np.log1p(9), 1, np.nan]], dtype=np.float32)
+    [reasons] = top_reasons(explanation, features, matrix, 2)
+    assert [one["feature"] for one in reasons] == ["log_days", "leased"]
+    assert [one["text"] for one in reasons] == ["last visit 9 days ago; typical 19", "leased: yes"]
+    assert sentence(features[2], float("nan"), 5) == "Spend: unknown"
+    assert top_reasons({"kind": "opaque"}, features, matrix, 2).tolist() == [[]]
+
+
+def test_within_a_standard_error_the_simplest_wins() -> None:
+    linear = Entrant("logistic_regression", (0.501, 0.399, 0.452))
+    trees = Entrant("hist_gradient_boosting", (0.500, 0.400, 0.450))
+    better = Entrant("hist_gradient_boosting", (0.490, 0.389, 0.442))
+    assert select([trees, linear], "one_standard_error") is linear
+    assert select([trees, linear], "best") is trees
+    assert select([better, linear], "one_standard_error") is better
+    with pytest.raises(EvidenceError, match="no candidate is left"):
+        select([], "best")
+
+
+def test_reference_bins_count_every_row_and_the_missing_ones_last() -> None:
+    matrix = np.array([[1, 0], [2, 0], [3, 1], [4, np.nan]], dtype=np.float32)
+    found = reference_bins(["many", "few"], matrix, np.array([0.1, 0.2, 0.3, 0.4]), "2025-07-01")
+    for bins in (*found["features"].values(), found["score"]):
+        assert sum(bins["counts"]) == 4
+        assert len(bins["counts"]) == len(bins["edges"]) + 2
+    assert found["features"]["few"]["counts"][-1] == 1
+
+
+def test_few_rows_are_never_called_drift() -> None:
+    few = drift_of("f", [100, 100], [30, 0], limit=0.2, min_rows=200)
+    many = drift_of("f", [1_000, 1_000], [300, 0], limit=0.2, min_rows=200)
+    assert few.psi == pytest.approx(many.psi)
+    assert (few.over, many.over) == (False, True)
+    assert few.noise > many.noise > 0

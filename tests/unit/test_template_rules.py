@@ -1,0 +1,166 @@
+"""The rules of the design, held over template.yaml and the workflows as they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.decode import cfn_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+WORKFLOWS = sorted((ROOT / "functions/workflows").glob("*.asl.json"))
+# actions on which AWS takes no resource, and those that X-Ray and logs bring by SAM: none is written here by hand
+ALLOWED_STARS: set[str] = set()
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+
+
+def events(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, function in FUNCTIONS.items():
+        for event in function.get("Events", {}).values():
+            if event["Type"] == kind:
+                yield name, event["Properties"]
+
+
+def queue_of(reference: Any) -> str:
+    return str(reference["Fn::GetAtt"][0])
+
+
+def test_every_folder_of_functions_is_a_function_and_the_other_way_round() -> None:
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+    assert {function["CodeUri"].strip("/").split("/")[1] for function in FUNCTIONS.values()} == folders
+
+
+@pytest.mark.parametrize(("name", "event"), list(events("SQS")))
+def test_a_message_stays_hidden_longer_than_its_work_can_take(name: str, event: dict[str, Any]) -> None:
+    queue = RESOURCES[queue_of(event["Queue"])]["Properties"]
+    window = event.get("MaximumBatchingWindowInSeconds", 0)
+    assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[name]["Timeout"] + window
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_files_are_validated_one_at_a_time() -> None:
+    [size] = [event["BatchSize"] for name, event in events("SQS") if name == "ValidateUpload"]
+    assert size == 1
+
+
+def test_every_queue_that_is_read_and_every_schedule_has_a_dead_letter_queue() -> None:
+    for _, event in events("SQS"):
+        policy = RESOURCES[queue_of(event["Queue"])]["Properties"]["RedrivePolicy"]
+        letters = RESOURCES[policy["deadLetterTargetArn"]["Fn::GetAtt"][0]]["Properties"]
+        assert policy["maxReceiveCount"] >= 5
+        assert letters["MessageRetentionPeriod"] == 1_209_600
+    schedules = list(events("ScheduleV2"))
+    assert len(schedules) == 3
+    for _, event in schedules:
+        assert event["DeadLetterConfig"]["Type"] == "SQS"
+
+
+def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:
+    announcing = [name for name, bucket in of_type("AWS::S3::Bucket").items() if "NotificationConfiguration" in bucket]
+    assert announcing == ["LandingBucket"]
+    for name, statement in statements():
+        if "LandingBucket" in json.dumps(statement["Resource"]):
+            assert set(actions(statement)) <= {"s3:GetObject", "s3:GetObjectVersion"}, name
+
+
+def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind in ("AWS::Serverless::Function", "AWS::Serverless::StateMachine"):
+        for name, one in of_type(kind).items():
+            for policy in one.get("Policies", []):
+                for statement in policy["Statement"]:
+                    yield name, statement
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    found = statement["Action"]
+    return [found] if isinstance(found, str) else list(found)
+
+
+def test_no_policy_allows_every_action_or_every_resource() -> None:
+    checked = 0
+    for name, statement in statements():
+        resources = statement["Resource"]
+        for resource in resources if isinstance(resources, list) else [resources]:
+            assert resource != "*", name
+        for action in actions(statement):
+            assert "*" not in action or action in ALLOWED_STARS, (name, action)
+            checked += 1
+    assert checked > 50
+
+
+def test_no_function_can_delete_from_the_lake() -> None:
+    assert not [name for name, statement in statements() for action in actions(statement) if "Delete" in action]
+
+
+def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, state in machine["States"].items():
+        yield name, state
+        if state["Type"] == "Map":
+            yield from states(state["ItemProcessor"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_maps_are_distributed_bounded_and_write_their_results_to_s3(path: Path) -> None:
+    maps = [state for _, state in states(json.loads(path.read_text())) if state["Type"] == "Map"]
+    assert maps
+    for state in maps:
+        assert state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+        assert 1 <= state["MaxConcurrency"] <= 1_000
+        assert state["ResultWriter"]["Resource"] == "arn:aws:states:::s3:putObject"
+        assert state["ItemReader"]["ReaderConfig"]["InputType"] == "JSON"
+        assert "ItemBatcher" not in state
+        assert state["ResultPath"] is None
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_task_is_retried_for_what_can_pass_and_for_nothing_else(path: Path) -> None:
+    for name, state in states(json.loads(path.read_text())):
+        if state["Type"] == "Task" and "lambda:invoke" in state["Resource"]:
+            [retry] = state["Retry"]
+            assert "RetryableError" in retry["ErrorEquals"], name
+            assert not {"States.ALL", "States.TaskFailed"} & set(retry["ErrorEquals"]), name
+            assert retry["JitterStrategy"] == "FULL"
+            assert "Catch" not in state, name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_names_only_what_the_template_gives_it(path: Path) -> None:
+    [machine] = [
+        one for one in of_type("AWS::Serverless::StateMachine").values() if one["DefinitionUri"].endswith(path.name)
+    ]
+    text = path.read_text()
+    named = {part.split("}")[0] for part in text.split("${")[1:]}
+    assert named == set(machine["DefinitionSubstitutions"])
+
+
+def test_every_route_of_the_api_is_signed() -> None:
+    assert RESOURCES["Api"]["Properties"]["Auth"]["DefaultAuthorizer"] == "AWS_IAM"
+    routes = {(event["Method"], event["Path"]) for _, event in events("Api")}
+    assert routes == {
+        ("POST", "/v1/scores"),
+        ("GET", "/v1/models/{model}"),
+        ("POST", "/v1/models/{model}/promote"),
+        ("POST", "/v1/models/{model}/rollback"),
+    }
+    for _, event in events("Api"):
+        assert "Auth" not in event
+
+
+def test_a_function_has_the_variables_that_its_ports_read() -> None:
+    variables = {
+        name: set(function.get("Environment", {}).get("Variables", {})) for name, function in FUNCTIONS.items()
+    }
+    assert all("LAKE_BUCKET" in found for found in variables.values())
+    assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == {"ValidateUpload"}
+    assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == {"PublishScores", "ServeScores"}

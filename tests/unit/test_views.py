@@ -1,0 +1,176 @@
+"""The future cannot leak: the views against a plain Python model of what was known when."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from propensity.domain.buckets import bucket_of
+from propensity.domain.errors import BadInputError
+from propensity.domain.pack import Cadence, ModelSpec
+from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
+from propensity.domain.schedule import due, months_before, training_dates
+from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, outcome_view
+
+DAY = date(2025, 1, 10)
+START = datetime(2025, 1, 1, tzinfo=UTC)
+rows = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.integers(0, 20), st.integers(1, 3), st.integers(0, 9)),
+    max_size=25,
+    unique_by=lambda row: (row[0], row[1], row[2], row[3], row[4]),
+)
+
+
+def loaded(data: list[tuple[str, int, int, int, int]], time_column: str) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'; create schema outcome")
+    connection.execute(
+        f"create table s (tenant_id varchar, _key varchar, {time_column} timestamptz, _known_at timestamptz, "
+        "revision bigint, value bigint, _row_hash varchar)"
+    )
+    for key, at, known, revision, value in data:
+        moments = [(START + timedelta(days=days)).isoformat() for days in (at, known)]
+        connection.execute(
+            "insert into s values ('t', ?, ?::timestamptz, ?::timestamptz, ?, ?, ?)",
+            [key, *moments, revision, value, f"{at:02d}{known:02d}{revision}{value}"],
+        )
+    return connection
+
+
+def shape(kind: Literal["event", "state"]) -> SilverShape:
+    return SilverShape("d", kind, (("revision", "BIGINT"), ("value", "BIGINT")), version_column="revision")
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows, st.integers(0, 21))
+def test_an_as_of_view_of_events_is_the_latest_version_known_then_of_what_had_happened(
+    data: list[tuple[str, int, int, int, int]], days: int
+) -> None:
+    latest: dict[str, tuple[int, int, str, int, int]] = {}
+    for key, at, known, revision, value in data:
+        if known < days:
+            order = (revision, known, f"{at:02d}{known:02d}{revision}{value}", at, value)
+            latest[key] = max(latest.get(key, order), order)
+    expected = sorted((one[0], one[4]) for one in latest.values() if one[3] < days)
+    with loaded(data, "_event_time") as connection:
+        connection.execute(as_of_view(shape("event"), "s", date(2025, 1, 1) + timedelta(days=days)))
+        assert sorted(connection.execute("select revision, value from d").fetchall()) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows, st.integers(0, 21))
+def test_an_as_of_view_of_states_is_what_held_then_as_known_then(
+    data: list[tuple[str, int, int, int, int]], days: int
+) -> None:
+    latest: dict[str, tuple[int, int, int, str, int]] = {}
+    for key, at, known, revision, value in data:
+        if known < days and at < days:
+            order = (at, revision, known, f"{at:02d}{known:02d}{revision}{value}", value)
+            latest[key] = max(latest.get(key, order), order)
+    with loaded(data, "_valid_from") as connection:
+        connection.execute(as_of_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
+        found = connection.execute("select revision, value from d").fetchall()
+        assert sorted(found) == sorted((one[1], one[4]) for one in latest.values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows, rows)
+def test_what_becomes_known_or_happens_later_changes_no_earlier_view(
+    past: list[tuple[str, int, int, int, int]], future: list[tuple[str, int, int, int, int]]
+) -> None:
+    cut = (DAY - date(2025, 1, 1)).days
+    later = [(key, at, known + cut, revision, value) for key, at, known, revision, value in future]
+    answers = []
+    for data in (past, past + later):
+        with loaded(data, "_event_time") as connection:
+            connection.execute(as_of_view(shape("event"), "s", DAY))
+            answers.append(sorted(connection.execute("select * from d").fetchall()))
+    assert answers[0] == answers[1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows)
+def test_labels_see_only_their_window_and_every_key_has_one_current_row(
+    data: list[tuple[str, int, int, int, int]],
+) -> None:
+    with loaded(data, "_event_time") as connection:
+        window = LabelWindow.of(DAY, gap_days=2, horizon_days=5)
+        connection.execute(
+            outcome_view(shape("event"), "s", start=window.start, end=window.end, known_by=date(2025, 2, 1))
+        )
+        [(inside,)] = connection.execute("select count(*) from outcome.d").fetchall()
+        connection.execute(f"create view c as {current_view(shape('event'), 's')}")
+        [(keys, current_rows)] = connection.execute("select count(distinct _key), count(*) from c").fetchall()
+        [(expected,)] = connection.execute(
+            "select count(*) from c where _event_time >= '2025-01-12 00:00:00+00' and _event_time < '2025-01-17 00:00:00+00'"
+        ).fetchall()
+        assert (inside, current_rows) == (expected, keys)
+        assert keys == len({row[0] for row in data})
+
+
+def spec(**training: int) -> ModelSpec:
+    query = {"description": "d", "sql": "select 1"}
+    return ModelSpec.model_validate(
+        {
+            "name": "m",
+            "hypothesis": "h",
+            "owner": "o",
+            "population": query,
+            "target": query,
+            "horizon_days": 90,
+            "gap_days": 7,
+            "features": [],
+            "training": training,
+            "candidates": [],
+        }
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dates(date(2015, 1, 1), date(2030, 12, 31)), st.integers(2, 24), st.integers(1, 6), st.booleans())
+def test_every_training_window_has_closed_by_the_runs_day(day: date, count: int, step: int, monthly: bool) -> None:
+    chosen = spec(as_of_count=count, **({"every_months": step} if monthly else {"every_days": step * 30}))
+    dates = training_dates(chosen, day)
+    assert len(set(dates)) == count
+    assert list(dates) == sorted(dates)
+    assert max(dates) + timedelta(days=97) <= day
+
+
+def test_months_end_on_their_last_day_where_they_are_shorter() -> None:
+    assert months_before(date(2024, 3, 31), 1) == date(2024, 2, 29)
+    assert months_before(date(2025, 1, 15), 13) == date(2023, 12, 15)
+
+
+def test_a_slot_is_due_by_its_month_and_day() -> None:
+    cadence = Cadence(train_every_months=6, anchor_month=1, day=1)
+    days = [date(2025, month, 1) for month in range(1, 13) if due(cadence, date(2025, month, 1), 6)]
+    assert days == [date(2025, 1, 1), date(2025, 7, 1)]
+    assert not due(cadence, date(2025, 7, 2), 6)
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=40), st.integers(1, 1_000))
+def test_every_bucket_is_in_one_group_and_none_is_split(rows_of: list[int], limit: int) -> None:
+    groups = group_buckets([BucketRows(number, count) for number, count in enumerate(rows_of)], limit)
+    assert [bucket for group in groups for bucket in group] == list(range(len(rows_of)))
+    for group in groups:
+        assert len(group) == 1 or sum(rows_of[bucket] for bucket in group) <= limit
+
+
+def test_a_bucket_is_what_any_reader_can_compute() -> None:
+    [(found,)] = duckdb.sql(f"select {bucket_of("'dealer_07'", 8)}").fetchall()
+    assert found == int(hashlib.md5(b"dealer_07", usedforsecurity=False).hexdigest()[:8], 16) % 8
+
+
+def test_names_of_runs_tell_what_they_are_and_fit_step_functions() -> None:
+    assert scoring_run("m", DAY, "gap", 3, "pull-7") == "runs/score/m/2025-01-10-v000003-gap-pull-7"
+    assert execution_name("train", "m", "2025-01-10") == "train-m-2025-01-10"
+    assert len(execution_name("score", "m" * 90)) == 80
+    assert parse_day("2025-01-10T03:00:00Z", "slot") == DAY
+    with pytest.raises(BadInputError, match="slot is 'soon'"):
+        parse_day("soon", "slot")

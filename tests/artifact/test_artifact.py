@@ -28,7 +28,8 @@ BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "
 
 
 def code(function: dict[str, Any]) -> Path:
-    return (BUILD / function["CodeUri"]).resolve()
+    folder: str = function["CodeUri"]
+    return (BUILD / folder).resolve()
 
 
 def layers(function: dict[str, Any]) -> list[Path]:

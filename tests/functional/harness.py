@@ -123,7 +123,7 @@ class World:
             for name, table in tables.items():
                 snapshot = self.tables.snapshot(table)
                 assert snapshot is not None, table
-                listed = ", ".join(f"'{self.folder}/{key}'" for key in snapshot.keys())
+                listed = ", ".join(f"'{self.folder}/{key}'" for key in snapshot.file_keys())
                 connection.execute(
                     f"create view {name} as select * from read_parquet([{listed}], union_by_name = true, "
                     "hive_partitioning = false)"

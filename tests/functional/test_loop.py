@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -54,7 +55,7 @@ def test_quarantine_equals_the_manifest_row_by_row(generated: Generated, tmp_pat
         if report["quarantine_key"]:
             path = tmp_path / report["quarantine_key"]
             found.update(
-                duckdb.sql(
+                duckdb.execute(
                     "select _source_key, line, reason.column, reason.rule from "
                     f"(select _source_key, line, unnest(reasons) as reason from '{path}')"
                 ).fetchall()
@@ -67,7 +68,7 @@ def test_dropping_the_same_files_twice_and_in_another_order_changes_nothing(
 ) -> None:
     other = World("automotive", tmp_path, rows_per_item=4_000)
     shuffled = [*generated.phases["history"], *generated.phases["history"][::3]]
-    random.Random(5).shuffle(shuffled)
+    random.Random(5).shuffle(shuffled)  # noqa: S311 - an order, not a secret
     for start in range(0, len(shuffled), 7):
         other.load(shuffled[start : start + 7])
     for dataset in loaded.datasets:
@@ -114,7 +115,7 @@ def test_deciles_are_per_tenant_and_about_equal(loaded: World) -> None:
     sizes = Counter(tenant for tenant, _, count, _, _ in rows for _ in range(count))
     for tenant, _, count, _, _ in rows:
         assert abs(count - sizes[tenant] / 10) <= 2
-    for (tenant, _, _, _, high), (following, _, _, low, _) in zip(rows, rows[1:], strict=False):
+    for (tenant, _, _, _, high), (following, _, _, low, _) in pairwise(rows):
         assert tenant != following or high <= low
 
 
@@ -135,8 +136,8 @@ def test_the_future_and_late_arrivals_leave_the_training_set_unchanged(
     other.promote()
     plan, untouched = other.prepare("service", DAY), loaded.prepare("service", DAY)
     assert plan["run"] == untouched["run"]
-    made = [key for key in other.lake.keys(f"{plan['run']}/features/")]
-    assert made == [key for key in loaded.lake.keys(f"{plan['run']}/features/")] != []
+    made = list(other.lake.keys(f"{plan['run']}/features/"))
+    assert made == list(loaded.lake.keys(f"{plan['run']}/features/")) != []
     for key in made:
         assert other.lake.get(key) == loaded.lake.get(key), key
 

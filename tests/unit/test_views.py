@@ -108,7 +108,8 @@ def test_labels_see_only_their_window_and_every_key_has_one_current_row(
         connection.execute(f"create view c as {current_view(shape('event'), 's')}")
         [(keys, current_rows)] = connection.execute("select count(distinct _key), count(*) from c").fetchall()
         [(expected,)] = connection.execute(
-            "select count(*) from c where _event_time >= '2025-01-12 00:00:00+00' and _event_time < '2025-01-17 00:00:00+00'"
+            "select count(*) from c where _event_time >= '2025-01-12 00:00:00+00' "
+            "and _event_time < '2025-01-17 00:00:00+00'"
         ).fetchall()
         assert (inside, current_rows) == (expected, keys)
         assert keys == len({row[0] for row in data})
@@ -163,7 +164,7 @@ def test_every_bucket_is_in_one_group_and_none_is_split(rows_of: list[int], limi
 
 
 def test_a_bucket_is_what_any_reader_can_compute() -> None:
-    [(found,)] = duckdb.sql(f"select {bucket_of("'dealer_07'", 8)}").fetchall()
+    [(found,)] = duckdb.execute(f"select {bucket_of("'dealer_07'", 8)}").fetchall()
     assert found == int(hashlib.md5(b"dealer_07", usedforsecurity=False).hexdigest()[:8], 16) % 8
 
 

@@ -89,7 +89,7 @@ class Snapshot:
     version: int
     files: tuple[DataFile, ...]
 
-    def keys(self, **partition: str) -> list[str]:
+    def file_keys(self, **partition: str) -> list[str]:
         """Lake keys of the files whose partition values equal those given."""
         return [
             f"{self.root}/{file.path}"
@@ -145,8 +145,8 @@ class Queue(Protocol):
 class Workflows(Protocol):
     """Step Functions executions."""
 
-    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
-        """Start an execution; False where one of that name was started before."""
+    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> None:
+        """Start an execution, unless one of that name was started before."""
 
 
 @dataclass(frozen=True, slots=True)

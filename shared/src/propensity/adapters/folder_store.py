@@ -14,15 +14,13 @@ from propensity.ports import ObjectInfo
 
 
 class FolderStore:
-    """No versions: `version_id` is accepted and ignored."""
+    """A folder keeps one version of a file, which has no id: asking for another is NotFoundError."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
-        path = self._path(key)
-        if not path.is_file():
-            raise NotFoundError(f"{key}: no such object")
+        path = self._existing(key, version_id)
         stat = path.stat()
         return ObjectInfo(
             key=key,
@@ -32,13 +30,10 @@ class FolderStore:
         )
 
     def get(self, key: str, version_id: str | None = None) -> bytes:
-        try:
-            return self._path(key).read_bytes()
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise NotFoundError(f"{key}: no such object") from error
+        return self._existing(key, version_id).read_bytes()
 
     def download(self, key: str, path: Path, version_id: str | None = None) -> ObjectInfo:
-        info = self.head(key)
+        info = self.head(key, version_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self._path(key), path)
         return info
@@ -72,6 +67,12 @@ class FolderStore:
         held = path.with_name(f"{path.name}.{os.getpid()}.part")
         held.write_bytes(body)
         return held
+
+    def _existing(self, key: str, version_id: str | None) -> Path:
+        path = self._path(key)
+        if version_id is not None or not path.is_file():
+            raise NotFoundError(f"{key}: no such object" + (f" of version {version_id}" if version_id else ""))
+        return path
 
     def _path(self, key: str) -> Path:
         return self._root / key

@@ -81,11 +81,8 @@ class MemoryWorkflows:
     def __init__(self) -> None:
         self.started: dict[tuple[str, str], dict[str, object]] = {}
 
-    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
-        if (machine, name) in self.started:
-            return False
-        self.started[machine, name] = dict(payload)
-        return True
+    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> None:
+        self.started.setdefault((machine, name), dict(payload))
 
 
 class MemoryOnline:

@@ -24,11 +24,11 @@ def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[s
         path.write_text("\n".join(json.dumps(message) for message in fresh))
         scores = "STRUCT(customer_id VARCHAR, score DOUBLE, decile INTEGER, source VARCHAR)[]"
         columns = (
-            f"{{request_id: 'VARCHAR', at: 'TIMESTAMPTZ', model: 'VARCHAR', model_version: 'INTEGER', "
+            f"{{request_id: 'VARCHAR', answered_at: 'TIMESTAMPTZ', model: 'VARCHAR', model_version: 'INTEGER', "
             f"tenant_id: 'VARCHAR', scores: '{scores}'}}"
         )
         sql.execute(
-            "create temp table answered as select request_id, at, model, model_version, tenant_id, unnest(scores, "
+            "create temp table answered as select request_id, answered_at, model, model_version, tenant_id, unnest(scores, "
             f"recursive := true) from read_json({text(str(path))}, format = 'newline_delimited', columns = {columns})"
         )
         [(rows,)] = sql.rows("select count(*) from answered")

@@ -105,6 +105,6 @@ def _scored(scores: Snapshot, model: str, buckets: list[int], since: str) -> lis
     return [
         key
         for bucket in buckets
-        for key in scores.keys(model=model, bucket=str(bucket))
+        for key in scores.file_keys(model=model, bucket=str(bucket))
         if score_file_day(key) >= since
     ]

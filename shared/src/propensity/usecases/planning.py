@@ -81,7 +81,7 @@ class Pins:
         return {
             dataset: {
                 "shape": asdict(self.shapes[dataset]),
-                "keys": [key for bucket in buckets for key in snapshot.keys(bucket=str(bucket))],
+                "keys": [key for bucket in buckets for key in snapshot.file_keys(bucket=str(bucket))],
             }
             for dataset, snapshot in sorted(self.snapshots.items())
         }

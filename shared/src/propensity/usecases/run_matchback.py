@@ -79,7 +79,9 @@ def _match(
     session = SilverSession(sql, ports.lake, pins.sources(buckets), definition)
     snapshot = ports.tables.snapshot(SCORES)
     keys = (
-        [key for key in snapshot.keys(model=plan["model"]) if score_file_day(key) >= plan["as_of"]] if snapshot else []
+        [key for key in snapshot.file_keys(model=plan["model"]) if score_file_day(key) >= plan["as_of"]]
+        if snapshot
+        else []
     )
     if not keys:
         raise EvidenceError(f"{run}: gold/scores holds no scores of it; commit_run comes first")

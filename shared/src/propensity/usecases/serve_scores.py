@@ -89,7 +89,7 @@ def serve_scores(ports: Ports, serving: Serving, request: ScoreRequest, *, reque
     ports.inference_queue.send(
         {
             "request_id": request_id,
-            "at": at,
+            "answered_at": at,
             "model": request.model,
             "model_version": serving.number,
             "tenant_id": request.tenant_id,

@@ -20,8 +20,7 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
     without a champion is trained on its first scoring day, whatever its cadence says.
     """
     day = parse_day(slot, "slot")
-    started: list[str] = []
-    held: list[str] = []
+    runs: list[str] = []
     for model in pack_info(ports).models if models is None else models:
         cadence = pack_definition(ports, model).model.cadence
         scores = due(cadence, day, cadence.score_every_months)
@@ -29,14 +28,14 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
         payload: dict[str, object] = {"model": model, "as_of": day.isoformat()}
         if trains:
             name = execution_name("train", model, day.isoformat())
-            new = ports.workflows.start("train_model", name, {**payload, "then_score": scores})
+            ports.workflows.start("train_model", name, {**payload, "then_score": scores})
         elif scores:
             name = execution_name("score", model, day.isoformat(), "batch")
-            new = ports.workflows.start("score_population", name, {**payload, "scope": "batch"})
+            ports.workflows.start("score_population", name, {**payload, "scope": "batch"})
         else:
             continue
-        (started if new else held).append(name)
-    return {"slot": day.isoformat(), "started": started, "already_started": held}
+        runs.append(name)
+    return {"slot": day.isoformat(), "due": runs}
 
 
 def _has_champion(ports: Ports, model: str) -> bool:

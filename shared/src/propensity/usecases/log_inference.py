@@ -28,8 +28,8 @@ def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[s
             f"tenant_id: 'VARCHAR', scores: '{scores}'}}"
         )
         sql.execute(
-            "create temp table answered as select request_id, answered_at, model, model_version, tenant_id, unnest(scores, "
-            f"recursive := true) from read_json({text(str(path))}, format = 'newline_delimited', columns = {columns})"
+            "create temp table answered as select request_id, answered_at, model, model_version, tenant_id, "
+            f"unnest(scores, recursive := true) from read_json({text(str(path))}, format = 'newline_delimited', columns = {columns})"
         )
         [(rows,)] = sql.rows("select count(*) from answered")
         ports.tables.append(

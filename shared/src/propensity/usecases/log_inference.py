@@ -29,7 +29,8 @@ def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[s
         )
         sql.execute(
             "create temp table answered as select request_id, answered_at, model, model_version, tenant_id, "
-            f"unnest(scores, recursive := true) from read_json({text(str(path))}, format = 'newline_delimited', columns = {columns})"
+            "unnest(scores, recursive := true) from "
+            f"read_json({text(str(path))}, format = 'newline_delimited', columns = {columns})"
         )
         [(rows,)] = sql.rows("select count(*) from answered")
         ports.tables.append(

@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PACK ?= automotive
 DATA ?=
+PORT ?= 4566
 UV_VERSION := 0.13.8
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export UV_LINK_MODE ?= copy
@@ -16,7 +17,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up down demo test lint types imports lock clean bench
+.PHONY: help setup build up watch down demo test lint types imports lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,8 +52,11 @@ $(BUILT): $(SOURCES) $(DEV) $(STACK)
 	  || { tail -40 build/sam-build.log; exit 1; }
 	@touch $@
 
-up: $(BUILT) ## keep the local stack running (PACK=…), print its address
-	@.venv/bin/python -m tests.stack.up --pack $(PACK)
+up: $(BUILT) ## keep the local stack running (PACK=…, PORT=…) and print its address
+	@.venv/bin/python -m tests.stack.up --pack $(PACK) --port $(PORT)
+
+watch: $(DEV) ## follow what the functions of the local stack say
+	@.venv/bin/python -m tests.stack.watch
 
 down: $(DEV) ## end the local stack
 	@.venv/bin/python -m tests.stack.down

@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -28,6 +27,7 @@ from botocore.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 NAME = "propensity"
+LOOPBACK = "127.0.0.1"
 # MiniStack's own root user; it exists on this machine only, and only while the stack runs
 USER = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
 
@@ -43,6 +43,7 @@ class Stack:
     folder: Path
     endpoint: str
     pid: int
+    pack: str
     outputs: dict[str, str]
     read_to: int = 0  # how far the log was searched for errors
 
@@ -171,20 +172,25 @@ class Stack:
         (self.folder / "stack.json").unlink(missing_ok=True)
 
 
-def start(pack: str, folder: Path, *, parameters: dict[str, str] | None = None) -> Stack:
-    """Start MiniStack with an empty lake and deploy what `make build` built. Raises StackError."""
+def start(pack: str, folder: Path, *, port: int | None = None, parameters: dict[str, str] | None = None) -> Stack:
+    """Start MiniStack with an empty lake, on a port or on a free one, and deploy what `make build` built.
+
+    Raises StackError.
+    """
+    if port and not _is_free(port):
+        raise StackError(f"port {port} of {LOOPBACK} is taken; give another one, e.g. `make up PORT=4570`")
     built = ROOT / ".aws-sam/build/template.yaml"
     if not built.exists():
         raise StackError(f"{built} is missing; run `make build` first")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tmp").mkdir(parents=True)
-    port = _free_port()
-    endpoint = f"http://127.0.0.1:{port}"
+    port = port or _free_port()
+    endpoint = f"http://{LOOPBACK}:{port}"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))},
         **USER,
         "AUTH": "true",
-        "BIND_HOST": "127.0.0.1",
+        "BIND_HOST": LOOPBACK,
         "GATEWAY_PORT": str(port),
         "AWS_ENDPOINT_URL": endpoint,
         "TMPDIR": str(folder / "tmp"),
@@ -208,7 +214,7 @@ def start(pack: str, folder: Path, *, parameters: dict[str, str] | None = None) 
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
-    stack = Stack(folder, endpoint, process.pid, {})
+    stack = Stack(folder, endpoint, process.pid, pack, {})
     try:
         stack.wait(lambda: _healthy(endpoint), 60, "MiniStack to answer")
         stack.outputs = _deploy(stack, pack, parameters or {})
@@ -228,7 +234,7 @@ def attach(folder: Path) -> Stack | None:
         return None
     if not (_alive(state["pid"]) and _healthy(state["endpoint"])):
         return None
-    return Stack(folder, state["endpoint"], state["pid"], state["outputs"])
+    return Stack(folder, state["endpoint"], state["pid"], state["pack"], state["outputs"])
 
 
 @contextmanager
@@ -279,9 +285,19 @@ def _deploy(stack: Stack, pack: str, parameters: dict[str, str]) -> dict[str, st
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
 
 
 def _healthy(endpoint: str) -> bool:
@@ -301,7 +317,3 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-if __name__ == "__main__":
-    sys.exit("use make up, make down or make demo")

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from propensity.domain.errors import PropensityError
-from propensity.runtime.logging import logger
+from propensity.runtime.logging import allowed, logger
 
 
-def answer_records(event: Mapping[str, Any], work: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+def answer_records(event: Mapping[str, Any], work: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
     """Each record on its own: body as JSON, then work."""
     return answer_groups(event, parse=lambda body: body, group=lambda body: id(body), work=lambda bodies: work(*bodies))
 
@@ -25,7 +25,7 @@ def answer_groups[T](
     *,
     parse: Callable[[dict[str, Any]], T],
     group: Callable[[T], object],
-    work: Callable[[Sequence[T]], object],
+    work: Callable[[Sequence[T]], Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Records grouped, each group worked on at once. A group that fails is tried record by record, so that one
     bad message takes no others with it to the dead-letter queue."""
@@ -44,14 +44,15 @@ def answer_groups[T](
     return {"batchItemFailures": [{"itemIdentifier": one} for one in failed]}
 
 
-def _work[T](members: Sequence[tuple[str, T]], work: Callable[[Sequence[T]], object]) -> list[str]:
+def _work[T](members: Sequence[tuple[str, T]], work: Callable[[Sequence[T]], Mapping[str, Any]]) -> list[str]:
     try:
-        work([value for _, value in members])
+        answer = work([value for _, value in members])
     except Exception as error:  # noqa: BLE001 - whatever it is, the message goes back and the queue decides
         if len(members) == 1:
             _say(members[0][0], error)
             return [members[0][0]]
         return [message for member in members for message in _work([member], work)]
+    logger().info("worked", extra={"messages": len(members), "answered": allowed(answer)})
     return []
 
 

@@ -24,7 +24,6 @@ class Settings(BaseModel):
     train_machine_arn: str | None = Field(None, alias="TRAIN_MACHINE_ARN")
     score_machine_arn: str | None = Field(None, alias="SCORE_MACHINE_ARN")
     online_table: str | None = Field(None, alias="ONLINE_TABLE")
-    idempotency_table: str | None = Field(None, alias="IDEMPOTENCY_TABLE")
     rows_per_item: int = Field(2_000_000, alias="ROWS_PER_ITEM", ge=1)
 
     def need(self, name: str) -> str:

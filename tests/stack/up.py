@@ -1,0 +1,81 @@
+"""make up: keep a local stack running and say how to speak to it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.stack.stack import ROOT, USER, Stack, StackError, attach, start
+
+FOLDER = ROOT / "build/stack/up"
+
+
+def local_invoke(stack: Stack) -> dict[str, dict[str, str]]:
+    """For `sam local invoke --env-vars`: each function's variables as they were deployed, and the address."""
+    functions = stack.client("lambda").get_paginator("list_functions").paginate()
+    found = {
+        one["FunctionName"]: one.get("Environment", {}).get("Variables", {})
+        for page in functions
+        for one in page["Functions"]
+    }
+    resources = stack.client("cloudformation").get_paginator("list_stack_resources")
+    return {
+        one["LogicalResourceId"]: {**found[one["PhysicalResourceId"]], "AWS_ENDPOINT_URL": stack.endpoint}
+        for page in resources.paginate(StackName="propensity")
+        for one in page["StackResourceSummaries"]
+        if one["ResourceType"] == "AWS::Lambda::Function"
+    }
+
+
+def write_environment(stack: Stack) -> Path:
+    """A file for a shell to source: credentials of the local stack and its names."""
+    lines = {**USER, "AWS_REGION": USER["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": stack.endpoint}
+    lines |= {"LANDING": stack.outputs["LandingBucket"], "LAKE": stack.outputs["LakeBucket"]}
+    path = FOLDER / "env"
+    path.write_text("".join(f"export {name}={value}\n" for name, value in lines.items()))
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make up", description=__doc__)
+    parser.add_argument("--pack", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--json", action="store_true", help="print the address and the stack's outputs as JSON")
+    options = parser.parse_args()
+    console = Console(stderr=options.json, highlight=False, width=None if sys.stdout.isatty() else 140)
+    stack = attach(FOLDER)
+    if stack is None:
+        try:
+            with console.status("starting and deploying"):
+                stack = start(options.pack, FOLDER, port=options.port)
+        except StackError as error:
+            console.print(f"failed: {error}", markup=False, soft_wrap=True)
+            return 1
+    elif stack.pack != options.pack:
+        console.print(f"a stack with pack {stack.pack} is running; `make down` ends it")
+        return 1
+    environment = write_environment(stack)
+    (FOLDER / "sam-env.json").write_text(json.dumps(local_invoke(stack), indent=1))
+    if options.json:
+        print(json.dumps({"endpoint": stack.endpoint, "pack": stack.pack, "outputs": stack.outputs}, indent=1))
+        return 0
+    console.print(
+        f"""The {stack.pack} stack answers on {stack.endpoint}
+
+  source {environment.relative_to(ROOT)}      # credentials, region, $LANDING and $LAKE
+  .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 cp FILE s3://$LANDING/DATASET/tenant_id=TENANT/
+  .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 ls --recursive s3://$LAKE/
+  make watch      # follow what the functions say
+  make down       # end it; its lake is not kept""",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""make watch: one line for each thing that a function of the running stack did."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from tests.stack.stack import attach
+from tests.stack.up import FOLDER
+
+
+def records(path: Path) -> Iterator[dict[str, Any] | None]:
+    """The functions' log records, oldest first; None whenever the log has no more for now."""
+    with path.open(errors="replace") as log:
+        line = ""
+        while True:
+            line += log.readline()
+            if not line.endswith("\n"):
+                yield None
+                continue
+            if line.startswith('{"level"'):
+                yield json.loads(line)
+            line = ""
+
+
+def told(record: dict[str, Any]) -> Text:
+    parts = {**record.get("asked", {}), **record.get("answered", {})}
+    if "error" in record:
+        parts["error"] = f"{record['error']}: {record['message']}"
+    said = "  ".join(f"{name}={value}" for name, value in parts.items())
+    style = "red" if record["level"] == "ERROR" else ""
+    return Text(f"{record['timestamp'][11:19]}  {record.get('function_name', ''):<40} {said}", style=style)
+
+
+def main() -> int:
+    stack = attach(FOLDER)
+    if stack is None:
+        print("no stack is running; `make up` starts one", file=sys.stderr)
+        return 1
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        for record in records(FOLDER / "ministack.log"):
+            if record is not None:
+                console.print(told(record))
+            elif attach(FOLDER) is None:
+                return 0
+            else:
+                time.sleep(0.5)  # a file of another process; there is nothing to be woken by
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,7 +17,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up watch down demo test lint types imports lock clean
+.PHONY: help setup build up watch bridge down demo test lint types imports lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ up: $(BUILT) ## keep the local stack running (PACK=…, PORT=…) and print its 
 
 watch: $(DEV) ## follow what the functions of the local stack say
 	@.venv/bin/python -m tests.stack.watch
+
+bridge: $(DEV) ## let the containers of sam local reach the running stack
+	@.venv/bin/python -m tests.stack.bridge
 
 down: $(DEV) ## end the local stack
 	@.venv/bin/python -m tests.stack.down

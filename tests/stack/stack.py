@@ -152,7 +152,8 @@ class Stack:
                 if '"level":"ERROR"' in line and line.startswith("{"):
                     said = json.loads(line)
                     what = f"{said.get('error', '')} {said['message']}".strip()
-                    raise StackError(f"{said.get('function_name', 'a function')}: {what}\n{said.get('exception', '')}")
+                    where = "\n".join(said.get("where", ()))
+                    raise StackError(f"{said.get('function_name', 'a function')}: {what}\n{where}")
             self.read_to = log.tell()
 
     def log_tail(self, lines: int = 30) -> str:

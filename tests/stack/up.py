@@ -14,23 +14,6 @@ from tests.stack.stack import ROOT, USER, Stack, StackError, attach, start
 FOLDER = ROOT / "build/stack/up"
 
 
-def local_invoke(stack: Stack) -> dict[str, dict[str, str]]:
-    """For `sam local invoke --env-vars`: each function's variables as they were deployed, and the address."""
-    functions = stack.client("lambda").get_paginator("list_functions").paginate()
-    found = {
-        one["FunctionName"]: one.get("Environment", {}).get("Variables", {})
-        for page in functions
-        for one in page["Functions"]
-    }
-    resources = stack.client("cloudformation").get_paginator("list_stack_resources")
-    return {
-        one["LogicalResourceId"]: {**found[one["PhysicalResourceId"]], "AWS_ENDPOINT_URL": stack.endpoint}
-        for page in resources.paginate(StackName="propensity")
-        for one in page["StackResourceSummaries"]
-        if one["ResourceType"] == "AWS::Lambda::Function"
-    }
-
-
 def write_environment(stack: Stack) -> Path:
     """A file for a shell to source: credentials of the local stack and its names."""
     lines = {**USER, "AWS_REGION": USER["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": stack.endpoint}
@@ -59,7 +42,6 @@ def main() -> int:
         console.print(f"a stack with pack {stack.pack} is running; `make down` ends it")
         return 1
     environment = write_environment(stack)
-    (FOLDER / "sam-env.json").write_text(json.dumps(local_invoke(stack), indent=1))
     if options.json:
         print(json.dumps({"endpoint": stack.endpoint, "pack": stack.pack, "outputs": stack.outputs}, indent=1))
         return 0

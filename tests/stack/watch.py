@@ -34,6 +34,8 @@ def told(record: dict[str, Any]) -> Text:
     parts = {**record.get("asked", {}), **record.get("answered", {})}
     if "error" in record:
         parts["error"] = f"{record['error']}: {record['message']}"
+    if "seconds" in record:
+        parts["seconds"] = record["seconds"]
     said = "  ".join(f"{name}={value}" for name, value in parts.items())
     style = "red" if record["level"] == "ERROR" else ""
     return Text(f"{record['timestamp'][11:19]}  {record.get('function_name', ''):<40} {said}", style=style)

@@ -37,7 +37,7 @@ class DuckDbSql:
         try:
             stream: ArrowStream = self._connection.sql(sql)
         except duckdb.Error as error:
-            raise SqlError(str(error)) from error
+            raise _sql_error(error) from error
         return stream
 
     def close(self) -> None:
@@ -48,10 +48,21 @@ class DuckDbSql:
         try:
             return self._connection.execute(sql, list(parameters))
         except duckdb.Error as error:
-            raise SqlError(str(error)) from error
+            raise _sql_error(error) from error
 
     def __enter__(self) -> DuckDbSql:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+# errors of the SQL itself, whose text quotes the SQL; the text of any other may quote a row
+_OF_THE_TEXT = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
+
+
+def _sql_error(error: duckdb.Error) -> SqlError:
+    kind = type(error).__name__
+    if isinstance(error, _OF_THE_TEXT):
+        return SqlError(f"{kind}: {error}")
+    return SqlError(f"{kind} while running SQL; its text is left out, because it may quote a row")

@@ -51,5 +51,9 @@ class IncompleteRunError(PropensityError):
     """A run whose parts are not all there; nothing of it is made visible."""
 
 
+class UnexpectedError(PropensityError):
+    """An error that nobody foresaw, told by its class and place: its own text may quote a row."""
+
+
 class SqlError(PropensityError):
     """SQL that the engine refused; whoever wrote the SQL says in a better error what it was."""

@@ -5,14 +5,16 @@ Keys of the event and of the answer are an allow-list; everything else stays out
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from propensity.domain.errors import PropensityError
+from propensity.domain.errors import PropensityError, UnexpectedError
 
 type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -35,21 +37,38 @@ def logged(handler: Handler) -> Handler:
     def wrapped(event: dict[str, Any], context: Any) -> dict[str, Any]:
         start = perf_counter()
         log = logger()
-        said = {"function_name": getattr(context, "function_name", None), "asked": allowed(event)}
+        said = {"asked": allowed(event)}
+        log.append_keys(function_name=context.function_name)
         try:
             answer = handler(event, context)
-        except PropensityError as error:
-            # these messages name files, fields and settings by rule, never a value of a row
-            log.error(str(error), extra={**said, "error": type(error).__name__, "retryable": error.retryable})
-            raise
-        except Exception as error:
-            # the text of a foreign error may quote data: its class and place are enough to find it
-            log.error("failed", extra={**said, "error": type(error).__name__})
-            raise
+        except Exception as error:  # noqa: BLE001 - each is told and raised again, in words that are safe
+            told = told_safely(error)
+            log.error(str(told), extra={**said, **described(error)})
+            # from None: the runtime prints what it is given, causes included, and Step Functions keeps it
+            raise told from None
         log.info("done", extra={**said, "answered": allowed(answer), "seconds": round(perf_counter() - start, 3)})
         return answer
 
     return wrapped
+
+
+def told_safely(error: Exception) -> PropensityError:
+    """Our own errors, whose messages name files, fields and settings by rule and never a value of a row; of any
+    other its class and place."""
+    if isinstance(error, PropensityError):
+        return error
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return UnexpectedError(f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno} in {last.name}")
+
+
+def described(error: Exception) -> dict[str, object]:
+    """Class, whether a retry can help, and where: files and lines, without the text of any cause."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": type(error).__name__,
+        "retryable": isinstance(error, PropensityError) and error.retryable,
+        "where": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }
 
 
 def allowed(values: Mapping[str, Any]) -> dict[str, Any]:

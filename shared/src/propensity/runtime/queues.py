@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from propensity.domain.errors import PropensityError
-from propensity.runtime.logging import allowed, logger
+from propensity.runtime.logging import allowed, described, logger, told_safely
 
 
 def answer_records(event: Mapping[str, Any], work: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
@@ -57,6 +57,4 @@ def _work[T](members: Sequence[tuple[str, T]], work: Callable[[Sequence[T]], Map
 
 
 def _say(message: str, error: Exception) -> None:
-    # our own messages name files and fields by rule; a foreign error's text may quote data
-    text = str(error) if isinstance(error, PropensityError) else "failed"
-    logger().error(text, extra={"message_id": message, "error": type(error).__name__}, exc_info=error)
+    logger().error(str(told_safely(error)), extra={"message_id": message, **described(error)})

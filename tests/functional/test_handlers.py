@@ -206,7 +206,7 @@ def test_a_log_line_names_counts_and_never_a_value(
     [stream] = logging.getLogger("test").handlers
     lines = [stream.format(record) for record in caplog.records if record.name == "test"]
     metrics = capsys.readouterr().out
-    assert [json.loads(line)["message"] for line in lines] == ["done"]
+    assert [json.loads(line)["message"] for line in lines] == ["worked", "done"]
     assert '"FilesRejected":[0.0]' in metrics
     for value in ("17850", "18074", "536365"):
         assert value not in "".join(lines) + metrics

@@ -64,5 +64,5 @@ _OF_THE_TEXT = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogEx
 def _sql_error(error: duckdb.Error) -> SqlError:
     kind = type(error).__name__
     if isinstance(error, _OF_THE_TEXT):
-        return SqlError(f"{kind}: {error}")
-    return SqlError(f"{kind} while running SQL; its text is left out, because it may quote a row")
+        return SqlError(f"{kind}: {error}", str(error))
+    return SqlError(f"{kind} while running SQL; its text is left out, because it may quote a row", str(error))

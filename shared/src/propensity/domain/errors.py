@@ -56,4 +56,11 @@ class UnexpectedError(PropensityError):
 
 
 class SqlError(PropensityError):
-    """SQL that the engine refused; whoever wrote the SQL says in a better error what it was."""
+    """SQL that the engine refused; whoever wrote the SQL says in a better error what it was.
+
+    `text` is the engine's own, which may quote a row: only for SQL that read none.
+    """
+
+    def __init__(self, message: str, text: str) -> None:
+        super().__init__(message)
+        self.text = text

@@ -101,9 +101,8 @@ def check_contract(sql: Sql, landed: Landed, contract: Contract) -> None:
     try:
         sql.execute(_checked(nothing, contract, landed, rules_of(contract), 0, 0))
     except SqlError as error:
-        raise ContractError(
-            f"contract {contract.dataset} {contract.version}: a rule cannot be run: {error.text}"
-        ) from error
+        told = f"contract {contract.dataset} {contract.version}: a rule cannot be run: {error.text}"
+        raise ContractError(told) from error
 
 
 def _tenant_rule(source: Source, landed: Landed) -> list[Rule]:

@@ -1,6 +1,6 @@
 """What the use cases need from the outside world, in our own words.
 
-Every port has an in-memory adapter; one suite per port (tests/contract) runs against all of them.
+One suite per port (tests/contract) runs against each of its adapters, those for tests included.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ObjectStore(Protocol):
 
 
 class ArrowStream(Protocol):
-    """Anything that speaks the Arrow C stream interface."""
+    """Anything that speaks the Arrow C stream interface, and gives its rows each time it is asked for them."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -122,8 +122,8 @@ class Tables(Protocol):
     ) -> int:
         """Append in one commit that carries the transaction names; the version it made.
 
-        New nullable columns are added to the table's schema. Raises RetryableError where a concurrent
-        commit carried one of the names.
+        New nullable columns are added to the table's schema. Raises RetryableError, having committed nothing,
+        where the log carries one of the names already.
         """
 
     def add_files(
@@ -135,7 +135,7 @@ class Tables(Protocol):
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
     ) -> int:
-        """Make Parquet files that are already in the bucket part of the table, in one commit."""
+        """Make Parquet files that are already in the bucket part of the table, in one commit; else as `append`."""
 
 
 class Queue(Protocol):

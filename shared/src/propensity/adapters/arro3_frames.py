@@ -46,5 +46,7 @@ def _array(values: Any) -> Any:
     if values.dtype == object:
         return Array(values.tolist(), DataType.string())
     if values.dtype.kind == "M":
-        return Array(values.tolist(), DataType.date32())
+        # arro3 builds no dates from Python's own; they are days since 1970 in 32 bits
+        days = values.astype("datetime64[D]").astype(np.int32)
+        return Array.from_numpy(days).cast(DataType.date32())
     return Array.from_numpy(np.ascontiguousarray(values))

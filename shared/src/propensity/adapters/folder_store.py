@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,9 +65,9 @@ class FolderStore:
     def _beside(self, key: str, body: bytes) -> Path:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = path.with_name(f"{path.name}.{os.getpid()}.part")
-        held.write_bytes(body)
-        return held
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as held:
+            held.write(body)
+        return Path(held.name)
 
     def _existing(self, key: str, version_id: str | None) -> Path:
         path = self._path(key)

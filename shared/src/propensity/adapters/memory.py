@@ -1,4 +1,4 @@
-"""Every port in memory, for tests: the same suites in tests/contract run against these and the real ones."""
+"""Ports in memory, for tests: the same suites in tests/contract run against these and the real ones."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class MemoryOnline:
                 self.items[key] = score
 
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
-        wanted = [(tenant_id, customer, model, version) for customer in customer_ids]
+        wanted = [(tenant_id, customer, model, version) for customer in dict.fromkeys(customer_ids)]
         return [self.items[key] for key in wanted if key in self.items]
 
 

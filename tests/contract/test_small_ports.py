@@ -1,0 +1,162 @@
+"""What the online table, the queues, the workflows, the metrics and the frames promise, of every adapter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+
+from propensity.adapters.arro3_frames import Arro3Frames
+from propensity.adapters.dynamo_online import DynamoOnline
+from propensity.adapters.emf_metrics import EmfMetrics
+from propensity.adapters.frames import ArrowFrames
+from propensity.adapters.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
+from propensity.adapters.sqs_queue import SqsQueue
+from propensity.adapters.step_functions import StepFunctions
+from propensity.domain.errors import NotFoundError
+from propensity.ports import Frames, OnlineScore, OnlineTable
+
+SCORE = OnlineScore(
+    tenant_id="t",
+    customer_id="c",
+    model="m",
+    version=1,
+    score=0.1234567890123,
+    percentile=91,
+    decile=10,
+    as_of="2025-07-01",
+    run="runs/score/m/2025-07-01-v000001-batch",
+    feature_set="f",
+    vector=np.array([1.5, np.nan], dtype=np.float32).tobytes(),
+    reasons=("visits: 3 (raises)", "Umlaut ä"),
+)
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def online(request: pytest.FixtureRequest) -> OnlineTable:
+    if request.param == "memory":
+        return MemoryOnline()
+    request.getfixturevalue("moto")
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName="online",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    return DynamoOnline(client, "online")
+
+
+def test_a_score_is_read_back_as_it_was_written(online: OnlineTable) -> None:
+    online.put_many([SCORE])
+    assert online.get_many("t", ["c", "nobody", "c"], "m", 1) == [SCORE]
+    assert online.get_many("t", ["c"], "m", 2) == []
+    assert online.get_many("other", ["c"], "m", 1) == []
+    assert online.get_many("t", [], "m", 1) == []
+
+
+def test_more_scores_than_one_request_holds(online: OnlineTable) -> None:
+    many = [replace(SCORE, customer_id=f"c{number:03d}") for number in range(230)]
+    online.put_many(many)
+    found = online.get_many("t", [one.customer_id for one in many], "m", 1)
+    assert sorted(found, key=lambda one: one.customer_id) == many
+
+
+def test_an_older_score_never_replaces_a_newer(online: OnlineTable) -> None:
+    online.put_many([SCORE])
+    online.put_many([replace(SCORE, as_of="2025-06-30", score=0.9)])
+    assert online.get_many("t", ["c"], "m", 1) == [SCORE]
+    newer = replace(SCORE, as_of="2025-07-02", score=0.9)
+    online.put_many([newer])
+    assert online.get_many("t", ["c"], "m", 1) == [newer]
+
+
+def test_no_two_pairs_of_tenant_and_customer_share_a_place(online: OnlineTable) -> None:
+    pair = [replace(SCORE, tenant_id="a", customer_id="b#c"), replace(SCORE, tenant_id="a#b", customer_id="c")]
+    online.put_many(pair)
+    assert [online.get_many(one.tenant_id, [one.customer_id], "m", 1) for one in pair] == [[one] for one in pair]
+
+
+def test_a_queue_carries_a_message_whole(moto: str) -> None:
+    client = boto3.client("sqs")
+    url = client.create_queue(QueueName="q")["QueueUrl"]
+    memory, message = MemoryQueue(), {"name": "é", "rows": 3, "inner": {"a": None}}
+    SqsQueue(client, url).send(message)
+    memory.send(message)
+    [received] = client.receive_message(QueueUrl=url)["Messages"]
+    assert [json.loads(received["Body"])] == memory.messages == [message]
+
+
+def test_a_workflow_of_one_name_starts_once(moto: str) -> None:
+    role = boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    client = boto3.client("stepfunctions")
+    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    arn = client.create_state_machine(name="s", definition=definition, roleArn=role)["stateMachineArn"]
+    memory, real = MemoryWorkflows(), StepFunctions(client, {"score": arn})
+    for port in (memory, real):
+        for payload in ({"a": 1}, {"a": 1}, {"a": 2}):
+            port.start("score", "one", payload)
+    [execution] = client.list_executions(stateMachineArn=arn)["executions"]
+    told = client.describe_execution(executionArn=execution["executionArn"])
+    assert {("score", told["name"]): json.loads(told["input"])} == memory.started == {("score", "one"): {"a": 1}}
+    with pytest.raises(NotFoundError, match="'train': expected one of score"):
+        real.start("train", "one", {})
+
+
+def test_a_metric_is_one_line_of_the_embedded_format(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Test")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "service")
+    EmfMetrics().count("RowsIn", 7, dataset="sales")
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["RowsIn"], line["dataset"]) == ([7.0], "sales")
+    assert line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Test"
+
+
+@pytest.fixture(params=[ArrowFrames, Arro3Frames], ids=["pyarrow", "arro3"])
+def frames(request: pytest.FixtureRequest) -> Frames:
+    made: Frames = request.param()
+    return made
+
+
+COLUMNS: dict[str, Any] = {
+    "whole": np.array([1, 2, 3], dtype=np.int64),
+    "real": np.array([0.5, np.nan, 2.5], dtype=np.float64),
+    "single": np.array([0.1, np.nan, 3.0], dtype=np.float32),
+    "day": np.array(["2025-07-01", "1999-12-31", "2024-02-29"], dtype="datetime64[D]"),
+    "text": np.array(["a", "é", ""], dtype=object),
+}
+
+
+@pytest.mark.parametrize("other", [ArrowFrames(), Arro3Frames()], ids=["pyarrow", "arro3"])
+def test_columns_written_by_one_are_read_by_the_other(frames: Frames, other: Frames, tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    frames.write(path, COLUMNS)
+    found = other.read(path)
+    assert list(found) == list(COLUMNS)
+    for name, values in COLUMNS.items():
+        assert found[name].dtype == values.dtype, name
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+    assert list(other.read(path, ["text", "whole"])) == ["text", "whole"]
+
+
+def test_a_matrix_is_single_precision_with_a_column_each(frames: Frames, tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    frames.write(path, COLUMNS)
+    matrix = frames.matrix(path, ["single", "whole", "real"])
+    assert matrix.dtype == np.float32
+    assert matrix.flags["C_CONTIGUOUS"]
+    expected = np.column_stack([COLUMNS["single"], COLUMNS["whole"], COLUMNS["real"]]).astype(np.float32)
+    np.testing.assert_array_equal(matrix, expected)
+
+
+def test_equal_columns_give_equal_bytes(frames: Frames, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        frames.write(tmp_path / name, COLUMNS)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

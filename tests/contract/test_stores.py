@@ -1,0 +1,99 @@
+"""What an ObjectStore promises, of every adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import boto3
+import pytest
+
+from propensity.adapters.folder_store import FolderStore
+from propensity.adapters.memory import MemoryStore
+from propensity.adapters.s3_store import S3Store
+from propensity.domain.errors import NotFoundError
+from propensity.ports import ObjectStore
+
+KINDS = ("memory", "folder", "s3")
+AWKWARD = "a/tenant_id=x+y/1+1 = 2%20é.csv"
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
+    if request.param == "memory":
+        yield MemoryStore()
+    elif request.param == "folder":
+        yield FolderStore(tmp_path / "store")
+    else:
+        request.getfixturevalue("moto")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="bucket")
+        client.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+        yield S3Store(client, "bucket")
+
+
+@pytest.mark.parametrize("key", ["plain", AWKWARD])
+def test_what_was_put_is_read_back(store: ObjectStore, key: str, tmp_path: Path) -> None:
+    store.put(key, b"one")
+    info = store.head(key)
+    assert (info.key, info.size, store.get(key)) == (key, 3, b"one")
+    assert info.last_modified.tzinfo is not None
+    assert store.download(key, tmp_path / "deep/er/file") == info
+    assert (tmp_path / "deep/er/file").read_bytes() == b"one"
+
+
+def test_equal_bytes_have_equal_etags_and_others_have_others(store: ObjectStore) -> None:
+    for key, body in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        store.put(key, body)
+    assert store.head("a").etag == store.head("b").etag != store.head("c").etag
+
+
+def test_put_replaces_and_put_new_never_does(store: ObjectStore, tmp_path: Path) -> None:
+    store.put("k", b"one")
+    store.put("k", b"two")
+    (tmp_path / "f").write_bytes(b"three")
+    assert not store.put_new("k", b"three")
+    assert not store.upload_new("k", tmp_path / "f")
+    assert store.get("k") == b"two"
+    assert store.put_new("n", b"")
+    assert store.upload_new("m", tmp_path / "f")
+    assert (store.get("n"), store.get("m")) == (b"", b"three")
+
+
+def test_of_many_that_put_new_at_once_one_wins(store: ObjectStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda number: store.put_new("k", b"%d" % number), range(24)))
+    assert won.count(True) == 1
+    assert store.get("k") == b"%d" % won.index(True)
+
+
+def test_a_listing_is_whole_and_in_order(store: ObjectStore) -> None:
+    wanted = [f"p/{number:04d}" for number in range(1_100)]
+    for key in [*wanted, "q", "pa/1"]:
+        store.put(key, b"")
+    assert list(store.keys("p/")) == wanted
+    assert list(store.keys("p/000")) == wanted[:10]
+    assert list(store.keys("nothing/")) == []
+
+
+def test_what_is_missing_is_named(store: ObjectStore, tmp_path: Path) -> None:
+    store.put("there", b"")
+    for act in (store.head, store.get, lambda key: store.download(key, tmp_path / "x")):
+        with pytest.raises(NotFoundError, match="gone"):
+            act("gone")
+    with pytest.raises(NotFoundError, match="there"):
+        store.get("there", "no-such-version")
+
+
+def test_a_version_is_read_after_it_was_overwritten(store: ObjectStore, tmp_path: Path) -> None:
+    if isinstance(store, FolderStore):
+        pytest.skip("a folder keeps one version")
+    store.put("k", b"one")
+    first = store.head("k").version_id
+    store.put("k", b"two")
+    assert first is not None
+    assert store.get("k", first) == b"one"
+    assert store.head("k", first).size == 3
+    assert store.download("k", tmp_path / "x", first).version_id == first
+    assert (tmp_path / "x").read_bytes() == b"one"

@@ -1,0 +1,136 @@
+"""What the Tables port promises, over a folder and over S3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from propensity.adapters.delta_tables import DeltaTables
+from propensity.domain.errors import ConflictError, RetryableError
+from propensity.ports import DataFile
+
+
+@pytest.fixture(params=["folder", "s3"])
+def open_tables(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], DeltaTables]:
+    """A maker of fresh adapters over one lake, each as a new process would have it."""
+    if request.param == "folder":
+        return lambda: DeltaTables(str(tmp_path))
+    address = request.getfixturevalue("moto")
+    boto3.client("s3").create_bucket(Bucket="lake")
+    return lambda: DeltaTables("s3://lake", {"AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"})
+
+
+def rows(*numbers: int, bucket: str = "0") -> pa.Table:
+    return pa.table({"n": pa.array(numbers, pa.int64()), "bucket": [bucket] * len(numbers)})
+
+
+def test_a_table_that_nobody_made_is_none(open_tables: Callable[[], DeltaTables]) -> None:
+    tables = open_tables()
+    assert tables.snapshot("silver/x") is None
+    assert tables.committed("silver/x", ["a"]) == set()
+
+
+def test_an_append_is_seen_by_others_with_its_transactions(open_tables: Callable[[], DeltaTables]) -> None:
+    writer, reader = open_tables(), open_tables()
+    first = writer.append("t", rows(1, 2), partition_by=["bucket"], transactions=["a", "b"])
+    assert reader.committed("t", ["a", "b", "c"]) == {"a", "b"}
+    second = writer.append("t", rows(3, bucket="7"), partition_by=["bucket"], transactions=["c"])
+    assert second == first + 1
+    assert reader.committed("t", ["c"]) == {"c"}
+    found = reader.snapshot("t")
+    assert found is not None
+    assert (found.version, found.rows()) == (second, 3)
+    [key] = found.file_keys(bucket="7")
+    assert key.startswith("t/bucket=7/")
+    assert found.file_keys(bucket="8") == []
+
+
+def test_a_version_is_read_as_it_was(open_tables: Callable[[], DeltaTables]) -> None:
+    tables = open_tables()
+    first = tables.append("t", rows(1))
+    tables.append("t", rows(2, 3))
+    pinned = tables.snapshot("t", version=first)
+    assert pinned is not None
+    assert (pinned.version, pinned.rows()) == (first, 1)
+
+
+def test_a_time_gives_the_newest_version_not_after_it(tmp_path: Path) -> None:
+    tables = DeltaTables(str(tmp_path))
+    for number in (1, 2):
+        tables.append("t", rows(*range(number)))
+        log = tmp_path / f"t/_delta_log/{number - 1:020d}.json"
+        committed = datetime(2026, 1, number, tzinfo=UTC).timestamp()
+        os.utime(log, (committed, committed))
+    for day, expected in ((datetime(2026, 1, 1, 12, tzinfo=UTC), 1), (datetime(2026, 2, 1, tzinfo=UTC), 3)):
+        found = DeltaTables(str(tmp_path)).snapshot("t", as_of_time=day)
+        assert found is not None
+        assert found.rows() == expected
+
+
+def test_a_new_nullable_column_is_added_and_another_type_is_refused(open_tables: Callable[[], DeltaTables]) -> None:
+    tables = open_tables()
+    tables.append("t", rows(1))
+    wider = rows(2).append_column("added", pa.array(["x"]))
+    version = tables.append("t", wider)
+    with pytest.raises(ConflictError, match=r"t: .*do not fit"):
+        tables.append("t", pa.table({"n": [["no number"]], "bucket": ["0"]}))
+    found = tables.snapshot("t")
+    assert found is not None
+    assert (found.version, found.rows()) == (version, 2)
+
+
+def test_files_that_are_there_become_part_of_a_table_in_one_commit(tmp_path: Path) -> None:
+    tables = DeltaTables(str(tmp_path))
+    files = []
+    for number, table in enumerate((rows(1, 2), rows(3, bucket="4"))):
+        path = f"bucket={'04'[number]}/part-{number}.parquet"
+        (tmp_path / "t" / path).parent.mkdir(parents=True)
+        pq.write_table(table.drop(["bucket"]), tmp_path / "t" / path)
+        size = (tmp_path / "t" / path).stat().st_size
+        files.append(DataFile(path, table.num_rows, size, {"bucket": "04"[number]}))
+    schema = rows().cast(pa.schema([("n", pa.int64()), ("bucket", pa.string())]))
+    for _ in range(2):  # the same path twice stays one file
+        tables.add_files("t", files, schema=schema, partition_by=["bucket"], transactions=["run"])
+        if tables.committed("t", ["run"]):
+            break
+    found = DeltaTables(str(tmp_path)).snapshot("t")
+    assert found is not None
+    assert (found.rows(), [file.path for file in found.files]) == (3, sorted(file.path for file in files))
+    assert tables.committed("t", ["run"]) == {"run"}
+
+
+def _append(root: str, number: int) -> str:
+    """In a process of its own: the rows of one transaction, which another process has too."""
+    name = f"file-{number % 12}"
+    tables = DeltaTables(root)
+    for _ in range(50):
+        if tables.committed("t", [name]):
+            return "was there"
+        try:
+            tables.append("t", rows(number % 12), transactions=[name])
+        except RetryableError:
+            continue
+        return "appended"
+    return "gave up"
+
+
+def test_of_processes_that_append_one_transaction_at_once_one_does(tmp_path: Path) -> None:
+    DeltaTables(str(tmp_path)).append("t", rows(99))
+    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+        said = list(pool.map(_append, [str(tmp_path)] * 24, range(24)))
+    assert sorted(said) == ["appended"] * 12 + ["was there"] * 12
+    found = DeltaTables(str(tmp_path)).snapshot("t")
+    assert found is not None
+    values = sorted(
+        value for file in found.files for value in pq.read_table(tmp_path / "t" / file.path)["n"].to_pylist()
+    )
+    assert values == [*range(12), 99]

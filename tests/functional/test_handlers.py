@@ -53,7 +53,7 @@ def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]
     machine = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
     create = boto3.client("stepfunctions").create_state_machine
     variables = {
-        "PACK": "retail",
+        "PACK": "automotive",
         "LANDING_BUCKET": "landing",
         "LAKE_BUCKET": "lake",
         "ONLINE_TABLE": "online",
@@ -93,7 +93,7 @@ def test_validate_upload_answers_no_failures_and_tells_the_promote_queue(aws: Si
     land(aws)
     assert handler("validate_upload")(event("validate_upload"), CONTEXT) == {"batchItemFailures": []}
     [told] = messages(aws, "PROMOTE_QUEUE_URL")
-    assert (told["dataset"], told["tenant_id"]) == ("invoice_lines", "online-retail")
+    assert (told["dataset"], told["tenant_id"]) == ("sales", "dealer_01")
     assert lake_keys(aws, "bronze/") == [told["bronze_key"]]
     assert len(lake_keys(aws, "quarantine/")) == 1
 
@@ -126,7 +126,7 @@ def test_promote_silver_takes_no_good_message_down_with_a_bad_one(aws: SimpleNam
     answer = handler("promote_silver")({"Records": [missing, good, broken]}, CONTEXT)
     failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
     assert failed == {missing["messageId"], "broken"}
-    snapshot = composition.ports().tables.snapshot("silver/invoice_lines")
+    snapshot = composition.ports().tables.snapshot("silver/sales")
     assert snapshot is not None
     assert snapshot.rows() == 2
 
@@ -134,7 +134,7 @@ def test_promote_silver_takes_no_good_message_down_with_a_bad_one(aws: SimpleNam
 def test_a_table_in_s3_keeps_what_was_promoted_once(aws: SimpleNamespace) -> None:
     land(aws)
     ports = composition.ports()
-    key = "invoice_lines/tenant_id=online-retail/sample.csv"
+    key = "sales/tenant_id=dealer_01/sample.csv"
     validate_upload(
         ports, Upload("landing", key, None, aws.s3.head_object(Bucket="landing", Key=key)["ETag"].strip('"'))
     )
@@ -145,9 +145,9 @@ def test_a_table_in_s3_keeps_what_was_promoted_once(aws: SimpleNamespace) -> Non
 def test_start_due_runs_starts_each_run_of_a_day_once(aws: SimpleNamespace) -> None:
     tick = handler("start_due_runs")
     first = tick(event("start_due_runs"), CONTEXT)
-    assert sorted(first["due"]) == ["train-purchase_30d-2011-09-01", "train-purchase_90d-2011-09-01"]
+    assert sorted(first["due"]) == ["train-buy-2025-07-01", "train-service-2025-07-01"]
     assert tick(event("start_due_runs"), CONTEXT) == first
-    assert tick({"slot": "2011-09-02T03:00:00Z"}, CONTEXT)["due"] == []
+    assert tick({"slot": "2025-07-02T03:00:00Z"}, CONTEXT)["due"] == []
     executions = boto3.client("stepfunctions").list_executions
     trains = executions(stateMachineArn=aws.variables["TRAIN_MACHINE_ARN"])["executions"]
     assert sorted(one["name"] for one in trains) == sorted(first["due"])
@@ -191,5 +191,5 @@ def test_a_log_line_names_counts_and_never_a_value(
     metrics = capsys.readouterr().out
     assert [json.loads(line)["message"] for line in lines] == ["worked", "done"]
     assert '"FilesRejected":[0.0]' in metrics
-    for value in ("17850", "18074", "536365"):
+    for value in ("C0034804", "S0039721", "a lot"):
         assert value not in "".join(lines) + metrics

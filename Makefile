@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PACK ?= automotive
 DATA ?=
 PORT ?= 4566
+FOLDER ?= build/stack/up
 UV_VERSION := 0.13.8
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export UV_LINK_MODE ?= copy
@@ -53,16 +54,16 @@ $(BUILT): $(SOURCES) $(DEV) $(STACK)
 	@touch $@
 
 up: $(BUILT) ## keep the local stack running (PACK=…, PORT=…) and print its address
-	@.venv/bin/python -m tests.stack.up --pack $(PACK) --port $(PORT)
+	@.venv/bin/python -m tests.stack.up --folder $(FOLDER) --pack $(PACK) --port $(PORT)
 
 watch: $(DEV) ## follow what the functions of the local stack say
-	@.venv/bin/python -m tests.stack.watch
+	@.venv/bin/python -m tests.stack.watch --folder $(FOLDER)
 
 bridge: $(DEV) ## let the containers of sam local reach the running stack
-	@.venv/bin/python -m tests.stack.bridge
+	@.venv/bin/python -m tests.stack.bridge --folder $(FOLDER)
 
 down: $(DEV) ## end the local stack
-	@.venv/bin/python -m tests.stack.down
+	@.venv/bin/python -m tests.stack.down --folder $(FOLDER)
 
 demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail DATA=<folder>)
 	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA))

@@ -7,17 +7,17 @@ for as long as this runs. Docker Desktop relays host.docker.internal itself.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-from tests.stack.stack import NAME, ROOT, Stack, attach
-from tests.stack.up import FOLDER
-
-ENVIRONMENT = FOLDER / "sam-env.json"
+from tests.stack.stack import NAME, Stack, attach
+from tests.stack.up import folder_option
 
 
 def variables(stack: Stack, endpoint: str) -> dict[str, dict[str, str]]:
@@ -68,7 +68,9 @@ async def relay(address: str, port: int) -> None:
 
 
 def main() -> int:
-    stack = attach(FOLDER)
+    parser = argparse.ArgumentParser(prog="make bridge", description=__doc__)
+    folder_option(parser)
+    stack = attach(parser.parse_args().folder.resolve())
     if stack is None:
         print("no stack is running; `make up` starts one", file=sys.stderr)
         return 1
@@ -80,8 +82,9 @@ def main() -> int:
         print(f"Docker does not answer ({error}); sam local needs it", file=sys.stderr)
         return 1
     endpoint = f"http://{address or 'host.docker.internal'}:{port}"
-    ENVIRONMENT.write_text(json.dumps(variables(stack, endpoint), indent=1))
-    print(f"containers reach the stack on {endpoint}; {ENVIRONMENT.relative_to(ROOT)} is written", flush=True)
+    written = stack.folder / "sam-env.json"
+    written.write_text(json.dumps(variables(stack, endpoint), indent=1))
+    print(f"containers reach the stack on {endpoint}; {os.path.relpath(written)} is written", flush=True)
     if address is None:
         return 0
     try:

@@ -56,13 +56,17 @@ def drop(stack: Stack, lake: Lake, drops: list[Drop], progress: Progress, name: 
 def run(scenario: Scenario, stack: Stack, lake: Lake, progress: Progress) -> dict[str, object]:
     """The loop; what the consumer's pull was answered."""
     drop(stack, lake, scenario.history, progress, "history")
-    for one in scenario.scored:
-        day = one.as_of.isoformat()
-        with progress.step(f"train_{one.model}", f"{one.model} trained as of {day}"):
-            stack.invoke("StartDueRuns", {"slot": day, "models": [one.model]})
-            stack.wait_for_execution("TrainModel", f"train-{one.model}-{day}", WAIT)
-        with progress.step(f"score_{one.model}", f"{one.model} scored as of {day}"):
-            stack.wait_for_execution("ScorePopulation", f"score-{one.model}-{day}-batch", WAIT)
+    for as_of in sorted({one.as_of for one in scenario.scored}):
+        day = as_of.isoformat()
+        models = [one.model for one in scenario.scored if one.as_of == as_of]
+        # the tick starts all models of a day at once; the lines say when each was seen to have ended
+        stack.invoke("StartDueRuns", {"slot": day, "models": models})
+        for model in models:
+            with progress.step(f"train_{model}", f"{model} trained as of {day}"):
+                stack.wait_for_execution("TrainModel", f"train-{model}-{day}", WAIT)
+        for model in models:
+            with progress.step(f"score_{model}", f"{model} scored as of {day}"):
+                stack.wait_for_execution("ScorePopulation", f"score-{model}-{day}-batch", WAIT)
     with progress.step("drift", "drift checked"):
         stack.invoke("CheckDrift", {"slot": max(one.as_of for one in scenario.scored).isoformat()})
     if scenario.gap:

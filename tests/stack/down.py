@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from tests.stack.stack import attach
-from tests.stack.up import FOLDER
+from tests.stack.up import folder_option
 
 
 def main() -> int:
-    stack = attach(FOLDER)
+    parser = argparse.ArgumentParser(prog="make down", description=__doc__)
+    folder_option(parser)
+    stack = attach(parser.parse_args().folder.resolve())
     if stack is None:
         print("no stack is running")
         return 0

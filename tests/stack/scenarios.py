@@ -73,12 +73,12 @@ def retail(data: Path, work: Path) -> Scenario:
     )
 
 
-def automotive(work: Path) -> Scenario:
+def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Scenario:
     """Generated dealers: four years, then two weeks with new customers, then the outcomes of 90 days."""
     from tests.stack.automotive import AS_OF, GAP_DAY, KNOWN_BY, generate
 
     shutil.rmtree(work, ignore_errors=True)
-    made = generate(work)
+    made = generate(work, dealers=dealers, customers=customers)
     return Scenario(
         history=made.phases["history"],
         scored=[Scored("buy", AS_OF, KNOWN_BY), Scored("service", AS_OF, KNOWN_BY)],

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from tests.stack.stack import ROOT, USER, Stack, StackError, attach, start
+from tests.stack.stack import USER, Stack, StackError, attach, start
 
-FOLDER = ROOT / "build/stack/up"
+
+def folder_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", type=Path, required=True, help="holds the stack's log and state")
 
 
 def write_environment(stack: Stack) -> Path:
     """A file for a shell to source: credentials of the local stack and its names."""
     lines = {**USER, "AWS_REGION": USER["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": stack.endpoint}
     lines |= {"LANDING": stack.outputs["LandingBucket"], "LAKE": stack.outputs["LakeBucket"]}
-    path = FOLDER / "env"
+    path = stack.folder / "env"
     path.write_text("".join(f"export {name}={value}\n" for name, value in lines.items()))
     return path
 
@@ -26,15 +29,17 @@ def write_environment(stack: Stack) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make up", description=__doc__)
     parser.add_argument("--pack", required=True)
+    folder_option(parser)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--json", action="store_true", help="print the address and the stack's outputs as JSON")
     options = parser.parse_args()
     console = Console(stderr=options.json, highlight=False, width=None if sys.stdout.isatty() else 140)
-    stack = attach(FOLDER)
+    folder = options.folder.resolve()
+    stack = attach(folder)
     if stack is None:
         try:
             with console.status("starting and deploying"):
-                stack = start(options.pack, FOLDER, port=options.port)
+                stack = start(options.pack, folder, port=options.port)
         except StackError as error:
             console.print(f"failed: {error}", markup=False, soft_wrap=True)
             return 1
@@ -48,7 +53,7 @@ def main() -> int:
     console.print(
         f"""The {stack.pack} stack answers on {stack.endpoint}
 
-  source {environment.relative_to(ROOT)}      # credentials, region, $LANDING and $LAKE
+  source {os.path.relpath(environment)}      # credentials, region, $LANDING and $LAKE
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 cp FILE s3://$LANDING/DATASET/tenant_id=TENANT/
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 ls --recursive s3://$LAKE/
   make watch      # follow what the functions say

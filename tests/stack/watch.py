@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tests.stack.stack import attach
-from tests.stack.up import FOLDER
+from tests.stack.up import folder_option
 
 
 def records(path: Path) -> Iterator[dict[str, Any] | None]:
@@ -42,16 +43,19 @@ def told(record: dict[str, Any]) -> Text:
 
 
 def main() -> int:
-    stack = attach(FOLDER)
+    parser = argparse.ArgumentParser(prog="make watch", description=__doc__)
+    folder_option(parser)
+    folder = parser.parse_args().folder.resolve()
+    stack = attach(folder)
     if stack is None:
         print("no stack is running; `make up` starts one", file=sys.stderr)
         return 1
     console = Console(highlight=False, soft_wrap=True)
     try:
-        for record in records(FOLDER / "ministack.log"):
+        for record in records(folder / "ministack.log"):
             if record is not None:
                 console.print(told(record))
-            elif attach(FOLDER) is None:
+            elif attach(folder) is None:
                 return 0
             else:
                 time.sleep(0.5)  # a file of another process; there is nothing to be woken by

@@ -66,6 +66,14 @@ def test_every_queue_that_is_read_and_every_schedule_has_a_dead_letter_queue() -
         assert event["DeadLetterConfig"]["Type"] == "SQS"
 
 
+def test_what_keeps_failing_has_an_alarm() -> None:
+    watched = json.dumps([alarm["Dimensions"] for alarm in of_type("AWS::CloudWatch::Alarm").values()])
+    letters = [name for name in of_type("AWS::SQS::Queue") if name.endswith("DeadLetters")]
+    assert letters
+    for name in [*letters, *of_type("AWS::Serverless::StateMachine")]:
+        assert f'"{name}"' in watched, name
+
+
 def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:
     announcing = [name for name, bucket in of_type("AWS::S3::Bucket").items() if "NotificationConfiguration" in bucket]
     assert announcing == ["LandingBucket"]

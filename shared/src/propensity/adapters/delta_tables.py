@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,7 +15,8 @@ from deltalake.transaction import AddAction
 from propensity.domain.errors import ConflictError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
 
-_ATTEMPTS = 100  # of 80 concurrent appends, 8 were lost with 15
+# delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
+_COMMIT_RETRIES = 100
 # how long a log remembers a transaction name; a queue keeps a message 14 days at most
 _CONFIGURATION: Mapping[str, str | None] = {
     "delta.setTransactionRetentionDuration": "interval 60 days",
@@ -129,26 +128,24 @@ class DeltaTables:
         return self._commit(table, transactions, commit)
 
     def _commit(self, table: str, transactions: Sequence[str], commit: Callable[[DeltaTable | None], None]) -> int:
-        """Commit onto exactly the version in which the names were looked for.
+        """Look for the names in the very handle that is committed from.
 
-        delta-rs does not look for them when it rebases a commit on another writer's: 24 processes with 12 names
-        between them committed 24 times. So nothing is rebased here; whoever loses the race looks and tries again.
+        delta-rs refuses to rebase a commit over one that carries a name of its own, and looks no further back
+        than the handle's version: a handle refreshed after the look has let doubles in.
         """
-        for attempt in range(_ATTEMPTS):
-            opened = self._open(table)
-            if opened is not None and any(opened.transaction_version(name) is not None for name in transactions):
-                raise RetryableError(f"{self._uri(table)}: another commit carried this in the meantime; try again")
-            try:
-                commit(opened)
-            except CommitFailedError:
-                time.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))  # noqa: S311 - spreads the losers out
-                continue
-            except DeltaError as error:
-                if opened is None and self._open(table) is not None:
-                    continue  # lost the race to make the table
-                raise ConflictError(f"{self._uri(table)}: {error}; the rows do not fit the table's schema") from error
-            return self._version(table)
-        raise RetryableError(f"{self._uri(table)}: {_ATTEMPTS} commits were lost to others; try again")
+        opened = self._open(table)
+        where = self._uri(table)
+        if opened is not None and any(opened.transaction_version(name) is not None for name in transactions):
+            raise RetryableError(f"{where}: another commit carried this in the meantime; try again")
+        try:
+            commit(opened)
+        except CommitFailedError as error:
+            raise RetryableError(f"{where}: {error}; a concurrent commit won, try again") from error
+        except DeltaError as error:
+            if opened is None and self._open(table) is not None:
+                raise RetryableError(f"{where}: {error}; another made the table, try again") from error
+            raise ConflictError(f"{where}: {error}; the rows do not fit the table's schema") from error
+        return self._version(table)
 
     def _uri(self, table: str) -> str:
         return f"{self._root}/{table}"
@@ -182,7 +179,7 @@ class DeltaTables:
 
 def _properties(transactions: Sequence[str]) -> CommitProperties:
     return CommitProperties(
-        max_commit_retries=0,
+        max_commit_retries=_COMMIT_RETRIES,
         app_transactions=[Transaction(app_id=name, version=1) for name in transactions] or None,
     )
 

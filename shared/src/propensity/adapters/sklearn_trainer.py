@@ -1,6 +1,6 @@
 """The Trainer port over scikit-learn and skl2onnx.
 
-The set-ups here are those that convert right (FACTS.md): float32 in, imputer and scaler only in front of the
+The set-ups here are those that convert right (docs/decisions.md): float32 in, imputer and scaler only in front of the
 linear model, no calibrator and no scaler around the trees, `zipmap` off, the opset pinned.
 """
 

@@ -2,7 +2,7 @@
 
 Piecewise linear between knots on the logit scale, straight beyond the outer ones, strictly increasing, so that
 it never changes a ranking. Platt's sigmoid is two knots; a table is the pooled means of equal-sized bins.
-It stays outside the ONNX graph: isotonic calibration inside it was off by up to 0.04 (FACTS.md).
+It stays outside the ONNX graph: isotonic calibration inside it was off by up to 0.04 (docs/decisions.md).
 """
 
 from __future__ import annotations

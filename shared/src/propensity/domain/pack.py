@@ -152,7 +152,7 @@ class ModelSpec(Frozen):
 
 
 class PackInfo(Frozen):
-    """pack.yaml. `buckets` is fixed when a lake is made (DESIGN.md, storage)."""
+    """pack.yaml. `buckets` is fixed when a lake is made (docs/packs.md)."""
 
     name: Name
     description: str

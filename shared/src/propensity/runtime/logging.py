@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import ClientError
 
 from propensity.domain.errors import PropensityError, UnexpectedError
 
@@ -53,12 +54,20 @@ def logged(handler: Handler) -> Handler:
 
 
 def told_safely(error: Exception) -> PropensityError:
-    """Our own errors, whose messages name files, fields and settings by rule and never a value of a row; of any
-    other its class and place."""
+    """Our own errors, whose messages name files, fields and settings by rule and never a value of a row; of an
+    AWS error its code and operation, of any other its class; and the place in our code."""
     if isinstance(error, PropensityError):
         return error
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return UnexpectedError(f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno} in {last.name}")
+    kind = type(error).__name__
+    if isinstance(error, ClientError):
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        # which action on which resource is missing from the policy; other messages may quote an item's key
+        detail = f": {message}" if code.startswith("AccessDenied") else ""
+        kind = f"{code} when calling {error.operation_name}{detail}"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "propensity" in frame.filename or frame.filename.endswith("handler.py")]
+    last = (ours or frames)[-1]
+    return UnexpectedError(f"{kind} at {Path(last.filename).name}:{last.lineno} in {last.name}")
 
 
 def described(error: Exception) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """CSV with quotes and oddities, rewritten so that no engine can misread it: one staged line per line of the file.
 
 DuckDB's reader loses rows without a word where quotes do not close or lines end in three ways (measured,
-FACTS.md). So quotes are read here, by Python's csv module in strict mode, and what the engine is given has no
+docs/decisions.md). So quotes are read here, by Python's csv module in strict mode, and what the engine is given has no
 quotes, no line breaks inside values and the right number of fields everywhere: fields split by US, then what the
 line is. A line that begins no record (empty, or the rest of a value with line breaks) keeps its place as a
 skipped one, so that a line's number is its place in the staged file.

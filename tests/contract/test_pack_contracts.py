@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.contract import parse_contract
+from propensity.domain.contract_parser import parse_contract
 from propensity.domain.landing import Landed
 from propensity.domain.pack import parse_pack
 from propensity.runtime.pack_files import pack_files, pack_names
@@ -25,7 +25,7 @@ def test_a_contract_of_a_pack_loads_and_its_rules_run(pack: str, path: str) -> N
 
     assert path == f"contracts/{contract.dataset}.yaml"
     with DuckDbSql() as sql:
-        check_contract(sql, Landed("", contract.dataset, "t", ".csv"), contract)
+        check_contract(sql, Landed("", contract.dataset, "t", ".csv", "2026-01-01T00:00:00+00:00"), contract)
 
 
 @pytest.mark.parametrize("pack", pack_names())

@@ -83,6 +83,7 @@ def test_every_reason_of_a_bad_row_stands_in_quarantine_with_its_line_and_raw_te
         "column": "pieces",
         "rule": "maximum",
         "message": "pieces: expected at most 99",
+        "severity": "reject_row",
         "rows": 1,
         "first_lines": [3],
     }

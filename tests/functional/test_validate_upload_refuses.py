@@ -76,7 +76,11 @@ REFUSED = {
     "a Parquet file cut short": (parquet(ROW)[:-20], "a.parquet", "file: not Parquet, or cut short"),
     "a CSV file called Parquet": (csv_file(good(1)), "a.parquet", "file: not Parquet, or cut short"),
     "an empty Parquet file": (b"", "a.parquet", "file: not Parquet, or cut short"),
-    "a kind of file nobody reads": (b"x", "a.xlsx", "unknown kind of file, expected .csv, .csv.gz, .parquet"),
+    "a kind of file nobody reads": (
+        b"x",
+        "a.xlsx",
+        "unknown kind of file, expected .csv, .csv.gz, .jsonl, .jsonl.gz, .parquet",
+    ),
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from propensity.domain.contract import KnownAt, Occurrence, parse_contract
+from propensity.domain.contract import KnownAt, Occurrence
+from propensity.domain.contract_parser import parse_contract
 from propensity.domain.errors import ContractError
 from tests.drops import ORDERS
 
@@ -51,6 +52,15 @@ def test_custom_properties_say_what_the_standard_has_no_field_for() -> None:
     assert (contract.text.encoding, contract.text.delimiter) == ("utf-8", ";")
 
 
+def quality(rule: str) -> str:
+    return changed("    properties:\n", f"    quality: [{rule}]\n    properties:\n")
+
+
+def severity(column: str, value: str) -> str:
+    given = f"customProperties: [{{property: severity, value: {value}}}]"
+    return changed(f"{{name: {column},", f"{{name: {column}, {given},")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -72,9 +82,31 @@ def test_custom_properties_say_what_the_standard_has_no_field_for() -> None:
         (changed("minimum: 1,", "minimum: one,"), "pieces: minimum is 'one', expected a number"),
         (changed("maxLength: 200", "maxLength: -1"), "note: maxLength is -1, expected a whole number from 0"),
         (changed("maxLength: 200", "pattern: '('"), "note: pattern: "),
-        (changed("maxLength: 200", "format: yyyy"), "note: logicalTypeOptions format do not apply to string"),
+        (changed("maxLength: 200", "format: yyyy"), "note: format of a string is 'yyyy', expected vin"),
         (changed("timestamp, required: true", "timestamp"), "ordered_at: eventTime needs a required date or timestamp"),
-        (changed("metric: invalidValues", "metric: nullValues"), "channel: quality: only type library"),
+        (changed("metric: invalidValues", "metric: nullValues"), "channel: quality: metric nullValues: unit is None"),
+        (changed("metric: invalidValues", "metric: duplicateValues"), "channel: quality: only library metrics"),
+        (changed("schema:", "slaProperties: [{property: freshness, value: 2, unit: d}]\nschema:"), "element orders."),
+        (
+            changed(
+                "schema:", "slaProperties: [{property: freshness, value: 2, unit: d, element: orders.note}]\nschema:"
+            ),
+            "slaProperties: 'note' is no date or timestamp here",
+        ),
+        (quality("{type: sql, query: select 1}"), "schema[0].quality[0]: type 'sql'"),
+        (
+            quality("{type: custom, engine: duckdb, implementation: pieces > 1}"),
+            "schema[0].quality[0]: expected a name",
+        ),
+        (quality("{metric: rowCount}"), "schema[0].quality[0]: expected mustBe, mustBeBetween"),
+        (quality("{metric: rowCount, mustBe: 1, severity: fatal}"), "severity is 'fatal', expected one of"),
+        (severity("note", "{patern: warn}"), "note: severity of patern; expected some of required, type"),
+        (severity("ordered_at", "{type: warn}"), "ordered_at: type cannot warn only: Silver needs the value"),
+        (changed("[integer_text]", "[phone]"), "customer: normalise phone and callingCode (like '44') go together"),
+        (
+            changed("{name: note,", "{name: note, relationships: [{to: customers}],"),
+            "note: relationships[0]: expected type foreignKey, to `<dataset>.<column>`",
+        ),
         (changed("[web, shop]", "[]"), "channel: quality: arguments.validValues is empty"),
         (changed("property: normalise", "property: normalize"), "customer: customProperties: unknown normalize"),
         (changed("[integer_text]", "[shout]"), "customer: normalise is ('shout',) on string"),

@@ -24,14 +24,14 @@ TEXT = st.text(max_size=20)
     ],
 )
 def test_a_landing_key_names_dataset_tenant_and_kind(key: str, suffix: str) -> None:
-    landed = parse_landing_key(key, ("sales",))
+    landed = parse_landing_key(key, ("sales",), arrived=THEN)
     assert (landed.dataset, landed.tenant_id, landed.suffix) == ("sales", "t-1", suffix)
 
 
 @pytest.mark.parametrize("key", ["sales/a.csv", "sales/t1/a.csv", "x/tenant_id=t/a.csv", "sales/tenant_id=t/a.txt", ""])
 def test_other_keys_are_refused_by_name(key: str) -> None:
     with pytest.raises(BadInputError, match="^" + key.replace(".", r"\.")):
-        parse_landing_key(key, ("sales",))
+        parse_landing_key(key, ("sales",), arrived=THEN)
 
 
 @given(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT)
@@ -48,7 +48,7 @@ def test_what_is_kept_of_a_refused_file_has_a_safe_name(key: str) -> None:
 
 
 def test_names_hold_the_contracts_version_and_the_day() -> None:
-    landed = parse_landing_key("sales/tenant_id=t1/a.csv", ("sales",))
+    landed = parse_landing_key("sales/tenant_id=t1/a.csv", ("sales",), arrived=THEN)
     assert outputs(landed, "c0ffee", "1.0.2", THEN).bronze == (
         "bronze/sales/tenant_id=t1/ingest_date=2026-03-01/c0ffee.c1.0.2.parquet"
     )

@@ -1,23 +1,18 @@
-"""A data contract: Open Data Contract Standard v3 YAML, read with its published models, as this package uses it.
-
-What the standard has no field for stands in `customProperties`, listed in docs/contracts.md. A field or a custom
-property that is not known is an error, so that a misspelling cannot switch a rule off.
-"""
+"""A data contract as this package uses it: what `contract_parser` makes of ODCS YAML, and what rules are made of."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Literal
 
-import yaml
-from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaObject, SchemaProperty
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from propensity.domain.errors import ContractError
-from propensity.domain.formats import strptime_format
+from propensity.domain.quality import (
+    Expectation,
+    Reference,
+    RowRule,
+    Severity,
+)
 
 DUCKDB_TYPES = {
     "string": "VARCHAR",
@@ -27,20 +22,21 @@ DUCKDB_TYPES = {
     "date": "DATE",
     "timestamp": "TIMESTAMPTZ",
 }
-_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-_OPTIONS = {
-    "string": {"minLength", "maxLength", "pattern"},
-    "integer": _BOUNDS,
-    "number": _BOUNDS,
-    "boolean": set(),
-    "date": _BOUNDS | {"format"},
-    "timestamp": _BOUNDS | {"format"},
-}
-_COLUMN_CUSTOM = {"sourceNames", "nullValues", "normalise", "formats", "optional"}
-_OBJECT_CUSTOM = {"kind", "eventTime", "validFrom", "knownAt", "versionColumn", "partitionKey", "occurrence", "text"}
-_RESERVED = {"bucket"}  # Silver's partition column
-
-Normalisation = Literal["upper", "lower", "integer_text"]
+Normalisation = Literal["upper", "lower", "integer_text", "phone"]
+RULES = (
+    "required",
+    "type",
+    "minimum",
+    "maximum",
+    "exclusive_minimum",
+    "exclusive_maximum",
+    "min_length",
+    "max_length",
+    "pattern",
+    "vin",
+    "allowed_values",
+    "unique",
+)
 ENCODINGS = ("utf-8", "windows-1252", "iso-8859-1", "iso-8859-15")
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -73,7 +69,8 @@ class TextForm:
 class Column:
     """One column of a dataset. Bounds are as the contract says them: numbers, or ISO text for dates.
 
-    `formats` are strptime formats; none means ISO 8601.
+    `formats` are strptime formats; none means ISO 8601. `logic` is SQL over the other columns: the column is computed,
+    and no file brings it. `severities` are those that are not reject_row.
     """
 
     name: str
@@ -94,6 +91,13 @@ class Column:
     max_length: int | None = None
     pattern: str | None = None
     allowed: tuple[str, ...] = ()
+    vin: bool = False
+    calling_code: str | None = None
+    logic: str | None = None
+    severities: tuple[tuple[str, Severity], ...] = ()
+
+    def severity(self, rule: str) -> Severity:
+        return dict(self.severities).get(rule, "reject_row")
 
     @property
     def duckdb_type(self) -> str:
@@ -119,233 +123,24 @@ class Contract:
     partition_key: str | None
     occurrence: Occurrence | None
     text: TextForm = TextForm()
+    row_rules: tuple[RowRule, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def checked_columns(self) -> tuple[Column, ...]:
+        """The columns that rules look at: all but the one we number ourselves."""
+        numbered = self.occurrence.column if self.occurrence else None
+        return tuple(column for column in self.columns if column.name != numbered)
 
     @property
     def file_columns(self) -> tuple[Column, ...]:
-        """The columns a file brings: all but the one we number ourselves."""
-        derived = self.occurrence.column if self.occurrence else None
-        return tuple(column for column in self.columns if column.name != derived)
+        """The columns a file brings."""
+        return tuple(column for column in self.checked_columns if column.logic is None)
+
+    @property
+    def derived_columns(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.checked_columns if column.logic is not None)
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
-
-
-@lru_cache(maxsize=64)  # pure, and 20 ms of YAML and pydantic per call otherwise: as long as a small file takes
-def parse_contract(text: str, *, where: str) -> Contract:
-    """Raises ContractError naming file and field."""
-    try:
-        raw = OpenDataContractStandard.model_validate(yaml.safe_load(text), extra="forbid")
-    except yaml.YAMLError as error:
-        raise ContractError(f"{where}: not YAML: {error}") from error
-    except ValidationError as error:
-        told = "; ".join(f"{_path(one['loc'])}: {one['msg']}" for one in error.errors())
-        raise ContractError(f"{where}: {told}; expected fields of ODCS v3") from error
-    if raw.kind != "DataContract" or not (raw.apiVersion or "").startswith("v3."):
-        raise ContractError(f"{where}: kind {raw.kind!r}, apiVersion {raw.apiVersion!r}; expected DataContract, v3.x")
-    if not re.fullmatch(r"\d+\.\d+\.\d+", raw.version or ""):
-        raise ContractError(f"{where}: version is {raw.version!r}, expected major.minor.patch as in 1.0.0")
-    if not raw.schema_ or len(raw.schema_) != 1:
-        raise ContractError(f"{where}: schema: {len(raw.schema_ or [])} objects, expected one dataset per contract")
-    return _contract(raw.schema_[0], str(raw.version), where)
-
-
-def _path(location: Sequence[int | str]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "top"
-
-
-def _contract(table: SchemaObject, version: str, where: str) -> Contract:
-    custom = _custom(table.customProperties, _OBJECT_CUSTOM, f"{where}: schema[0].customProperties")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", table.name or ""):
-        raise ContractError(f"{where}: schema[0].name is {table.name!r}, expected the dataset's name, like sales_2")
-    kind = custom.get("kind", "event")
-    if kind not in ("event", "state"):
-        raise ContractError(f"{where}: custom property kind is {kind!r}, expected event or state")
-    moment = "eventTime" if kind == "event" else "validFrom"
-    if not custom.get(moment):
-        raise ContractError(f"{where}: custom property {moment} is missing; a {kind} dataset needs it")
-    keyed = [(one.primaryKeyPosition or 0, number, one) for number, one in enumerate(table.properties or [])]
-    contract = Contract(
-        dataset=str(table.name),
-        version=version,
-        kind=kind,
-        columns=tuple(_column(one, f"{where}: {one.name}") for one in table.properties or []),
-        primary_key=tuple(str(one.name) for _, _, one in sorted(keyed, key=lambda k: k[:2]) if one.primaryKey),
-        event_time=custom.get("eventTime"),
-        valid_from=custom.get("validFrom"),
-        known_at=_known_at(custom.get("knownAt", {"arrival": True}), where),
-        version_column=custom.get("versionColumn"),
-        partition_key=custom.get("partitionKey"),
-        occurrence=_occurrence(custom.get("occurrence"), where),
-        text=_text_form(custom.get("text", {}), where),
-    )
-    _check_names(contract, where)
-    _check_references(contract, moment, where)
-    return contract
-
-
-def _check_names(contract: Contract, where: str) -> None:
-    """A name, and a header that brings a column, stands for one column only."""
-    if not contract.primary_key:
-        raise ContractError(f"{where}: no property has primaryKey: true; without a key no row can be corrected")
-    owners: dict[str, str] = {}
-    for column in contract.columns:
-        for header in {one.strip().casefold() for one in column.headers}:
-            if header in owners:
-                raise ContractError(f"{where}: {column.name}: {header!r} already stands for {owners[header]}")
-            owners[header] = column.name
-
-
-def _check_references(contract: Contract, moment: str, where: str) -> None:
-    """Every column that a custom property names is one of the contract's, and times are times."""
-    names = {column.name for column in contract.columns}
-    times = {moment: contract.event_time if contract.kind == "event" else contract.valid_from}
-    times["knownAt"] = contract.known_at.column
-    named = {**times, "versionColumn": contract.version_column, "partitionKey": contract.partition_key}
-    for field, name in named.items():
-        if name is not None and name not in names:
-            raise ContractError(f"{where}: custom property {field} names {name!r}, which is not a property")
-    for field, name in times.items():
-        if name is None:
-            continue
-        column = contract.column(name)
-        if column.logical_type not in ("date", "timestamp") or not column.required:
-            raise ContractError(f"{where}: {name}: {field} needs a required date or timestamp")
-    if contract.occurrence:
-        for name in (contract.occurrence.column, *contract.occurrence.within):
-            if name not in names:
-                raise ContractError(f"{where}: custom property occurrence names {name!r}, which is not a property")
-        if contract.column(contract.occurrence.column).logical_type != "integer":
-            raise ContractError(f"{where}: {contract.occurrence.column}: an occurrence needs logicalType integer")
-
-
-def _column(raw: SchemaProperty, where: str) -> Column:
-    kind = raw.logicalType or ""
-    if kind not in DUCKDB_TYPES:
-        raise ContractError(f"{where}: logicalType is {kind!r}, expected one of {', '.join(DUCKDB_TYPES)}")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", raw.name or "") or raw.name in _RESERVED:
-        raise ContractError(f"{where}: expected a name of letters, digits and _, beginning with a letter, not `bucket`")
-    options = raw.logicalTypeOptions or {}
-    unknown = sorted(set(options) - _OPTIONS[kind])
-    if unknown:
-        raise ContractError(f"{where}: logicalTypeOptions {', '.join(unknown)} do not apply to {kind}")
-    custom = _custom(raw.customProperties, _COLUMN_CUSTOM, f"{where}: customProperties")
-    formats = [*([options["format"]] if "format" in options else []), *_texts(custom, "formats", where)]
-    if formats and kind not in ("date", "timestamp"):
-        raise ContractError(f"{where}: formats: only a date or a timestamp has them")
-    normalise = _texts(custom, "normalise", where)
-    if set(normalise) - set(get_args(Normalisation)) or (normalise and kind != "string"):
-        listed = ", ".join(get_args(Normalisation))
-        raise ContractError(f"{where}: normalise is {normalise} on {kind}, expected some of {listed} on string")
-    return Column(
-        name=str(raw.name),
-        logical_type=kind,
-        required=bool(raw.required or raw.primaryKey) and not custom.get("optional", False),
-        unique=bool(raw.unique),
-        optional=bool(custom.get("optional", False)),
-        classification=raw.classification,
-        source_names=_texts(custom, "sourceNames", where),
-        null_values=_texts(custom, "nullValues", where),
-        normalise=tuple(one for one in get_args(Normalisation) if one in normalise),
-        formats=tuple(strptime_format(str(one), where=f"{where}: formats") for one in formats),
-        minimum=_bound(options, "minimum", kind, where),
-        maximum=_bound(options, "maximum", kind, where),
-        exclusive_minimum=_bound(options, "exclusiveMinimum", kind, where),
-        exclusive_maximum=_bound(options, "exclusiveMaximum", kind, where),
-        min_length=_length(options, "minLength", where),
-        max_length=_length(options, "maxLength", where),
-        pattern=_pattern(options.get("pattern"), where),
-        allowed=_allowed(raw, where),
-    )
-
-
-def _bound(options: dict[str, Any], field: str, kind: str, where: str) -> float | str | None:
-    value = options.get(field)
-    if value is None:
-        return None
-    if kind in ("integer", "number"):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ContractError(f"{where}: {field} is {value!r}, expected a number")
-        return value
-    # YAML reads an unquoted date as a date; its text is the same
-    if not re.match(r"[1-9]\d{3}-\d{2}-\d{2}([ T]|$)", str(value)):
-        raise ContractError(f"{where}: {field} is {value!r}, expected an ISO date like '2000-01-01'")
-    return str(value)
-
-
-def _length(options: dict[str, Any], field: str, where: str) -> int | None:
-    value = options.get(field)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ContractError(f"{where}: {field} is {value!r}, expected a whole number from 0")
-    return value
-
-
-def _pattern(value: Any, where: str) -> str | None:
-    if value is None:
-        return None
-    try:
-        # the engine's syntax (RE2) is a part of this one; what it lacks is found when the contract's tests run
-        re.compile(value)
-    except (re.error, TypeError) as error:
-        raise ContractError(f"{where}: pattern: {error}") from error
-    return str(value)
-
-
-def _allowed(raw: SchemaProperty, where: str) -> tuple[str, ...]:
-    """Allowed values, from `enum` or from a library rule `invalidValues` that must be 0."""
-    values = [str(one.value) for one in raw.enum or []]
-    for rule in raw.quality or []:
-        if rule.type != "library" or rule.metric != "invalidValues" or rule.mustBe != 0:
-            raise ContractError(
-                f"{where}: quality: only type library, metric invalidValues, mustBe 0 is read here; "
-                f"got {rule.type!r}, {rule.metric!r}"
-            )
-        values += [str(value) for value in (rule.arguments or {}).get("validValues", [])]
-    if raw.quality and not values:
-        raise ContractError(f"{where}: quality: arguments.validValues is empty, expected the allowed values")
-    return tuple(values)
-
-
-def _known_at(raw: Any, where: str) -> KnownAt:
-    if isinstance(raw, dict) and len(raw) == 1:
-        if isinstance(raw.get("column"), str):
-            return KnownAt(column=raw["column"])
-        if isinstance(raw.get("lagDays"), int):
-            return KnownAt(lag_days=raw["lagDays"])
-        if raw.get("arrival") is True:
-            return KnownAt()
-    raise ContractError(
-        f"{where}: custom property knownAt is {raw!r}, expected {{column: …}}, {{lagDays: n}} or {{arrival: true}}"
-    )
-
-
-def _occurrence(raw: Any, where: str) -> Occurrence | None:
-    if raw is None:
-        return None
-    if isinstance(raw, dict) and set(raw) == {"column", "within"} and isinstance(raw["within"], list) and raw["within"]:
-        return Occurrence(str(raw["column"]), tuple(str(one) for one in raw["within"]))
-    raise ContractError(f"{where}: custom property occurrence is {raw!r}, expected {{column: c, within: [c, …]}}")
-
-
-def _text_form(raw: Any, where: str) -> TextForm:
-    form = TextForm(**raw) if isinstance(raw, dict) and set(raw) <= {"encoding", "delimiter"} else None
-    if form is None or form.encoding not in ENCODINGS or form.delimiter not in DELIMITERS:
-        raise ContractError(
-            f"{where}: custom property text is {raw!r}, expected encoding ({', '.join(ENCODINGS)}) "
-            f"and delimiter ({' '.join(map(repr, DELIMITERS))})"
-        )
-    return form
-
-
-def _texts(custom: dict[str, Any], field: str, where: str) -> tuple[str, ...]:
-    raw = custom.get(field, [])
-    if not isinstance(raw, list) or not all(isinstance(one, str | int | float) for one in raw):
-        raise ContractError(f"{where}: {field} is {raw!r}, expected a list of texts")
-    return tuple(str(one) for one in raw)
-
-
-def _custom(raw: Sequence[CustomProperty] | None, known: set[str], where: str) -> dict[str, Any]:
-    custom = {one.property or "": one.value for one in raw or []}
-    unknown = sorted(set(custom) - known)
-    if unknown:
-        raise ContractError(f"{where}: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(known))}")
-    return custom

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from propensity.domain.errors import BadInputError
 
-FORMATS = (".csv", ".csv.gz", ".parquet")
+JSON_FORMATS = (".jsonl", ".jsonl.gz")
+FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
 _KEY = re.compile(r"(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]*)/(?P<file>(?:.*/)?[^/]+)", re.DOTALL)
 _TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -23,9 +24,10 @@ class Landed:
     dataset: str
     tenant_id: str
     suffix: str
+    arrived: str  # RFC 3339, the object's LastModified
 
 
-def parse_landing_key(key: str, datasets: Sequence[str]) -> Landed:
+def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
     """Raises BadInputError naming the key's part that is wrong. The key is raw: EventBridge does not encode it."""
     match = _KEY.fullmatch(key)
     if not match:
@@ -41,7 +43,7 @@ def parse_landing_key(key: str, datasets: Sequence[str]) -> Landed:
     suffix = next((one for one in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(one)), None)
     if suffix is None:
         raise BadInputError(f"{key}: unknown kind of file, expected {', '.join(FORMATS)}; send it as one of these")
-    return Landed(key, match["dataset"], match["tenant"], suffix)
+    return Landed(key, match["dataset"], match["tenant"], suffix, arrived.isoformat())
 
 
 def content_id(bucket: str, key: str, etag: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from propensity.domain.contract import Column, Contract
+from propensity.domain.quality import Severity
 from propensity.domain.views import quote, text
 
 # A cast alone takes 1.5 for 2, 1_000 for 1000, 0x10, inf and epoch (DuckDB 2.0): the form is looked at first.
@@ -29,6 +30,7 @@ class Rule:
     name: str
     expected: str
     broken: str
+    severity: Severity = "reject_row"
 
     @property
     def message(self) -> str:
@@ -52,9 +54,21 @@ def cleaned(column: Column, raw: str, *, only_spaces: bool = False) -> str:
         if step == "integer_text":
             integer = rf"regexp_replace({value}, '^([+-]?[0-9]+)\.0*$', '\1')"
             value = f"case when contains({raw}, '.') then {integer} else {value} end"
+        elif step == "phone":
+            value = _international(value, str(column.calling_code))
         else:
             value = f"{step}({value})"
     return value
+
+
+def _international(value: str, code: str) -> str:
+    """E.164 where the digits allow it: +, calling code, at most 15 digits; other text stays, for a rule to find."""
+    digits = f"regexp_replace({value}, '[^0-9]', '', 'g')"
+    given = f"case when left({value}, 1) = '+' then {digits} when {digits} like '00%' then substr({digits}, 3) end"
+    # a national number begins with 0, which goes
+    whole = f"coalesce({given}, {text(code)} || ltrim({digits}, '0'))"
+    dialled = rf"regexp_full_match({value}, '[+0-9 ()./-]{{5,30}}') and length({whole}) between 8 and 15"
+    return f"case when {dialled} then '+' || {whole} else {value} end"
 
 
 def cast(column: Column) -> str | None:
@@ -119,15 +133,16 @@ _EXPECTED_TYPE = {
 
 
 def rules_of(contract: Contract) -> list[Rule]:
-    """All rules that look at one row, in the order of the columns."""
-    return [rule for column in contract.file_columns for rule in _rules(column)]
+    """All rules that look at one row: those of its columns, in their order, then those over several."""
+    own = [rule for column in contract.checked_columns for rule in _rules(column)]
+    return [*own, *(Rule(None, one.name, one.expected, one.broken, one.severity) for one in contract.row_rules)]
 
 
 def unique_rules(contract: Contract) -> list[Rule]:
     """The rules that look at a whole file: one per column of which no two rows may hold the same value."""
     return [
-        Rule(column.name, "unique", "a value that no other row of the file has", "")
-        for column in contract.file_columns
+        Rule(column.name, "unique", "a value that no other row of the file has", "", column.severity("unique"))
+        for column in contract.checked_columns
         if column.unique
     ]
 
@@ -136,11 +151,11 @@ def _rules(column: Column) -> Iterator[Rule]:
     value, cleaned_text = quote(column.name), quote(column.name + "$")
 
     def rule(name: str, expected: str, broken: str) -> Rule:
-        return Rule(column.name, name, expected, broken)
+        return Rule(column.name, name, expected, broken, column.severity(name))
 
     if column.required:
         yield rule("required", "a value", f"{cleaned_text} is null")
-    if column.logical_type != "string":
+    if column.logical_type != "string" and column.logic is None:
         expected = _EXPECTED_TYPE[column.logical_type]
         if column.formats:
             expected = f"a {column.logical_type} as {' or '.join(column.formats)}"
@@ -160,9 +175,24 @@ def _rules(column: Column) -> Iterator[Rule]:
     if column.pattern is not None:
         broken = f"not regexp_full_match({value}, {text(column.pattern)})"
         yield rule("pattern", f"text like {column.pattern}", broken)
+    if column.vin:
+        yield rule("vin", "a vehicle identification number whose check digit is right", _wrong_check_digit(value))
     if column.allowed:
         listed = ", ".join(text(one) for one in column.allowed)
         yield rule("allowed_values", f"one of {', '.join(column.allowed)}", f"{cleaned_text} not in ({listed})")
+
+
+def _wrong_check_digit(value: str) -> str:
+    """ISO 3779 text whose ninth place is not the check digit of 49 CFR 565: letters as digits, weighted, modulo 11.
+
+    Makers outside North America need not set one: let it warn where such cars are in the data.
+    """
+    # a letter's value is its place modulo ten
+    digit = f"((strpos('0123456789.ABCDEFGH..JKLMN.P.R..STUVWXYZ', substr({value}, place, 1)) - 1) % 10)"
+    weight = "(strpos('0123456789X', substr('8765432X098765432', place, 1)) - 1)"
+    total = f"list_sum(list_transform(range(1, 18), lambda place: {digit} * {weight}))"
+    right = f"substr('0123456789X', ({total} % 11)::integer + 1, 1) = substr({value}, 9, 1)"
+    return f"not (regexp_full_match({value}, '[A-HJ-NPR-Z0-9]{{17}}') and {right})"
 
 
 def _literal(column: Column, bound: float | str) -> str:

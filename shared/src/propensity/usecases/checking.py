@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import ContractError, SqlError
+from propensity.domain.errors import BadInputError, ContractError, SqlError
 from propensity.domain.landing import Landed
 from propensity.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
 from propensity.domain.views import quote, text
@@ -29,6 +29,7 @@ _LINE_RULES = (
     Rule(None, "encoding", "UTF-8 text", "encoding"),
     Rule(None, "control", "no control characters, a carriage return inside the line included", "control"),
     Rule(None, "length", "a line of at most 131,072 bytes", "length"),
+    Rule(None, "json", "one JSON object", "json"),
 )
 
 
@@ -36,7 +37,8 @@ _LINE_RULES = (
 class Checked:
     """`good_rows`: SELECT of _line and the typed columns; `bad_rows`: SELECT of line, raw, reasons; both in order.
 
-    `reasons` says per column and rule how many rows broke it, and the first lines; no values.
+    `reasons` says per column and rule how many rows broke it, and the first lines; no values. `warnings` says the same
+    of rules that only warn, and of expectations of the file.
     """
 
     good_rows: str
@@ -45,10 +47,12 @@ class Checked:
     good: int
     bad: int
     reasons: list[dict[str, Any]]
+    warnings: list[str]
 
 
 def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> Checked:
-    """Raises SqlError where the engine cannot read the source as it was told to."""
+    """Raises SqlError where the engine cannot read the source as it was told to, BadInputError where a rule or an
+    expectation that refuses the whole file is broken."""
     whole_line, row = list(_LINE_RULES), [*_tenant_rule(source, landed), *rules_of(contract)]
     unique = unique_rules(contract)
     rules = [*whole_line, *row, *unique]
@@ -57,19 +61,19 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> 
         f"copy ({_checked(source, contract, landed, rules, len(whole_line), len(unique))}) "
         f"to {text(str(path))} (format parquet, compression lz4, dictionary_size_limit 1)"
     )
-    columns = ", ".join(quote(column.name) for column in contract.file_columns)
+    columns = ", ".join(quote(column.name) for column in contract.checked_columns)
     masks, span = _masks(rules), "_span" if source.spans else "null::bigint as _span"
     sql.execute(
         f"create or replace view checked as select file_row_number + {source.first_line} as _line, {span}, _raw, "
         f"{', '.join(masks)}, {columns} from read_parquet({text(str(path))}, file_row_number = true)"
     )
     view = "checked"
-    if _mark_repeats(sql, [rule.column for rule in unique if rule.column], len(rules) - len(unique), masks):
+    good = _none_of(rules, masks)
+    if _mark_repeats(sql, [rule.column for rule in unique if rule.column], len(rules) - len(unique), masks, good):
         merged = ", ".join(f"c.{mask} | coalesce(r.{mask}, 0) as {mask}" for mask in masks)
         joined = "checked c left join repeats r using (_line)"
         sql.execute(f"create or replace view marked as select c.* replace ({merged}) from {joined}")
         view = "marked"
-    good = " and ".join(f"{mask} = 0" for mask in masks)
     bad = f"not ({good}) and _mask_0 <> {_SKIP}"
     [(lines, good_count, bad_count)] = sql.rows(
         f"select count(*), count(*) filter ({good}), count(*) filter ({bad}) from {view}"
@@ -83,14 +87,44 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> 
             f"copy (select {kept} from {view} where {bad} order by _line) to {text(str(path))} (format parquet)"
         )
         bad_rows = _bad_rows(sql, rules, bad_file, source)
+    warned = _reasons(sql, rules, view, "warn") if any(rule.severity == "warn" for rule in rules) else []
+    reasons = _reasons(sql, rules, bad_file, "reject_row", "reject_file") if bad_count else []
+    refused = [one for one in reasons if one["severity"] == "reject_file"]
+    missed = missed_expectations(sql, contract, landed, f"(select * from {view} where {good})", good_count + bad_count)
+    told = [*(f"{landed.key}: lines {_first(one)}: {one['message']}" for one in refused), *missed["reject_file"]]
+    if told:
+        raise BadInputError(f"{'; '.join(told)}; the contract refuses the whole file for this, mend and resend it")
     return Checked(
         good_rows=_good_rows(sql, contract, f"select * from {view} where {good}", ordered=view == "checked"),
         bad_rows=bad_rows,
         lines=int(lines),
         good=int(good_count),
         bad=int(bad_count),
-        reasons=_reasons(sql, rules, bad_file) if bad_count else [],
+        reasons=reasons,
+        warnings=[*(f"lines {_first(one)}: {one['message']}" for one in warned), *missed["warn"]],
     )
+
+
+def _first(reason: dict[str, Any]) -> str:
+    more = f" and {reason['rows'] - len(reason['first_lines'])} more" if reason["rows"] > _FIRST_LINES else ""
+    return ", ".join(map(str, reason["first_lines"])) + more
+
+
+def missed_expectations(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) -> dict[str, list[str]]:
+    """What the file as a whole falls short of, by severity. `rows`: good and bad; the rest looks at the good ones."""
+    missed: dict[str, list[str]] = {"reject_row": [], "reject_file": [], "warn": []}
+    for expected in contract.expectations:
+        value: float | None = rows
+        if expected.measure != "rows":
+            column = quote(str(expected.column))
+            measure = f"100.0 * count(*) filter ({column} is null) / count(*)"
+            if expected.measure == "age_days":
+                arrived = f"{text(landed.arrived)}::timestamptz"
+                measure = f"date_diff('second', max({column})::timestamptz, {arrived}) / 86400.0"
+            [(value,)] = sql.rows(f"select {measure} from {good}")
+        if value is not None and not expected.holds(float(value)):
+            missed[expected.severity].append(f"{expected.message}, got {round(float(value), 2):g}")
+    return missed
 
 
 def check_contract(sql: Sql, landed: Landed, contract: Contract) -> None:
@@ -123,7 +157,7 @@ def _checked(
     source: Source, contract: Contract, landed: Landed, rules: Sequence[Rule], whole_line: int, unique: int
 ) -> str:
     """SELECT of the masks, _span and the typed columns, from texts through cleaned texts."""
-    texts, casts, values, kept = [], [], [], []
+    texts, casts, values, kept, derived, shown = [], [], [], [], [], []
     for column in contract.file_columns:
         raw = source.names.get(column.name)
         value = cleaned(column, raw, only_spaces=source.only_spaces) if raw else "null::varchar"
@@ -135,6 +169,10 @@ def _checked(
         if first:
             casts.append(f"{first} as {quote(column.name + '^')}")
         values.append(f"{typed(column)} as {quote(column.name)}")
+        kept.append(quote(column.name))
+    for column in contract.derived_columns:
+        derived.append(f"try_cast(({column.logic}) as {column.duckdb_type}) as {quote(column.name)}")
+        shown.append(f"{quote(column.name)}::varchar as {quote(column.name + '$')}")
         kept.append(quote(column.name))
     masks = _masks(rules)
     # a line that could not be split breaks only the rule that says so
@@ -153,7 +191,7 @@ def _checked(
             f"::bigint as {mask}"
         )
     query = source.rows
-    for step in (texts, casts, values, selected):
+    for step in (texts, casts, values, derived, shown, selected):
         query = f"select {', '.join(['*', *step])} from ({query})"
     wrong = " or ".join(f"{mask} <> 0" for mask in masks)
     raw = f"case when {wrong} then {source.raw_here} end as _raw"
@@ -164,7 +202,17 @@ def _masks(rules: Sequence[Rule]) -> list[str]:
     return [f"_mask_{number}" for number in range((len(rules) - 1) // _BITS + 1)]
 
 
-def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[str]) -> bool:
+def _none_of(rules: Sequence[Rule], masks: Sequence[str]) -> str:
+    """SQL: the row breaks no rule but such as only warn."""
+    conditions = []
+    for number, mask in enumerate(masks):
+        here = rules[number * _BITS : (number + 1) * _BITS]
+        warning = sum(1 << bit for bit, rule in enumerate(here) if rule.severity == "warn")
+        conditions.append(f"{mask} & {~warning & ((1 << 63) - 1)} = 0" if warning else f"{mask} = 0")
+    return " and ".join(conditions)
+
+
+def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[str], clean: str) -> bool:
     """Table `repeats`: _line and the masks with the bits of the unique columns whose value another row has.
 
     Of rows with one value, the first that breaks no other rule stays good. False where nothing repeats.
@@ -184,7 +232,6 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
             f"{1 << (position % _BITS) if index == position // _BITS else 0}::bigint as {mask}"
             for index, mask in enumerate(masks)
         )
-        clean = " and ".join(f"{mask} = 0" for mask in masks)
         found.append(
             f"select _line, {bits} from checked where hash({value}) in (select h from twice_{number}) "
             f"and {has} "
@@ -213,7 +260,7 @@ def _good_rows(sql: Sql, contract: Contract, good: str, *, ordered: bool) -> str
     sql.execute(f"create or replace temp table equals as {hashes}")
     if not sql.rows("select 1 from equals limit 1"):
         return f"select *, 1::bigint as {number} from ({good})" + ("" if ordered else " order by _line")
-    rest = [column.name for column in contract.file_columns if column.name not in contract.occurrence.within]
+    rest = [column.name for column in contract.checked_columns if column.name not in contract.occurrence.within]
     order = ", ".join([*(f"{quote(name)} nulls first" for name in rest), "_line"])
     sql.execute(
         f"create or replace temp table numbered as select _line, "
@@ -250,20 +297,21 @@ def _bit(position: int) -> str:
     return f"(_mask_{position // _BITS} >> {position % _BITS}) & 1 = 1"
 
 
-def _reasons(sql: Sql, rules: Sequence[Rule], bad: str) -> list[dict[str, Any]]:
+def _reasons(sql: Sql, rules: Sequence[Rule], rows: str, *severities: str) -> list[dict[str, Any]]:
     counts = ", ".join(
         f"count(*) filter ({_bit(position)}), min(_line, {_FIRST_LINES}) filter ({_bit(position)})"
         for position in range(len(rules))
     )
-    [row] = sql.rows(f"select {counts} from {bad}")
+    [row] = sql.rows(f"select {counts} from {rows}")
     return [
         {
             "column": rule.column,
             "rule": rule.name,
             "message": rule.message,
+            "severity": rule.severity,
             "rows": row[2 * position],
             "first_lines": row[2 * position + 1],
         }
         for position, rule in enumerate(rules)
-        if row[2 * position]
+        if row[2 * position] and rule.severity in severities
     ]

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from propensity.domain.contract import Contract, parse_contract
+from propensity.domain.contract import Contract
+from propensity.domain.contract_parser import parse_contract
 from propensity.domain.errors import EvidenceError, PackError
 from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
 from propensity.domain.runs import BucketRows, group_buckets

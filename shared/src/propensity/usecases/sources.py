@@ -72,7 +72,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
         rows = f"select {_plain_error(width)} as _error, * from {read}"
         lines, blank, continued, only_spaces = surveyed.lines, 0, 0, surveyed.only_spaces
         # what was padded is NULL, which concat_ws leaves out
-        raw_here = f"concat_ws({text(form.delimiter)}, {', '.join(_field(number) for number in range(1, width + 2))})"
+        raw_here = f"concat_ws({text(form.delimiter)}, {', '.join(field(number) for number in range(1, width + 2))})"
     else:
         staged = stage(surveyed, sql.scratch / "staged", key=key, delimiter=form.delimiter)
         read = _read_csv(staged.path, width, delimiter=FIELD)
@@ -88,7 +88,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
         raise BadInputError(f"{where}: a header and no rows, expected at least one; send the file again")
     if blank:
         warnings = (*warnings, f"{blank} empty lines were left out")
-    positions = {header: _field(number) for number, header in enumerate(surveyed.header, start=1)}
+    positions = {header: field(number) for number, header in enumerate(surveyed.header, start=1)}
     return Source(
         rows=rows,
         names={column: positions[header] for column, header in names.items()},
@@ -100,7 +100,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
         spans=continued > 0,
         warnings=warnings,
         raw_here=raw_here,
-        raw=lambda bad: _raw_lines(sql, surveyed, bad, key),
+        raw=lambda bad: raw_lines(sql, surveyed, bad, key),
     )
 
 
@@ -124,32 +124,37 @@ def _plain_error(width: int) -> str:
     Blanks alone are no row; where the engine meets some, rows and lines no longer agree, and the file is read with
     care.
     """
-    empty = f"{_field(2)} is null and {trimmed(_field(1), only_spaces=False)} = ''"
+    empty = f"{field(2)} is null and {trimmed(field(1), only_spaces=False)} = ''"
     if width == 1:
-        return f"case when {empty} then {text(SKIPPED)} when {_field(2)} is not null then 'columns' end"
-    wrong = f"{_field(width)} is null or {_field(width + 1)} is not null"
+        return f"case when {empty} then {text(SKIPPED)} when {field(2)} is not null then 'columns' end"
+    wrong = f"{field(width)} is null or {field(width + 1)} is not null"
     return f"case when {wrong} then case when {empty} then {text(SKIPPED)} else 'columns' end end"
 
 
 def _staged_rows(read: str, width: int, *, spans: bool) -> str:
-    mark = f"nullif({_field(width + 1)}, '')"
+    mark = f"nullif({field(width + 1)}, '')"
     if not spans:
         return f"select {mark} as _error, * from {read}"
     # where a record runs over several lines, the mark is their number
-    fields = [_field(number) for number in range(1, width + 1)]
+    fields = [field(number) for number in range(1, width + 1)]
     values = ", ".join(f"replace({field}, {text(BREAK)}, chr(10)) as {field}" for field in fields)
     span = f"try_cast({mark} as bigint)"
     return f"select case when {span} is null then {mark} end as _error, {span} as _span, {values} from {read}"
 
 
-def _raw_lines(sql: Sql, surveyed: LandedText, bad: str, key: str) -> str:
+def read_lines(path: Path) -> str:
+    """SQL that reads a staged file of one text per line, and what is wrong with it behind US."""
+    return _read_csv(path, 1, delimiter=FIELD)
+
+
+def raw_lines(sql: Sql, surveyed: LandedText, bad: str, key: str) -> str:
     wanted, found = sql.scratch / "wanted.csv", sql.scratch / "raw.csv"
     # through a file: a million bad rows need no million tuples
     sql.execute(f"copy ({bad}) to {text(str(wanted))} (format csv, header false)")
     with wanted.open(encoding="ascii") as lines:
         copy_raw_lines(surveyed, _pairs(lines), found, key=key)
     read = _read_csv(found, 1, delimiter=FIELD)
-    return f"select {_field(1)}::bigint as _line, replace({_field(2)}, {text(BREAK)}, chr(10)) as raw from {read}"
+    return f"select {field(1)}::bigint as _line, replace({field(2)}, {text(BREAK)}, chr(10)) as raw from {read}"
 
 
 def _pairs(lines: Iterator[str]) -> Iterator[tuple[int, int]]:
@@ -186,9 +191,9 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
                 "send text, numbers, dates or booleans"
             )
     texts = ", ".join(
-        f"{_parquet_text(name, kinds[name])} as {_field(number)}" for number, name in enumerate(kinds, start=1)
+        f"{_parquet_text(name, kinds[name])} as {field(number)}" for number, name in enumerate(kinds, start=1)
     )
-    positions = {name: _field(number) for number, name in enumerate(kinds, start=1)}
+    positions = {name: field(number) for number, name in enumerate(kinds, start=1)}
     packed = ", ".join(f"{quote(name)} := {quote(name)}" for name in kinds)
     packed = f"to_json(struct_pack({packed}))::varchar"
     return Source(
@@ -271,5 +276,5 @@ def _name(number: int) -> str:
     return f"_t{number}"  # no property begins with _
 
 
-def _field(number: int) -> str:
+def field(number: int) -> str:
     return quote(_name(number))

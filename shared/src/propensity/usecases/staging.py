@@ -78,7 +78,7 @@ class _Stager:
             return self._records(block.decode(), final=final)
         run: list[bytes] = []
         for line in lines:
-            error = _oddity(line)
+            error = oddity(line)
             if error is None:
                 run.append(line)
                 continue
@@ -186,7 +186,7 @@ class _Stager:
         self._out.write(b"\n")
 
 
-def _oddity(line: bytes) -> str | None:
+def oddity(line: bytes) -> str | None:
     if not _is_text(line):
         return "encoding"
     if b"\r" in line or len(line.translate(None, CONTROL)) != len(line):

@@ -12,10 +12,11 @@ from typing import Any
 
 from propensity.domain.contract import Contract
 from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, SqlError
-from propensity.domain.landing import Landed, content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.views import quote, text
 from propensity.ports import ObjectInfo, Ports, Sql
 from propensity.usecases.checking import Checked, check_contract, check_rows
+from propensity.usecases.json_lines import json_source
 from propensity.usecases.planning import contract_of, pack_info
 from propensity.usecases.run_files import dumps
 from propensity.usecases.sources import Source, csv_source, parquet_source
@@ -49,7 +50,7 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
                 "and the event of what is there now will bring it"
             )
         try:
-            landed = parse_landing_key(upload.key, datasets)
+            landed = parse_landing_key(upload.key, datasets, arrived=info.last_modified)
             contract = contract_of(ports, landed.dataset)
             source, checked = _read(sql, local, landed, contract)
             report = _accepted(ports, sql, landed, contract, info, content, source, checked)
@@ -83,7 +84,10 @@ def _read(sql: Sql, local: Path, landed: Landed, contract: Contract) -> tuple[So
 
     Plain text that the engine refuses or counts otherwise (very long lines, empty ones) is read with care.
     """
-    if landed.suffix == ".parquet":
+    if landed.suffix in JSON_FORMATS:
+        source = json_source(sql, local, landed, contract)
+        checked = _checked(sql, source, landed, contract)
+    elif landed.suffix == ".parquet":
         source = parquet_source(sql, local, landed, contract)
         checked = _checked(sql, source, landed, contract)
         if checked is None:
@@ -154,7 +158,7 @@ def _accepted(
         "bronze": checked.good,
         "quarantine": checked.bad,
         "blank_lines": source.blank,
-        "warnings": list(source.warnings),
+        "warnings": [*source.warnings, *checked.warnings],
         "reasons": checked.reasons,
         "bronze_key": out.bronze if checked.good else None,
         "quarantine_key": out.quarantine if checked.bad else None,

@@ -1,0 +1,87 @@
+"""JSON lines as a relation of texts: one object per line, its members by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from propensity.domain.contract import Contract, TextForm
+from propensity.domain.errors import BadInputError
+from propensity.domain.landing import Landed
+from propensity.domain.views import quote, text
+from propensity.ports import Sql
+from propensity.usecases.landed_text import BOM, LandedText, unpack, whole_lines
+from propensity.usecases.sources import Source, field, match_columns, raw_lines, read_lines
+from propensity.usecases.staging import FIELD, SKIPPED, oddity
+
+_MAX_MEMBERS = 2_000  # distinct names in a file; an export has tens
+
+
+def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> Source:
+    """Lines are numbered from 1. Raises BadInputError for a file that cannot be read, or lacks a column.
+
+    A member that is missing in one line is NULL there; one that no line has is a column that the file lacks. Nested
+    values come as JSON text.
+    """
+    key = landed.key
+    path = unpack(local, sql.scratch / "unpacked", TextForm(), key=key, gzipped=landed.suffix.endswith(".gz"))
+    staged = sql.scratch / "staged"
+    lines, blank = _stage(path, staged, key)
+    if lines - blank == 0:
+        raise BadInputError(
+            f"{key}: line 1: the file holds no object, expected one JSON object per line; send it again"
+        )
+    line, mark = field(1), field(2)
+    # AND looks at both its sides, and json_type refuses what is no JSON
+    valid = f"coalesce(json_type(case when json_valid({line}) then {line} end) = 'OBJECT', false)"
+    sql.execute(
+        "create or replace view documents as select "
+        f"coalesce({mark}, case when not ({valid}) then 'json' end) as _error, "
+        f"case when {mark} is null and {valid} then {line} end as _json from {read_lines(staged)}"
+    )
+    members = sql.rows(
+        "select distinct unnest(json_keys(_json)) as member from documents where _json is not null "
+        f"order by member limit {_MAX_MEMBERS + 1}"
+    )
+    if len(members) > _MAX_MEMBERS:
+        raise BadInputError(f"{key}: file: more than {_MAX_MEMBERS} member names, expected a contract's; send records")
+    header = tuple(str(member) for (member,) in members)
+    names, warnings = match_columns(header, contract, f"{key}: file")
+    # one parse for all members
+    paths = ", ".join(text(f"$.{quote(name)}") for name in names.values())
+    taken = f"json_extract_string(_json, [{paths}]) as _v" if names else "null::varchar[] as _v"
+    places = {column: field(number) for number, column in enumerate(names, start=1)}
+    texts = ", ".join(f"_v[{number}] as {place}" for number, place in enumerate(places.values(), start=1))
+    if blank:
+        warnings = (*warnings, f"{blank} empty lines were left out")
+    surveyed = LandedText(path, (), 0, False, False, "\n", lines, False)
+    return Source(
+        rows=f"select _error, {texts or 'null::varchar as _t1'} from (select _error, {taken} from documents)",
+        names=places,
+        first_line=1,
+        lines=lines,
+        records=lines - blank,
+        blank=blank,
+        warnings=warnings,
+        raw=lambda bad: raw_lines(sql, surveyed, bad, key),
+    )
+
+
+def _stage(path: Path, target: Path, key: str) -> tuple[int, int]:
+    """A line per line, and behind US what is wrong with it; how many, and how many are empty."""
+    lines = blank = 0
+    first = True
+    with target.open("wb") as out:
+        for block in whole_lines(LandedText(path, (), 0, False, False, "\n", 0, False), key=key):
+            rows = block.split(b"\n")[:-1]
+            if first:
+                rows[0] = rows[0].removeprefix(BOM)
+                first = False
+            for row in rows:
+                if not row.strip():
+                    blank += 1
+                    out.write(f"{FIELD}{SKIPPED}\n".encode())
+                    continue
+                wrong = oddity(row)
+                out.write(f"{FIELD}{wrong}\n".encode() if wrong else row + b"\n")
+            lines += len(rows)
+    return lines, blank

@@ -21,6 +21,10 @@ def write_environment(stack: Stack) -> Path:
     """A file for a shell to source: credentials of the local stack and its names."""
     lines = {**USER, "AWS_REGION": USER["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": stack.endpoint}
     lines |= {"LANDING": stack.outputs["LandingBucket"], "LAKE": stack.outputs["LakeBucket"]}
+    lines |= {
+        "SCORE_POPULATION": stack.outputs["ScorePopulation"],
+        "LOCAL_API": f"{stack.endpoint}/_aws/execute-api/{stack.outputs['ApiId']}/live",
+    }
     path = stack.folder / "env"
     path.write_text("".join(f"export {name}={value}\n" for name, value in lines.items()))
     return path
@@ -53,7 +57,7 @@ def main() -> int:
     console.print(
         f"""The {stack.pack} stack answers on {stack.endpoint}
 
-  source {os.path.relpath(environment)}      # credentials, region, $LANDING and $LAKE
+  source {os.path.relpath(environment)}      # credentials, $LANDING, $LAKE, $SCORE_POPULATION, $LOCAL_API
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 cp FILE s3://$LANDING/DATASET/tenant_id=TENANT/
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 ls --recursive s3://$LAKE/
   make watch      # follow what the functions say

@@ -36,7 +36,7 @@ def test_other_keys_are_refused_by_name(key: str) -> None:
 
 @given(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT)
 def test_no_two_contents_share_an_id(a: str, b: str, c: str, d: str, e: str, f: str) -> None:
-    assert (content_id(a, b, c) == content_id(d, e, f)) == ((a, b, c) == (d, e, f))
+    assert (content_id(a, b, c, THEN) == content_id(d, e, f, THEN)) == ((a, b, c) == (d, e, f))
 
 
 @given(TEXT)

@@ -50,13 +50,18 @@ class MemoryStore:
     def keys(self, prefix: str) -> Iterator[str]:
         yield from sorted(key for key in self._objects if key.startswith(prefix))
 
-    def _write(self, key: str, body: bytes) -> None:
+    def touch(self) -> datetime:
+        """Move the clock by a second; its time."""
         self._writes += 1
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._writes)
+
+    def _write(self, key: str, body: bytes) -> None:
+        now = self.touch()
         info = ObjectInfo(
             key=key,
             etag=hashlib.md5(body, usedforsecurity=False).hexdigest(),
             size=len(body),
-            last_modified=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._writes),
+            last_modified=now,
             version_id=f"v{self._writes}",
         )
         self._objects.setdefault(key, []).append((info, body))

@@ -46,10 +46,14 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
     return Landed(key, match["dataset"], match["tenant"], suffix, arrived.isoformat())
 
 
-def content_id(bucket: str, key: str, etag: str) -> str:
-    """Names one content of one object: 32 hex digits."""
-    # lengths in front, so that no two triples read the same
-    joined = "".join(f"{len(part)}:{part}" for part in (bucket, key, etag))
+def content_id(bucket: str, key: str, etag: str, modified: datetime) -> str:
+    """Names one arrival of one content: 32 hex digits, the same for every delivery of its event.
+
+    The time belongs to it: a file that is put again after another one corrected it has the last word, and is known
+    from when it came again.
+    """
+    # lengths in front, so that no two tuples read the same
+    joined = "".join(f"{len(part)}:{part}" for part in (bucket, key, etag, modified.isoformat()))
     return hashlib.sha256(joined.encode()).hexdigest()[:32]
 
 

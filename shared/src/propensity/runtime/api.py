@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from propensity.domain.errors import BadInputError, ConflictError, NotFoundError, PropensityError
+from propensity.domain.errors import BadInputError, ConflictError, NotFoundError, PropensityError, RetryableError
 from propensity.runtime.logging import logger
 
 _STATUS: tuple[tuple[type[PropensityError], int], ...] = (
     (BadInputError, 400),
     (NotFoundError, 404),
     (ConflictError, 409),
+    (RetryableError, 503),
 )
 
 
@@ -40,6 +41,8 @@ def parse_call(event: Mapping[str, Any]) -> Call:
         body = json.loads(raw)
     except ValueError as error:
         raise BadInputError("body: not JSON") from error
+    if not isinstance(body, dict):
+        raise BadInputError("body: expected a JSON object")
     identity = context.get("identity") or {}
     at = datetime.fromtimestamp(context["requestTimeEpoch"] / 1000, tz=UTC)
     return Call(

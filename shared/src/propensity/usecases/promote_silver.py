@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.errors import BadInputError
+from propensity.domain.errors import BadInputError, PackError
 from propensity.domain.silver import PARTITION, BucketRule, silver_rows
 from propensity.domain.views import quote, read_files
 from propensity.ports import Ports
@@ -52,6 +52,12 @@ def promote_silver(ports: Ports, files: Sequence[BronzeFile]) -> dict[str, Any]:
 
 def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile]) -> int:
     contract, info = contract_of(ports, dataset), pack_info(ports)
+    if info.partition_key == "entity" and contract.partition_key != info.entity:
+        # a customer's rows in another bucket than the customer would be nobody's
+        raise PackError(
+            f"{ports.pack}/contracts/{dataset}.yaml: partitionKey is {contract.partition_key!r}, expected "
+            f"{info.entity!r}: pack.yaml says partition_key: entity"
+        )
     sql = ports.sql()
     try:
         sql.execute("create temp table announced (filename varchar, tenant varchar)")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from propensity.domain.errors import PackError, SqlError
 from propensity.domain.pack import Definition, Feature, FeatureGroup
+from propensity.domain.pack_sql import escapes
 from propensity.domain.views import LabelWindow, as_of_view, midnight, outcome_view, quote, read_files, text
 from propensity.ports import ObjectStore, Sql
 from propensity.usecases.planning import shape_from
@@ -16,7 +18,7 @@ from propensity.usecases.planning import shape_from
 class SilverSession:
     """Downloads each file once; `cut` makes the views of one as-of date, replacing those of the last.
 
-    SQL of a definition that fails raises PackError naming the query.
+    SQL of a definition that fails, or names anything but the views, raises PackError naming the query.
     """
 
     def __init__(self, sql: Sql, lake: ObjectStore, sources: Mapping[str, Any], definition: Definition) -> None:
@@ -32,6 +34,7 @@ class SilverSession:
                 sql.execute(f"create view silver.{quote(dataset)} as select * from {read_files(paths)}")
             else:
                 sql.execute(f"create table silver.{quote(dataset)} ({_columns(shape.columns, shape.time_column)})")
+        check_definition(sql, definition, self._shapes)
 
     def cut(self, as_of: date) -> None:
         """The datasets' views and `population`, as of a day."""
@@ -92,6 +95,30 @@ class SilverSession:
         )
         if rows != people:
             raise PackError(f"{what}: {rows} rows for {people} customers; expected one row per customer")
+
+
+def check_definition(sql: Sql, definition: Definition, datasets: Collection[str]) -> None:
+    """Raises PackError for a query that is no single SELECT, or that reaches past the views that are cut for it."""
+    model = definition.model
+    views = {("", dataset) for dataset in datasets}
+    queries = {
+        f"model {model.name}, population": (model.population.sql, views),
+        f"model {model.name}, target": (model.target.sql, views | {("outcome", dataset) for dataset in datasets}),
+    }
+    with_population = views | {("", "population")}
+    for group in definition.groups:
+        queries[f"feature group {group.group}"] = (group.sql, with_population)
+    if model.filter:
+        queries[f"model {model.name}, filter"] = (model.filter.sql, with_population)
+    for what, (query, allowed) in queries.items():
+        [(answer,)] = sql.rows("select json_serialize_sql(?)", [query])
+        tree = json.loads(answer)
+        if tree["error"]:
+            raise PackError(f"{what}: {tree['error_message']}; expected one SELECT")
+        found = escapes(tree, allowed)
+        if found:
+            listed = ", ".join(sorted(".".join(part for part in one if part) for one in allowed))
+            raise PackError(f"{what}: names {', '.join(found)}; it may read {listed}, and take the date from as_of()")
 
 
 def expression(feature: Feature) -> str:

@@ -38,7 +38,6 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     A file that cannot be read is copied to quarantine/rejected and its report says why; that is an outcome,
     not an error. Raises for what a retry or an engineer must mend.
     """
-    content = content_id(upload.bucket, upload.key, upload.etag)
     datasets = pack_info(ports).datasets
     sql = ports.sql()
     try:
@@ -49,6 +48,7 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
                 f"{upload.key}: holds etag {info.etag}, the event says {upload.etag}; it was overwritten since, "
                 "and the event of what is there now will bring it"
             )
+        content = content_id(upload.bucket, upload.key, upload.etag, info.last_modified)
         try:
             landed = parse_landing_key(upload.key, datasets, arrived=info.last_modified)
             contract = contract_of(ports, landed.dataset)

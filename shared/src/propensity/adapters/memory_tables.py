@@ -1,0 +1,111 @@
+"""The Tables port in memory, over a MemoryStore: versions, transactions and schemas as Delta keeps them."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from propensity.adapters.memory import MemoryStore
+from propensity.domain.errors import ConflictError, RetryableError
+from propensity.ports import ArrowStream, DataFile, Snapshot
+
+
+@dataclass
+class _Table:
+    schema: pa.Schema
+    versions: list[tuple[DataFile, ...]] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
+    transactions: set[str] = field(default_factory=set)
+
+
+class MemoryTables:
+    """Commits are told apart by the store's clock, which moves with every write."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._tables: dict[str, _Table] = {}
+        self._lock = threading.Lock()
+
+    def snapshot(
+        self, table: str, *, version: int | None = None, as_of_time: datetime | None = None
+    ) -> Snapshot | None:
+        held = self._tables.get(table)
+        if held is None:
+            return None
+        if version is None:
+            version = len(held.versions) - 1
+            if as_of_time is not None:
+                version = max([0, *(number for number, time in enumerate(held.times) if time <= as_of_time)])
+        return Snapshot(table, table, version, held.versions[version])
+
+    def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
+        held = self._tables.get(table)
+        return {name for name in transactions if held is not None and name in held.transactions}
+
+    def append(
+        self,
+        table: str,
+        data: ArrowStream,
+        *,
+        partition_by: Sequence[str] = (),
+        transactions: Sequence[str] = (),
+    ) -> int:
+        rows = pa.RecordBatchReader.from_stream(data).read_all()
+        with self._lock:
+            number = len(self._tables[table].versions) if table in self._tables else 0
+            files = []
+            for values in rows.select(list(partition_by)).group_by(list(partition_by)).aggregate([]).to_pylist() or [
+                {}
+            ]:
+                part = rows
+                for name, value in values.items():
+                    part = part.filter(pc.equal(part[name], value))
+                folder = "".join(f"{name}={value}/" for name, value in values.items())
+                body = io.BytesIO()
+                pq.write_table(part.drop_columns(list(partition_by)), body)
+                path = f"{folder}part-{number:05d}.parquet"
+                self._store.put(f"{table}/{path}", body.getvalue())
+                partition = {name: str(value) for name, value in values.items()}
+                files.append(DataFile(path, part.num_rows, len(body.getvalue()), partition))
+            return self._commit(table, rows.schema, files, transactions)
+
+    def add_files(
+        self,
+        table: str,
+        files: Sequence[DataFile],
+        *,
+        schema: ArrowStream,
+        partition_by: Sequence[str] = (),
+        transactions: Sequence[str] = (),
+    ) -> int:
+        names = {name for file in files for name in file.partition}
+        if names - set(partition_by):
+            raise ConflictError(f"{table}: files are partitioned by {sorted(names)}, the table by {partition_by}")
+        with self._lock:
+            return self._commit(table, pa.RecordBatchReader.from_stream(schema).schema, files, transactions)
+
+    def _commit(self, table: str, schema: pa.Schema, files: Sequence[DataFile], transactions: Sequence[str]) -> int:
+        held = self._tables.get(table)
+        if held is None:
+            held = _Table(schema)
+        if held.transactions & set(transactions):
+            raise RetryableError(f"{table}: another commit carried this in the meantime; try again")
+        try:
+            merged = pa.unify_schemas([held.schema, schema])
+        except pa.ArrowTypeError as error:
+            raise ConflictError(f"{table}: {error}; the rows do not fit the table's schema") from error
+        before = {file.path: file for file in (held.versions[-1] if held.versions else ())}
+        after = before | {file.path: file for file in files}
+        held.schema = merged
+        held.versions.append(tuple(after[path] for path in sorted(after)))
+        held.transactions |= set(transactions)
+        held.times.append(self._store.touch())
+        self._tables[table] = held
+        return len(held.versions) - 1

@@ -1,0 +1,84 @@
+"""A scoring run that dies anywhere shows nothing of itself, and going on gives what an undisturbed run gives."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from propensity.adapters.delta_tables import DeltaTables
+from propensity.domain.errors import IncompleteRunError
+from propensity.usecases.commit_run import commit_run
+from propensity.usecases.gold import SCORES
+from tests.functional.faults import Crash, Fuse, Fused
+from tests.functional.harness import World
+from tests.stack.automotive import AS_OF, generate
+
+DAY = AS_OF.isoformat()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with a champion and no score yet."""
+    made = generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200)
+    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000)
+    world.load(made.phases["history"])
+    world.train("service", DAY)
+    return world.folder
+
+
+def copy_of(trained: Path, folder: Path) -> World:
+    shutil.copytree(trained, folder, dirs_exist_ok=True)
+    return World("automotive", folder, rows_per_item=4_000)
+
+
+def visible(world: World) -> int | None:
+    """Rows of gold/scores, as another process sees them."""
+    found = DeltaTables(str(world.folder)).snapshot(SCORES)
+    return None if found is None else found.rows()
+
+
+def outcome(world: World) -> tuple[Any, ...]:
+    """All that a run leaves for others: rows of Gold, its features, and the online table."""
+    return world.scores_hash(), visible(world), sorted(world.online.items.items())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int]:
+    """The outcome, and how many times a port is called on the way."""
+    world = copy_of(trained, tmp_path_factory.mktemp("undisturbed"))
+    fuse = Fuse()
+    fuse.left = 1_000_000
+    world.lake, world.tables = Fused(world.lake, fuse), Fused(world.tables, fuse)  # type: ignore[assignment]
+    world.score("service", DAY)
+    return outcome(world), 1_000_000 - fuse.left
+
+
+@pytest.mark.parametrize("share", [number / 24 for number in range(24)])
+def test_wherever_a_run_dies_nothing_of_it_is_visible_and_it_can_go_on(
+    trained: Path, undisturbed: tuple[tuple[Any, ...], int], tmp_path: Path, share: float
+) -> None:
+    expected, calls = undisturbed
+    world = copy_of(trained, tmp_path)
+    whole, fuse = (world.lake, world.tables), Fuse()
+    world.lake, world.tables = Fused(world.lake, fuse), Fused(world.tables, fuse)  # type: ignore[assignment]
+    fuse.left = int(share * calls)
+    with pytest.raises(Crash):
+        world.score("service", DAY)
+    assert visible(world) in (None, expected[1])
+    world.lake, world.tables = whole
+    world.score("service", DAY)
+    assert outcome(world) == expected
+
+
+def test_a_run_with_a_part_missing_is_refused_and_stays_invisible(trained: Path, tmp_path: Path) -> None:
+    world = copy_of(trained, tmp_path)
+    receipt = world.score("service", DAY)
+    [result, *_] = world.lake.keys(f"{receipt['run']}/results/label_shard/")
+    shutil.rmtree(tmp_path / SCORES)
+    (tmp_path / result).unlink()
+    with pytest.raises(IncompleteRunError, match="label_shard left 1 of"):
+        commit_run(World("automotive", tmp_path), run=receipt["run"])
+    assert visible(world) is None

@@ -1,0 +1,244 @@
+"""Whatever is dropped, overwritten, delivered twice, late or out of order, and wherever a function dies: after the
+queues have run dry, every row of every file is accounted for and Silver says what a simple model says.
+
+The model knows nothing of SQL, Parquet or queues: lists of rows, and the latest of each key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from propensity.adapters.duckdb_sql import DuckDbSql
+from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
+from propensity.adapters.memory_tables import MemoryTables
+from propensity.domain.views import current_view, latest_versions, text
+from propensity.usecases.planning import contract_of, shape_of, silver_table
+from propensity.usecases.promote_silver import BronzeFile, promote_silver
+from propensity.usecases.validate_upload import Upload, validate_upload
+from tests.functional.faults import Crash, Fuse, Fused
+
+PACK = """
+name: shop
+description: A pack for tests.
+entity: customer
+partition_key: tenant
+buckets: 2
+datasets: [orders, cards]
+models: []
+"""
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: {name}
+name: {name}
+version: 1.0.0
+status: active
+schema:
+  - name: {name}
+    logicalType: object
+    customProperties: [{{property: kind, value: {kind}}}, {{property: {moment}, value: day}}]
+    properties:
+      - {{name: id, logicalType: string, primaryKey: true, unique: true}}
+      - {{name: day, logicalType: date, required: true}}
+      - {{name: pieces, logicalType: integer, logicalTypeOptions: {{minimum: 0}}}}
+"""
+FILES = {
+    "pack.yaml": PACK,
+    "contracts/orders.yaml": CONTRACT.format(name="orders", kind="event", moment="eventTime"),
+    "contracts/cards.yaml": CONTRACT.format(name="cards", kind="state", moment="validFrom"),
+}
+FIRST = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+class Ports:
+    pack = "shop"
+    pack_files = FILES
+    sql = DuckDbSql
+
+    def __init__(self, fuse: Fuse) -> None:
+        self.store, self.objects, self.queue = MemoryStore(), MemoryStore(), MemoryQueue()
+        self.memory_tables = MemoryTables(self.objects)
+        self.landing, self.lake = Fused(self.store, fuse), Fused(self.objects, fuse)
+        self.tables = Fused(self.memory_tables, fuse)
+        self.promote_queue = Fused(self.queue, fuse)
+        self.metrics = MemoryMetrics()
+
+
+@dataclass(frozen=True)
+class Row:
+    id: str
+    day: int
+    pieces: int
+
+    @property
+    def good(self) -> bool:
+        return self.pieces >= 0
+
+    def line(self) -> str:
+        return f"{self.id},{(FIRST + timedelta(days=self.day)).date()},{self.pieces}\n"
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One version of one object. `arrived` is its LastModified."""
+
+    dataset: str
+    upload: Upload
+    rows: tuple[Row, ...]
+    arrived: datetime
+
+
+ROWS = st.lists(
+    st.builds(Row, st.sampled_from("abcdef"), st.integers(0, 5), st.integers(-1, 9)),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda row: row.id,
+)
+FUSE = st.none() | st.integers(0, 24)
+
+
+class Lake(RuleBasedStateMachine):
+    @initialize()
+    def start(self) -> None:
+        self.fuse = Fuse()
+        self.ports = Ports(self.fuse)
+        self.landed: list[Landed] = []
+        self.waiting: list[int] = []
+        self.promoted = 0  # messages of the promote queue that are acknowledged, by their place
+        self.unpromoted: list[int] = []
+        self.seen = 0
+
+    @rule(dataset=st.sampled_from(["orders", "cards"]), name=st.sampled_from("12"), rows=ROWS)
+    def put(self, dataset: str, name: str, rows: list[Row]) -> None:
+        """Overwriting included: a key has a version per put, and each is announced."""
+        key = f"{dataset}/tenant_id=t1/{name}.csv"
+        self.ports.store.put(key, ("id,day,pieces\n" + "".join(row.line() for row in rows)).encode())
+        info = self.ports.store.head(key)
+        upload = Upload("landing", key, info.version_id, info.etag)
+        self.waiting.append(len(self.landed))
+        self.landed.append(Landed(dataset, upload, tuple(rows), info.last_modified))
+
+    @rule(data=st.data(), fuse=FUSE)
+    @precondition(lambda self: self.landed)
+    def deliver(self, data: st.DataObject, fuse: int | None) -> None:
+        """Any event, old ones again too."""
+        number = data.draw(st.integers(0, len(self.landed) - 1))
+        if self._lives(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):  # type: ignore[arg-type]
+            self.waiting = [one for one in self.waiting if one != number]
+
+    @rule(data=st.data(), fuse=FUSE)
+    @precondition(lambda self: self.ports.queue.messages)
+    def promote(self, data: st.DataObject, fuse: int | None) -> None:
+        """Any messages, in any order, old ones again too."""
+        self._look()
+        count = len(self.ports.queue.messages)
+        numbers = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4, unique=True))
+        if self._lives(lambda: self._promote(numbers), fuse):
+            self.unpromoted = [one for one in self.unpromoted if one not in numbers]
+
+    def _lives(self, act: Callable[[], object], fuse: int | None) -> bool:
+        self.fuse.left = fuse
+        try:
+            act()
+        except Crash:
+            return False
+        finally:
+            self.fuse.left = None
+        return True
+
+    def _look(self) -> None:
+        self.unpromoted += range(self.seen, len(self.ports.queue.messages))
+        self.seen = len(self.ports.queue.messages)
+
+    def _promote(self, numbers: list[int]) -> None:
+        files = [BronzeFile.parse(self.ports.queue.messages[number]) for number in numbers]
+        for dataset in sorted({file.dataset for file in files}):
+            promote_silver(self.ports, [file for file in files if file.dataset == dataset])  # type: ignore[arg-type]
+
+    @invariant()
+    def nothing_is_in_silver_twice_from_one_file(self) -> None:
+        for dataset in ("orders", "cards"):
+            for content, rows, lines in self._silver(
+                dataset, "select _content_id, count(*), count(distinct _line) from s group by all"
+            ):
+                assert rows == lines, (dataset, content)
+
+    def _silver(self, dataset: str, sql: str) -> list[tuple[Any, ...]]:
+        snapshot = self.ports.memory_tables.snapshot(silver_table(dataset))
+        if snapshot is None:
+            return []
+        with DuckDbSql() as session:
+            paths = []
+            for number, key in enumerate(snapshot.file_keys()):
+                path = session.scratch / f"{number}.parquet"
+                self.ports.objects.download(key, path)
+                paths.append(text(str(path)))
+            session.execute(f"create view s as select * from read_parquet([{', '.join(paths)}], union_by_name = true)")
+            return session.rows(sql)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "ports"):
+            return
+        for number in self.waiting:
+            validate_upload(self.ports, self.landed[number].upload)  # type: ignore[arg-type]
+        self._look()
+        self._promote(self.unpromoted)
+        self._every_row_is_accounted_for()
+        times = [None, *(one.arrived for one in self.landed)]
+        for dataset in ("orders", "cards"):
+            for time in times:
+                self._silver_says_what_the_model_says(dataset, time)
+
+    def _every_row_is_accounted_for(self) -> None:
+        reports = [json.loads(self.ports.objects.get(key)) for key in self.ports.objects.keys("validation/")]
+        told = sorted((one["key"], one["rows_in"], one["bronze"], one["quarantine"]) for one in reports)
+        counted = sorted(
+            (one.upload.key, len(one.rows), sum(row.good for row in one.rows), sum(not row.good for row in one.rows))
+            for one in self.landed
+        )
+        assert told == counted
+
+    def _silver_says_what_the_model_says(self, dataset: str, known_by: datetime | None) -> None:
+        """The current view, or the view as known just after a moment."""
+        shape = shape_of(contract_of(self.ports, dataset))  # type: ignore[arg-type]
+        cut = None
+        if known_by is not None:
+            cut = f"timestamptz {text((known_by + timedelta(milliseconds=1)).isoformat())}"
+        view = latest_versions(shape, "s", known_before=cut, valid_before=None) if cut else current_view(shape, "s")
+        columns = f"id, day, pieces, epoch_ms({shape.time_column})"
+        found = sorted(self._silver(dataset, f"select {columns} from ({view})"))
+        latest: dict[str, tuple[Any, Row]] = {}
+        for one in self.landed:
+            if one.dataset != dataset:
+                continue
+            if known_by is not None and one.arrived > known_by:
+                continue
+            for row in one.rows:
+                rank = (row.day if dataset == "cards" else 0, one.arrived)
+                if row.good and (row.id not in latest or latest[row.id][0] < rank):
+                    latest[row.id] = (rank, row)
+        days = {row.id: (FIRST + timedelta(days=row.day)) for _, row in latest.values()}
+        expected = sorted(
+            (row.id, days[row.id].date(), row.pieces, int(days[row.id].timestamp() * 1000))
+            for _, row in latest.values()
+        )
+        assert found == expected, (dataset, known_by)
+
+
+EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "300"))
+Lake.TestCase.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestLake = Lake.TestCase

@@ -1,0 +1,109 @@
+"""Pack SQL that tries to see past its views is refused, whatever it is called; what the packs do is not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from propensity.adapters.duckdb_sql import DuckDbSql
+from propensity.adapters.folder_store import FolderStore
+from propensity.domain.errors import PackError
+from propensity.domain.pack import parse_definition, parse_pack
+from propensity.runtime.pack_files import pack_files
+from propensity.usecases.planning import contract_of, shape_of
+from propensity.usecases.silver_session import SilverSession, check_definition
+from tests.drops import Drops
+
+MODEL = """
+name: again
+hypothesis: h
+owner: o
+population: {{description: d, sql: "{population}"}}
+target: {{description: d, sql: "{target}"}}
+horizon_days: 30
+features: [orders]
+training: {{as_of_count: 2, every_months: 1}}
+candidates: [{{family: logistic_regression}}]
+filter: {{description: d, sql: "{filter}"}}
+"""
+GROUP = "{group: orders, description: d, owner: o, features: [{name: n, description: d}]}"
+HARMLESS = {
+    "population": "select distinct tenant_id, customer from orders",
+    "target": "select distinct tenant_id, customer from outcome.orders",
+    "filter": "select tenant_id, customer_id as customer from population",
+    "group": "with o as (select * from orders) select tenant_id, customer, count(*) as n from o group by all",
+}
+ESCAPES = {
+    "silver.orders": "select tenant_id, customer, count(*) as n from silver.orders group by all",
+    "memory.silver.orders": "select tenant_id, customer, 1 as n from memory.silver.orders",
+    "group_orders": "select tenant_id, customer_id as customer, n from group_orders",
+    "now()": "select distinct tenant_id, customer, epoch(now()) as n from orders",
+    "current_date": "select distinct tenant_id, customer, year(current_date) as n from orders",
+    "random()": "select tenant_id, customer, max(random()) as n from orders group by all",
+    "read_text()": "select t.tenant_id, t.customer, 1 as n from orders t, read_text('/etc/hostname')",
+    "/etc/hostname": "select t.tenant_id, t.customer, 1 as n from orders t, '/etc/hostname'",
+    "duckdb_tables()": "select tenant_id, customer, (select count(*) from duckdb_tables()) as n from orders",
+    "query_table()": "select tenant_id, customer, 1 as n from query_table('silver.orders')",
+    "expected one SELECT": "drop table x",
+}
+
+
+def check(**queries: str) -> None:
+    wanted = {**HARMLESS, **queries}
+    group = wanted.pop("group")
+    files = {
+        "models/again.yaml": MODEL.format(**wanted),
+        "features/orders.yaml": GROUP,
+        "features/orders.sql": group,
+    }
+    definition = parse_definition(files, "again", where="shop", entity="customer")
+    with DuckDbSql() as sql:
+        check_definition(sql, definition, ["orders"])
+
+
+def test_queries_over_the_views_pass() -> None:
+    check()
+
+
+@pytest.mark.parametrize("where", ["group", "population", "target", "filter"])
+@pytest.mark.parametrize("told", ESCAPES)
+def test_a_query_that_reaches_past_its_views_is_refused(told: str, where: str) -> None:
+    with pytest.raises(PackError) as raised:
+        check(**{where: ESCAPES[told]})
+    assert told in str(raised.value)
+    assert "orders" in str(raised.value) or "again" in str(raised.value)
+
+
+@pytest.mark.parametrize("where", ["group", "population", "filter"])
+def test_only_the_target_sees_outcomes(where: str) -> None:
+    with pytest.raises(PackError, match=r"names outcome\.orders"):
+        check(**{where: "select tenant_id, customer, 1 as n from outcome.orders"})
+
+
+PACKS = [(pack, model) for pack in ("automotive", "retail") for model in parse_pack(pack_files(pack), pack).models]
+
+
+@pytest.mark.parametrize(("pack", "model"), PACKS)
+def test_every_query_of_every_pack_runs_on_a_lake_of_the_contracts_columns(
+    pack: str, model: str, tmp_path: Path
+) -> None:
+    files = pack_files(pack)
+    info = parse_pack(files, pack)
+    ports = Drops(files)
+    definition = parse_definition(files, model, where=pack, entity=info.entity)
+    sources = {
+        dataset: {"shape": asdict(shape_of(contract_of(ports, dataset))), "keys": []}  # type: ignore[arg-type]
+        for dataset in info.datasets
+    }
+    with DuckDbSql() as sql:
+        session = SilverSession(sql, FolderStore(tmp_path), sources, definition)
+        session.cut(date(2025, 7, 1))
+        session.features("features")
+        session.outcomes("converted", date(2025, 7, 1), None)
+        if definition.model.filter:
+            session.filtered("filtered")
+        described = dict(row[:2] for row in sql.rows("describe features"))
+    assert [name for name, kind in described.items() if kind == "FLOAT"] == list(definition.feature_names)

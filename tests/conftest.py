@@ -29,3 +29,13 @@ def moto(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     reset = urllib.request.Request(f"{moto_server}/moto-api/reset", method="POST")  # noqa: S310 - our own address
     urllib.request.urlopen(reset).close()  # noqa: S310
     return moto_server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The size of each function, wherever its test ran."""
+    passed = [one for outcome in ("passed", "failed") for one in terminalreporter.getreports(outcome)]
+    sizes = sorted(str(value) for one in passed for name, value in one.user_properties if name == "size")
+    if sizes:
+        terminalreporter.section("unzipped size of each function with its layers")
+        for size in sizes:
+            terminalreporter.write_line(size)

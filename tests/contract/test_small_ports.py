@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from propensity.adapters.arro3_frames import Arro3Frames
@@ -154,6 +155,27 @@ def test_a_matrix_is_single_precision_with_a_column_each(frames: Frames, tmp_pat
     assert matrix.flags["C_CONTIGUOUS"]
     expected = np.column_stack([COLUMNS["single"], COLUMNS["whole"], COLUMNS["real"]]).astype(np.float32)
     np.testing.assert_array_equal(matrix, expected)
+
+
+def test_a_file_without_rows_has_empty_columns_of_the_same_types(frames: Frames, tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    ArrowFrames().write(path, {name: values[:0] for name, values in COLUMNS.items()})
+    found = frames.read(path)
+    assert {name: (len(values), values.dtype) for name, values in found.items()} == {
+        name: (0, values.dtype) for name, values in COLUMNS.items()
+    }
+    assert frames.matrix(path, ["single", "whole"]).shape == (0, 2)
+
+
+def test_reasons_have_one_type_whether_there_are_any_or_not(tmp_path: Path) -> None:
+    reason = {"feature": "visits", "contribution": 0.5, "text": "3 visits"}
+    kinds = []
+    for number, value in enumerate(([], [reason])):
+        reasons = np.empty(1, dtype=object)
+        reasons[0] = value
+        ArrowFrames().write(tmp_path / f"{number}", {"reasons": reasons})
+        kinds.append(pq.read_schema(tmp_path / f"{number}").field("reasons").type)
+    assert kinds[0] == kinds[1]
 
 
 def test_equal_columns_give_equal_bytes(frames: Frames, tmp_path: Path) -> None:

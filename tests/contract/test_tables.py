@@ -17,7 +17,7 @@ import pytest
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.memory import MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
-from propensity.domain.errors import ConflictError, RetryableError
+from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import DataFile, Tables
 
 
@@ -66,6 +66,8 @@ def test_a_version_is_read_as_it_was(open_tables: Callable[[], Tables]) -> None:
     pinned = tables.snapshot("t", version=first)
     assert pinned is not None
     assert (pinned.version, pinned.rows()) == (first, 1)
+    with pytest.raises(NotFoundError, match="99"):
+        tables.snapshot("t", version=99)
 
 
 def test_a_time_gives_the_newest_version_not_after_it(tmp_path: Path) -> None:

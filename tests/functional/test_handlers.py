@@ -147,7 +147,8 @@ def test_start_due_runs_starts_each_run_of_a_day_once(aws: SimpleNamespace) -> N
     first = tick(event("start_due_runs"), CONTEXT)
     assert sorted(first["due"]) == ["train-buy-2025-07-01", "train-service-2025-07-01"]
     assert tick(event("start_due_runs"), CONTEXT) == first
-    assert tick({"slot": "2025-07-02T03:00:00Z"}, CONTEXT)["due"] == []
+    # the runs have not come to a plan yet: the next day's tick asks for the same ones, and starts nothing new
+    assert tick({"slot": "2025-07-02T03:00:00Z"}, CONTEXT)["due"] == first["due"]
     executions = boto3.client("stepfunctions").list_executions
     trains = executions(stateMachineArn=aws.variables["TRAIN_MACHINE_ARN"])["executions"]
     assert sorted(one["name"] for one in trains) == sorted(first["due"])

@@ -47,6 +47,9 @@ ESCAPES = {
     "/etc/hostname": "select t.tenant_id, t.customer, 1 as n from orders t, '/etc/hostname'",
     "duckdb_tables()": "select tenant_id, customer, (select count(*) from duckdb_tables()) as n from orders",
     "query_table()": "select tenant_id, customer, 1 as n from query_table('silver.orders')",
+    "a sample": "select tenant_id, customer, 1 as n from orders using sample 10%",
+    "current_localtimestamp()": "select tenant_id, customer, epoch(current_localtimestamp()) as n from orders",
+    "age()": "select tenant_id, customer, year(age(ordered_at)) as n from orders",
     "expected one SELECT": "drop table x",
 }
 

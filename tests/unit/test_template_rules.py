@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,24 @@ def test_what_keeps_failing_has_an_alarm() -> None:
     watched = json.dumps([alarm["Dimensions"] for alarm in of_type("AWS::CloudWatch::Alarm").values()])
     letters = [name for name in of_type("AWS::SQS::Queue") if name.endswith("DeadLetters")]
     assert letters
-    for name in [*letters, *of_type("AWS::Serverless::StateMachine")]:
+    scheduled = [name for name, _ in events("ScheduleV2")]
+    for name in [*letters, *of_type("AWS::Serverless::StateMachine"), *scheduled]:
         assert f'"{name}"' in watched, name
+    assert all("AlarmActions" in alarm for alarm in of_type("AWS::CloudWatch::Alarm").values())
+
+
+def test_only_committers_write_a_tables_log() -> None:
+    writers = {
+        name
+        for name, statement in statements()
+        if statement["Effect"] == "Allow" and "s3:PutObject" in actions(statement)
+        for resource in map(json.dumps, statement["Resource"])
+        if re.search(r"/(silver|gold/[a-z_]+|features)/\*", resource)
+    }
+    denied = {name for name, statement in statements() if statement["Effect"] == "Deny"}
+    assert denied <= writers
+    committers = {"PromoteSilver", "CommitRun", "RunMatchback", "CheckDrift", "LogInference"}
+    assert writers - denied == committers
 
 
 def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:

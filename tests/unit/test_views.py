@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import BadInputError
-from propensity.domain.pack import Cadence, ModelSpec
+from propensity.domain.pack import ModelSpec
 from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
-from propensity.domain.schedule import due, months_before, training_dates
+from propensity.domain.schedule import months_before, training_dates
 from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, outcome_view
 
 DAY = date(2025, 1, 10)
@@ -152,13 +152,6 @@ def test_every_training_window_has_closed_by_the_runs_day(day: date, count: int,
 def test_months_end_on_their_last_day_where_they_are_shorter() -> None:
     assert months_before(date(2024, 3, 31), 1) == date(2024, 2, 29)
     assert months_before(date(2025, 1, 15), 13) == date(2023, 12, 15)
-
-
-def test_a_slot_is_due_by_its_month_and_day() -> None:
-    cadence = Cadence(train_every_months=6, anchor_month=1, day=1)
-    days = [date(2025, month, 1) for month in range(1, 13) if due(cadence, date(2025, month, 1), 6)]
-    assert days == [date(2025, 1, 1), date(2025, 7, 1)]
-    assert not due(cadence, date(2025, 7, 2), 6)
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=40), st.integers(1, 1_000))

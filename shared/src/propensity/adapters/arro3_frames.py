@@ -31,6 +31,8 @@ class Arro3Frames:
 
 def _values(table: Any, name: str) -> Any:
     column = table.column(name)
+    if table.num_rows == 0:
+        return _nothing(column.type)
     if column.null_count == 0 and not DataType.is_date(column.type) and not DataType.is_string(column.type):
         return column.to_numpy()
     values = column.to_pylist()
@@ -40,6 +42,14 @@ def _values(table: Any, name: str) -> Any:
         kind = np.float32 if column.type == DataType.float32() else np.float64
         return np.array([np.nan if value is None else value for value in values], dtype=kind)
     return np.array(values, dtype=object)
+
+
+def _nothing(kind: Any) -> Any:
+    if DataType.is_date(kind):
+        return np.empty(0, dtype="datetime64[D]")
+    if DataType.is_floating(kind):
+        return np.empty(0, dtype=np.float32 if kind == DataType.float32() else np.float64)
+    return np.empty(0, dtype=object if DataType.is_string(kind) else np.int64)
 
 
 def _array(values: Any) -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 
 from arro3.core import RecordBatchReader
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 from deltalake.transaction import AddAction
 
-from propensity.domain.errors import ConflictError, RetryableError
+from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
 
 # delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
@@ -20,6 +20,9 @@ _COMMIT_RETRIES = 100
 # how long a log remembers a transaction name; a queue keeps a message 14 days at most
 _CONFIGURATION: Mapping[str, str | None] = {
     "delta.setTransactionRetentionDuration": "interval 60 days",
+    # a version that a model or a run names must stay readable: nothing is cleaned up on the side of a commit
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 3650 days",
     # a cold function reads at most so many commits one by one, 2 to 20 ms each
     "delta.checkpointInterval": "20",
 }
@@ -40,6 +43,8 @@ class DeltaTables:
         pinned = as_of_time if version is None else version
         opened = self._open(table) if pinned is None else self._open_at(table, pinned)
         if opened is None:
+            if pinned is not None and self._open(table) is not None:
+                raise NotFoundError(f"{self._uri(table)}: version or time {pinned} is not in its log")
             return None
         actions = opened.get_add_actions(flatten=True).to_struct_array().to_pylist()
         files = tuple(
@@ -141,10 +146,12 @@ class DeltaTables:
             commit(opened)
         except CommitFailedError as error:
             raise RetryableError(f"{where}: {error}; a concurrent commit won, try again") from error
-        except DeltaError as error:
+        except (SchemaMismatchError, DeltaError) as error:
             if opened is None and self._open(table) is not None:
-                raise RetryableError(f"{where}: {error}; another made the table, try again") from error
-            raise ConflictError(f"{where}: {error}; the rows do not fit the table's schema") from error
+                raise RetryableError(f"{where}: another made the table, try again") from error
+            raise ConflictError(f"{where}: the rows do not fit the table's schema") from error
+        except OSError as error:
+            raise RetryableError(f"{where}: the store does not answer, try again") from error
         return self._version(table)
 
     def _uri(self, table: str) -> str:
@@ -168,6 +175,10 @@ class DeltaTables:
                 opened.load_as_version(pinned)
         except TableNotFoundError:
             return None
+        except DeltaError as error:
+            if pinned is None:
+                raise
+            raise NotFoundError(f"{self._uri(table)}: version or time {pinned} is not in its log") from error
         return opened
 
     def _version(self, table: str) -> int:

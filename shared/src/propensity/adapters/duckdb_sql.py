@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from propensity.domain.errors import SqlError
+from propensity.domain.errors import PropensityError, ResourceError, SqlError
 from propensity.ports import ArrowStream
 
 
@@ -61,8 +61,10 @@ class DuckDbSql:
 _OF_THE_TEXT = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
 
 
-def _sql_error(error: duckdb.Error) -> SqlError:
+def _sql_error(error: duckdb.Error) -> PropensityError:
     kind = type(error).__name__
+    if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
+        return ResourceError(f"{kind}: the function is too small for this; raise its memory or ephemeral storage")
     if isinstance(error, _OF_THE_TEXT):
         return SqlError(f"{kind}: {error}", str(error))
     return SqlError(f"{kind} while running SQL; its text is left out, because it may quote a row", str(error))

@@ -25,7 +25,18 @@ class ArrowFrames:
         return out
 
     def write(self, path: Path, columns: Mapping[str, Any]) -> None:
-        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), path, compression="zstd")
+        arrays = {name: pa.array(values, type=_kind(values)) for name, values in columns.items()}
+        pq.write_table(pa.table(arrays), path, compression="zstd")
+
+
+# a column of lists is one of reasons; a type of its own, because a file of empty lists would have none
+_REASONS = pa.list_(pa.struct([("feature", pa.string()), ("contribution", pa.float64()), ("text", pa.string())]))
+
+
+def _kind(values: Any) -> pa.DataType | None:
+    if values.dtype != object:
+        return None
+    return _REASONS if len(values) and isinstance(values[0], list) else pa.string()
 
 
 def _values(column: Any) -> Any:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propensity.adapters.memory import MemoryStore
-from propensity.domain.errors import ConflictError, RetryableError
+from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
 
 
@@ -43,6 +43,8 @@ class MemoryTables:
             version = len(held.versions) - 1
             if as_of_time is not None:
                 version = max([0, *(number for number, time in enumerate(held.times) if time <= as_of_time)])
+        if version >= len(held.versions):
+            raise NotFoundError(f"{table}: version {version} is not in its log")
         return Snapshot(table, table, version, held.versions[version])
 
     def committed(self, table: str, transactions: Iterable[str]) -> set[str]:

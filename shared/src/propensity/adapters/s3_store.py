@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingError
 
 from propensity.domain.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectInfo
 
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
+# of a missing key S3 says this to a role that may not list it
+_DENIED = {"AccessDenied", "403"}
 _EXISTS = {"PreconditionFailed", "412"}
 # S3 answers 409 while another conditional write of the same key is under way: the caller may try again
 _AGAIN = {
@@ -88,9 +90,13 @@ class S3Store:
                 raise _ExistsError from error
             if code in _MISSING:
                 raise NotFoundError(f"{where}: no such object") from error
+            if code in _DENIED and error.operation_name in ("GetObject", "HeadObject"):
+                raise NotFoundError(f"{where}: no such object, or this function's role may not read it") from error
             if code in _AGAIN:
                 raise RetryableError(f"{where}: {code}; try again") from error
             raise
+        except (HTTPClientError, ResponseStreamingError) as error:
+            raise RetryableError(f"s3://{self.bucket}/{key}: {type(error).__name__}; try again") from error
 
 
 class _ExistsError(Exception):

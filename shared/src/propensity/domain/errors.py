@@ -51,6 +51,10 @@ class IncompleteRunError(PropensityError):
     """A run whose parts are not all there; nothing of it is made visible."""
 
 
+class ResourceError(PropensityError):
+    """Memory or disk ran out: the input may be whole, the function is too small for it."""
+
+
 class UnexpectedError(PropensityError):
     """An error that nobody foresaw, told by its class and place: its own text may quote a row."""
 

@@ -138,6 +138,8 @@ class ModelSpec(Frozen):
     target: Query
     horizon_days: int = Field(ge=1, le=730)
     gap_days: int = Field(0, ge=0, le=365)
+    # days after the window's end until its outcomes are all known: what is recorded late would count as "did not"
+    settle_days: int = Field(7, ge=0, le=90)
     features: tuple[Name, ...]
     training: Training
     validation: Validation = Validation()

@@ -22,6 +22,8 @@ _FUNCTIONS = {
     "get_current_timestamp",
     "localtime",
     "localtimestamp",
+    "current_localtime",
+    "current_localtimestamp",
     "transaction_timestamp",
     "random",
     "setseed",
@@ -63,6 +65,12 @@ def _found(node: Any, ctes: frozenset[str], tables: Collection[tuple[str, str]])
         return
     ctes |= {str(one["key"]).casefold() for one in (node.get("cte_map") or {}).get("map", ())}
     kind = node.get("type")
+    if node.get("sample"):
+        yield "a sample"
+    if node.get("at_clause"):
+        yield "another version (at)"
+    if node.get("class") == "FUNCTION" and node.get("function_name") == "age" and len(node.get("arguments", ())) == 1:
+        yield "age() of one argument, which is from today"
     if kind == "BASE_TABLE":
         yield from _table(node, ctes, tables)
     elif kind == "TABLE_FUNCTION":

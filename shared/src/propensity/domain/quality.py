@@ -60,6 +60,13 @@ class Reference:
     to_column: str
 
 
+def _of_a_file(raw: str | None, where: str) -> Severity:
+    severity = severity_of(raw, "warn", where)
+    if severity == "reject_row":
+        raise ContractError(f"{where}: severity reject_row; a file is not a row, expected reject_file or warn")
+    return severity
+
+
 def severity_of(raw: str | None, default: Severity, where: str) -> Severity:
     if raw is None:
         return default
@@ -92,7 +99,7 @@ def object_quality(raw: Sequence[DataQuality], where: str) -> tuple[list[RowRule
             rules.append(RowRule(one.name, one.description or one.name, one.implementation, severity))
         elif one.type in (None, "library") and one.metric == "rowCount":
             low, high = bounds(one, here)
-            expectations.append(Expectation("rows", None, low, high, severity_of(one.severity, "warn", here)))
+            expectations.append(Expectation("rows", None, low, high, _of_a_file(one.severity, here)))
         else:
             raise ContractError(
                 f"{here}: type {one.type!r}, metric {one.metric!r}; expected type custom with engine duckdb, "
@@ -109,7 +116,7 @@ def null_expectation(one: DataQuality, column: str, where: str) -> Expectation:
     if one.unit != "percent":
         raise ContractError(f"{where}: metric nullValues: unit is {one.unit!r}, expected percent")
     low, high = bounds(one, where)
-    return Expectation("null_percent", column, low, high, severity_of(one.severity, "warn", where))
+    return Expectation("null_percent", column, low, high, _of_a_file(one.severity, where))
 
 
 def bounds(one: DataQuality, where: str) -> tuple[float | None, float | None]:

@@ -20,11 +20,11 @@ def months_before(day: date, months: int) -> date:
 
 
 def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
-    """As-of dates of the training set, oldest first; each label window ends on or before the run's date.
+    """As-of dates of the training set, oldest first; each label window has ended and settled by the run's date.
 
-    Dates before the data begins give empty sets and are dropped where that is known (plan_training).
+    A date before the data begins gives no rows.
     """
-    newest = run_date - timedelta(days=spec.gap_days + spec.horizon_days)
+    newest = run_date - timedelta(days=spec.gap_days + spec.horizon_days + spec.settle_days)
     if spec.training.every_months is not None:
         # as-of dates fall on the run's own day of the month, so that training looks like scoring
         aligned = 0
@@ -38,6 +38,10 @@ def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
     return tuple(sorted(days))
 
 
-def due(cadence: Cadence, slot: date, every_months: int) -> bool:
-    """Whether a slot's day is one on which a run falls."""
-    return slot.day == cadence.day and (slot.month - cadence.anchor_month) % every_months == 0
+def last_due(cadence: Cadence, slot: date, every_months: int) -> date:
+    """The newest day, not after the slot's, on which a run falls."""
+    year, month = slot.year, slot.month
+    while True:
+        if (month - cadence.anchor_month) % every_months == 0 and date(year, month, cadence.day) <= slot:
+            return date(year, month, cadence.day)
+        year, month = (year, month - 1) if month > 1 else (year - 1, 12)

@@ -90,7 +90,9 @@ def _judge(ports: Ports, fit: dict[str, Any], data: TrainingData, spec: ModelSpe
 
 
 def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[Calibration, dict[str, Any]]:
-    """The calibration, and metrics of scores that neither model nor calibrator had seen.
+    """The calibration, and metrics on the newest fold by models and a calibrator fitted on older ones.
+
+    Family, grid and method were chosen with that fold among others: matchback tells how good they are.
 
     The method is chosen on the newest fold after fitting on the older ones, then fitted on all folds. With
     one fold there is nothing older: the raw scores are measured, and the sigmoid, with two parameters, fitted.

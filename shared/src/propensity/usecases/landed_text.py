@@ -18,7 +18,7 @@ from propensity.domain.contract import TextForm
 from propensity.domain.errors import BadInputError
 
 MAX_LINE = 131_072  # bytes; also the longest value that Python's csv module takes
-MAX_UNZIPPED = 8 * 1024**3  # a function's /tmp holds 10 GB
+MAX_UNZIPPED = 8 * 1024**3  # bytes; a function has as much disk as its EphemeralStorage says, 10 GB at most
 _MAX_RATIO = 200  # gzip reaches 1,000 on zeros; real exports measured 5 to 30
 _FREE_OF_RATIO = 64 * 1024**2
 BLOCK = 1 << 20

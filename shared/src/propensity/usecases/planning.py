@@ -62,7 +62,7 @@ def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """Silver as a run sees it: one snapshot per dataset that its SQL names."""
+    """Silver as a run sees it: the shape of each dataset that its SQL names, and a snapshot where any of it came."""
 
     snapshots: Mapping[str, Snapshot]
     shapes: Mapping[str, SilverShape]
@@ -81,10 +81,15 @@ class Pins:
         """What a work item says of each dataset: its shape and the files of these buckets."""
         return {
             dataset: {
-                "shape": asdict(self.shapes[dataset]),
-                "keys": [key for bucket in buckets for key in snapshot.file_keys(bucket=str(bucket))],
+                "shape": asdict(shape),
+                "keys": [
+                    key
+                    for bucket in buckets
+                    if dataset in self.snapshots
+                    for key in self.snapshots[dataset].file_keys(bucket=str(bucket))
+                ],
             }
-            for dataset, snapshot in sorted(self.snapshots.items())
+            for dataset, shape in sorted(self.shapes.items())
         }
 
 
@@ -93,6 +98,8 @@ def pin_silver(ports: Ports, definition: Definition, versions: Mapping[str, int]
     snapshots, shapes = {}, {}
     for dataset in datasets_used(definition, pack_info(ports).datasets):
         shapes[dataset] = shape_of(contract_of(ports, dataset))
+        if versions is not None and dataset not in versions:
+            continue  # nothing of it had come when the run was planned
         snapshot = ports.tables.snapshot(silver_table(dataset), version=versions[dataset] if versions else None)
         if snapshot is not None:
             snapshots[dataset] = snapshot

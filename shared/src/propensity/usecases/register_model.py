@@ -6,8 +6,10 @@ from typing import Any
 
 from propensity.domain.registry import CHAMPION
 from propensity.ports import Ports
-from propensity.usecases.registry import move_alias, register
+from propensity.usecases.registry import move_alias, moves, register
 from propensity.usecases.run_files import dumps, read_json
+
+BY = "register_model"
 
 
 def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
@@ -35,13 +37,15 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
     }
     version = register(store, plan["model"], files, lineage)
     failed = [gate["name"] for gate in evaluation["gates"] if not gate["passed"]]
-    if not failed:
+    # a replay must not take back what was decided since: each version is promoted by its run once
+    promoted = any(move.version == version.number and move.by == BY for move in moves(store, plan["model"]))
+    if not failed and not promoted:
         move_alias(
             store,
             plan["model"],
             CHAMPION,
             version.number,
-            by="register_model",
+            by=BY,
             why="all gates passed",
             at=plan["as_of"],
         )

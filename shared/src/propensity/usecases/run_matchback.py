@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from propensity.domain.errors import EvidenceError
@@ -137,15 +137,25 @@ def _summary(run: str, plan: dict[str, Any], day: date, found: list[Measure]) ->
 
 
 def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Match every committed batch whose window had closed by the slot's day and that was not matched before."""
+    """Match every committed batch whose window closed `settle_days` before the slot's day, once, as known by then.
+
+    A run without enough outcomes is told in `not_matched`, counted, and tried again the next day.
+    """
     day = parse_day(slot, "slot")
-    matched = []
+    matched: list[dict[str, Any]] = []
+    failed: list[str] = []
     for run in batch_runs(ports):
         plan = read_json(ports.lake, f"{run}/plan.json")
         model = load_version(ports.lake, plan["model"], plan["version"]).definition(ports.lake).model
         window = LabelWindow.of(
             parse_day(plan["as_of"], "as_of"), gap_days=model.gap_days, horizon_days=model.horizon_days
         )
-        if window.end <= day and not any(True for _ in ports.lake.keys(f"{run}/matchback-")):
-            matched.append(run_matchback(ports, run=run, known_by=day.isoformat()))
-    return {"slot": day.isoformat(), "matched": matched}
+        settled = window.end + timedelta(days=model.settle_days)
+        if settled <= day and not any(True for _ in ports.lake.keys(f"{run}/matchback-")):
+            try:
+                matched.append(run_matchback(ports, run=run, known_by=settled.isoformat()))
+            except EvidenceError as error:
+                # one run without outcomes must not keep the others from theirs
+                failed.append(str(error))
+    ports.metrics.count("RunsNotMatched", len(failed))
+    return {"slot": day.isoformat(), "matched": matched, "not_matched": failed}

@@ -10,7 +10,16 @@ from typing import Any
 from propensity.domain.errors import PackError, SqlError
 from propensity.domain.pack import Definition, Feature, FeatureGroup
 from propensity.domain.pack_sql import escapes
-from propensity.domain.views import LabelWindow, as_of_view, midnight, outcome_view, quote, read_files, text
+from propensity.domain.views import (
+    LabelWindow,
+    SilverShape,
+    as_of_view,
+    midnight,
+    outcome_view,
+    quote,
+    read_files,
+    text,
+)
 from propensity.ports import ObjectStore, Sql
 from propensity.usecases.planning import shape_from
 
@@ -30,10 +39,12 @@ class SilverSession:
         for dataset, source in sources.items():
             paths = download(sql, lake, source["keys"], dataset)
             shape = self._shapes[dataset]
+            # every column that the contract names, whether a file is new enough to hold it or not
+            sql.execute(f"create schema if not exists typed; create table typed.{quote(dataset)} ({_columns(shape)})")
+            rows = f"from typed.{quote(dataset)}"
             if paths:
-                sql.execute(f"create view silver.{quote(dataset)} as select * from {read_files(paths)}")
-            else:
-                sql.execute(f"create table silver.{quote(dataset)} ({_columns(shape.columns, shape.time_column)})")
+                rows += f" union all by name from {read_files(paths)}"
+            sql.execute(f"create view silver.{quote(dataset)} as {rows}")
         check_definition(sql, definition, self._shapes)
 
     def cut(self, as_of: date) -> None:
@@ -146,6 +157,7 @@ def download(sql: Sql, lake: ObjectStore, keys: Sequence[str], folder: str) -> l
     return paths
 
 
-def _columns(columns: Sequence[tuple[str, str]], time_column: str) -> str:
-    system = f"tenant_id varchar, _key varchar, _row_hash varchar, _known_at timestamptz, {time_column} timestamptz"
-    return ", ".join([system, *(f"{quote(name)} {kind}" for name, kind in columns)])
+def _columns(shape: SilverShape) -> str:
+    times = f"_known_at timestamptz, {shape.time_column} timestamptz"
+    system = f"tenant_id varchar, _key varchar, _row_hash varchar, {times}"
+    return ", ".join([system, *(f"{quote(name)} {kind}" for name, kind in shape.columns)])

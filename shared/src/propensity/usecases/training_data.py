@@ -62,10 +62,10 @@ class Fold:
 def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
     """Forward in time, oldest first: the last dates that have purged dates before them, at most spec's count.
 
-    Purged: a training date's label window ends on or before the validation date. Raises EvidenceError where
+    Purged: a training date's label window has ended and settled by the validation date. Raises EvidenceError where
     no date has one.
     """
-    reach = np.timedelta64(timedelta(days=spec.gap_days + spec.horizon_days), "D")
+    reach = np.timedelta64(timedelta(days=spec.gap_days + spec.horizon_days + spec.settle_days), "D")
     made = []
     for day in data.dates:
         train, valid = data.as_of + reach <= day, data.as_of == day

@@ -1,0 +1,94 @@
+"""The daily tick: what is due, once; and what was missed, as of the day it was due."""
+
+from __future__ import annotations
+
+from datetime import date
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from propensity.adapters.memory import MemoryStore, MemoryWorkflows
+from propensity.domain.pack import Cadence
+from propensity.domain.schedule import last_due
+from propensity.runtime.pack_files import pack_files
+from propensity.usecases.registry import move_alias, register
+from propensity.usecases.start_due_runs import start_due_runs
+
+MODEL = "service"  # trained every six months from January, scored every month
+
+
+@pytest.fixture
+def ports() -> SimpleNamespace:
+    return SimpleNamespace(
+        pack="automotive", pack_files=pack_files("automotive"), lake=MemoryStore(), workflows=MemoryWorkflows()
+    )
+
+
+def tick(ports: SimpleNamespace, slot: str) -> list[str]:
+    due: list[str] = start_due_runs(ports, slot=slot, models=[MODEL])["due"]
+    return due
+
+
+def champion(ports: SimpleNamespace, as_of: str) -> None:
+    lineage = {"run": as_of, "as_of": as_of, "feature_set": "f"}
+    number = register(ports.lake, MODEL, {}, lineage).number
+    move_alias(ports.lake, MODEL, "champion", number, by="a", why="b", at=as_of)
+    ports.lake.put(f"runs/train/{MODEL}/{as_of}/plan.json", b"{}")
+
+
+def scored(ports: SimpleNamespace, as_of: str) -> None:
+    ports.lake.put(f"runs/score/{MODEL}/{as_of}-v000001-batch/receipt.json", b"{}")
+
+
+def test_without_a_champion_the_newest_scoring_day_is_trained_on_and_scored(ports: SimpleNamespace) -> None:
+    assert tick(ports, "2025-03-15") == [f"train-{MODEL}-2025-03-01"]
+    [payload] = ports.workflows.started.values()
+    assert payload == {"model": MODEL, "as_of": "2025-03-01", "then_score": True}
+
+
+def test_on_a_scoring_day_the_champion_scores(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    scored(ports, "2025-01-01")
+    assert tick(ports, "2025-02-01") == [f"score-{MODEL}-2025-02-01-batch"]
+    scored(ports, "2025-02-01")
+    assert tick(ports, "2025-02-01") == []
+    assert tick(ports, "2025-02-20") == []
+
+
+def test_on_a_training_day_training_comes_first_and_scores_by_itself(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    assert tick(ports, "2025-07-01") == [f"train-{MODEL}-2025-07-01"]
+    ports.lake.put(f"runs/train/{MODEL}/2025-07-01/plan.json", b"{}")
+    assert tick(ports, "2025-07-01") == []
+
+
+def test_after_a_failed_training_the_old_champion_scores_the_next_day(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    ports.lake.put(f"runs/train/{MODEL}/2025-07-01/plan.json", b"{}")
+    assert tick(ports, "2025-07-02") == [f"score-{MODEL}-2025-07-01-batch"]
+
+
+def test_a_tick_that_did_not_come_is_made_up_for(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    assert tick(ports, "2025-07-04") == [f"train-{MODEL}-2025-07-01"]
+    champion(ports, "2025-07-01")
+    scored(ports, "2025-07-01")
+    assert tick(ports, "2025-08-03") == [f"score-{MODEL}-2025-08-01-batch"]
+
+
+def test_a_champion_that_is_newer_than_the_cadence_is_not_trained_again(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-07-15")
+    assert tick(ports, "2025-08-01") == [f"score-{MODEL}-2025-08-01-batch"]
+
+
+@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.integers(1, 12), st.integers(1, 12), st.integers(1, 28))
+def test_the_last_due_day_is_due_and_no_later_one_is(slot: date, every: int, anchor: int, day: int) -> None:
+    cadence = Cadence(anchor_month=anchor, day=day)
+    found = last_due(cadence, slot, every)
+    assert found <= slot
+    assert found.day == day
+    assert (found.month - anchor) % every == 0
+    months = (slot.year - found.year) * 12 + slot.month - found.month
+    assert months <= 12

@@ -7,6 +7,7 @@ PACK ?= automotive
 DATA ?=
 PORT ?= 4566
 FOLDER ?= build/stack/up
+AREA ?= lake
 UV_VERSION := 0.13.8
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export UV_LINK_MODE ?= copy
@@ -18,7 +19,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up watch bridge down demo test lint types imports lock clean
+.PHONY: help setup build up watch bridge down demo test bench soak lint types imports lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +72,12 @@ demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail DATA=<fold
 test: $(BUILT) ## lint, types, imports and every test
 	@$(MAKE) --no-print-directory lint types imports
 	@.venv/bin/python -m pytest
+
+bench: $(DEV) ## measure the claims of an AREA beside a floor, into build/bench
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA)
+
+soak: $(DEV) ## the laws of the lake, 5,000 examples
+	@SOAK_EXAMPLES=5000 .venv/bin/python -m pytest -n 0 tests/functional/test_lake_machine.py
 
 lint: $(DEV)
 	@.venv/bin/ruff check .

@@ -1,0 +1,28 @@
+"""make bench AREA=…: the figures that the README claims, measured side by side on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench.measure import write
+
+ROOT = Path(__file__).resolve().parents[2]
+AREAS = ("lake",)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--area", choices=AREAS, required=True)
+    parser.add_argument("--runs", type=int, default=5, help="turns of each side")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = importlib.import_module(f"tests.bench.{options.area}").claims(Path(folder), options.runs)
+    return 1 if write(options.area, found, ROOT) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

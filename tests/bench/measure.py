@@ -1,0 +1,67 @@
+"""Ratios in one run: ours and a floor by turns, medians; each side in a process of its own for its memory."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`ratio` is ours / against, or ours alone where there is nothing to hold it against."""
+
+    claim: str
+    ours: float
+    against: float | None
+    ratio: float
+    bar: float | None
+    holds: bool | None
+    runs: int
+
+    @staticmethod
+    def of(claim: str, ours: float, against: float | None, bar: float | None, runs: int) -> Claim:
+        ratio = ours if against is None else ours / against
+        return Claim(claim, ours, against, ratio, bar, None if bar is None else ratio <= bar, runs)
+
+
+def timed(work: Callable[..., object], *arguments: Any) -> tuple[float, float]:
+    """(seconds, peak memory in MB) of one call in a fresh process."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measured, (work, arguments))
+
+
+def _measured(work: Callable[..., object], arguments: tuple[Any, ...]) -> tuple[float, float]:
+    start = time.perf_counter()
+    work(*arguments)
+    seconds = time.perf_counter() - start
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def by_turns(ours: Callable[[], float], floor: Callable[[], float], runs: int) -> tuple[float, float]:
+    """Medians of seconds, after one turn each that does not count."""
+    ours(), floor()
+    taken = [(ours(), floor()) for _ in range(runs)]
+    return median(one for one, _ in taken), median(one for _, one in taken)
+
+
+def write(area: str, claims: list[Claim], root: Path) -> int:
+    """`build/bench/<area>.json` and a line per claim; how many do not hold."""
+    out = root / "build/bench"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{area}.json").write_text(json.dumps([asdict(one) for one in claims], indent=1) + "\n")
+    for one in claims:
+        verdict = {True: "ok   ", False: "SHORT", None: "     "}[one.holds]
+        against = f" against {one.against:.3f}" if one.against is not None else ""
+        bar = f" (bar {one.bar:g})" if one.bar is not None else ""
+        print(f"{verdict} {one.claim}: {one.ours:.3f}{against}, ratio {one.ratio:.3f}{bar}, n = {one.runs}")
+    short = sum(one.holds is False for one in claims)
+    print(f"{short} fall short", file=sys.stderr)
+    return short

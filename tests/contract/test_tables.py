@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -93,6 +93,24 @@ def test_a_new_nullable_column_is_added_and_another_type_is_refused(open_tables:
     found = tables.snapshot("t")
     assert found is not None
     assert (found.version, found.rows()) == (version, 2)
+
+
+def test_compaction_and_vacuum_lose_no_row_and_no_version_that_is_kept(open_tables: Callable[[], Tables]) -> None:
+    tables = open_tables()
+    for number in range(6):
+        tables.append("t", rows(number, bucket=str(number % 2)), partition_by=["bucket"], transactions=[f"f{number}"])
+    before = tables.snapshot("t", version=3)
+    assert tables.compact("t") == 4
+    assert tables.compact("t") == 0
+    removed = tables.vacuum("t", keep_versions=[3], retention=timedelta(0))
+    found = open_tables().snapshot("t")
+    assert found is not None
+    assert (found.rows(), len(found.files)) == (6, 2)
+    # files 4 and 5 were in no version that is kept, and are in none that is current
+    assert removed == 2
+    assert open_tables().snapshot("t", version=3) == before
+    assert open_tables().committed("t", ["f0", "f5"]) == {"f0", "f5"}
+    assert tables.compact("nothing") == tables.vacuum("nothing", keep_versions=[], retention=timedelta(0)) == 0
 
 
 def test_files_that_are_there_become_part_of_a_table_in_one_commit(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_every_queue_that_is_read_and_every_schedule_has_a_dead_letter_queue() -
         assert policy["maxReceiveCount"] >= 5
         assert letters["MessageRetentionPeriod"] == 1_209_600
     schedules = list(events("ScheduleV2"))
-    assert len(schedules) == 3
+    assert len(schedules) == 4
     for _, event in schedules:
         assert event["DeadLetterConfig"]["Type"] == "SQS"
 
@@ -87,7 +87,7 @@ def test_only_committers_write_a_tables_log() -> None:
     }
     denied = {name for name, statement in statements() if statement["Effect"] == "Deny"}
     assert denied <= writers
-    committers = {"PromoteSilver", "CommitRun", "RunMatchback", "CheckDrift", "LogInference"}
+    committers = {"PromoteSilver", "CommitRun", "RunMatchback", "CheckDrift", "LogInference", "MaintainTables"}
     assert writers - denied == committers
 
 
@@ -124,8 +124,11 @@ def test_no_policy_allows_every_action_or_every_resource() -> None:
     assert checked > 50
 
 
-def test_no_function_can_delete_from_the_lake() -> None:
-    assert not [name for name, statement in statements() for action in actions(statement) if "Delete" in action]
+def test_only_maintenance_can_delete_and_only_from_tables() -> None:
+    deleting = [(name, one) for name, one in statements() for action in actions(one) if "Delete" in action]
+    assert [name for name, _ in deleting] == ["MaintainTables"]
+    zones = {re.sub(r".*[}]/", "", json.dumps(one)) for _, statement in deleting for one in statement["Resource"]}
+    assert {zone.split("/")[0] for zone in zones} == {"silver", "features", "gold"}
 
 
 def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

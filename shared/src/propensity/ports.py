@@ -5,9 +5,9 @@ One suite per port (tests/contract) runs against each of its adapters, those for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -136,6 +136,16 @@ class Tables(Protocol):
         transactions: Sequence[str] = (),
     ) -> int:
         """Make Parquet files that are already in the bucket part of the table, in one commit; else as `append`."""
+
+    def compact(self, table: str) -> int:
+        """Join small files, partition by partition, and write a checkpoint; how many files fewer there are.
+
+        No row and no version of one is lost. Nothing for a table that is not there.
+        """
+
+    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> int:
+        """Remove files that left the table longer than `retention` ago and belong to none of the versions kept;
+        how many. Files that were never committed go too, after that time."""
 
 
 class Queue(Protocol):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from arro3.core import RecordBatchReader
@@ -17,6 +17,7 @@ from propensity.ports import ArrowStream, DataFile, Snapshot
 
 # delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
 _COMMIT_RETRIES = 100
+_LEAST_HOURS = 168  # what delta-rs holds everyone to who does not say otherwise
 # how long a log remembers a transaction name; a queue keeps a message 14 days at most
 _CONFIGURATION: Mapping[str, str | None] = {
     "delta.setTransactionRetentionDuration": "interval 60 days",
@@ -131,6 +132,31 @@ class DeltaTables:
             )
 
         return self._commit(table, transactions, commit)
+
+    def compact(self, table: str) -> int:
+        opened = self._open(table)
+        if opened is None:
+            return 0
+        try:
+            done = opened.optimize.compact(commit_properties=_properties(()))
+        except CommitFailedError as error:
+            raise RetryableError(f"{self._uri(table)}: {error}; a concurrent commit won, try again") from error
+        opened.create_checkpoint()
+        return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
+
+    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> int:
+        opened = self._open(table)
+        if opened is None:
+            return 0
+        hours = int(retention / timedelta(hours=1))
+        removed = opened.vacuum(
+            retention_hours=hours,
+            dry_run=False,
+            enforce_retention_duration=hours >= _LEAST_HOURS,
+            keep_versions=sorted(keep_versions),
+            full=True,
+        )
+        return len(removed)
 
     def _commit(self, table: str, transactions: Sequence[str], commit: Callable[[DeltaTable | None], None]) -> int:
         """Look for the names in the very handle that is committed from.

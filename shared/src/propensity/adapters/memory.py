@@ -50,6 +50,10 @@ class MemoryStore:
     def keys(self, prefix: str) -> Iterator[str]:
         yield from sorted(key for key in self._objects if key.startswith(prefix))
 
+    def remove(self, key: str) -> None:
+        """Every version of an object."""
+        self._objects.pop(key, None)
+
     def touch(self) -> datetime:
         """Move the clock by a second; its time."""
         self._writes += 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -92,6 +92,51 @@ class MemoryTables:
             raise ConflictError(f"{table}: files are partitioned by {sorted(names)}, the table by {partition_by}")
         with self._lock:
             return self._commit(table, pa.RecordBatchReader.from_stream(schema).schema, files, transactions)
+
+    def compact(self, table: str) -> int:
+        with self._lock:
+            held = self._tables.get(table)
+            if held is None:
+                return 0
+            by_partition: dict[tuple[tuple[str, str], ...], list[DataFile]] = {}
+            for file in held.versions[-1]:
+                by_partition.setdefault(tuple(sorted(file.partition.items())), []).append(file)
+            after: list[DataFile] = []
+            for partition, files in by_partition.items():
+                if len(files) == 1:
+                    after += files
+                    continue
+                parts = [pq.read_table(io.BytesIO(self._store.get(f"{table}/{file.path}"))) for file in files]
+                rows = pa.concat_tables(parts, promote_options="default")
+                body = io.BytesIO()
+                pq.write_table(rows, body)
+                folder = "".join(f"{name}={value}/" for name, value in partition)
+                path = f"{folder}compact-{len(held.versions):05d}.parquet"
+                self._store.put(f"{table}/{path}", body.getvalue())
+                after.append(DataFile(path, rows.num_rows, len(body.getvalue()), dict(partition)))
+            fewer = len(held.versions[-1]) - len(after)
+            held.versions.append(tuple(sorted(after, key=lambda file: file.path)))
+            held.times.append(self._store.touch())
+            return fewer
+
+    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> int:
+        """The clock being the store's own, a version left when the next one was made."""
+        held = self._tables.get(table)
+        if held is None:
+            return 0
+        now = held.times[-1]
+        last = len(held.versions) - 1
+        kept = {
+            file.path
+            for number, files in enumerate(held.versions)
+            if number == last or number in keep_versions or now - held.times[number + 1] < retention
+            for file in files
+        }
+        gone = {file.path for files in held.versions for file in files} - kept
+        present = [path for path in gone if any(True for _ in self._store.keys(f"{table}/{path}"))]
+        for path in present:
+            self._store.remove(f"{table}/{path}")
+        return len(present)
 
     def _commit(self, table: str, schema: pa.Schema, files: Sequence[DataFile], transactions: Sequence[str]) -> int:
         held = self._tables.get(table)

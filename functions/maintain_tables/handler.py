@@ -1,0 +1,14 @@
+"""Weekly: tables compacted, and files removed that nothing needs any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.maintain_tables import maintain_tables
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return maintain_tables(composition.ports(), slot=event["slot"])

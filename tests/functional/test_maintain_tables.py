@@ -1,0 +1,74 @@
+"""Compaction and vacuum: the views stay, what a model or a run names stays, the rest goes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from propensity.usecases.maintain_tables import maintain_tables
+from propensity.usecases.planning import pack_definition, pin_silver
+from propensity.usecases.registry import load_champion
+from tests.functional.harness import World
+from tests.stack.automotive import AS_OF, generate
+
+DAY = AS_OF.isoformat()
+
+
+def files(world: World) -> set[str]:
+    return {key for key in world.lake.keys("silver/") if key.endswith(".parquet") and "_delta_log" not in key}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A champion trained in the middle of many small appends, and scores."""
+    made = generate(tmp_path / "data", dealers=2, customers=1_200)
+    world = World("automotive", tmp_path / "lake", rows_per_item=4_000)
+    world.load(made.phases["history"])
+    world.train("service", DAY)
+    world.score("service", DAY)
+    for drop in [*made.phases["gap"], *made.phases["outcomes"]]:
+        world.load([drop])
+    return world
+
+
+def test_views_and_pinned_versions_stay_and_doing_it_again_finds_nothing(world: World) -> None:
+    views = {dataset: world.silver_hash(dataset) for dataset in world.datasets}
+    scores = world.scores_hash()
+    lineage = load_champion(world.lake, "service").lineage
+    definition = pack_definition(world, "service")
+    pinned = pin_silver(world, definition, versions=lineage["silver"])
+    wanted = {key for snapshot in pinned.snapshots.values() for key in snapshot.file_keys()}
+    before = files(world)
+
+    done = maintain_tables(world, slot="2027-01-03", retention=timedelta(0))
+
+    assert done["files"] > 0
+    assert done["compacted"]["silver/service_records"] > 0
+    assert {table: [version] for table, version in lineage["silver"].items()} == {
+        table.removeprefix("silver/"): versions for table, versions in done["pinned"].items()
+    }
+    assert wanted <= files(world)
+    assert before - files(world)
+    again = pin_silver(world, definition, versions=lineage["silver"])
+    assert again.snapshots == pinned.snapshots
+    assert {dataset: world.silver_hash(dataset) for dataset in world.datasets} == views
+    assert world.scores_hash() == scores
+    # what left a table in the very moment of the first vacuum goes with the second
+    maintain_tables(world, slot="2027-01-03", retention=timedelta(0))
+    third = maintain_tables(world, slot="2027-01-03", retention=timedelta(0))
+    assert (third["compacted"], third["files"]) == ({}, 0)
+    assert wanted <= files(world)
+
+
+def test_a_run_that_may_go_on_keeps_what_it_pinned_and_files_on_their_way_stay(world: World) -> None:
+    world.prepare("buy", "2025-10-01")
+    plan = world.lake.get("runs/train/buy/2025-10-01/plan.json")
+    on_its_way = "gold/scores/model=buy/bucket=1/not-committed-yet.parquet"
+    world.lake.put(on_its_way, b"x")
+    done = maintain_tables(world, slot="2025-10-05")
+    assert done["files"] == 0
+    assert b'"sales"' in plan
+    assert list(world.lake.keys(on_its_way)) == [on_its_way]
+    assert "silver/sales" in done["pinned"]

@@ -5,31 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-from propensity.domain.errors import RetryableError
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from tests.functional.harness import World
+from tests.functional.promoters import promote
 from tests.stack.automotive import generate
 
 DATASET = "service_records"
-ROUNDS = 200  # a guard against a hang
-
-
-def promote(folder: Path, messages: list[dict[str, Any]]) -> int:
-    """As the queue would: again until it is done. How often it lost a race."""
-    world = World("automotive", folder)
-    files = [BronzeFile.parse(message) for message in messages]
-    for lost in range(ROUNDS):
-        try:
-            promote_silver(world, files)
-        except RetryableError:
-            # a batch that lost is tried file by file, like in the function
-            if len(files) > 1:
-                return lost + sum(promote(folder, [message]) for message in messages)
-            continue
-        return lost
-    raise AssertionError(f"{ROUNDS} races lost")
 
 
 def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
@@ -44,7 +25,7 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     messages = list(world.promote_queue.messages)
     shares = [messages[start::12] for start in range(12)] * 2
     with ProcessPoolExecutor(24, mp_context=get_context("spawn")) as pool:
-        list(pool.map(promote, [world.folder] * 24, shares))
+        list(pool.map(promote, [world.folder] * 24, ["automotive"] * 24, shares))
     bronze = sum(report["bronze"] for report in reports)
     counted = world.query("select count(*), count(distinct (_content_id, _line)) from s", s=f"silver/{DATASET}")
     assert counted == [(bronze, bronze)]

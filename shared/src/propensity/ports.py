@@ -143,9 +143,11 @@ class Tables(Protocol):
         No row and no version of one is lost. Nothing for a table that is not there.
         """
 
-    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> int:
-        """Remove files that left the table longer than `retention` ago and belong to none of the versions kept;
-        how many. Files that were never committed go too, after that time."""
+    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
+        """Remove files that left the table longer than `retention` ago and belong to none of the versions kept.
+
+        Files that were never committed go too, after that time.
+        """
 
 
 class Queue(Protocol):

@@ -144,19 +144,19 @@ class DeltaTables:
         opened.create_checkpoint()
         return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
 
-    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> int:
+    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
         opened = self._open(table)
         if opened is None:
-            return 0
+            return
         hours = int(retention / timedelta(hours=1))
-        removed = opened.vacuum(
+        # what it answers with names files again that an earlier call removed: no figure to report
+        opened.vacuum(
             retention_hours=hours,
             dry_run=False,
             enforce_retention_duration=hours >= _LEAST_HOURS,
             keep_versions=sorted(keep_versions),
             full=True,
         )
-        return len(removed)
 
     def _commit(self, table: str, transactions: Sequence[str], commit: Callable[[DeltaTable | None], None]) -> int:
         """Look for the names in the very handle that is committed from.

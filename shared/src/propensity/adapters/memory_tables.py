@@ -119,11 +119,11 @@ class MemoryTables:
             held.times.append(self._store.touch())
             return fewer
 
-    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> int:
+    def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
         """The clock being the store's own, a version left when the next one was made."""
         held = self._tables.get(table)
         if held is None:
-            return 0
+            return
         now = held.times[-1]
         last = len(held.versions) - 1
         kept = {
@@ -133,10 +133,8 @@ class MemoryTables:
             for file in files
         }
         gone = {file.path for files in held.versions for file in files} - kept
-        present = [path for path in gone if any(True for _ in self._store.keys(f"{table}/{path}"))]
-        for path in present:
+        for path in gone:
             self._store.remove(f"{table}/{path}")
-        return len(present)
 
     def _commit(self, table: str, schema: pa.Schema, files: Sequence[DataFile], transactions: Sequence[str]) -> int:
         held = self._tables.get(table)

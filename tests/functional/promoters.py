@@ -1,0 +1,41 @@
+"""Promotion in a process of its own, with nothing imported that it does not need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from propensity.adapters.delta_tables import DeltaTables
+from propensity.adapters.duckdb_sql import DuckDbSql
+from propensity.adapters.folder_store import FolderStore
+from propensity.domain.errors import RetryableError
+from propensity.runtime.pack_files import pack_files
+from propensity.usecases.promote_silver import BronzeFile, promote_silver
+
+ROUNDS = 200  # a guard against a hang
+
+
+def promote(folder: Path, pack: str, messages: list[dict[str, Any]]) -> int:
+    """As the queue would: again until it is done. How often it lost a race."""
+    ports: Any = SimpleNamespace(
+        pack=pack,
+        pack_files=pack_files(pack),
+        lake=FolderStore(folder),
+        tables=DeltaTables(str(folder)),
+        sql=DuckDbSql,
+    )
+    return _promote(ports, messages)
+
+
+def _promote(ports: Any, messages: list[dict[str, Any]]) -> int:
+    for lost in range(ROUNDS):
+        try:
+            promote_silver(ports, [BronzeFile.parse(message) for message in messages])
+        except RetryableError:
+            # a batch that lost is tried file by file, like in the function
+            if len(messages) > 1:
+                return lost + sum(_promote(ports, [message]) for message in messages)
+            continue
+        return lost
+    raise AssertionError(f"{ROUNDS} races lost")

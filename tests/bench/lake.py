@@ -68,6 +68,7 @@ def make_rows(path: Path, rows: int, *, first: int = 0, bad: bool = True) -> Non
     """Service records as CSV, 74 bytes a row; one in 200 bad, in five ways."""
     wrong = f"case when {str(bad).lower()} and i % 200 = 7 then (i // 200) % 5 else 9 end"
     with duckdb.connect() as connection:
+        connection.execute("set enable_progress_bar = false")
         connection.execute(
             f"copy (select 'V' || lpad(i::varchar, 9, '0') as service_id, 'C' || lpad((i % 90000)::varchar, 6, '0') "
             f"as customer_id, case when w = 0 then 'short' else 'WAUZZZ8K' || lpad((i % 999999)::varchar, 9, '0') end "
@@ -111,6 +112,7 @@ def validate(landed: Path, key: str) -> None:
 def parse(landed: Path) -> None:
     """The floor: DuckDB's own typed parse with rejects, and Parquet out. No line numbers of good rows, no rules."""
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        connection.execute("set enable_progress_bar = false")
         connection.execute(
             f"copy (select * from read_csv('{landed}', header = true, auto_detect = false, columns = {COLUMNS}, "
             "delim = ',', quote = '', escape = '', store_rejects = true, rejects_limit = 0, ignore_errors = true)) "

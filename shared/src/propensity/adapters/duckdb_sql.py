@@ -25,7 +25,8 @@ class DuckDbSql:
         if threads:
             config["threads"] = threads
         self._connection = duckdb.connect(config=config)
-        self._connection.execute("set timezone = 'UTC'")
+        # a log is no terminal: a bar in it is noise
+        self._connection.execute("set timezone = 'UTC'; set enable_progress_bar = false")
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
         self._run(sql, parameters)

@@ -27,7 +27,7 @@ def moto(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
     reset = urllib.request.Request(f"{moto_server}/moto-api/reset", method="POST")  # noqa: S310 - our own address
-    urllib.request.urlopen(reset).close()  # noqa: S310
+    urllib.request.urlopen(reset).close()  # noqa: S310 - our own address
     return moto_server
 
 

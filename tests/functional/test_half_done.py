@@ -12,7 +12,7 @@ from propensity.adapters.delta_tables import DeltaTables
 from propensity.domain.errors import IncompleteRunError
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.gold import SCORES
-from tests.functional.faults import Crash, Fuse, Fused
+from tests.functional.faults import Crash, light
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, generate
 
@@ -49,10 +49,9 @@ def outcome(world: World) -> tuple[Any, ...]:
 def undisturbed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int]:
     """The outcome, and how many times a port is called on the way."""
     world = copy_of(trained, tmp_path_factory.mktemp("undisturbed"))
-    fuse = Fuse()
-    fuse.left = 1_000_000
-    world.lake, world.tables = Fused(world.lake, fuse), Fused(world.tables, fuse)  # type: ignore[assignment]
+    fuse = light(world, 1_000_000)
     world.score("service", DAY)
+    assert fuse.left is not None
     return outcome(world), 1_000_000 - fuse.left
 
 
@@ -62,9 +61,8 @@ def test_wherever_a_run_dies_nothing_of_it_is_visible_and_it_can_go_on(
 ) -> None:
     expected, calls = undisturbed
     world = copy_of(trained, tmp_path)
-    whole, fuse = (world.lake, world.tables), Fuse()
-    world.lake, world.tables = Fused(world.lake, fuse), Fused(world.tables, fuse)  # type: ignore[assignment]
-    fuse.left = int(share * calls)
+    whole = world.lake, world.tables
+    light(world, int(share * calls))
     with pytest.raises(Crash):
         world.score("service", DAY)
     assert visible(world) in (None, expected[1])

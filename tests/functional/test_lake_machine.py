@@ -25,17 +25,9 @@ from propensity.domain.views import current_view, latest_versions, text
 from propensity.usecases.planning import contract_of, shape_of, silver_table
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.validate_upload import Upload, validate_upload
+from tests.drops import PACK
 from tests.functional.faults import Crash, Fuse, Fused
 
-PACK = """
-name: shop
-description: A pack for tests.
-entity: customer
-partition_key: tenant
-buckets: 2
-datasets: [orders, cards]
-models: []
-"""
 CONTRACT = """
 apiVersion: v3.1.0
 kind: DataContract
@@ -53,7 +45,7 @@ schema:
       - {{name: pieces, logicalType: integer, logicalTypeOptions: {{minimum: 0}}}}
 """
 FILES = {
-    "pack.yaml": PACK,
+    "pack.yaml": PACK.replace("[orders]", "[orders, cards]"),
     "contracts/orders.yaml": CONTRACT.format(name="orders", kind="event", moment="eventTime"),
     "contracts/cards.yaml": CONTRACT.format(name="cards", kind="state", moment="validFrom"),
 }
@@ -111,7 +103,7 @@ class Lake(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.fuse = Fuse()
-        self.ports = Ports(self.fuse)
+        self.ports: Any = Ports(self.fuse)  # those that ingestion uses, and no others
         self.landed: list[Landed] = []
         self.waiting: list[int] = []
         self.promoted = 0  # messages of the promote queue that are acknowledged, by their place
@@ -133,7 +125,7 @@ class Lake(RuleBasedStateMachine):
     def deliver(self, data: st.DataObject, fuse: int | None) -> None:
         """Any event, old ones again too."""
         number = data.draw(st.integers(0, len(self.landed) - 1))
-        if self._lives(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):  # type: ignore[arg-type]
+        if self._lives(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):
             self.waiting = [one for one in self.waiting if one != number]
 
     @rule(data=st.data(), fuse=FUSE)
@@ -163,7 +155,7 @@ class Lake(RuleBasedStateMachine):
     def _promote(self, numbers: list[int]) -> None:
         files = [BronzeFile.parse(self.ports.queue.messages[number]) for number in numbers]
         for dataset in sorted({file.dataset for file in files}):
-            promote_silver(self.ports, [file for file in files if file.dataset == dataset])  # type: ignore[arg-type]
+            promote_silver(self.ports, [file for file in files if file.dataset == dataset])
 
     @contextmanager
     def _silver(self, dataset: str) -> Iterator[DuckDbSql | None]:
@@ -185,7 +177,7 @@ class Lake(RuleBasedStateMachine):
         if not hasattr(self, "ports"):
             return
         for number in self.waiting:
-            validate_upload(self.ports, self.landed[number].upload)  # type: ignore[arg-type]
+            validate_upload(self.ports, self.landed[number].upload)
         self._look()
         self._promote(self.unpromoted)
         self._every_row_is_accounted_for()
@@ -210,7 +202,7 @@ class Lake(RuleBasedStateMachine):
         self, session: DuckDbSql | None, dataset: str, known_by: datetime | None
     ) -> None:
         """The current view, or the view as known just after a moment."""
-        shape = shape_of(contract_of(self.ports, dataset))  # type: ignore[arg-type]
+        shape = shape_of(contract_of(self.ports, dataset))
         cut = None
         if known_by is not None:
             cut = f"timestamptz {text((known_by + timedelta(milliseconds=1)).isoformat())}"

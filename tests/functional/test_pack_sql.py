@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,11 +96,10 @@ def test_every_query_of_every_pack_runs_on_a_lake_of_the_contracts_columns(
 ) -> None:
     files = pack_files(pack)
     info = parse_pack(files, pack)
-    ports = Drops(files)
+    ports: Any = Drops(files)
     definition = parse_definition(files, model, where=pack, entity=info.entity)
     sources = {
-        dataset: {"shape": asdict(shape_of(contract_of(ports, dataset))), "keys": []}  # type: ignore[arg-type]
-        for dataset in info.datasets
+        dataset: {"shape": asdict(shape_of(contract_of(ports, dataset))), "keys": []} for dataset in info.datasets
     }
     with DuckDbSql() as sql:
         session = SilverSession(sql, FolderStore(tmp_path), sources, definition)

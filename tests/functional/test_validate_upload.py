@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from propensity.domain.errors import ConflictError, ContractError, NotFoundError
-from propensity.usecases.validate_upload import Upload, validate_upload
+from propensity.usecases.validate_upload import Upload
 from tests.drops import BUCKET, HEADER, ORDERS, PACK, Drops, csv_file, good
 
 
@@ -305,16 +305,16 @@ def test_a_file_overwritten_since_the_event_is_read_as_it_was(drops: Drops) -> N
     then = drops.landing.head(key)
     drops.landing.put(key, csv_file(good(2), good(3)))
 
-    report = validate_upload(drops, Upload(BUCKET, key, then.version_id, then.etag))  # type: ignore[arg-type]
+    report = drops.validate(Upload(BUCKET, key, then.version_id, then.etag))
 
     assert drops.bronze(report, "order_id") == [("A1",)]
     with pytest.raises(ConflictError, match=r"a\.csv: holds etag"):
-        validate_upload(drops, Upload(BUCKET, key, None, then.etag))  # type: ignore[arg-type]
+        drops.validate(Upload(BUCKET, key, None, then.etag))
 
 
 def test_an_object_that_is_gone_is_an_error(drops: Drops) -> None:
     with pytest.raises(NotFoundError, match="no such object"):
-        validate_upload(drops, Upload(BUCKET, "orders/tenant_id=t1/a.csv", "v1", "e"))  # type: ignore[arg-type]
+        drops.validate(Upload(BUCKET, "orders/tenant_id=t1/a.csv", "v1", "e"))
 
 
 def test_two_keys_or_two_contents_never_share_a_name(drops: Drops) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from tests.stack import demo, scenarios
 from tests.stack.lake import Lake
-from tests.stack.stack import LOOPBACK, ROOT, Stack, attach
+from tests.stack.stack import ROOT, Stack, attach, free_port
 from tests.stack.summary import summarise
 
 FOLDER = "build/stack/test"
@@ -24,11 +23,8 @@ FOLDER = "build/stack/test"
 @pytest.fixture(scope="session")
 def shell() -> dict[str, str]:
     """The environment of a person at the project's root, with a folder and a port of the tests' own."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port = probe.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))}
-    return {**kept, "FOLDER": FOLDER, "PORT": str(port)}
+    return {**kept, "FOLDER": FOLDER, "PORT": str(free_port())}
 
 
 def say(command: str, shell: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.stack import scenarios
 from tests.stack.lake import Lake
 from tests.stack.scenarios import Drop, Scenario
-from tests.stack.stack import ROOT, Stack, StackError, running
+from tests.stack.stack import ROOT, Stack, StackError, start
 from tests.stack.summary import summarise, table
 
 WAIT = 900  # seconds; a guard against a hang, not an expectation
@@ -102,15 +102,14 @@ def main() -> int:
         scenario = scenarios.make(options.pack, data, out / "data")
     try:
         with progress.step("deploy", "stack deployed on this machine"):
-            context = running(options.pack, ROOT / f"build/stack/demo-{options.pack}")
-            stack = context.__enter__()
+            stack = start(options.pack, ROOT / f"build/stack/demo-{options.pack}")
         try:
             lake = Lake(stack, stack.folder / "tmp" / "lake")
             receipt = run(scenario, stack, lake, progress)
             with progress.step("read", "scores and figures read from the lake"):
                 summary = summarise(options.pack, scenario, lake, receipt, out)
         finally:
-            context.__exit__(*sys.exc_info())
+            stack.down()
     except StackError as error:
         console.print(f"[red]failed[/]: {error}", markup=True, soft_wrap=True)
         return 1

@@ -87,14 +87,19 @@ class Stack:
             raise StackError(f"{function} failed: {json.dumps(body)[:2000]}")
         return body
 
+    @property
+    def api(self) -> str:
+        """The API's address here; in AWS it is the output ApiUrl."""
+        return f"{self.endpoint}/_aws/execute-api/{self.outputs['ApiId']}/live"
+
     def call(self, method: str, path: str, body: object = None, *, signed: bool = True) -> tuple[int, Any]:
         """Call the API as its users do, over HTTP with a signature (or without); status and decoded body."""
-        url = f"{self.endpoint}/_aws/execute-api/{self.outputs['ApiId']}/live{path}"
+        url = f"{self.api}{path}"
         data = b"" if body is None else json.dumps(body).encode()
         request = AWSRequest(method=method, url=url, data=data, headers={"Content-Type": "application/json"})
         if signed:
             SigV4Auth(self.session.get_credentials(), "execute-api", REGION).add_auth(request)
-        sent = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)  # noqa: S310
+        sent = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)  # noqa: S310 - our own address
         try:
             with urllib.request.urlopen(sent, timeout=60) as answer:  # noqa: S310 - our own address
                 return answer.status, json.load(answer)
@@ -111,16 +116,14 @@ class Stack:
         found = self.sqs.get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=list(names))["Attributes"]
         return sum(int(found.get(name, 0)) for name in names)
 
-    def wait_for_queues(self, seconds: float, said: Callable[[int], None] = lambda left: None) -> None:
+    def wait_for_queues(self, seconds: float) -> None:
         """Until every landed file is validated and promoted. A dead letter ends it at once."""
 
         def quiet() -> bool:
             for letters in ("UploadDeadLetters", "PromoteDeadLetters"):
                 if self.waiting(letters):
                     raise StackError(f"a message is in {letters}; see {self.folder}/ministack.log\n{self.log_tail()}")
-            left = self.waiting("UploadQueue") + self.waiting("PromoteQueue")
-            said(left)
-            return left == 0
+            return self.waiting("UploadQueue") + self.waiting("PromoteQueue") == 0
 
         self.wait(quiet, seconds, "the queues to be empty")
 
@@ -195,7 +198,7 @@ class Stack:
         (self.folder / "stack.json").unlink(missing_ok=True)
 
 
-def start(pack: str, folder: Path, *, port: int | None = None, parameters: dict[str, str] | None = None) -> Stack:
+def start(pack: str, folder: Path, *, port: int | None = None) -> Stack:
     """Start MiniStack with an empty lake, on a port or on a free one, and deploy what `make build` built.
 
     Raises StackError.
@@ -207,7 +210,7 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: dict[
         raise StackError(f"{built} is missing; run `make build` first")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tmp").mkdir(parents=True)
-    port = port or _free_port()
+    port = port or free_port()
     endpoint = f"http://{LOOPBACK}:{port}"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))},
@@ -241,7 +244,7 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: dict[
     stack = Stack(folder, endpoint, process.pid, pack, {})
     try:
         stack.wait(lambda: _healthy(endpoint), 60, "MiniStack to answer")
-        stack.outputs = _deploy(stack, pack, parameters or {})
+        stack.outputs = _deploy(stack, pack)
     except BaseException:
         stack.down()
         raise
@@ -261,18 +264,8 @@ def attach(folder: Path) -> Stack | None:
     return Stack(folder, state["endpoint"], state["pid"], state["pack"], state["outputs"])
 
 
-@contextmanager
-def running(pack: str, folder: Path, **options: Any) -> Iterator[Stack]:
-    stack = start(pack, folder, **options)
-    try:
-        yield stack
-    finally:
-        stack.down()
-
-
-def _deploy(stack: Stack, pack: str, parameters: dict[str, str]) -> dict[str, str]:
+def _deploy(stack: Stack, pack: str) -> dict[str, str]:
     stack.s3.create_bucket(Bucket="artifacts")
-    overrides = " ".join(f"{name}={value}" for name, value in {"Pack": pack, **parameters}.items())
     command = [
         str(ROOT / ".venv-stack/bin/sam"),
         "deploy",
@@ -289,7 +282,7 @@ def _deploy(stack: Stack, pack: str, parameters: dict[str, str]) -> dict[str, st
         "--no-confirm-changeset",
         "--no-progressbar",
         "--parameter-overrides",
-        overrides,
+        f"Pack={pack}",
     ]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
@@ -307,7 +300,7 @@ def _deploy(stack: Stack, pack: str, parameters: dict[str, str]) -> dict[str, st
     return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

@@ -20,10 +20,11 @@ def folder_option(parser: argparse.ArgumentParser) -> None:
 def write_environment(stack: Stack) -> Path:
     """A file for a shell to source: credentials of the local stack and its names."""
     lines = {**USER, "AWS_REGION": USER["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": stack.endpoint}
-    lines |= {"LANDING": stack.outputs["LandingBucket"], "LAKE": stack.outputs["LakeBucket"]}
     lines |= {
+        "LANDING": stack.outputs["LandingBucket"],
+        "LAKE": stack.outputs["LakeBucket"],
         "SCORE_POPULATION": stack.outputs["ScorePopulation"],
-        "LOCAL_API": f"{stack.endpoint}/_aws/execute-api/{stack.outputs['ApiId']}/live",
+        "LOCAL_API": stack.api,
     }
     path = stack.folder / "env"
     path.write_text("".join(f"export {name}={value}\n" for name, value in lines.items()))

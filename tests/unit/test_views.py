@@ -47,17 +47,22 @@ def shape(kind: Literal["event", "state"]) -> SilverShape:
     return SilverShape("d", kind, (("revision", "BIGINT"), ("value", "BIGINT")), version_column="revision")
 
 
+def latest_events(data: list[tuple[str, int, int, int, int]], known_by: int | None) -> list[tuple[int, int, int]]:
+    """(revision, at, value) of each key's latest version among what was known before a day: the model of the views."""
+    latest: dict[str, tuple[int, int, str, int, int]] = {}
+    for key, at, known, revision, value in data:
+        if known_by is None or known < known_by:
+            order = (revision, known, f"{at:02d}{known:02d}{revision}{value}", at, value)
+            latest[key] = max(latest.get(key, order), order)
+    return [(revision, at, value) for revision, _, _, at, value in latest.values()]
+
+
 @settings(max_examples=150, deadline=None)
 @given(rows, st.integers(0, 21))
 def test_an_as_of_view_of_events_is_the_latest_version_known_then_of_what_had_happened(
     data: list[tuple[str, int, int, int, int]], days: int
 ) -> None:
-    latest: dict[str, tuple[int, int, str, int, int]] = {}
-    for key, at, known, revision, value in data:
-        if known < days:
-            order = (revision, known, f"{at:02d}{known:02d}{revision}{value}", at, value)
-            latest[key] = max(latest.get(key, order), order)
-    expected = sorted((one[0], one[4]) for one in latest.values() if one[3] < days)
+    expected = sorted((revision, value) for revision, at, value in latest_events(data, days) if at < days)
     with loaded(data, "_event_time") as connection:
         connection.execute(as_of_view(shape("event"), "s", date(2025, 1, 1) + timedelta(days=days)))
         assert sorted(connection.execute("select revision, value from d").fetchall()) == expected
@@ -99,13 +104,9 @@ def test_what_becomes_known_or_happens_later_changes_no_earlier_view(
 def test_labels_see_the_events_of_their_window_as_known_by_a_day(
     data: list[tuple[str, int, int, int, int]], known_by: int | None
 ) -> None:
-    latest: dict[str, tuple[int, int, str, int, int]] = {}
-    for key, at, known, revision, value in data:
-        if known_by is None or known < known_by:
-            order = (revision, known, f"{at:02d}{known:02d}{revision}{value}", at, value)
-            latest[key] = max(latest.get(key, order), order)
     # gap 2, horizon 5 from the 10th: the 12th to the 16th, which are days 11 to 15 of the data
-    expected = sorted((one[0], one[4]) for one in latest.values() if 11 <= one[3] <= 15)
+    latest = latest_events(data, known_by)
+    expected = sorted((revision, value) for revision, at, value in latest if 11 <= at <= 15)
     with loaded(data, "_event_time") as connection:
         window = LabelWindow.of(DAY, gap_days=2, horizon_days=5)
         day = None if known_by is None else date(2025, 1, 1) + timedelta(days=known_by)

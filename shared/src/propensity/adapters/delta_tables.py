@@ -9,7 +9,7 @@ from typing import Any
 
 from arro3.core import RecordBatchReader
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction
 
 from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
@@ -172,7 +172,7 @@ class DeltaTables:
             commit(opened)
         except CommitFailedError as error:
             raise RetryableError(f"{where}: {error}; a concurrent commit won, try again") from error
-        except (SchemaMismatchError, DeltaError) as error:
+        except DeltaError as error:
             if opened is None and self._open(table) is not None:
                 raise RetryableError(f"{where}: another made the table, try again") from error
             raise ConflictError(f"{where}: the rows do not fit the table's schema") from error

@@ -63,19 +63,14 @@ class MemoryTables:
         with self._lock:
             number = len(self._tables[table].versions) if table in self._tables else 0
             files = []
-            for values in rows.select(list(partition_by)).group_by(list(partition_by)).aggregate([]).to_pylist() or [
-                {}
-            ]:
+            grouped = rows.select(list(partition_by)).group_by(list(partition_by)).aggregate([])
+            for values in grouped.to_pylist() or [{}]:
                 part = rows
                 for name, value in values.items():
                     part = part.filter(pc.equal(part[name], value))
-                folder = "".join(f"{name}={value}/" for name, value in values.items())
-                body = io.BytesIO()
-                pq.write_table(part.drop_columns(list(partition_by)), body)
-                path = f"{folder}part-{number:05d}.parquet"
-                self._store.put(f"{table}/{path}", body.getvalue())
                 partition = {name: str(value) for name, value in values.items()}
-                files.append(DataFile(path, part.num_rows, len(body.getvalue()), partition))
+                part = part.drop_columns(list(partition_by))
+                files.append(self._put(table, f"part-{number:05d}", part, partition))
             return self._commit(table, rows.schema, files, transactions)
 
     def add_files(
@@ -108,12 +103,7 @@ class MemoryTables:
                     continue
                 parts = [pq.read_table(io.BytesIO(self._store.get(f"{table}/{file.path}"))) for file in files]
                 rows = pa.concat_tables(parts, promote_options="default")
-                body = io.BytesIO()
-                pq.write_table(rows, body)
-                folder = "".join(f"{name}={value}/" for name, value in partition)
-                path = f"{folder}compact-{len(held.versions):05d}.parquet"
-                self._store.put(f"{table}/{path}", body.getvalue())
-                after.append(DataFile(path, rows.num_rows, len(body.getvalue()), dict(partition)))
+                after.append(self._put(table, f"compact-{len(held.versions):05d}", rows, dict(partition)))
             fewer = len(held.versions[-1]) - len(after)
             held.versions.append(tuple(sorted(after, key=lambda file: file.path)))
             held.times.append(self._store.touch())
@@ -135,6 +125,13 @@ class MemoryTables:
         gone = {file.path for files in held.versions for file in files} - kept
         for path in gone:
             self._store.remove(f"{table}/{path}")
+
+    def _put(self, table: str, name: str, rows: pa.Table, partition: dict[str, str]) -> DataFile:
+        body = io.BytesIO()
+        pq.write_table(rows, body)
+        path = "".join(f"{key}={value}/" for key, value in partition.items()) + f"{name}.parquet"
+        self._store.put(f"{table}/{path}", body.getvalue())
+        return DataFile(path, rows.num_rows, len(body.getvalue()), partition)
 
     def _commit(self, table: str, schema: pa.Schema, files: Sequence[DataFile], transactions: Sequence[str]) -> int:
         held = self._tables.get(table)

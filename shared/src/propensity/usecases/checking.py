@@ -90,7 +90,7 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> 
     warned = _reasons(sql, rules, view, "warn") if any(rule.severity == "warn" for rule in rules) else []
     reasons = _reasons(sql, rules, bad_file, "reject_row", "reject_file") if bad_count else []
     refused = [one for one in reasons if one["severity"] == "reject_file"]
-    missed = missed_expectations(sql, contract, landed, f"(select * from {view} where {good})", good_count + bad_count)
+    missed = _missed(sql, contract, landed, f"(select * from {view} where {good})", good_count + bad_count)
     told = [*(f"{landed.key}: lines {_first(one)}: {one['message']}" for one in refused), *missed["reject_file"]]
     if told:
         raise BadInputError(f"{'; '.join(told)}; the contract refuses the whole file for this, mend and resend it")
@@ -110,9 +110,9 @@ def _first(reason: dict[str, Any]) -> str:
     return ", ".join(map(str, reason["first_lines"])) + more
 
 
-def missed_expectations(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) -> dict[str, list[str]]:
+def _missed(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) -> dict[str, list[str]]:
     """What the file as a whole falls short of, by severity. `rows`: good and bad; the rest looks at the good ones."""
-    missed: dict[str, list[str]] = {"reject_row": [], "reject_file": [], "warn": []}
+    missed: dict[str, list[str]] = {"reject_file": [], "warn": []}
     for expected in contract.expectations:
         value: float | None = rows
         if expected.measure != "rows":

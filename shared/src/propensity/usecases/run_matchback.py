@@ -145,13 +145,15 @@ def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
     matched: list[dict[str, Any]] = []
     failed: list[str] = []
     for run in batch_runs(ports):
+        if any(True for _ in ports.lake.keys(f"{run}/matchback-")):
+            continue
         plan = read_json(ports.lake, f"{run}/plan.json")
         model = load_version(ports.lake, plan["model"], plan["version"]).definition(ports.lake).model
         window = LabelWindow.of(
             parse_day(plan["as_of"], "as_of"), gap_days=model.gap_days, horizon_days=model.horizon_days
         )
         settled = window.end + timedelta(days=model.settle_days)
-        if settled <= day and not any(True for _ in ports.lake.keys(f"{run}/matchback-")):
+        if settled <= day:
             try:
                 matched.append(run_matchback(ports, run=run, known_by=settled.isoformat()))
             except EvidenceError as error:

@@ -96,3 +96,41 @@ def test_a_version_is_read_after_it_was_overwritten(store: ObjectStore, tmp_path
     assert store.head("k", first).size == 3
     assert store.download("k", tmp_path / "x", first).version_id == first
     assert (tmp_path / "x").read_bytes() == b"one"
+
+
+def test_a_listing_tells_what_head_tells(store: ObjectStore) -> None:
+    for key, body in (("p/0", b"one"), (f"p/{AWKWARD}", b"three"), ("q", b"")):
+        store.put(key, body)
+    told = list(store.infos("p/"))
+    assert [(info.key, info.size) for info in told] == [("p/0", 3), (f"p/{AWKWARD}", 5)]
+    for info in told:
+        head = store.head(info.key)
+        assert (info.etag, info.last_modified) == (head.etag, head.last_modified)
+
+
+def test_what_is_removed_is_gone_and_may_be_put_anew(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"three")
+    store.put("k", b"one")
+    store.replace("k", tmp_path / "f")
+    assert store.get("k") == b"three"
+    store.put("k2", b"")
+    store.remove("k")
+    store.remove("k")
+    assert (list(store.keys("k")), [info.key for info in store.versions("k")]) == (["k2"], ["k2"])
+    with pytest.raises(NotFoundError, match="k"):
+        store.head("k")
+    assert store.put_new("k", b"two")
+
+
+@pytest.mark.parametrize("store", ["memory", "s3"], indirect=True)  # a folder keeps one version
+def test_every_version_is_listed_and_can_be_removed_alone(store: ObjectStore) -> None:
+    for body in (b"1", b"22", b"333"):
+        store.put("k", body)
+    by_size = {info.size: info for info in store.versions("k")}
+    assert sorted(by_size) == [1, 2, 3]
+    store.remove("k", by_size[2].version_id)
+    store.remove("k", by_size[3].version_id)
+    assert [info.size for info in store.versions("k")] == [1]
+    assert store.get("k") == b"1"
+    store.remove("k")
+    assert list(store.versions("k")) == []

@@ -41,8 +41,20 @@ class ObjectStore(Protocol):
     def upload_new(self, key: str, path: Path) -> bool:
         """`put_new` of a local file."""
 
+    def replace(self, key: str, path: Path) -> None:
+        """`put` of a local file."""
+
+    def remove(self, key: str, version_id: str | None = None) -> None:
+        """Remove one version of an object for good, or every one of them. Nothing where there is none."""
+
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key under a prefix, in lexical order."""
+
+    def infos(self, prefix: str) -> Iterator[ObjectInfo]:
+        """What is known of every object under a prefix, by key; `version_id` is not told."""
+
+    def versions(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every version that can still be read under a prefix, by key; of objects overwritten or deleted too."""
 
 
 class ArrowStream(Protocol):

@@ -57,10 +57,24 @@ class FolderStore:
     def upload_new(self, key: str, path: Path) -> bool:
         return self.put_new(key, path.read_bytes())
 
+    def replace(self, key: str, path: Path) -> None:
+        self.put(key, path.read_bytes())
+
+    def remove(self, key: str, version_id: str | None = None) -> None:
+        if version_id is None:
+            self._path(key).unlink(missing_ok=True)
+
     def keys(self, prefix: str) -> Iterator[str]:
         folder = self._path(prefix.rsplit("/", 1)[0]) if "/" in prefix else self._root
         found = (path.relative_to(self._root).as_posix() for path in folder.rglob("*") if path.is_file())
         yield from sorted(key for key in found if key.startswith(prefix) and not key.endswith(".part"))
+
+    def infos(self, prefix: str) -> Iterator[ObjectInfo]:
+        for key in self.keys(prefix):
+            yield self.head(key)
+
+    def versions(self, prefix: str) -> Iterator[ObjectInfo]:
+        yield from self.infos(prefix)
 
     def _beside(self, key: str, body: bytes) -> Path:
         path = self._path(key)

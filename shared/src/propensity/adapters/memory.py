@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,12 +47,26 @@ class MemoryStore:
     def upload_new(self, key: str, path: Path) -> bool:
         return self.put_new(key, path.read_bytes())
 
+    def replace(self, key: str, path: Path) -> None:
+        self.put(key, path.read_bytes())
+
+    def remove(self, key: str, version_id: str | None = None) -> None:
+        with self._lock:
+            held = self._objects.pop(key, [])
+            left = [one for one in held if version_id is not None and one[0].version_id != version_id]
+            if left:
+                self._objects[key] = left
+
     def keys(self, prefix: str) -> Iterator[str]:
         yield from sorted(key for key in self._objects if key.startswith(prefix))
 
-    def remove(self, key: str) -> None:
-        """Every version of an object."""
-        self._objects.pop(key, None)
+    def infos(self, prefix: str) -> Iterator[ObjectInfo]:
+        for key in self.keys(prefix):
+            yield replace(self._objects[key][-1][0], version_id=None)
+
+    def versions(self, prefix: str) -> Iterator[ObjectInfo]:
+        for key in self.keys(prefix):
+            yield from [info for info, _ in self._objects[key]]
 
     def touch(self) -> datetime:
         """Move the clock by a second; its time."""

@@ -65,11 +65,39 @@ class S3Store:
         with path.open("rb") as body:
             return self._put_if_absent(key, body)
 
+    def replace(self, key: str, path: Path) -> None:
+        with path.open("rb") as body, self._named(key):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def remove(self, key: str, version_id: str | None = None) -> None:
+        with self._named(key):
+            if version_id is not None:
+                self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=version_id)
+                return
+            # a delete without a version only hides the object: each version goes, and each mark of an earlier delete
+            for kind in ("Versions", "DeleteMarkers"):
+                for item in list(self._listed("list_object_versions", key, kind)):
+                    if item["Key"] == key:
+                        self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=item["VersionId"])
+
     def keys(self, prefix: str) -> Iterator[str]:
+        for item in self._listed("list_objects_v2", prefix, "Contents"):
+            yield item["Key"]
+
+    def infos(self, prefix: str) -> Iterator[ObjectInfo]:
+        for item in self._listed("list_objects_v2", prefix, "Contents"):
+            yield ObjectInfo(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
+
+    def versions(self, prefix: str) -> Iterator[ObjectInfo]:
+        for item in self._listed("list_object_versions", prefix, "Versions"):
+            yield ObjectInfo(
+                item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"], item["VersionId"]
+            )
+
+    def _listed(self, operation: str, prefix: str, kind: str) -> Iterator[dict[str, Any]]:
         with self._named(prefix):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                for item in page.get("Contents", ()):
-                    yield item["Key"]
+            for page in self._client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=prefix):
+                yield from page.get(kind, ())
 
     def _put_if_absent(self, key: str, body: Any) -> bool:
         try:

@@ -19,7 +19,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up watch bridge down demo test bench soak lint types imports lock clean
+.PHONY: help setup build up watch bridge down demo test bench bench-peers soak lint types imports lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -75,6 +75,9 @@ test: $(BUILT) ## lint, types, imports and every test
 
 bench: $(DEV) ## measure the claims of an AREA beside a floor, into build/bench
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA)
+
+bench-peers: $(DEV) ## measure the same beside other people's tools, which uv fetches
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA) --peers
 
 soak: $(DEV) ## the laws of the lake, 5,000 examples
 	@SOAK_EXAMPLES=5000 .venv/bin/python -m pytest -n 0 tests/functional/test_lake_machine.py

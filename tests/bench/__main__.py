@@ -18,9 +18,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--area", choices=AREAS, required=True)
     parser.add_argument("--runs", type=int, default=5, help="turns of each side")
+    parser.add_argument("--peers", action="store_true", help="beside other people's tools instead of a floor")
     options = parser.parse_args()
+    module = f"tests.bench.{'peers.' if options.peers else ''}{options.area}"
     with tempfile.TemporaryDirectory() as folder:
-        found = importlib.import_module(f"tests.bench.{options.area}").claims(Path(folder), options.runs)
+        found = importlib.import_module(module).claims(Path(folder), options.runs)
     return 1 if write(options.area, found, ROOT) else 0
 
 

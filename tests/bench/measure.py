@@ -53,10 +53,13 @@ def by_turns(ours: Callable[[], float], floor: Callable[[], float], runs: int) -
 
 
 def write(area: str, claims: list[Claim], root: Path) -> int:
-    """`build/bench/<area>.json` and a line per claim; how many do not hold."""
-    out = root / "build/bench"
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"{area}.json").write_text(json.dumps([asdict(one) for one in claims], indent=1) + "\n")
+    """`build/bench/<area>.json` and a line per claim; how many do not hold. Other claims in the file stay."""
+    path = root / f"build/bench/{area}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = json.loads(path.read_text()) if path.exists() else []
+    named = {one.claim for one in claims}
+    kept = [one for one in before if one["claim"] not in named]
+    path.write_text(json.dumps([*kept, *(asdict(one) for one in claims)], indent=1) + "\n")
     for one in claims:
         verdict = {True: "ok   ", False: "SHORT", None: "     "}[one.holds]
         against = f" against {one.against:.3f}" if one.against is not None else ""

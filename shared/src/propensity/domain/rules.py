@@ -38,8 +38,13 @@ class Rule:
 
 
 def trimmed(raw: str, *, only_spaces: bool) -> str:
-    """Stripping one character instead of a set takes a fifth of the time; a reader knows when it may."""
-    return f"trim({raw})" if only_spaces else f"trim({raw}, {text(BLANKS)})"
+    """Stripping one character instead of a set takes a fifth of the time; a reader knows when it may.
+
+    Looking first takes half of that again: a trim copies the text, whether there was a blank or not.
+    """
+    if only_spaces:
+        return f"(case when {raw} like ' %' or {raw} like '% ' then trim({raw}) else {raw} end)"
+    return f"trim({raw}, {text(BLANKS)})"
 
 
 def cleaned(column: Column, raw: str, *, only_spaces: bool = False) -> str:

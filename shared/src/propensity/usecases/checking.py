@@ -22,6 +22,8 @@ from propensity.usecases.staging import SKIPPED
 _BITS = 60  # rules per mask column: a BIGINT has 63
 _SKIP = 1 << 62  # a line that begins no record: neither good nor bad
 _FIRST_LINES = 5
+# no dictionaries, which cost a hash per value, and the newer encodings: a quarter less to write, a third of the size
+PLAIN = "parquet_version v2, dictionary_size_limit 1"
 
 _LINE_RULES = (
     Rule(None, "columns", "as many values as the header has columns", "columns"),
@@ -59,7 +61,7 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> 
     path = sql.scratch / "checked.parquet"
     sql.execute(
         f"copy ({_checked(source, contract, landed, rules, len(whole_line), len(unique))}) "
-        f"to {text(str(path))} (format parquet, compression lz4, dictionary_size_limit 1)"
+        f"to {text(str(path))} (format parquet, compression lz4, {PLAIN})"
     )
     columns = ", ".join(quote(column.name) for column in contract.checked_columns)
     masks, span = _masks(rules), "_span" if source.spans else "null::bigint as _span"

@@ -15,7 +15,7 @@ from propensity.domain.errors import BadInputError, ConflictError, IncompleteRun
 from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.views import quote, text
 from propensity.ports import ObjectInfo, Ports, Sql
-from propensity.usecases.checking import Checked, check_contract, check_rows
+from propensity.usecases.checking import PLAIN, Checked, check_contract, check_rows
 from propensity.usecases.json_lines import json_source
 from propensity.usecases.planning import contract_of, pack_info
 from propensity.usecases.run_files import dumps
@@ -168,7 +168,7 @@ def _accepted(
 
 
 def _copy(sql: Sql, query: str, path: Path, rows: int) -> None:
-    sql.execute(f"copy ({query}) to {text(str(path))} (format parquet, compression zstd, compression_level 1)")
+    sql.execute(f"copy ({query}) to {text(str(path))} (format parquet, compression zstd, compression_level 1, {PLAIN})")
     [(written,)] = sql.rows(f"select count(*) from read_parquet({text(str(path))})")
     if written != rows:
         raise IncompleteRunError(f"{path.name}: {written} rows written, expected {rows}; nothing was put, a defect")

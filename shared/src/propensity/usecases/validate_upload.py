@@ -16,8 +16,9 @@ from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs,
 from propensity.domain.views import quote, text
 from propensity.ports import ObjectInfo, Ports, Sql
 from propensity.usecases.checking import PLAIN, Checked, check_contract, check_rows
+from propensity.usecases.contracts import taken_contract
 from propensity.usecases.json_lines import json_source
-from propensity.usecases.planning import contract_of, pack_info
+from propensity.usecases.planning import pack_info
 from propensity.usecases.run_files import dumps
 from propensity.usecases.sources import Source, csv_source, parquet_source
 
@@ -51,7 +52,7 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
         content = content_id(upload.bucket, upload.key, upload.etag, info.last_modified)
         try:
             landed = parse_landing_key(upload.key, datasets, arrived=info.last_modified)
-            contract = contract_of(ports, landed.dataset)
+            contract = taken_contract(ports, landed.dataset)
             source, checked = _read(sql, local, landed, contract)
             report = _accepted(ports, sql, landed, contract, info, content, source, checked)
         except BadInputError as error:

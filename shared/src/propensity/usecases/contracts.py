@@ -1,0 +1,53 @@
+"""The contracts that a lake has taken: each version once, none that the rows before it cannot follow."""
+
+from __future__ import annotations
+
+from propensity.domain.contract import Contract
+from propensity.domain.contract_changes import breaking_changes, changes
+from propensity.domain.contract_parser import parse_contract
+from propensity.domain.errors import ContractError, NotFoundError
+from propensity.ports import ObjectStore, Ports
+from propensity.usecases.planning import contract_of
+
+ROOT = "contracts"
+
+
+def taken_contract(ports: Ports, dataset: str) -> Contract:
+    """The pack's contract, which the lake keeps below `contracts/` from its first use on.
+
+    Raises ContractError, naming every difference, for a version that breaks with the newest one taken, or whose
+    number was taken by another text: what is in Bronze is named by the number.
+    """
+    contract = contract_of(ports, dataset)
+    text = ports.pack_files[f"contracts/{dataset}.yaml"]
+    key = f"{ROOT}/{dataset}/{contract.version}.yaml"
+    where = f"{ports.pack}/contracts/{dataset}.yaml"
+    try:
+        held = ports.lake.get(key)
+    except NotFoundError:
+        newest = _newest(ports.lake, dataset)
+        broken = breaking_changes(newest, contract) if newest else []
+        if newest and broken:
+            raise ContractError(
+                f"{where}: version {contract.version} breaks with {newest.version}: {'; '.join(broken)}; "
+                "bring what is new in other columns, or as another dataset"
+            ) from None
+        if ports.lake.put_new(key, text.encode()):
+            return contract
+        held = ports.lake.get(key)
+    differ = changes(parse_contract(held.decode(), where=key), contract)
+    if differ:
+        raise ContractError(
+            f"{where}: version {contract.version} is in use with another content: {'; '.join(differ)}; "
+            "give the changed contract a higher version"
+        )
+    return contract
+
+
+def _newest(lake: ObjectStore, dataset: str) -> Contract | None:
+    prefix = f"{ROOT}/{dataset}/"
+    versions = [key.removeprefix(prefix).removesuffix(".yaml") for key in lake.keys(prefix)]
+    if not versions:
+        return None
+    key = f"{prefix}{max(versions, key=lambda one: tuple(map(int, one.split('.'))))}.yaml"
+    return parse_contract(lake.get(key).decode(), where=key)

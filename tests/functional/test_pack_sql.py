@@ -13,6 +13,7 @@ from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
 from propensity.domain.errors import PackError
 from propensity.domain.pack import parse_definition, parse_pack
+from propensity.domain.views import SilverShape
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.planning import contract_of, shape_of
 from propensity.usecases.silver_session import SilverSession, check_definition
@@ -65,11 +66,20 @@ def check(**queries: str) -> None:
     }
     definition = parse_definition(files, "again", where="shop", entity="customer")
     with DuckDbSql() as sql:
-        check_definition(sql, definition, ["orders"])
+        check_definition(sql, definition, SHAPES)
+
+
+SHAPES = {"orders": SilverShape("orders", "event", ()), "addresses": SilverShape("addresses", "state", ())}
 
 
 def test_queries_over_the_views_pass() -> None:
     check()
+
+
+def test_states_have_a_history_and_events_have_none() -> None:
+    check(group="select tenant_id, customer, count(*) as n from history.addresses group by all")
+    with pytest.raises(PackError, match=r"names history\.orders"):
+        check(group="select tenant_id, customer, count(*) as n from history.orders group by all")
 
 
 @pytest.mark.parametrize("where", ["group", "population", "target", "filter"])

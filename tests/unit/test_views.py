@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -16,7 +17,7 @@ from propensity.domain.errors import BadInputError
 from propensity.domain.pack import ModelSpec
 from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.domain.schedule import months_before, training_dates
-from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, outcome_view
+from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, history_view, outcome_view
 
 DAY = date(2025, 1, 10)
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -82,6 +83,32 @@ def test_an_as_of_view_of_states_is_what_held_then_as_known_then(
         connection.execute(as_of_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
         found = connection.execute("select revision, value from d").fetchall()
         assert sorted(found) == sorted((one[1], one[4]) for one in latest.values())
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows, st.integers(0, 21), st.randoms(use_true_random=False))
+def test_a_history_of_states_has_each_s_beginning_and_end_in_whatever_order_they_came(
+    data: list[tuple[str, int, int, int, int]], days: int, shuffled: random.Random
+) -> None:
+    latest: dict[tuple[str, int], tuple[int, int, str, int]] = {}
+    for key, at, known, revision, value in data:
+        if known < days and at < days:
+            order = (revision, known, f"{at:02d}{known:02d}{revision}{value}", value)
+            latest[key, at] = max(latest.get((key, at), order), order)
+    expected = []
+    for key, at in latest:
+        later = [other for name, other in latest if name == key and other > at]
+        expected.append((latest[key, at][3], at, min(later, default=None)))
+    mixed = list(data)
+    shuffled.shuffle(mixed)
+    with loaded(mixed, "_valid_from") as connection:
+        connection.execute("create schema history")
+        connection.execute(history_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
+        start = "timestamp '2025-01-01'"
+        found = connection.execute(
+            f"select value, date_diff('day', {start}, _valid_from), date_diff('day', {start}, _valid_to) from history.d"
+        ).fetchall()
+        assert sorted(found, key=repr) == sorted(expected, key=repr)
 
 
 @settings(max_examples=100, deadline=None)

@@ -97,6 +97,24 @@ def as_of_view(shape: SilverShape, source: str, as_of: date) -> str:
         select {_plain(shape)} from ({inner}) where {shape.time_column} < {moment}"""
 
 
+def history_view(shape: SilverShape, source: str, as_of: date) -> str:
+    """CREATE VIEW of a state dataset in schema `history`: every state that held before as_of, as known by then.
+
+    `_valid_from` and `_valid_to` are instants in naive UTC: a state holds in [_valid_from, _valid_to), the last one
+    open (NULL). Of several rows with one key and `_valid_from`, the latest version counts, whatever order they came in.
+    """
+    moment = instant(as_of)
+    order = ["_known_at desc", "_row_hash desc"]
+    if shape.version_column:
+        order.insert(0, f"{quote(shape.version_column)} desc nulls last")
+    return f"""create or replace view history.{quote(shape.dataset)} as
+        select {_plain(shape)}, timezone('UTC', _valid_from) as _valid_from,
+            timezone('UTC', lead(_valid_from) over (partition by tenant_id, _key order by _valid_from)) as _valid_to
+        from (
+            select * from {source} where _known_at < {moment} and _valid_from < {moment}
+            qualify row_number() over (partition by tenant_id, _key, _valid_from order by {", ".join(order)}) = 1)"""
+
+
 def outcome_view(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:
     """CREATE VIEW of an event dataset in schema `outcome`: events in [start, end), as known by a day's start."""
     known = instant(known_by) if known_by else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,6 +14,7 @@ from propensity.domain.views import (
     LabelWindow,
     SilverShape,
     as_of_view,
+    history_view,
     midnight,
     outcome_view,
     quote,
@@ -34,7 +35,7 @@ class SilverSession:
         self.sql = sql
         self._definition = definition
         self._shapes = {dataset: shape_from(source["shape"]) for dataset, source in sources.items()}
-        sql.execute("create schema if not exists outcome")
+        sql.execute("create schema if not exists outcome; create schema if not exists history")
         sql.execute("create schema if not exists silver")
         for dataset, source in sources.items():
             paths = download(sql, lake, source["keys"], dataset)
@@ -52,6 +53,8 @@ class SilverSession:
         self.sql.execute(f"create or replace macro as_of() as timestamp {text(str(midnight(as_of)))}")
         for dataset, shape in self._shapes.items():
             self.sql.execute(as_of_view(shape, f"silver.{quote(dataset)}", as_of))
+            if shape.kind == "state":
+                self.sql.execute(history_view(shape, f"silver.{quote(dataset)}", as_of))
         model = self._definition.model
         self._table("population", model.population.sql, f"model {model.name}, population")
 
@@ -108,10 +111,12 @@ class SilverSession:
             raise PackError(f"{what}: {rows} rows for {people} customers; expected one row per customer")
 
 
-def check_definition(sql: Sql, definition: Definition, datasets: Collection[str]) -> None:
+def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, SilverShape]) -> None:
     """Raises PackError for a query that is no single SELECT, or that reaches past the views that are cut for it."""
     model = definition.model
+    datasets = list(shapes)
     views = {("", dataset) for dataset in datasets}
+    views |= {("history", dataset) for dataset, shape in shapes.items() if shape.kind == "state"}
     queries = {
         f"model {model.name}, population": (model.population.sql, views),
         f"model {model.name}, target": (model.target.sql, views | {("outcome", dataset) for dataset in datasets}),

@@ -1,0 +1,162 @@
+"""check_references: rows that name something of another dataset which is not there. They are kept, and flagged.
+
+Files come in any order, so a row may be an orphan today and none tomorrow: what is flagged is what holds as known at a
+day, and gold/orphans says for each row when it became an orphan and when it was none any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from propensity.domain.contract import Contract
+from propensity.domain.errors import PackError
+from propensity.domain.quality import Reference
+from propensity.domain.runs import parse_day
+from propensity.domain.statistics import wilson
+from propensity.domain.views import latest_versions, quote, read_files, text
+from propensity.ports import Ports, Snapshot, Sql
+from propensity.usecases.gold import ORPHANS, REFERENCES
+from propensity.usecases.gold_rows import append_once
+from propensity.usecases.planning import contract_of, pack_info, shape_of, silver_table
+
+
+def check_references(ports: Ports, *, slot: str) -> dict[str, Any]:
+    """Each reference of each contract, as known at the slot's midnight UTC.
+
+    gold/orphans gets a row where a row became an orphan (`orphan` true) or ceased to be one; gold/references a row per
+    tenant and reference: rows that name something, orphans, their share with Wilson's 95 % interval. Once per slot: a
+    slot before the newest one checked changes nothing. Raises PackError for a reference to what the pack does not have.
+    """
+    day = parse_day(slot, "slot").isoformat()
+    contracts = {dataset: contract_of(ports, dataset) for dataset in pack_info(ports).datasets}
+    checked = []
+    for contract in contracts.values():
+        for reference in contract.references:
+            _check(contracts, contract, reference, ports.pack)
+            checked.append(_checked(ports, contracts, contract, reference, day))
+    done = [one for one in checked if one is not None]
+    orphans = sum(one["orphans"] for one in done)
+    ports.metrics.count("OrphanRows", orphans)
+    return {"slot": day, "references": len(checked), "checked": len(done), "orphans": orphans}
+
+
+def _check(contracts: Mapping[str, Contract], contract: Contract, reference: Reference, pack: str) -> None:
+    found = contracts.get(reference.to_dataset)
+    if found is None or all(column.name != reference.to_column for column in found.columns):
+        raise PackError(
+            f"{pack}/contracts/{contract.dataset}.yaml: {reference.column}: relationships names "
+            f"{reference.to_dataset}.{reference.to_column}, expected a column of a dataset of this pack"
+        )
+
+
+def _checked(
+    ports: Ports, contracts: Mapping[str, Contract], contract: Contract, reference: Reference, day: str
+) -> dict[str, Any] | None:
+    """None where this day, or a later one, was done before, or nothing of the dataset has come."""
+    name = f"{contract.dataset}.{reference.column}"
+    snapshot = ports.tables.snapshot(silver_table(contract.dataset))
+    sql = ports.sql()
+    try:
+        if snapshot is None or not _flagged(ports, sql, contract, reference, day):
+            return None
+        sql.execute("create temp table targets (tenant_id varchar, value varchar, primary key (tenant_id, value))")
+        target = ports.tables.snapshot(silver_table(reference.to_dataset))
+        if target is not None:
+            known = _known(contracts[reference.to_dataset], day)
+            wanted = f"tenant_id, {quote(reference.to_column)}::varchar as value"
+            insert = f"insert or ignore into targets select distinct {wanted} from ({known}) where value is not null"
+            _by_bucket(ports, sql, target, contracts[reference.to_dataset], insert)
+        sql.execute("create temp table naming (tenant_id varchar, _key varchar, entity varchar, orphan boolean)")
+        entity = pack_info(ports).entity
+        has_entity = any(column.name == entity for column in contract.columns)
+        value = f"{quote(reference.column)}::varchar"
+        insert = (
+            f"insert into naming select s.tenant_id, s._key, {quote(entity) + '::varchar' if has_entity else 'null'}, "
+            f"t.value is null from ({_known(contract, day)}) s "
+            f"left join targets t on t.tenant_id = s.tenant_id and t.value = s.{value} where s.{value} is not null"
+        )
+        _by_bucket(ports, sql, snapshot, contract, insert)
+        sql.execute("""
+            create temp table changed as
+            select tenant_id, _key, coalesce(n.entity, f.entity) as entity, coalesce(n.orphan, false) as orphan
+            from naming n full join flagged f using (tenant_id, _key)
+            where coalesce(n.orphan, false) <> coalesce(f.orphan, false)""")
+        rows, orphans = _count(sql)
+        stamp = (
+            f"{text(contract.dataset)} as dataset, {text(reference.column)} as column_name, "
+            f"{text(f'{reference.to_dataset}.{reference.to_column}')} as refers_to, {text(day)}::date as as_of"
+        )
+        # the flags first: the counts say that the day is done
+        flags = f"select tenant_id, entity as {quote(entity)}, _key as row_key, orphan, {stamp} from changed"
+        append_once(ports, sql, ORPHANS, flags, f"orphans/{name}/{day}")
+        append_once(ports, sql, REFERENCES, f"select *, {stamp} from counted", f"references/{name}/{day}")
+    finally:
+        sql.close()
+    return {"reference": name, "rows": rows, "orphans": orphans}
+
+
+def _flagged(ports: Ports, sql: Sql, contract: Contract, reference: Reference, day: str) -> bool:
+    """Table `flagged`: what was an orphan before this day. False where this day or a later one is done."""
+    which = f"dataset = {text(contract.dataset)} and column_name = {text(reference.column)}"
+    sql.execute("create temp table flagged (tenant_id varchar, _key varchar, entity varchar, orphan boolean)")
+    counted = _downloaded(ports, sql, ports.tables.snapshot(REFERENCES), "references")
+    if counted:
+        [(newest,)] = sql.rows(f"select max(as_of)::varchar from {read_files(counted)} where {which}")
+        if newest is not None and newest >= day:
+            return False
+    paths = _downloaded(ports, sql, ports.tables.snapshot(ORPHANS), "orphans")
+    if paths:
+        sql.execute(
+            f"insert into flagged select tenant_id, row_key, {quote(pack_info(ports).entity)}, orphan "
+            f"from {read_files(paths)} where {which} and as_of < {text(day)}::date "
+            "qualify row_number() over (partition by tenant_id, row_key order by as_of desc) = 1"
+        )
+    return True
+
+
+def _known(contract: Contract, day: str) -> str:
+    """SELECT over `silver`, each key's latest version as known at the day's beginning."""
+    moment = f"timestamptz '{day} 00:00:00+00'"
+    return latest_versions(shape_of(contract), "silver", known_before=moment, valid_before=moment)
+
+
+def _by_bucket(ports: Ports, sql: Sql, snapshot: Snapshot, contract: Contract, statement: str) -> None:
+    """Run a statement over each bucket's files as `silver`; disk holds one bucket at a time."""
+    columns = ", ".join(f"null::{column.duckdb_type} as {quote(column.name)}" for column in contract.columns)
+    for bucket in sorted({file.partition["bucket"] for file in snapshot.files}, key=int):
+        paths = []
+        for number, key in enumerate(snapshot.file_keys(bucket=bucket)):
+            path = sql.scratch / "bucket" / f"{number:05d}.parquet"
+            ports.lake.download(key, path)
+            paths.append(path)
+        # a file may be older than a column
+        rows = f"(select {columns} where false) union all by name select * from {read_files([str(p) for p in paths])}"
+        sql.execute(f"create or replace temp view silver as {rows}")
+        sql.execute(statement)
+        for path in paths:
+            path.unlink()
+
+
+def _downloaded(ports: Ports, sql: Sql, snapshot: Snapshot | None, folder: str) -> list[str]:
+    paths: list[Path] = []
+    for number, key in enumerate(snapshot.file_keys() if snapshot else []):
+        paths.append(sql.scratch / folder / f"{number:05d}.parquet")
+        ports.lake.download(key, paths[-1])
+    return [str(path) for path in paths]
+
+
+def _count(sql: Sql) -> tuple[int, int]:
+    """Table `counted`, a row per tenant; (rows, orphans) of all."""
+    sql.execute(
+        "create temp table counted (tenant_id varchar, row_count bigint, orphans bigint, share double, low double, "
+        "high double)"
+    )
+    found = sql.rows("select tenant_id, count(*), count(*) filter (orphan) from naming group by tenant_id")
+    for tenant, rows, orphans in found:
+        share = wilson(orphans, rows)
+        sql.execute(
+            "insert into counted values (?, ?, ?, ?, ?, ?)", [tenant, rows, orphans, share.value, share.low, share.high]
+        )
+    return sum(rows for _, rows, _ in found), sum(orphans for _, _, orphans in found)

@@ -161,6 +161,27 @@ def test_a_vehicle_number_is_held_to_its_check_digit(vin: str, right: bool) -> N
     assert report["bronze"] == int(right)
 
 
+@pytest.mark.parametrize(
+    ("email", "right"),
+    [
+        ("a.b+c@example.co.uk", True),
+        ("o'neil@x-y.org", True),
+        ("a@b", False),
+        ("a@b..de", False),
+        ("a b@example.org", False),
+        ("a@-b.org", False),
+        ("a@b@c.org", False),
+        ("@example.org", False),
+        (f"{'a' * 250}@b.org", False),
+    ],
+)
+def test_an_address_is_one(email: str, right: bool) -> None:
+    drops = changed(("logicalTypeOptions: {maxLength: 200}", "logicalTypeOptions: {format: email}"))
+    report = drops.drop(csv_file(f"A1,1,{email},2026-03-01,2,9,web"))
+    assert report["bronze"] == int(right)
+    assert [rule for _, _, reasons in drops.quarantine(report) for _, rule in reasons] == ["email"] * (not right)
+
+
 def test_a_reference_names_the_other_dataset() -> None:
     text = ORDERS.replace("{name: customer,", "{name: customer, relationships: [{to: customers.customer_id}],", 1)
     assert parse_contract(text, where="x").references == (Reference("customer", "customers", "customer_id"),)

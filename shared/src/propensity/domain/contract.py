@@ -34,6 +34,7 @@ RULES = (
     "max_length",
     "pattern",
     "vin",
+    "email",
     "allowed_values",
     "unique",
 )
@@ -92,6 +93,7 @@ class Column:
     pattern: str | None = None
     allowed: tuple[str, ...] = ()
     vin: bool = False
+    email: bool = False
     calling_code: str | None = None
     logic: str | None = None
     severities: tuple[tuple[str, Severity], ...] = ()

@@ -182,8 +182,8 @@ def _column(raw: SchemaProperty, where: str) -> Column:
         raise ContractError(f"{where}: logicalTypeOptions {', '.join(unknown)} do not apply to {kind}")
     custom = _custom(raw.customProperties, _COLUMN_CUSTOM, f"{where}: customProperties")
     named = options.get("format") if kind == "string" else None
-    if named not in (None, "vin"):
-        raise ContractError(f"{where}: format of a string is {named!r}, expected vin")
+    if named not in (None, "vin", "email"):
+        raise ContractError(f"{where}: format of a string is {named!r}, expected vin or email")
     formats = [str(options["format"])] if "format" in options and kind != "string" else []
     formats += _texts(custom, "formats", where)
     if formats and kind not in ("date", "timestamp"):
@@ -214,6 +214,7 @@ def _column(raw: SchemaProperty, where: str) -> Column:
         pattern=_pattern(options.get("pattern"), where),
         allowed=_allowed(raw, where),
         vin=named == "vin",
+        email=named == "email",
         calling_code=str(custom["callingCode"]) if "callingCode" in custom else None,
         logic=raw.transformLogic,
         severities=tuple(sorted(severities(custom.get("severity", {}), RULES, where).items())),

@@ -19,6 +19,10 @@ _DATE = rf"{_DAY}([ T]00:00(:00(\.0{{1,9}})?)?(Z|\+00(:?00)?)?)?"
 _TIMESTAMP = rf"{_DAY}([ T]{_CLOCK}{_ZONE})?"
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
+# what HTML calls a valid e-mail address, with a dot in the domain (html.spec.whatwg.org, input type=email)
+_LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_EMAIL = rf"[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+"
+
 BLANKS = " \t\r\n\v\f\u00a0\ufeff"
 
 
@@ -182,6 +186,9 @@ def _rules(column: Column) -> Iterator[Rule]:
         yield rule("pattern", f"text like {column.pattern}", broken)
     if column.vin:
         yield rule("vin", "a vehicle identification number whose check digit is right", _wrong_check_digit(value))
+    if column.email:
+        broken = f"not (regexp_full_match({value}, {text(_EMAIL)}) and length({value}) <= 254)"
+        yield rule("email", "an e-mail address", broken)
     if column.allowed:
         listed = ", ".join(text(one) for one in column.allowed)
         yield rule("allowed_values", f"one of {', '.join(column.allowed)}", f"{cleaned_text} not in ({listed})")

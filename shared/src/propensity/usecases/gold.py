@@ -8,6 +8,7 @@ GROUND_TRUTH = "gold/ground_truth"
 MATCHBACK = "gold/matchback"
 DRIFT = "gold/drift"
 INFERENCE_LOG = "gold/inference_log"
+IDENTITIES = "gold/identities"
 
 
 def feature_table(feature_set: str) -> str:

@@ -103,6 +103,7 @@ ADAPTERS_OF = {
     "LogInference": DELTA,
     "MaintainTables": ["delta_tables"],
     "CheckReferences": DELTA,
+    "ResolveIdentities": DELTA,
 }
 
 

@@ -181,6 +181,21 @@ def test_log_inference_keeps_each_request_once(aws: SimpleNamespace) -> None:
     assert snapshot.rows() == 2
 
 
+def test_resolve_identities_commits_a_day_once_and_keeps_its_report(aws: SimpleNamespace) -> None:
+    land(aws)
+    validate, promote, resolve = handler("validate_upload"), handler("promote_silver"), handler("resolve_identities")
+    validate(event("validate_upload"), CONTEXT)
+    [told] = messages(aws, "PROMOTE_QUEUE_URL")
+    [sent] = event("promote_silver")["Records"]
+    promote({"Records": [{**sent, "body": json.dumps(told)}]}, CONTEXT)
+    first = resolve(event("resolve_identities"), CONTEXT)
+    assert (first["slot"], first["customers"], first["persons"]) == ("2025-08-01", 2, 2)
+    before = lake_keys(aws, "")
+    assert resolve(event("resolve_identities"), CONTEXT) == first
+    assert lake_keys(aws, "") == before
+    assert "identities/2025-08-01.json" in before
+
+
 def test_a_log_line_names_counts_and_never_a_value(
     aws: SimpleNamespace, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

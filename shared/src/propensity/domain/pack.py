@@ -209,7 +209,7 @@ def normalise_sql(sql: str) -> str:
 
 
 def parse_pack(files: Mapping[str, str], pack: str) -> PackInfo:
-    return _parse(PackInfo, files, "pack.yaml", pack)
+    return parse_file(PackInfo, files, "pack.yaml", pack)
 
 
 def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity: str | None = None) -> Definition:
@@ -224,7 +224,7 @@ def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity
             name.removeprefix("models/").removesuffix(".yaml") for name in files if name.startswith("models/")
         )
         raise NotFoundError(f"{where}: no model {model!r}; this pack has {', '.join(known) or 'none'}")
-    spec = _parse(ModelSpec, files, path, where)
+    spec = parse_file(ModelSpec, files, path, where)
     if spec.name != model:
         raise PackError(f"{where}/{path}: name is {spec.name!r}, expected {model!r} as the file says")
     groups = []
@@ -263,7 +263,8 @@ def _load(files: Mapping[str, str], path: str, where: str) -> dict[str, Any]:
     return raw
 
 
-def _parse[T: Frozen](kind: type[T], files: Mapping[str, str], path: str, where: str) -> T:
+def parse_file[T: Frozen](kind: type[T], files: Mapping[str, str], path: str, where: str) -> T:
+    """One YAML file of a pack. Raises PackError naming file and field."""
     return _validate(kind, _load(files, path, where), f"{where}/{path}")
 
 

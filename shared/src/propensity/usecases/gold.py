@@ -10,6 +10,18 @@ DRIFT = "gold/drift"
 INFERENCE_LOG = "gold/inference_log"
 ORPHANS = "gold/orphans"
 REFERENCES = "gold/references"
+IDENTITIES = "gold/identities"
+
+GOLD = (
+    SCORES,
+    GROUND_TRUTH,
+    MATCHBACK,
+    DRIFT,
+    INFERENCE_LOG,
+    ORPHANS,
+    REFERENCES,
+    IDENTITIES,
+)
 
 
 def feature_table(feature_set: str) -> str:

@@ -95,19 +95,25 @@ class Pins:
 
 def pin_silver(ports: Ports, definition: Definition, versions: Mapping[str, int] | None = None) -> Pins:
     """Pin each dataset's newest version, or the versions given. Raises EvidenceError where there is no data."""
+    pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets), versions)
+    if not pins.snapshots:
+        raise EvidenceError(
+            f"model {definition.model.name}: Silver holds none of {', '.join(pins.shapes)}; "
+            "drop files into the landing bucket first"
+        )
+    return pins
+
+
+def pin_datasets(ports: Ports, datasets: Iterable[str], versions: Mapping[str, int] | None = None) -> Pins:
+    """Pin these datasets' newest versions, or the versions given."""
     snapshots, shapes = {}, {}
-    for dataset in datasets_used(definition, pack_info(ports).datasets):
+    for dataset in datasets:
         shapes[dataset] = shape_of(contract_of(ports, dataset))
         if versions is not None and dataset not in versions:
             continue  # nothing of it had come when the run was planned
         snapshot = ports.tables.snapshot(silver_table(dataset), version=versions[dataset] if versions else None)
         if snapshot is not None:
             snapshots[dataset] = snapshot
-    if not snapshots:
-        raise EvidenceError(
-            f"model {definition.model.name}: Silver holds none of {', '.join(shapes)}; "
-            "drop files into the landing bucket first"
-        )
     return Pins(snapshots, shapes)
 
 

@@ -34,18 +34,8 @@ class SilverSession:
     def __init__(self, sql: Sql, lake: ObjectStore, sources: Mapping[str, Any], definition: Definition) -> None:
         self.sql = sql
         self._definition = definition
-        self._shapes = {dataset: shape_from(source["shape"]) for dataset, source in sources.items()}
         sql.execute("create schema if not exists outcome; create schema if not exists history")
-        sql.execute("create schema if not exists silver")
-        for dataset, source in sources.items():
-            paths = download(sql, lake, source["keys"], dataset)
-            shape = self._shapes[dataset]
-            # every column that the contract names, whether a file is new enough to hold it or not
-            sql.execute(f"create schema if not exists typed; create table typed.{quote(dataset)} ({_columns(shape)})")
-            rows = f"from typed.{quote(dataset)}"
-            if paths:
-                rows += f" union all by name from {read_files(paths)}"
-            sql.execute(f"create view silver.{quote(dataset)} as {rows}")
+        self._shapes = silver_views(sql, lake, sources)
         check_definition(sql, definition, self._shapes)
 
     def cut(self, as_of: date) -> None:
@@ -109,6 +99,21 @@ class SilverSession:
         )
         if rows != people:
             raise PackError(f"{what}: {rows} rows for {people} customers; expected one row per customer")
+
+
+def silver_views(sql: Sql, lake: ObjectStore, sources: Mapping[str, Any]) -> dict[str, SilverShape]:
+    """Download the sources' files and make a view `silver.<dataset>` of each; the datasets' shapes."""
+    shapes = {dataset: shape_from(source["shape"]) for dataset, source in sources.items()}
+    sql.execute("create schema if not exists silver; create schema if not exists typed")
+    for dataset, shape in shapes.items():
+        paths = download(sql, lake, sources[dataset]["keys"], dataset)
+        # every column that the contract names, whether a file is new enough to hold it or not
+        sql.execute(f"create table typed.{quote(dataset)} ({_columns(shape)})")
+        rows = f"from typed.{quote(dataset)}"
+        if paths:
+            rows += f" union all by name from {read_files(paths)}"
+        sql.execute(f"create view silver.{quote(dataset)} as {rows}")
+    return shapes
 
 
 def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, SilverShape]) -> None:

@@ -1,0 +1,14 @@
+"""Daily, before anything is scored: who is one person, and who one household."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.resolve_identities import resolve_identities
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return resolve_identities(composition.ports(), slot=event["slot"])

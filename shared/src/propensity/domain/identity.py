@@ -1,0 +1,121 @@
+"""identity.yaml: by which values customers of a pack are one person, or live in one household.
+
+Nothing here or in the SQL made of it knows what the values are: a rule names columns of the pack's contracts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from propensity.domain.contract import Contract
+from propensity.domain.errors import BadInputError, PackError
+from propensity.domain.pack import Frozen, Name, parse_file
+
+FILE = "identity.yaml"
+Level = Literal["person", "household"]
+LEVELS: tuple[Level, ...] = ("person", "household")
+Normalisation = Literal["no_accents", "lower", "letters_and_digits", "digits"]
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[A-Za-z][A-Za-z0-9_]*$")]
+Arm = Literal["treatment", "control"]
+
+
+class Part(Frozen):
+    """One value of a rule and the columns, `dataset.column`, any of which may bring it.
+
+    `normalise` happens in the order of Normalisation, after trimming; `ignore` are patterns (RE2, the whole value) of
+    normalised values that tell nothing. `within_days` keeps to the events of the last days before the slot.
+    """
+
+    columns: tuple[ColumnName, ...] = Field(min_length=1)
+    normalise: tuple[Normalisation, ...] = ()
+    ignore: tuple[str, ...] = ()
+    within_days: int | None = Field(None, ge=1)
+
+    @field_validator("ignore")
+    @classmethod
+    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for number, pattern in enumerate(patterns):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"pattern {number + 1}: {error}; expected a regular expression") from error
+        return patterns
+
+
+class Rule(Frozen):
+    """Customers of a tenant that agree in every part are joined, unless they are more than `max_customers`."""
+
+    name: Name
+    description: str
+    parts: tuple[Part, ...] = Field(min_length=1)
+    max_customers: int = Field(ge=2)
+
+
+class IdentityRules(Frozen):
+    """A household is made of whole persons: what joins a person joins its household as well."""
+
+    person: tuple[Rule, ...] = ()
+    household: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> IdentityRules:
+        names = [rule.name for _, rule in self.rules()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"rules {', '.join(twice)}: a name stands for one rule")
+        return self
+
+    def rules(self) -> Iterator[tuple[Level, Rule]]:
+        yield from (("person", rule) for rule in self.person)
+        yield from (("household", rule) for rule in self.household)
+
+
+def parse_identity(
+    files: Mapping[str, str], contracts: Mapping[str, Contract], *, entity: str, pack: str
+) -> IdentityRules:
+    """The pack's rules. `contracts` by dataset. Raises PackError naming file and field."""
+    rules = parse_file(IdentityRules, files, FILE, pack)
+    for level in LEVELS:
+        for number, rule in enumerate(getattr(rules, level)):
+            for place, part in enumerate(rule.parts):
+                _check(part, contracts, entity, f"{pack}/{FILE}: {level}.{number}.parts.{place}")
+    return rules
+
+
+def datasets_with(entity: str, contracts: Mapping[str, Contract]) -> list[str]:
+    """The datasets that name customers."""
+    return sorted(
+        dataset for dataset, contract in contracts.items() if any(column.name == entity for column in contract.columns)
+    )
+
+
+def _check(part: Part, contracts: Mapping[str, Contract], entity: str, where: str) -> None:
+    kinds = set()
+    for one in part.columns:
+        dataset, name = one.split(".")
+        contract = contracts.get(dataset)
+        if contract is None:
+            raise PackError(f"{where}.columns: {one}: pack.yaml lists no dataset {dataset!r}")
+        names = {column.name for column in contract.columns}
+        for wanted in (name, entity):
+            if wanted not in names:
+                raise PackError(f"{where}.columns: {one}: contract {dataset} has no column {wanted!r}")
+        kinds.add(contract.kind)
+    if part.within_days is not None and "event" not in kinds:
+        raise PackError(f"{where}.within_days: none of its columns is an event dataset's; only events have a day")
+
+
+def rollout_arm(household_id: str, *, salt: str, share: float) -> Arm:
+    """`treatment` for about `share` in [0, 1] of all households; always the same one for a household and a salt.
+
+    The first 64 bits of sha256 as a number in [0, 1). A larger share keeps whom a smaller one chose.
+    """
+    if not 0 <= share <= 1:
+        raise BadInputError(f"share is {share}, expected 0 to 1")
+    digest = hashlib.sha256(f"{salt}\x1f{household_id}".encode()).digest()
+    return "treatment" if int.from_bytes(digest[:8], "big") < share * 2**64 else "control"

@@ -1,0 +1,34 @@
+"""gold/identities as other use cases read it: who is whom, and who lives with whom."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from propensity.domain.identity_sql import IDENTITY_COLUMNS, newest_identities
+from propensity.domain.views import quote, read_files
+from propensity.ports import Ports, Sql
+from propensity.usecases.gold import IDENTITIES
+from propensity.usecases.silver_session import download
+
+
+def load_identities(ports: Ports, sql: Sql, table: str) -> None:
+    """A table of the whole history, with IDENTITY_COLUMNS; empty where nothing was resolved yet."""
+    columns = ", ".join(f"{name} {kind}" for name, kind in IDENTITY_COLUMNS)
+    sql.execute(f"create or replace table {table} ({columns})")
+    snapshot = ports.tables.snapshot(IDENTITIES)
+    if snapshot is not None and snapshot.files:
+        paths = download(sql, ports.lake, snapshot.file_keys(), "identities")
+        names = ", ".join(name for name, _ in IDENTITY_COLUMNS)
+        sql.execute(f"insert into {table} select {names} from {read_files(paths)}")
+
+
+def current_identities(ports: Ports, sql: Sql, table: str, *, before: date | None = None) -> None:
+    """A table of one row per tenant and customer that was resolved, the newest (as of earlier days than `before`).
+
+    A customer who is not in it was never resolved and stands alone; `birth_id` makes the id it would have.
+    """
+    load_identities(ports, sql, f"{quote(table + '_history')}")
+    sql.execute(
+        f"create or replace table {quote(table)} as {newest_identities(quote(table + '_history'), before)}; "
+        f"drop table {quote(table + '_history')}"
+    )

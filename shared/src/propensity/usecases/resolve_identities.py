@@ -1,0 +1,154 @@
+"""resolve_identities: which customers are one person and which persons one household, as known at a slot."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from propensity.domain import identity_sql
+from propensity.domain.contract import Contract
+from propensity.domain.errors import ConflictError, PackError, SqlError
+from propensity.domain.identity import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
+from propensity.domain.identity_sql import IDENTITY_COLUMNS
+from propensity.domain.runs import parse_day
+from propensity.domain.views import as_of_view, quote
+from propensity.ports import Ports, Sql
+from propensity.usecases.gold import IDENTITIES
+from propensity.usecases.gold_rows import append_once
+from propensity.usecases.identities import load_identities
+from propensity.usecases.planning import contract_of, pack_info, pin_datasets
+from propensity.usecases.run_files import dumps, read_json, write_once
+from propensity.usecases.silver_session import silver_views
+
+ROOT = "identities"
+
+
+def resolve_identities(ports: Ports, *, slot: str) -> dict[str, Any]:
+    """Append to gold/identities, in one commit, who changed, and write `identities/<day>.json`; its totals.
+
+    Silver is seen as known at the slot's midnight UTC. The first call of a slot pins Silver's versions and the rules,
+    so that a call after a crash does the same again, and a call after that nothing. A pack without rules has nothing
+    to resolve. Raises ConflictError where a later day was resolved already: ids build on those of the days before.
+    """
+    day = parse_day(slot, "slot").isoformat()
+    if FILE not in ports.pack_files:
+        return {"slot": day, "rows": 0, "rules": 0}
+    report = f"{ROOT}/{day}.json"
+    if not any(key == report for key in ports.lake.keys(report)):
+        write_once(ports.lake, report, dumps(_resolve(ports, day)))
+    return {"slot": day, **read_json(ports.lake, report)["totals"]}
+
+
+def _resolve(ports: Ports, day: str) -> dict[str, Any]:
+    info = pack_info(ports)
+    contracts = {dataset: contract_of(ports, dataset) for dataset in info.datasets}
+    rules = parse_identity(ports.pack_files, contracts, entity=info.entity, pack=ports.pack)
+    datasets = datasets_with(info.entity, contracts)
+    wanted = {"silver": pin_datasets(ports, datasets).versions(), "rules": rules.model_dump(mode="json")}
+    plan = json.loads(write_once(ports.lake, f"{ROOT}/{day}/plan.json", dumps(wanted)))
+    rules, as_of = IdentityRules.model_validate(plan["rules"]), date.fromisoformat(day)
+    pins = pin_datasets(ports, datasets, plan["silver"])
+    buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
+    sql = ports.sql()
+    try:
+        for dataset, shape in silver_views(sql, ports.lake, pins.sources(buckets)).items():
+            sql.execute(as_of_view(shape, f"silver.{quote(dataset)}", as_of))
+        sql.execute("create schema resolve")
+        load_identities(ports, sql, "resolve.history")
+        name = f"{ROOT}/{day}"
+        if not ports.tables.committed(IDENTITIES, [name]):
+            _refuse_out_of_order(sql, as_of)
+        _table(sql, "customer", identity_sql.customers(datasets, info.entity))
+        _identifiers(sql, rules, contracts, info.entity, as_of, f"{ports.pack}/{FILE}")
+        _assign(sql, as_of)
+        columns = ", ".join(column for column, _ in IDENTITY_COLUMNS)
+        changed = f"select {columns} from resolve.identity where changed order by tenant_id, customer_id"
+        append_once(ports, sql, IDENTITIES, changed, name)
+        return {"slot": day, **plan, **_counts(sql)}
+    finally:
+        sql.close()
+
+
+def _refuse_out_of_order(sql: Sql, as_of: date) -> None:
+    [(newest,)] = sql.rows("select max(as_of) from resolve.history")
+    if newest is not None and newest > as_of:
+        raise ConflictError(f"slot {as_of}: identities were resolved as of {newest} already; days go in order")
+
+
+def _identifiers(
+    sql: Sql, rules: IdentityRules, contracts: Mapping[str, Contract], entity: str, as_of: date, where: str
+) -> None:
+    """Tables of what each customer brings, of the values that several share, and of each one's evidence."""
+    sql.execute(
+        "create table resolve.identifier (level varchar, rule varchar, max_customers integer, node bigint, "
+        "tenant_id varchar, value varchar)"
+    )
+    for level, rule in rules.rules():
+        try:
+            sql.execute(
+                f"insert into resolve.identifier {identity_sql.identifiers(level, rule, contracts, entity, as_of)}"
+            )
+        except SqlError as error:
+            raise PackError(f"{where}: {level} rule {rule.name}: {error}; are its patterns RE2?") from error
+    _table(sql, "shared", identity_sql.SHARED)
+    _table(sql, "evidence", identity_sql.EVIDENCE)
+
+
+def _assign(sql: Sql, as_of: date) -> None:
+    """Table `resolve.identity`: everyone's row as of the day."""
+    _table(sql, "previous", identity_sql.previous(as_of))
+    for level in LEVELS:
+        _table(sql, "link", identity_sql.links(level))
+        _components(sql)
+        _table(sql, f"{level}_member", identity_sql.members(level))
+        _table(sql, level, identity_sql.assigned(level, as_of))
+    _table(sql, "identity", identity_sql.identities(as_of))
+
+
+def _components(sql: Sql) -> None:
+    """Table `resolve.component` (node, root) of all nodes that have links; `resolve.link` is used up."""
+    _table(sql, "component", "select a as node, a as root from resolve.link union select b, b from resolve.link")
+    while _any(sql, "from resolve.link"):
+        _table(sql, "hop", identity_sql.HOPS)
+        while _any(sql, f"from ({identity_sql.SHORTER}) s join resolve.hop h using (node) where s.root <> h.root"):
+            _table(sql, "hop", identity_sql.SHORTER)
+        _table(sql, "component", identity_sql.ROOTS)
+        _table(sql, "link", identity_sql.CARRIED)
+
+
+def _table(sql: Sql, name: str, query: str) -> None:
+    sql.execute(f"create or replace table resolve.{name} as {query}")
+
+
+def _any(sql: Sql, source: str) -> bool:
+    return bool(sql.rows(f"select 1 {source} limit 1"))
+
+
+def _counts(sql: Sql) -> dict[str, Any]:
+    """`totals` and, per tenant, `tenants`: figures only."""
+    tenants: dict[str, Any] = {}
+    for tenant, *figures in sql.rows(
+        "select tenant_id, count(*), count(distinct person_id), count(distinct household_id), "
+        "count(*) filter (is_new), count(*) filter (changed) from resolve.identity group by tenant_id order by 1"
+    ):
+        names = ("customers", "persons", "households", "new", "rows")
+        tenants[tenant] = dict(zip(names, figures, strict=True)) | {"joined": {}, "refused": {}}
+    for level in LEVELS:
+        moved = {tenant: figures for tenant, *figures in sql.rows(identity_sql.moves(level))}
+        for tenant, counts in tenants.items():
+            merges, splits = moved.get(tenant, (0, 0))
+            counts |= {f"{level}_merges": merges, f"{level}_splits": splits}
+    for tenant, rule, refused, values, customers in sql.rows(
+        "select tenant_id, rule, s.refused, count(distinct value), count(distinct node) from resolve.identifier "
+        "join resolve.shared s using (level, rule, tenant_id, value) group by all order by all"
+    ):
+        tenants[tenant]["refused" if refused else "joined"][rule] = {"values": values, "customers": customers}
+    totals: defaultdict[str, int] = defaultdict(int)
+    for counts in tenants.values():
+        for name, count in counts.items():
+            if isinstance(count, int):
+                totals[name] += count
+    return {"totals": {"customers": 0, "rows": 0, **totals}, "tenants": tenants}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
-SYSTEM_COLUMNS = ("_key", "_row_hash", "_known_at", "_event_time", "_valid_from", "_content_id")
+SYSTEM_COLUMNS = ("_key", "_row_hash", "_known_at", "_event_time", "_valid_from", "_content_id", "_ingested_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,15 @@ class SilverShape:
     """What the views must know of a dataset's Silver table.
 
     `columns` are (name, DuckDB type) of the contract's columns without the tenant; `version_column` decides
-    between versions of a key before known_at does.
+    between versions of a key before known_at does. `by_arrival`: rows are known from when their file arrived, so
+    arrival decides between them.
     """
 
     dataset: str
     kind: Literal["event", "state"]
     columns: tuple[tuple[str, str], ...]
     version_column: str | None = None
+    by_arrival: bool = False
 
     @property
     def time_column(self) -> str:
@@ -59,6 +61,8 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
 
     Order: a state's valid_from, the declared version column, known_at, then the row's hash, so that equal
     files in any order give equal answers. An event's own time does not take part: a correction may move it.
+    A healed row becomes known when it is healed, but is as old as its file: where arrival decides, it never
+    displaces a correction that came after it.
     """
     conditions = []
     if known_before:
@@ -69,7 +73,7 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
     order = ["_valid_from desc"] if shape.kind == "state" else []
     if shape.version_column:
         order.append(f"{quote(shape.version_column)} desc nulls last")
-    order += ["_known_at desc", "_row_hash desc"]
+    order += ["_ingested_at desc" if shape.by_arrival else "_known_at desc", "_row_hash desc"]
     return f"""
         select * from {source} {where}
         qualify row_number() over (partition by tenant_id, _key order by {", ".join(order)}) = 1"""

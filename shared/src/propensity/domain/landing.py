@@ -27,6 +27,13 @@ class Landed:
     arrived: str  # RFC 3339, the object's LastModified
 
 
+def parse_tenant(value: str) -> str:
+    """Raises BadInputError for what cannot be a tenant's name, a part of a key among it."""
+    if not _TENANT.fullmatch(value):
+        raise BadInputError("tenant: expected 1 to 64 letters, digits, dots, - or _, as in the keys of its files")
+    return value
+
+
 def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
     """Raises BadInputError naming the key's part that is wrong. The key is raw: EventBridge does not encode it."""
     match = _KEY.fullmatch(key)

@@ -32,6 +32,12 @@ def entry_key(dataset: str, tenant_id: str | None, content: str, day: date, afte
     return f"{register_of(day, tenant_id or NOBODY)}{dataset}/{name}.json"
 
 
+def entry_of(key: str) -> tuple[str, str]:
+    """Dataset and content of an entry that is that of a first validation."""
+    dataset, name = key.split("/")[-2:]
+    return dataset, name.removesuffix(".json")
+
+
 def is_first(key: str) -> bool:
     """Whether an entry is that of a first validation."""
     return ".after" not in key.rsplit("/", 1)[-1]

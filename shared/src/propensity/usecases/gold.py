@@ -8,6 +8,8 @@ GROUND_TRUTH = "gold/ground_truth"
 MATCHBACK = "gold/matchback"
 DRIFT = "gold/drift"
 INFERENCE_LOG = "gold/inference_log"
+QUARANTINE = "gold/quarantine"
+QUARANTINE_PARTITION = ("month",)
 
 
 def feature_table(feature_set: str) -> str:

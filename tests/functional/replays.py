@@ -21,7 +21,7 @@ from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.replay_quarantine import replay_quarantine
 from propensity.usecases.validate_upload import Upload
 from tests.drops import PACK
-from tests.functional.faults import Fused
+from tests.functional.faults import Fuse, Fused
 
 CONTRACT = """
 apiVersion: v3.1.0
@@ -64,6 +64,19 @@ def files_of(version: str) -> dict[str, str]:
     return pack
 
 
+class Leader(MemoryStore):
+    """A store whose clock can be set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def touch(self) -> datetime:
+        self._writes += 1
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
 class Follower(MemoryStore):
     """A store on another's clock."""
 
@@ -75,13 +88,25 @@ class Follower(MemoryStore):
         return self._leader.touch()
 
 
+class Meeting:
+    """A fuse that, instead of ending the process, lets another act at one call, before it or after."""
+
+    def __init__(self, left: int, act: Any) -> None:
+        self.left, self._act = left, act
+
+    def burn(self) -> None:
+        self.left -= 1
+        if self.left == -1:
+            self._act()
+
+
 class Ports:
     pack = "shop"
     sql = DuckDbSql
 
     def __init__(self, fuse: Any, version: str = "1.9.0") -> None:
         self.pack_files = files_of(version)
-        self.store, self.queue, self.metrics = MemoryStore(), MemoryQueue(), MemoryMetrics()
+        self.store, self.queue, self.metrics = Leader(), MemoryQueue(), MemoryMetrics()
         self.objects = Follower(self.store)
         self.memory_tables = MemoryTables(self.objects)
         self.burn_by(fuse)
@@ -89,6 +114,15 @@ class Ports:
     def burn_by(self, fuse: Any) -> None:
         self.landing, self.lake = Fused(self.store, fuse), Fused(self.objects, fuse)
         self.tables, self.promote_queue = Fused(self.memory_tables, fuse), Fused(self.queue, fuse)
+
+    def beside(self) -> Any:
+        """Another process over the same lake."""
+        other = Ports(Fuse())
+        other.pack_files = dict(self.pack_files)
+        other.store, other.objects, other.queue = self.store, self.objects, self.queue
+        other.memory_tables = self.memory_tables
+        other.burn_by(Fuse())
+        return other
 
     def deploy(self, version: str) -> None:
         self.pack_files = files_of(version)

@@ -15,7 +15,20 @@ from propensity.usecases.replay_quarantine import replay_quarantine
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import ORDERS, PACK
 from tests.functional.faults import Crash, Fuse
-from tests.functional.replays import KINDS, Landed, Ports, Row, check, contents, promote, put, rows_of, run_dry, view
+from tests.functional.replays import (
+    KINDS,
+    Landed,
+    Meeting,
+    Ports,
+    Row,
+    check,
+    contents,
+    promote,
+    put,
+    rows_of,
+    run_dry,
+    view,
+)
 
 BAD, GOOD = -1, 3  # pieces: 1.9.0 takes 0 to 5, 1.10.0 -2 to 6, 2.0.0 2 to 9
 
@@ -248,18 +261,6 @@ def refused_and_partly_bad() -> tuple[Any, list[Landed]]:
     return ports, [*landed, refused]
 
 
-class Meeting:
-    """A fuse that, instead of ending the process, lets another act at one call, before it or after."""
-
-    def __init__(self, left: int, act: Any) -> None:
-        self.left, self._act = left, act
-
-    def burn(self) -> None:
-        self.left -= 1
-        if self.left == -1:
-            self._act()
-
-
 def calls_of_a_replay() -> int:
     ports, _ = refused_and_partly_bad()
     fuse = Fuse()
@@ -290,10 +291,7 @@ def test_wherever_a_replay_dies_doing_it_again_ends_as_if_it_had_not(left: int) 
 @pytest.mark.parametrize("left", range(0, CALLS, 3))
 def test_replays_that_meet_by_the_same_or_by_another_contract_give_a_file_one_history(left: int, other: str) -> None:
     ports, landed = refused_and_partly_bad()
-    beside: Any = Ports(Fuse())
-    beside.store, beside.objects, beside.queue = ports.store, ports.objects, ports.queue
-    beside.memory_tables = ports.memory_tables
-    beside.burn_by(Fuse())
+    beside = ports.beside()
     beside.deploy(other)
     ports.burn_by(Meeting(left, lambda: replay_quarantine(beside, dataset="orders")))
     replay_quarantine(ports, dataset="orders")

@@ -179,4 +179,4 @@ def test_a_true_jump_is_found(before: float, after: float) -> None:
         *_, today = beta_days(random, after, after / 10, 1_700)
         found += judge(DAY, today, past, LIMITS).breach == "jump"
     print(f"{before} to {after}: found {found} of n={n}")
-    assert found >= 0.9 * n
+    assert found >= 0.85 * n

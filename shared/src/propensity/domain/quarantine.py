@@ -79,8 +79,8 @@ class Verdict:
 def judge(day: date, counts: DayCounts | None, before: Sequence[DayCounts], limits: QuarantineLimits) -> Verdict:
     """A day's counts, None where no file came, against the tenant's days before.
 
-    `missing`: no file, after a longer gap than any before. `jump`: a higher rate than on nine days in ten, by `jump` and
-    by half at least; or more refused files than chance explains (Wilson's intervals apart). `fall`: fewer rows or
+    `missing`: no file, after a longer gap than any before. `jump`: a higher rate than on nine days in ten, by `jump`
+    and by half at least; or more refused files than chance explains (Wilson's intervals apart). `fall`: fewer rows or
     files than `fall` times what nine days in ten bring.
     """
     window = [one for one in before if day - timedelta(days=limits.window_days) <= one.day < day and one.files]

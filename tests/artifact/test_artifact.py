@@ -102,6 +102,9 @@ ADAPTERS_OF = {
     "ManageRegistry": ONNX,
     "LogInference": DELTA,
     "MaintainTables": ["delta_tables"],
+    "ReplayQuarantine": [*SQL, "sqs_queue"],
+    "CheckQuarantine": DELTA,
+    "ReportLandings": ["delta_tables"],
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from propensity.domain.registry import ROOT
 from propensity.domain.runs import parse_day
 from propensity.ports import Ports
-from propensity.usecases.gold import DRIFT, GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES, feature_table
+from propensity.usecases.gold import DRIFT, GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, QUARANTINE, SCORES, feature_table
 from propensity.usecases.planning import pack_info, silver_table
 from propensity.usecases.registry import load_version, version_numbers
 from propensity.usecases.run_files import read_json
@@ -42,7 +42,7 @@ def pins(ports: Ports, day: date) -> tuple[Mapping[str, set[int]], list[str]]:
     """Versions to keep per table, and all tables."""
     pinned: defaultdict[str, set[int]] = defaultdict(set)
     tables = {silver_table(dataset) for dataset in pack_info(ports).datasets}
-    tables |= {SCORES, GROUND_TRUTH, MATCHBACK, DRIFT, INFERENCE_LOG}
+    tables |= {SCORES, GROUND_TRUTH, MATCHBACK, DRIFT, INFERENCE_LOG, QUARANTINE}
     models = {key.split("/")[1] for key in ports.lake.keys(f"{ROOT}/")}
     for model in models:
         for number in version_numbers(ports.lake, model):

@@ -70,11 +70,13 @@ def _promotion(report: Mapping[str, Any]) -> str:
 
 def _file(reports: History, promoted: set[str], superseded: bool) -> dict[str, Any]:
     names = {_promotion(report) for report in reports if report["bronze"]}
+    stands = standing(reports)
     return {
         "key": reports[0]["key"],
         "arrived": reports[0]["ingested_at"],
         "contract_version": reports[-1]["contract_version"],
-        **asdict(standing(reports)),
+        **asdict(stands),
+        "why": list(stands.why),
         "promoted": bool(names) and names <= promoted,
         "superseded": superseded,
     }

@@ -11,6 +11,7 @@ import pytest
 from propensity.domain.errors import BadInputError
 from propensity.domain.landings import standing
 from propensity.usecases.landings import history
+from propensity.usecases.promote_silver import BronzeFile
 from propensity.usecases.replay_quarantine import replay_quarantine
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import ORDERS, PACK
@@ -211,6 +212,16 @@ def test_where_the_contract_declares_when_rows_were_known_that_stands_for_healed
     promote(ports, ports.queue.messages)
 
     assert [row[0] for row in current(ports, datetime.fromisoformat("2025-01-01T00:00:01+00:00"))] == ["b"]
+
+
+def test_a_message_from_before_there_were_replays_is_promoted_under_the_name_it_would_have_had() -> None:
+    message = {"dataset": "orders", "tenant_id": "t1", "bronze_key": "b", "content_id": "c", "rows": 3}
+    assert BronzeFile.parse(message).transaction == "c"
+    assert BronzeFile.parse({**message, "known_from": "2026-01-01T00:00:00+00:00", "contract_version": "2.0.0"}) == (
+        BronzeFile("orders", "t1", "b", "c", "2026-01-01T00:00:00+00:00", "2.0.0")
+    )
+    with pytest.raises(BadInputError, match="contract_version missing"):
+        BronzeFile.parse({**message, "known_from": "2026-01-01T00:00:00+00:00"})
 
 
 OCCURRENCE = ORDERS.replace(

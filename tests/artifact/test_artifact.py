@@ -104,6 +104,9 @@ ADAPTERS_OF = {
     "MaintainTables": ["delta_tables"],
     "CheckReferences": DELTA,
     "ResolveIdentities": DELTA,
+    "ReplayQuarantine": [*SQL, "sqs_queue"],
+    "CheckQuarantine": DELTA,
+    "ReportLandings": ["delta_tables"],
 }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,7 @@ import boto3
 import pytest
 
 from propensity.runtime import composition, settings
+from propensity.runtime.pack_files import pack_files
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.stack.stack import ROOT
@@ -170,6 +173,79 @@ def test_an_api_answers_what_is_missing_or_wrong_with_a_status_and_a_message(aws
         assert (listed["champion"], listed["versions"], listed["ledger"]) == (None, [], [])
         wrong = {**event(name), "resource": "/v1/models/{model}/promote", "body": '{"version": "2", "why": "x"}'}
         assert json.loads(function(wrong, CONTEXT)["body"])["message"].startswith("version: expected a whole number")
+
+
+def newer_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a deployment had brought it: no contract version of sales is newer than this one."""
+    files = dict(pack_files("automotive"))
+    contract = files["contracts/sales.yaml"]
+    files["contracts/sales.yaml"] = re.sub(r"(?m)^version: .*$", "version: 99.0.0", contract)
+    monkeypatch.setattr(composition, "pack_files", lambda pack: files)
+
+
+def test_replay_quarantine_reads_the_original_again_once(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(aws)
+    handler("validate_upload")(event("validate_upload"), CONTEXT)
+    aws.s3.put_object(Bucket="landing", Key="sales/tenant_id=dealer_01/sample.csv", Body=b"overwritten since")
+    replay = handler("replay_quarantine")
+    assert replay(event("replay_quarantine"), CONTEXT)["files"] == 0
+    newer_contract(monkeypatch)
+    first = replay(event("replay_quarantine"), CONTEXT)
+    assert (first["files"], first["healed"], first["quarantine"], first["gone"]) == (1, 0, 1, [])
+    assert replay(event("replay_quarantine"), CONTEXT)["files"] == 0
+    assert len(lake_keys(aws, "landings/")) == 2
+
+
+def test_check_quarantine_writes_a_day_once_and_one_metric(
+    aws: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    land(aws)
+    handler("validate_upload")(event("validate_upload"), CONTEXT)
+    assert handler("check_quarantine")(event("check_quarantine"), CONTEXT)["checked"] == []
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    answers = [handler("check_quarantine")({"slot": tomorrow}, CONTEXT) for _ in range(2)]
+    assert [len(answer["checked"]) for answer in answers] == [1, 0]
+    snapshot = composition.ports().tables.snapshot("gold/quarantine")
+    assert snapshot is not None
+    assert snapshot.rows() == 1
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "TenantsBreaching" in line]
+    assert len(told) == 3
+    for one in told:
+        assert one["TenantsBreaching"] == [0.0]
+        # the alarm in template.yaml names this dimension, and there is no other
+        assert one["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+
+
+def test_report_landings_tells_a_tenants_day(aws: SimpleNamespace) -> None:
+    land(aws)
+    handler("validate_upload")(event("validate_upload"), CONTEXT)
+    aws.s3.put_object(Bucket="landing", Key="sales/tenant_id=dealer_01/next.csv", Body=b"not validated yet")
+    sent = event("report_landings")
+    sent["pathParameters"]["day"] = datetime.now(UTC).date().isoformat()
+    answer = handler("report_landings")(sent, CONTEXT)
+    assert answer["statusCode"] == 200
+    [sales] = [one for one in json.loads(answer["body"])["datasets"] if one["dataset"] == "sales"]
+    assert sales["received"] == 2
+    assert {file["key"].rsplit("/", 1)[-1]: file["status"] for file in sales["files"]} == {
+        "sample.csv": "accepted_in_part",
+        "next.csv": "waiting",
+    }
+    [sample] = [file for file in sales["files"] if file["status"] != "waiting"]
+    assert (sample["rows_in"], sample["bronze"], sample["quarantine"], sample["promoted"]) == (3, 2, 1, False)
+    assert sample["why"][0]["first_lines"]
+    handler("promote_silver")(
+        {
+            "Records": [
+                {**event("promote_silver")["Records"][0], "body": json.dumps(told)}
+                for told in messages(aws, "PROMOTE_QUEUE_URL")
+            ]
+        },
+        CONTEXT,
+    )
+    again = json.loads(handler("report_landings")(sent, CONTEXT)["body"])
+    assert [file["promoted"] for one in again["datasets"] for file in one["files"] if "promoted" in file] == [True]
+    sent["pathParameters"]["day"] = "someday"
+    assert handler("report_landings")(sent, CONTEXT)["statusCode"] == 400
 
 
 def test_log_inference_keeps_each_request_once(aws: SimpleNamespace) -> None:

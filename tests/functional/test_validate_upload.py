@@ -59,8 +59,10 @@ def test_names_say_content_contract_and_the_day_of_arrival(drops: Drops) -> None
     assert report["bronze_key"] == f"bronze/{place}.parquet"
     assert report["quarantine_key"] == f"quarantine/{place}.parquet"
     assert report["report_key"] == f"validation/{place}.json"
-    written = {report["bronze_key"], report["quarantine_key"], report["report_key"]}
+    entry = f"landings/ingest_date=2026-01-01/tenant_id=t1/orders/{report['content_id']}.json"
+    written = {report["bronze_key"], report["quarantine_key"], report["report_key"], entry}
     assert set(drops.lake.keys("")) == written | {"contracts/orders/1.2.0.yaml"}
+    assert drops.lake.get(entry) == drops.lake.get(report["report_key"])
 
 
 def test_every_reason_of_a_bad_row_stands_in_quarantine_with_its_line_and_raw_text(drops: Drops) -> None:

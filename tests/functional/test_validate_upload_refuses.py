@@ -99,8 +99,13 @@ def test_it_is_refused_whole_and_kept_with_the_reason(what: str) -> None:
     place = f"orders/tenant_id=t1/ingest_date=2026-01-01/{report['content_id']}"
     assert report["quarantine_key"] == f"quarantine/rejected/{place}/{name}"
     assert json.loads(drops.lake.get(f"validation/{place}.rejected.json"))["why"] == report["why"]
-    written = [key for key in drops.lake.keys("") if not key.startswith("contracts/")]
-    assert written == [report["quarantine_key"], report["report_key"]]
+    entry = f"landings/ingest_date=2026-01-01/tenant_id=t1/orders/{report['content_id']}.json"
+    written = {key for key in drops.lake.keys("") if not key.startswith("contracts/")}
+    assert written == {
+        report["quarantine_key"],
+        report["report_key"],
+        entry,
+    }
     assert drops.promote_queue.messages == []
     assert drops.metrics.total(["FilesRejected"]) == 1
     assert drops.announce(f"orders/tenant_id=t1/{name}") == report

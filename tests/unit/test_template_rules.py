@@ -62,7 +62,7 @@ def test_every_queue_that_is_read_and_every_schedule_has_a_dead_letter_queue() -
         assert policy["maxReceiveCount"] >= 5
         assert letters["MessageRetentionPeriod"] == 1_209_600
     schedules = list(events("ScheduleV2"))
-    assert len(schedules) == 6
+    assert len(schedules) == 7
     for _, event in schedules:
         assert event["DeadLetterConfig"]["Type"] == "SQS"
 
@@ -96,8 +96,17 @@ def test_only_committers_write_a_tables_log() -> None:
         "MaintainTables",
         "CheckReferences",
         "ResolveIdentities",
+        "CheckQuarantine",
     }
     assert writers - denied == committers
+
+
+def test_one_metric_counts_tenants_and_none_is_kept_per_tenant() -> None:
+    [alarm] = [one for one in of_type("AWS::CloudWatch::Alarm").values() if one["MetricName"] == "TenantsBreaching"]
+    # what Powertools adds to a metric that has no dimension of its own
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
+    source = "".join(path.read_text() for path in (ROOT / "shared/src/propensity/usecases").glob("*.py"))
+    assert not re.search(r"metrics\.count\([^)]*tenant", source)
 
 
 def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:
@@ -105,7 +114,8 @@ def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -
     assert announcing == ["LandingBucket"]
     for name, statement in statements():
         if "LandingBucket" in json.dumps(statement["Resource"]):
-            assert set(actions(statement)) <= {"s3:GetObject", "s3:GetObjectVersion"}, name
+            reading = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucketVersions"}
+            assert set(actions(statement)) <= reading, name
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -189,6 +199,7 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("GET", "/v1/models/{model}"),
         ("POST", "/v1/models/{model}/promote"),
         ("POST", "/v1/models/{model}/rollback"),
+        ("GET", "/v1/tenants/{tenant}/landings/{day}"),
     }
     for _, event in events("Api"):
         assert "Auth" not in event
@@ -199,5 +210,6 @@ def test_a_function_has_the_variables_that_its_ports_read() -> None:
         name: set(function.get("Environment", {}).get("Variables", {})) for name, function in FUNCTIONS.items()
     }
     assert all("LAKE_BUCKET" in found for found in variables.values())
-    assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == {"ValidateUpload"}
+    reading = {"ValidateUpload", "ReplayQuarantine", "ReportLandings"}
+    assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == reading
     assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == {"PublishScores", "ServeScores"}

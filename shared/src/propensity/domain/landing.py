@@ -27,6 +27,13 @@ class Landed:
     arrived: str  # RFC 3339, the object's LastModified
 
 
+def parse_tenant(value: str) -> str:
+    """Raises BadInputError for what cannot be a tenant's name, a part of a key among it."""
+    if not _TENANT.fullmatch(value):
+        raise BadInputError("tenant: expected 1 to 64 letters, digits, dots, - or _, as in the keys of its files")
+    return value
+
+
 def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
     """Raises BadInputError naming the key's part that is wrong. The key is raw: EventBridge does not encode it."""
     match = _KEY.fullmatch(key)
@@ -59,17 +66,21 @@ def content_id(bucket: str, key: str, etag: str, modified: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where one landed content's rows and report go; determined by content and contract version alone."""
+    """Where one landed content's rows and report go; determined by content and contract versions alone."""
 
     bronze: str
     quarantine: str
     report: str
 
 
-def outputs(landed: Landed, content: str, contract_version: str, modified: datetime) -> Outputs:
+def outputs(
+    landed: Landed, content: str, contract_version: str, modified: datetime, after: str | None = None
+) -> Outputs:
+    """`after` is the contract version that a replay goes on from: what it writes rests on what stood before."""
     place = f"{landed.dataset}/tenant_id={landed.tenant_id}/ingest_date={modified.date().isoformat()}/{content}"
     name = f"{place}.c{contract_version}"
-    return Outputs(f"bronze/{name}.parquet", f"quarantine/{name}.parquet", f"validation/{name}.json")
+    rows = f"{name}.after{after}" if after else name
+    return Outputs(f"bronze/{rows}.parquet", f"quarantine/{rows}.parquet", f"validation/{name}.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +93,18 @@ class RejectedOutputs:
     report: str
 
 
-def rejected_outputs(key: str, content: str, modified: datetime, datasets: Sequence[str]) -> RejectedOutputs:
-    """The key may be no landing key at all: what cannot be told from it stands as `unknown`."""
+def rejected_outputs(
+    key: str, content: str, modified: datetime, datasets: Sequence[str], replayed_by: str | None = None
+) -> RejectedOutputs:
+    """The key may be no landing key at all: what cannot be told from it stands as `unknown`.
+
+    `replayed_by` is the contract version of a replay that refused the file too.
+    """
     match = _KEY.fullmatch(key)
     dataset = match["dataset"] if match and match["dataset"] in datasets else "unknown"
     tenant = match["tenant"] if match and _TENANT.fullmatch(match["tenant"]) else None
     place = f"{dataset}/tenant_id={tenant or 'unknown'}/ingest_date={modified.date().isoformat()}/{content}"
     file = re.sub(r"[^A-Za-z0-9_.=-]", "_", key.rsplit("/", 1)[-1])[-120:] or "file"
-    return RejectedOutputs(dataset, tenant, f"quarantine/rejected/{place}/{file}", f"validation/{place}.rejected.json")
+    by = f".c{replayed_by}" if replayed_by else ""
+    copy, report = f"quarantine/rejected/{place}/{file}", f"validation/{place}{by}.rejected.json"
+    return RejectedOutputs(dataset, tenant, copy, report)

@@ -153,6 +153,19 @@ class ModelSpec(Frozen):
     filter: Query | None = None
 
 
+class QuarantineLimits(Frozen):
+    """When a tenant's day of a dataset is a breach, held against its own days before (domain/quarantine.py)."""
+
+    window_days: int = Field(28, ge=7, le=365)  # days back that rates and numbers are held against
+    min_days: int = Field(7, ge=3)  # days with files among them, or nothing is said
+    min_rows: int = Field(200, ge=1)  # rows of a day, or its rate says nothing
+    min_files: int = Field(20, ge=1)  # files in the window, or a refused one says nothing
+    jump: float = Field(0.05, gt=0, lt=1)  # by how much a rate has to pass the usual ones, at least
+    fall: float = Field(0.5, gt=0, lt=1)  # a day with less than this share of the usual least
+    rhythm_days: int = Field(60, ge=14, le=365)  # days back that the rhythm of files is learnt from
+    min_gaps: int = Field(5, ge=2)  # gaps between days with files, or no file is expected
+
+
 class PackInfo(Frozen):
     """pack.yaml. `buckets` is fixed when a lake is made (docs/packs.md)."""
 
@@ -163,6 +176,7 @@ class PackInfo(Frozen):
     buckets: int = Field(ge=1, le=4096)
     datasets: tuple[Name, ...]
     models: tuple[Name, ...]
+    quarantine: QuarantineLimits = QuarantineLimits()
 
 
 class Definition(Frozen):

@@ -23,7 +23,7 @@ class BucketRule:
 
 
 def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
-    """SELECT of Silver rows from Bronze rows that carry tenant_id.
+    """SELECT of Silver rows from Bronze rows that carry tenant_id, and _known_from: when a row was healed, or NULL.
 
     Adds _key (the primary key as text), _row_hash (md5 of all values), _known_at, _event_time or _valid_from,
     and bucket. Columns newer than an old Bronze file are NULL.
@@ -55,7 +55,8 @@ def _known_at(contract: Contract) -> str:
     if known.lag_days is not None:
         moment = contract.event_time if contract.kind == "event" else contract.valid_from
         return f"({quote(_need(moment, contract, 'eventTime'))}::timestamptz + interval {int(known.lag_days)} days)"
-    return "_ingested_at"
+    # what was in quarantine until it was healed was not known here before
+    return "coalesce(_known_from, _ingested_at)"
 
 
 def _partition_key(contract: Contract, rule: BucketRule, key: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
-SYSTEM_COLUMNS = ("_key", "_row_hash", "_known_at", "_event_time", "_valid_from", "_content_id")
+SYSTEM_COLUMNS = ("_key", "_row_hash", "_known_at", "_event_time", "_valid_from", "_content_id", "_ingested_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,15 @@ class SilverShape:
     """What the views must know of a dataset's Silver table.
 
     `columns` are (name, DuckDB type) of the contract's columns without the tenant; `version_column` decides
-    between versions of a key before known_at does.
+    between versions of a key before known_at does. `by_arrival`: rows are known from when their file arrived, so
+    arrival decides between them.
     """
 
     dataset: str
     kind: Literal["event", "state"]
     columns: tuple[tuple[str, str], ...]
     version_column: str | None = None
+    by_arrival: bool = False
 
     @property
     def time_column(self) -> str:
@@ -59,6 +61,8 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
 
     Order: a state's valid_from, the declared version column, known_at, then the row's hash, so that equal
     files in any order give equal answers. An event's own time does not take part: a correction may move it.
+    A healed row becomes known when it is healed, but is as old as its file: where arrival decides, it never
+    displaces a correction that came after it.
     """
     conditions = []
     if known_before:
@@ -66,13 +70,16 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
     if shape.kind == "state" and valid_before:
         conditions.append(f"_valid_from < {valid_before}")
     where = f"where {' and '.join(conditions)}" if conditions else ""
-    order = ["_valid_from desc"] if shape.kind == "state" else []
-    if shape.version_column:
-        order.append(f"{quote(shape.version_column)} desc nulls last")
-    order += ["_known_at desc", "_row_hash desc"]
+    order = [*(["_valid_from desc"] if shape.kind == "state" else []), *_newest_first(shape)]
     return f"""
         select * from {source} {where}
         qualify row_number() over (partition by tenant_id, _key order by {", ".join(order)}) = 1"""
+
+
+def _newest_first(shape: SilverShape) -> list[str]:
+    """ORDER BY of the versions of one thing."""
+    declared = [f"{quote(shape.version_column)} desc nulls last"] if shape.version_column else []
+    return [*declared, "_ingested_at desc" if shape.by_arrival else "_known_at desc", "_row_hash desc"]
 
 
 def current_view(shape: SilverShape, source: str) -> str:
@@ -104,15 +111,13 @@ def history_view(shape: SilverShape, source: str, as_of: date) -> str:
     open (NULL). Of several rows with one key and `_valid_from`, the latest version counts, whatever order they came in.
     """
     moment = instant(as_of)
-    order = ["_known_at desc", "_row_hash desc"]
-    if shape.version_column:
-        order.insert(0, f"{quote(shape.version_column)} desc nulls last")
+    order = ", ".join(_newest_first(shape))
     return f"""create or replace view history.{quote(shape.dataset)} as
         select {_plain(shape)}, timezone('UTC', _valid_from) as _valid_from,
             timezone('UTC', lead(_valid_from) over (partition by tenant_id, _key order by _valid_from)) as _valid_to
         from (
             select * from {source} where _known_at < {moment} and _valid_from < {moment}
-            qualify row_number() over (partition by tenant_id, _key, _valid_from order by {", ".join(order)}) = 1)"""
+            qualify row_number() over (partition by tenant_id, _key, _valid_from order by {order}) = 1)"""
 
 
 def outcome_view(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:

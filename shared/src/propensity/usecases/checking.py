@@ -21,7 +21,7 @@ from propensity.usecases.staging import SKIPPED
 
 _BITS = 60  # rules per mask column: a BIGINT has 63
 _SKIP = 1 << 62  # a line that begins no record: neither good nor bad
-_FIRST_LINES = 5
+FIRST_LINES = 5
 # no dictionaries, which cost a hash per value, and the newer encodings: a quarter less to write, a third of the size
 PLAIN = "parquet_version v2, dictionary_size_limit 1"
 
@@ -52,9 +52,12 @@ class Checked:
     warnings: list[str]
 
 
-def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> Checked:
-    """Raises SqlError where the engine cannot read the source as it was told to, BadInputError where a rule or an
-    expectation that refuses the whole file is broken."""
+def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract, *, earlier: str | None = None) -> Checked:
+    """`earlier` names a relation whose _line are in Bronze already: of rows with one unique value, these stay.
+
+    Raises SqlError where the engine cannot read the source as it was told to, BadInputError where a rule or an
+    expectation that refuses the whole file is broken.
+    """
     whole_line, row = list(_LINE_RULES), [*_tenant_rule(source, landed), *rules_of(contract)]
     unique = unique_rules(contract)
     rules = [*whole_line, *row, *unique]
@@ -71,7 +74,8 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> 
     )
     view = "checked"
     good = _none_of(rules, masks)
-    if _mark_repeats(sql, [rule.column for rule in unique if rule.column], len(rules) - len(unique), masks, good):
+    first = f"_line in (select _line from {earlier}) desc, ({good}) desc" if earlier else f"({good}) desc"
+    if _mark_repeats(sql, [rule.column for rule in unique if rule.column], len(rules) - len(unique), masks, first):
         merged = ", ".join(f"c.{mask} | coalesce(r.{mask}, 0) as {mask}" for mask in masks)
         joined = "checked c left join repeats r using (_line)"
         sql.execute(f"create or replace view marked as select c.* replace ({merged}) from {joined}")
@@ -108,7 +112,7 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract) -> 
 
 
 def _first(reason: dict[str, Any]) -> str:
-    more = f" and {reason['rows'] - len(reason['first_lines'])} more" if reason["rows"] > _FIRST_LINES else ""
+    more = f" and {reason['rows'] - len(reason['first_lines'])} more" if reason["rows"] > FIRST_LINES else ""
     return ", ".join(map(str, reason["first_lines"])) + more
 
 
@@ -214,10 +218,11 @@ def _none_of(rules: Sequence[Rule], masks: Sequence[str]) -> str:
     return " and ".join(conditions)
 
 
-def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[str], clean: str) -> bool:
+def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[str], order: str) -> bool:
     """Table `repeats`: _line and the masks with the bits of the unique columns whose value another row has.
 
-    Of rows with one value, the first that breaks no other rule stays good. False where nothing repeats.
+    Of rows with one value, the first by `order` and line stays good: one that breaks no other rule. False where
+    nothing repeats.
     """
     found = []
     for number, name in enumerate(columns):
@@ -237,7 +242,7 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
         found.append(
             f"select _line, {bits} from checked where hash({value}) in (select h from twice_{number}) "
             f"and {has} "
-            f"qualify row_number() over (partition by {value} order by ({clean}) desc, _line) > 1"
+            f"qualify row_number() over (partition by {value} order by {order}, _line) > 1"
         )
     if found:
         joined = ", ".join(f"bit_or({mask}) as {mask}" for mask in masks)
@@ -301,7 +306,7 @@ def _bit(position: int) -> str:
 
 def _reasons(sql: Sql, rules: Sequence[Rule], rows: str, *severities: str) -> list[dict[str, Any]]:
     counts = ", ".join(
-        f"count(*) filter ({_bit(position)}), min(_line, {_FIRST_LINES}) filter ({_bit(position)})"
+        f"count(*) filter ({_bit(position)}), min(_line, {FIRST_LINES}) filter ({_bit(position)})"
         for position in range(len(rules))
     )
     [row] = sql.rows(f"select {counts} from {rows}")

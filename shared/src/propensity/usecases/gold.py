@@ -11,6 +11,8 @@ INFERENCE_LOG = "gold/inference_log"
 ORPHANS = "gold/orphans"
 REFERENCES = "gold/references"
 IDENTITIES = "gold/identities"
+QUARANTINE = "gold/quarantine"
+QUARANTINE_PARTITION = ("month",)
 
 GOLD = (
     SCORES,
@@ -21,6 +23,7 @@ GOLD = (
     ORPHANS,
     REFERENCES,
     IDENTITIES,
+    QUARANTINE,
 )
 
 

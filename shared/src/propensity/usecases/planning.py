@@ -40,6 +40,7 @@ def shape_of(contract: Contract) -> SilverShape:
         kind=contract.kind,
         columns=tuple((column.name, column.duckdb_type) for column in contract.columns if column.name != "tenant_id"),
         version_column=contract.version_column,
+        by_arrival=contract.known_at.column is None and contract.known_at.lag_days is None,
     )
 
 
@@ -124,4 +125,6 @@ def shape_from(item: Mapping[str, Any]) -> SilverShape:
         kind=item["kind"],
         columns=tuple((name, kind) for name, kind in item["columns"]),
         version_column=item["version_column"],
+        # a run that was planned before this stood in its items goes on as it began
+        by_arrival=item.get("by_arrival", False),
     )

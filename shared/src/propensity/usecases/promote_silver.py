@@ -15,35 +15,56 @@ from propensity.usecases.planning import contract_of, pack_info, silver_table
 
 @dataclass(frozen=True, slots=True)
 class BronzeFile:
-    """What validate_upload says on the promote queue."""
+    """What is said on the promote queue of a file's rows; of healed ones also when, and by which contract version."""
 
     dataset: str
     tenant_id: str
     bronze_key: str
     content_id: str
+    known_from: str | None = None
+    contract_version: str | None = None
+
+    @property
+    def transaction(self) -> str:
+        """Its name in the table's log."""
+        return promotion(self.content_id, self.contract_version if self.known_from else None)
 
     @staticmethod
     def parse(message: Mapping[str, Any]) -> BronzeFile:
-        fields = ("dataset", "tenant_id", "bronze_key", "content_id")
+        fields = ["dataset", "tenant_id", "bronze_key", "content_id"]
+        if message.get("known_from") is not None:
+            fields += ["known_from", "contract_version"]
         missing = [field for field in fields if not isinstance(message.get(field), str)]
         if missing:
             raise BadInputError(
                 f"promote message: {', '.join(missing)} missing, expected text as validate_upload sends"
             )
-        return BronzeFile(*(message[field] for field in fields))
+        return BronzeFile(
+            dataset=message["dataset"],
+            tenant_id=message["tenant_id"],
+            bronze_key=message["bronze_key"],
+            content_id=message["content_id"],
+            known_from=message.get("known_from"),
+            contract_version=message.get("contract_version"),
+        )
+
+
+def promotion(content_id: str, healed_by: str | None) -> str:
+    """What Silver's log calls the promotion of a content's first rows, or of those that a contract version healed."""
+    return f"{content_id}@{healed_by}" if healed_by else content_id
 
 
 def promote_silver(ports: Ports, files: Sequence[BronzeFile]) -> dict[str, Any]:
     """Append the files of one dataset in one commit, without those that the table's log already names.
 
-    The commit carries the content ids as Delta transactions, so a redelivery, a duplicate announcement and a
+    The commit carries the files' names as Delta transactions, so a redelivery, a duplicate announcement and a
     crash after the commit change nothing; two promoters of one file at once end in RetryableError for one.
     """
     [dataset] = {file.dataset for file in files}
     table = silver_table(dataset)
-    known = {file.content_id: file for file in files}
+    known = {file.transaction: file for file in files}
     there = ports.tables.committed(table, known)
-    fresh = [file for content_id, file in sorted(known.items()) if content_id not in there]
+    fresh = [file for transaction, file in sorted(known.items()) if transaction not in there]
     rows = 0
     if fresh:
         rows = _append(ports, table, dataset, fresh)
@@ -60,12 +81,12 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
         )
     sql = ports.sql()
     try:
-        sql.execute("create temp table announced (filename varchar, tenant varchar)")
+        sql.execute("create temp table announced (filename varchar, tenant varchar, _known_from timestamptz)")
         paths = []
         for number, file in enumerate(files):
             path = sql.scratch / f"{number:05d}.parquet"
             ports.lake.download(file.bronze_key, path)
-            sql.execute("insert into announced values (?, ?)", [str(path), file.tenant_id])
+            sql.execute("insert into announced values (?, ?, ?)", [str(path), file.tenant_id, file.known_from])
             paths.append(str(path))
         # an empty relation of the contract's columns first, so that Bronze of an older version fits by name;
         # the tenant is the key's, whatever a column of that name says
@@ -82,7 +103,7 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
             table,
             sql.stream(silver_rows(contract, "bronze", rule)),
             partition_by=PARTITION,
-            transactions=[file.content_id for file in files],
+            transactions=[file.transaction for file in files],
         )
     finally:
         sql.close()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from propensity.domain.errors import ConflictError, IncompleteRunError
+from propensity.domain.errors import ConflictError, IncompleteRunError, NotFoundError
 from propensity.domain.pack import Definition, parse_definition
 from propensity.domain.runs import item_key, result_key
 from propensity.ports import ObjectStore
@@ -20,6 +20,14 @@ def dumps(value: object) -> bytes:
 def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(store.get(key))
     return value
+
+
+def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
+    """None where there is nothing under the key."""
+    try:
+        return read_json(store, key)
+    except NotFoundError:
+        return None
 
 
 def write_once(store: ObjectStore, key: str, body: bytes) -> bytes:

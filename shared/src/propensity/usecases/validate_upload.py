@@ -6,20 +6,25 @@ are determined by the object's content, all times by the object, so doing it twi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
 from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, SqlError
 from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.domain.landings import entry_key
 from propensity.domain.views import quote, text
-from propensity.ports import ObjectInfo, Ports, Sql
+from propensity.ports import Ports, Sql
 from propensity.usecases.checking import PLAIN, Checked, check_contract, check_rows
 from propensity.usecases.contracts import taken_contract
+from propensity.usecases.healing import Earlier, heal, load_earlier
 from propensity.usecases.json_lines import json_source
-from propensity.usecases.planning import pack_info
-from propensity.usecases.run_files import dumps
+from propensity.usecases.planning import contract_of, pack_info
+from propensity.usecases.run_files import dumps, find_json, write_once
 from propensity.usecases.sources import Source, csv_source, parquet_source
 
 
@@ -33,13 +38,31 @@ class Upload:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One arrival of one content: what all names come from. `after` is the contract version a replay goes on from."""
+
+    upload: Upload
+    modified: datetime
+    after: str | None = None
+
+    @property
+    def content(self) -> str:
+        return content_id(self.upload.bucket, self.upload.key, self.upload.etag, self.modified)
+
+    def entry(self, datasets: Sequence[str]) -> str:
+        """Key of its entry in the register of landings."""
+        place = rejected_outputs(self.upload.key, self.content, self.modified, datasets)
+        return entry_key(place.dataset, place.tenant_id, self.content, self.modified.date(), self.after)
+
+
 def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
-    """Validate one object against its dataset's contract; the report that was written.
+    """Validate one object against its dataset's contract; the report that stands.
 
     A file that cannot be read is copied to quarantine/rejected and its report says why; that is an outcome,
-    not an error. Raises for what a retry or an engineer must mend.
+    not an error. What was validated before, by whichever contract version, is not validated again: that is a
+    replay's to do. Raises for what a retry or an engineer must mend.
     """
-    datasets = pack_info(ports).datasets
     sql = ports.sql()
     try:
         local = sql.scratch / "upload"
@@ -49,48 +72,77 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
                 f"{upload.key}: holds etag {info.etag}, the event says {upload.etag}; it was overwritten since, "
                 "and the event of what is there now will bring it"
             )
-        content = content_id(upload.bucket, upload.key, upload.etag, info.last_modified)
-        try:
-            landed = parse_landing_key(upload.key, datasets, arrived=info.last_modified)
-            contract = taken_contract(ports, landed.dataset)
-            source, checked = _read(sql, local, landed, contract)
-            report = _accepted(ports, sql, landed, contract, info, content, source, checked)
-        except BadInputError as error:
-            report = _rejected(ports, local, upload.key, info, content, str(error), datasets)
+        arrival = Arrival(replace(upload, version_id=info.version_id), info.last_modified)
+        entry = arrival.entry(pack_info(ports).datasets)
+        report = find_json(ports.lake, entry)
+        if report is None:
+            report = committed(ports, entry, validated(ports, sql, local, arrival))
     finally:
         sql.close()
-    _tell(ports, report)
-    return report
-
-
-def _tell(ports: Ports, report: dict[str, Any]) -> None:
-    """Announce Bronze, also where it was there already: the first announcement may have been lost."""
-    if report["bronze"]:
-        ports.promote_queue.send(
-            {
-                "dataset": report["dataset"],
-                "tenant_id": report["tenant_id"],
-                "bronze_key": report["bronze_key"],
-                "content_id": report["content_id"],
-                "rows": report["bronze"],
-            }
-        )
+    settle(ports, report)
     ports.metrics.count("RowsIn", report["rows_in"], dataset=report["dataset"])
     ports.metrics.count("RowsQuarantined", report["quarantine"], dataset=report["dataset"])
     ports.metrics.count("FilesRejected", int(report["status"] == "rejected"), dataset=report["dataset"])
+    return report
 
 
-def _read(sql: Sql, local: Path, landed: Landed, contract: Contract) -> tuple[Source, Checked]:
+def committed(ports: Ports, entry: str, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report that stands in the register: ours, or that of whoever was first to go on from the same one."""
+    stands: dict[str, Any] = json.loads(write_once(ports.lake, entry, dumps(report)))
+    return stands
+
+
+def settle(ports: Ports, report: Mapping[str, Any]) -> None:
+    """Announce Bronze, also where it was there already: the first announcement may have been lost.
+
+    The report below validation/ comes last: where it is, nothing is left to do.
+    """
+    if report["bronze"]:
+        message = {
+            "dataset": report["dataset"],
+            "tenant_id": report["tenant_id"],
+            "bronze_key": report["bronze_key"],
+            "content_id": report["content_id"],
+            "rows": report["bronze"],
+        }
+        if report["known_from"]:
+            message |= {"known_from": report["known_from"], "contract_version": report["contract_version"]}
+        ports.promote_queue.send(message)
+    ports.lake.put_new(report["report_key"], dumps(report))
+
+
+def validated(
+    ports: Ports, sql: Sql, local: Path, arrival: Arrival, history: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Write Bronze and quarantine of a local file; its report, which nothing names yet.
+
+    `history`: the content's reports so far, for a replay: what they put into Bronze stays, and only what was not
+    good before is looked at.
+    """
+    key, datasets = arrival.upload.key, pack_info(ports).datasets
+    try:
+        landed = parse_landing_key(key, datasets, arrived=arrival.modified)
+        contract = taken_contract(ports, landed.dataset)
+        earlier = load_earlier(ports, sql, contract, history)
+        source, checked = _read(sql, local, landed, contract, earlier)
+        if earlier:
+            checked, earlier = heal(sql, landed, contract, earlier, checked)
+        return _accepted(ports, sql, landed, contract, arrival, source, checked, earlier)
+    except BadInputError as error:
+        return _rejected(ports, local, arrival, str(error), datasets, history)
+
+
+def _read(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: Earlier | None) -> tuple[Source, Checked]:
     """Read and check the file; what the engine reads must be what was counted without it.
 
     Plain text that the engine refuses or counts otherwise (very long lines, empty ones) is read with care.
     """
     if landed.suffix in JSON_FORMATS:
         source = json_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract)
+        checked = _checked(sql, source, landed, contract, earlier)
     elif landed.suffix == ".parquet":
         source = parquet_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract)
+        checked = _checked(sql, source, landed, contract, earlier)
         if checked is None:
             raise BadInputError(
                 f"{landed.key}: file: its schema can be read, its rows cannot, expected a whole Parquet file; "
@@ -98,10 +150,10 @@ def _read(sql: Sql, local: Path, landed: Landed, contract: Contract) -> tuple[So
             )
     else:
         source = csv_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract)
+        checked = _checked(sql, source, landed, contract, earlier)
         if checked is None or not _agree(source, checked):
             source = csv_source(sql, local, landed, contract, careful=True)
-            checked = _checked(sql, source, landed, contract)
+            checked = _checked(sql, source, landed, contract, earlier)
     if checked is None or not _agree(source, checked):
         read = f"{checked.lines} lines, {checked.good} good + {checked.bad} bad rows" if checked else "refused to read"
         raise IncompleteRunError(
@@ -115,10 +167,10 @@ def _agree(source: Source, checked: Checked) -> bool:
     return (checked.lines, checked.good + checked.bad) == (source.lines, source.records)
 
 
-def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract) -> Checked | None:
+def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract, earlier: Earlier | None) -> Checked | None:
     """None where the engine refuses; its words may quote values, so they go no further."""
     try:
-        return check_rows(sql, source, landed, contract)
+        return check_rows(sql, source, landed, contract, earlier=earlier.relation if earlier else None)
     except SqlError:
         check_contract(sql, landed, contract)
         return None
@@ -129,43 +181,61 @@ def _accepted(
     sql: Sql,
     landed: Landed,
     contract: Contract,
-    info: ObjectInfo,
-    content: str,
+    arrival: Arrival,
     source: Source,
     checked: Checked,
+    earlier: Earlier | None,
 ) -> dict[str, Any]:
-    out = outputs(landed, content, contract.version, info.last_modified)
+    content, modified = arrival.content, arrival.modified
+    out = outputs(landed, content, contract.version, modified, arrival.after)
     origin = f"{text(landed.key)} as _source_key"
-    arrival = f"{text(info.last_modified.isoformat())}::timestamptz as _ingested_at"
+    arrived = f"{text(modified.isoformat())}::timestamptz as _ingested_at"
     if checked.bad:
         path = sql.scratch / "quarantine.parquet"
-        _copy(sql, f"select line, raw, reasons, {origin}, {arrival} from ({checked.bad_rows})", path, checked.bad)
+        _copy(sql, f"select line, raw, reasons, {origin}, {arrived} from ({checked.bad_rows})", path, checked.bad)
         ports.lake.upload_new(out.quarantine, path)
+    known_from = None
     if checked.good:
         path = sql.scratch / "bronze.parquet"
         columns = ", ".join(quote(column.name) for column in contract.columns)
-        stamps = f"{origin}, _line, {arrival}, {text(content)} as _content_id"
+        stamps = f"{origin}, _line, {arrived}, {text(content)} as _content_id"
         _copy(sql, f"select {columns}, {stamps} from ({checked.good_rows})", path, checked.good)
         ports.lake.upload_new(out.bronze, path)
-    report = {
+        if arrival.after:
+            # the store's time of the healed rows' own file: the same whoever asks, and however often
+            known_from = ports.lake.head(out.bronze).last_modified.isoformat()
+    return {
         "status": "accepted",
-        "key": landed.key,
+        **_origin(arrival),
         "dataset": landed.dataset,
         "tenant_id": landed.tenant_id,
-        "content_id": content,
         "contract_version": contract.version,
-        "ingested_at": info.last_modified.isoformat(),
+        "known_from": known_from,
         "rows_in": source.records,
+        "earlier": earlier.rows if earlier else 0,
         "bronze": checked.good,
         "quarantine": checked.bad,
+        "refused_now": earlier.refused if earlier else 0,
         "blank_lines": source.blank,
         "warnings": [*source.warnings, *checked.warnings],
         "reasons": checked.reasons,
         "bronze_key": out.bronze if checked.good else None,
         "quarantine_key": out.quarantine if checked.bad else None,
+        "report_key": out.report,
     }
-    ports.lake.put_new(out.report, dumps(report))
-    return {**report, "report_key": out.report}
+
+
+def _origin(arrival: Arrival) -> dict[str, Any]:
+    """Which object it was, so that it can be read again."""
+    return {
+        "key": arrival.upload.key,
+        "bucket": arrival.upload.bucket,
+        "version_id": arrival.upload.version_id,
+        "etag": arrival.upload.etag,
+        "content_id": arrival.content,
+        "ingested_at": arrival.modified.isoformat(),
+        "after": arrival.after,
+    }
 
 
 def _copy(sql: Sql, query: str, path: Path, rows: int) -> None:
@@ -176,23 +246,34 @@ def _copy(sql: Sql, query: str, path: Path, rows: int) -> None:
 
 
 def _rejected(
-    ports: Ports, local: Path, key: str, info: ObjectInfo, content: str, why: str, datasets: tuple[str, ...]
+    ports: Ports,
+    local: Path,
+    arrival: Arrival,
+    why: str,
+    datasets: Sequence[str],
+    history: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    out = rejected_outputs(key, content, info.last_modified, datasets)
-    ports.lake.upload_new(out.copy, local)
-    report = {
+    key = arrival.upload.key
+    dataset = rejected_outputs(key, arrival.content, arrival.modified, datasets).dataset
+    version = contract_of(ports, dataset).version if dataset in datasets else None
+    out = rejected_outputs(key, arrival.content, arrival.modified, datasets, version if arrival.after else None)
+    kept = all(report["status"] == "rejected" for report in history)
+    if kept:
+        # of a file that was accepted in part, quarantine has the rows
+        ports.lake.upload_new(out.copy, local)
+    return {
         "status": "rejected",
-        "key": key,
-        "dataset": out.dataset,
+        **_origin(arrival),
+        "dataset": dataset,
         "tenant_id": out.tenant_id,
-        "content_id": content,
-        "ingested_at": info.last_modified.isoformat(),
+        "contract_version": version,
+        "known_from": None,
         "why": why,
         "rows_in": 0,
+        "earlier": 0,
         "bronze": 0,
         "quarantine": 0,
         "bronze_key": None,
-        "quarantine_key": out.copy,
+        "quarantine_key": out.copy if kept else None,
+        "report_key": out.report,
     }
-    ports.lake.put_new(out.report, dumps(report))
-    return {**report, "report_key": out.report}

@@ -1,0 +1,14 @@
+"""The daily judgement of what came of each tenant's files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.check_quarantine import check_quarantine
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return check_quarantine(composition.ports(), slot=event["slot"])

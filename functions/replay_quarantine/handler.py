@@ -1,0 +1,19 @@
+"""A dataset's quarantine, validated again by a newer contract; called by hand or by a deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.replay_quarantine import LIMIT, replay_quarantine
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return replay_quarantine(
+        composition.ports(),
+        dataset=event["dataset"],
+        tenant_id=event.get("tenant_id"),
+        limit=event.get("limit", LIMIT),
+    )

@@ -1,0 +1,116 @@
+"""What a replay adds to a content: the rows that were not good before and are now; nothing is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from propensity.domain.contract import Contract, Occurrence
+from propensity.domain.errors import BadInputError, IncompleteRunError
+from propensity.domain.landing import Landed
+from propensity.domain.views import quote, read_files, text
+from propensity.ports import Ports, Sql
+from propensity.usecases.checking import FIRST_LINES, Checked
+
+_RELATION = "earlier"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The rows of a content that older contract versions put into Bronze: `relation` has _line and their columns.
+
+    `refused`: how many of them the contract would not take today. They stay.
+    """
+
+    rows: int
+    refused: int = 0
+    relation: str = _RELATION
+
+
+def load_earlier(ports: Ports, sql: Sql, contract: Contract, history: Sequence[Mapping[str, Any]]) -> Earlier | None:
+    """None where the content has no row in Bronze."""
+    keys = [report["bronze_key"] for report in history if report["bronze"]]
+    if not keys:
+        return None
+    paths = []
+    for number, key in enumerate(keys):
+        path = sql.scratch / "earlier" / f"{number}.parquet"
+        ports.lake.download(key, path)
+        paths.append(str(path))
+    # only what is looked at, and in today's types where an older version had others
+    names = (*contract.occurrence.within, contract.occurrence.column) if contract.occurrence else ()
+    columns = {name: contract.column(name).duckdb_type for name in names}
+    typed = "".join(f", null::{kind} as {quote(name)}" for name, kind in columns.items())
+    cast = "".join(f", try_cast({quote(name)} as {kind}) as {quote(name)}" for name, kind in columns.items())
+    sql.execute(
+        f"create or replace temp table {_RELATION} as select _line{cast} from "
+        f"(select null::bigint as _line{typed} where false union all by name select * from {read_files(paths)})"
+    )
+    [(rows, lines)] = sql.rows(f"select count(*), count(distinct _line) from {_RELATION}")
+    if rows != lines:
+        raise IncompleteRunError(
+            f"{keys[0]}: {rows} rows of {lines} lines over {len(keys)} Bronze files of one content, expected each line "
+            "once; nothing was written: a defect, keep the files"
+        )
+    return Earlier(int(rows))
+
+
+def heal(sql: Sql, landed: Landed, contract: Contract, earlier: Earlier, checked: Checked) -> tuple[Checked, Earlier]:
+    """What was checked without the rows that are in Bronze, and how many of these would be bad today.
+
+    Raises BadInputError where the contract splits the file into other rows than those that are in Bronze.
+    """
+    known = f"(select _line from {earlier.relation})"
+    good, bad, refused = f"(select * from ({checked.good_rows}) where _line not in {known})", "", 0
+    still_bad, reasons = 0, checked.reasons
+    if checked.bad:
+        path = sql.scratch / "still_bad.parquet"
+        rows = f"select * from ({checked.bad_rows}) where line not in {known} order by line"
+        sql.execute(f"copy ({rows}) to {text(str(path))} (format parquet)")
+        bad = f"select * from read_parquet({text(str(path))})"
+        [(still_bad,)] = sql.rows(f"select count(*) from ({bad})")
+        refused, reasons = checked.bad - still_bad, _reasons(sql, bad)
+    [(healed,)] = sql.rows(f"select count(*) from {good}")
+    if earlier.rows + healed + still_bad != checked.good + checked.bad:
+        raise BadInputError(
+            f"{landed.key}: contract {contract.version} splits the file into other rows than those that are in Bronze "
+            f"({checked.good + checked.bad}; {earlier.rows} in Bronze, {healed} good and {still_bad} bad beside them); "
+            "what is in Bronze stays, send the rest as a file of its own"
+        )
+    rows = f"select * from {good}"
+    if contract.occurrence:
+        rows = _numbered(contract.occurrence, good, earlier.relation)
+    left = replace(
+        checked, good_rows=f"{rows} order by _line", bad_rows=bad, good=healed, bad=still_bad, reasons=reasons
+    )
+    return left, replace(earlier, refused=refused)
+
+
+def _numbered(occurrence: Occurrence, good: str, earlier: str) -> str:
+    """The healed rows, numbered on from those of their equals that have their numbers already."""
+    number, within = quote(occurrence.column), [quote(name) for name in occurrence.within]
+    same = " and ".join(f"g.{name} is not distinct from e.{name}" for name in within)
+    equals = ", ".join(f"g.{name}" for name in within)
+    most = f"(select {', '.join(within)}, max({number}) as most from {earlier} group by all)"
+    counted = f"coalesce(e.most, 0) + row_number() over (partition by {equals} order by g.{number})"
+    return f"select g.* replace ({counted} as {number}) from {good} g left join {most} e on {same}"
+
+
+def _reasons(sql: Sql, bad: str) -> list[dict[str, Any]]:
+    """Per column and rule the rows that broke it and the first lines, most rows first."""
+    told = f"(select line, unnest(reasons) as told from ({bad}))"
+    return [
+        {
+            "column": column,
+            "rule": rule,
+            "message": message,
+            "severity": "reject_row",
+            "rows": rows,
+            "first_lines": lines,
+        }
+        for column, rule, message, rows, lines in sql.rows(
+            f'select told."column", told.rule, told.message, count(*), min(line, {FIRST_LINES}) from {told} '
+            "group by all order by 4 desc, 1, 2"
+        )
+    ]

@@ -1,0 +1,21 @@
+"""Reading the register of landings."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from propensity.domain.landings import entry_key
+from propensity.ports import ObjectStore
+from propensity.usecases.run_files import find_json
+
+
+def history(lake: ObjectStore, dataset: str, tenant_id: str | None, content: str, day: date) -> list[dict[str, Any]]:
+    """A content's reports, the first validation first; none for a content that was never validated."""
+    reports: list[dict[str, Any]] = []
+    report = find_json(lake, entry_key(dataset, tenant_id, content, day))
+    while report is not None:
+        reports.append(report)
+        after = report["contract_version"]
+        report = find_json(lake, entry_key(dataset, tenant_id, content, day, after)) if after else None
+    return reports

@@ -1,0 +1,89 @@
+"""Whatever is dropped, refused, replayed by newer contracts and promoted, and wherever a function dies: each line of a
+file is once in Bronze or in the newest quarantine, Silver has each line of Bronze once, and no view of a moment before
+a replay changes by it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from propensity.usecases.replay_quarantine import replay_quarantine
+from propensity.usecases.validate_upload import validate_upload
+from tests.functional.faults import Crash, Fuse
+from tests.functional.replays import KINDS, RULES, Landed, Ports, Row, check, promote, put, run_dry
+
+ROWS = st.lists(st.builds(Row, st.sampled_from("abcd"), st.integers(0, 3), st.integers(-3, 10)), min_size=1, max_size=6)
+FUSE = st.none() | st.integers(0, 60)
+
+
+class Replays(RuleBasedStateMachine):
+    @initialize()
+    def start(self) -> None:
+        self.fuse = Fuse()
+        self.ports: Any = Ports(self.fuse)
+        self.landed: list[Landed] = []
+        self.waiting: list[int] = []
+        self.promoted: set[int] = set()
+        self.moments: list[datetime] = []
+
+    @rule(dataset=st.sampled_from(sorted(KINDS)), name=st.sampled_from("12"), rows=ROWS, pieces=st.integers(0, 3))
+    def put(self, dataset: str, name: str, rows: list[Row], pieces: int) -> None:
+        self.waiting.append(len(self.landed))
+        self.landed.append(put(self.ports, dataset, name, rows, pieces=pieces > 0))
+
+    @rule(data=st.data(), fuse=FUSE)
+    @precondition(lambda self: self.landed)
+    def deliver(self, data: st.DataObject, fuse: int | None) -> None:
+        number = data.draw(st.integers(0, len(self.landed) - 1))
+        if self._lives(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):
+            self.waiting = [one for one in self.waiting if one != number]
+
+    @rule(version=st.sampled_from(sorted(RULES)))
+    def deploy(self, version: str) -> None:
+        """An older one too: a deployment that was rolled back."""
+        self.ports.deploy(version)
+
+    @rule(dataset=st.sampled_from(sorted(KINDS)), limit=st.sampled_from([1, 200]), fuse=FUSE)
+    def replay(self, dataset: str, limit: int, fuse: int | None) -> None:
+        self.moments.append(self.ports.store.touch())
+        self._lives(lambda: replay_quarantine(self.ports, dataset=dataset, limit=limit), fuse)
+
+    @rule(data=st.data(), fuse=FUSE)
+    @precondition(lambda self: self.ports.queue.messages)
+    def promote(self, data: st.DataObject, fuse: int | None) -> None:
+        numbers = data.draw(st.sets(st.integers(0, len(self.ports.queue.messages) - 1), min_size=1, max_size=4))
+        self._lives(lambda: promote(self.ports, [self.ports.queue.messages[one] for one in sorted(numbers)]), fuse)
+
+    def _lives(self, act: Callable[[], object], fuse: int | None) -> bool:
+        self.fuse.left = fuse
+        try:
+            act()
+        except Crash:
+            return False
+        finally:
+            self.fuse.left = None
+        return True
+
+    def teardown(self) -> None:
+        if not hasattr(self, "ports"):
+            return
+        for number in self.waiting:
+            validate_upload(self.ports, self.landed[number].upload)
+        run_dry(self.ports)
+        check(self.ports, self.landed, self.moments)
+
+
+Replays.TestCase.settings = settings(
+    max_examples=int(os.environ.get("SOAK_EXAMPLES", "100")),
+    stateful_step_count=14,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestReplays = Replays.TestCase

@@ -102,6 +102,7 @@ ADAPTERS_OF = {
     "ManageRegistry": ONNX,
     "LogInference": DELTA,
     "MaintainTables": ["delta_tables"],
+    "ManageTenants": [*DELTA, "s3_upload_access"],
 }
 
 

@@ -94,8 +94,12 @@ def test_only_committers_write_a_tables_log() -> None:
 def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:
     announcing = [name for name, bucket in of_type("AWS::S3::Bucket").items() if "NotificationConfiguration" in bucket]
     assert announcing == ["LandingBucket"]
-    for name, statement in statements():
-        if "LandingBucket" in json.dumps(statement["Resource"]):
+    touching = [(name, one) for name, one in statements() if "LandingBucket" in json.dumps(one["Resource"])]
+    signing = [(name, one) for name, one in touching if one["Sid"] == "SignUploads"]
+    # who signs links lends its permission to others; it puts nothing itself (test_manage_tenants.py)
+    assert [(name, actions(one)) for name, one in signing] == [("ManageTenants", ["s3:PutObject"])]
+    for name, statement in touching:
+        if statement["Sid"] != "SignUploads":
             assert set(actions(statement)) <= {"s3:GetObject", "s3:GetObjectVersion"}, name
 
 
@@ -180,6 +184,12 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("GET", "/v1/models/{model}"),
         ("POST", "/v1/models/{model}/promote"),
         ("POST", "/v1/models/{model}/rollback"),
+        ("GET", "/v1/tenants"),
+        ("GET", "/v1/tenants/{tenant}"),
+        ("PUT", "/v1/tenants/{tenant}"),
+        ("GET", "/v1/tenants/{tenant}/policy"),
+        ("POST", "/v1/tenants/{tenant}/uploads"),
+        ("POST", "/v1/tenants/{tenant}/checks"),
     }
     for _, event in events("Api"):
         assert "Auth" not in event
@@ -190,5 +200,6 @@ def test_a_function_has_the_variables_that_its_ports_read() -> None:
         name: set(function.get("Environment", {}).get("Variables", {})) for name, function in FUNCTIONS.items()
     }
     assert all("LAKE_BUCKET" in found for found in variables.values())
-    assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == {"ValidateUpload"}
+    landing = {"ValidateUpload", "ManageTenants"}
+    assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == landing
     assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == {"PublishScores", "ServeScores"}

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from propensity.domain.buckets import bucket_of
 from propensity.domain.contract import Contract
 from propensity.domain.contract_parser import parse_contract
 from propensity.domain.errors import EvidenceError, PackError
 from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
 from propensity.domain.runs import BucketRows, group_buckets
-from propensity.domain.views import SilverShape
-from propensity.ports import Ports, Snapshot
+from propensity.domain.views import SilverShape, text
+from propensity.ports import Ports, Snapshot, Sql
 
 SILVER = "silver"
 
@@ -109,6 +110,15 @@ def pin_silver(ports: Ports, definition: Definition, versions: Mapping[str, int]
             "drop files into the landing bucket first"
         )
     return Pins(snapshots, shapes)
+
+
+def tenant_keys(ports: Ports, sql: Sql, snapshot: Snapshot, tenant_id: str) -> list[str]:
+    """Lake keys of the files that can hold rows of a tenant; of its bucket only, where the pack spreads by tenant."""
+    info = pack_info(ports)
+    if info.partition_key != "tenant" or not all("bucket" in file.partition for file in snapshot.files):
+        return snapshot.file_keys()
+    [(bucket,)] = sql.rows(f"select {bucket_of(text(tenant_id), info.buckets)}")
+    return snapshot.file_keys(bucket=str(bucket))
 
 
 def shape_from(item: Mapping[str, Any]) -> SilverShape:

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, SqlError
-from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError
+from propensity.domain.landing import Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.views import quote, text
 from propensity.ports import ObjectInfo, Ports, Sql
-from propensity.usecases.checking import Checked, check_contract, check_rows
-from propensity.usecases.json_lines import json_source
 from propensity.usecases.planning import contract_of, pack_info
+from propensity.usecases.reading import Read, read_upload
 from propensity.usecases.run_files import dumps
-from propensity.usecases.sources import Source, csv_source, parquet_source
+from propensity.usecases.tenants import refuse_closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,8 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
         try:
             landed = parse_landing_key(upload.key, datasets, arrived=info.last_modified)
             contract = contract_of(ports, landed.dataset)
-            source, checked = _read(sql, local, landed, contract)
-            report = _accepted(ports, sql, landed, contract, info, content, source, checked)
+            refuse_closed(ports.lake, landed.tenant_id, info.last_modified, landed.key)
+            report = _accepted(ports, sql, landed, contract, info, content, read_upload(sql, local, landed, contract))
         except BadInputError as error:
             report = _rejected(ports, local, upload.key, info, content, str(error), datasets)
     finally:
@@ -79,50 +78,6 @@ def _tell(ports: Ports, report: dict[str, Any]) -> None:
     ports.metrics.count("FilesRejected", int(report["status"] == "rejected"), dataset=report["dataset"])
 
 
-def _read(sql: Sql, local: Path, landed: Landed, contract: Contract) -> tuple[Source, Checked]:
-    """Read and check the file; what the engine reads must be what was counted without it.
-
-    Plain text that the engine refuses or counts otherwise (very long lines, empty ones) is read with care.
-    """
-    if landed.suffix in JSON_FORMATS:
-        source = json_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract)
-    elif landed.suffix == ".parquet":
-        source = parquet_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract)
-        if checked is None:
-            raise BadInputError(
-                f"{landed.key}: file: its schema can be read, its rows cannot, expected a whole Parquet file; "
-                "send it again"
-            )
-    else:
-        source = csv_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract)
-        if checked is None or not _agree(source, checked):
-            source = csv_source(sql, local, landed, contract, careful=True)
-            checked = _checked(sql, source, landed, contract)
-    if checked is None or not _agree(source, checked):
-        read = f"{checked.lines} lines, {checked.good} good + {checked.bad} bad rows" if checked else "refused to read"
-        raise IncompleteRunError(
-            f"{landed.key}: counted {source.lines} lines and {source.records} rows, the engine: {read}; "
-            "nothing was written: a defect of the reader, keep the file"
-        )
-    return source, checked
-
-
-def _agree(source: Source, checked: Checked) -> bool:
-    return (checked.lines, checked.good + checked.bad) == (source.lines, source.records)
-
-
-def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract) -> Checked | None:
-    """None where the engine refuses; its words may quote values, so they go no further."""
-    try:
-        return check_rows(sql, source, landed, contract)
-    except SqlError:
-        check_contract(sql, landed, contract)
-        return None
-
-
 def _accepted(
     ports: Ports,
     sql: Sql,
@@ -130,9 +85,9 @@ def _accepted(
     contract: Contract,
     info: ObjectInfo,
     content: str,
-    source: Source,
-    checked: Checked,
+    read: Read,
 ) -> dict[str, Any]:
+    checked = read.checked
     out = outputs(landed, content, contract.version, info.last_modified)
     origin = f"{text(landed.key)} as _source_key"
     arrival = f"{text(info.last_modified.isoformat())}::timestamptz as _ingested_at"
@@ -154,12 +109,7 @@ def _accepted(
         "content_id": content,
         "contract_version": contract.version,
         "ingested_at": info.last_modified.isoformat(),
-        "rows_in": source.records,
-        "bronze": checked.good,
-        "quarantine": checked.bad,
-        "blank_lines": source.blank,
-        "warnings": [*source.warnings, *checked.warnings],
-        "reasons": checked.reasons,
+        **read.told(),
         "bronze_key": out.bronze if checked.good else None,
         "quarantine_key": out.quarantine if checked.bad else None,
     }

@@ -103,6 +103,7 @@ ADAPTERS_OF = {
     "LogInference": DELTA,
     "MaintainTables": ["delta_tables"],
     "ManageTenants": [*DELTA, "s3_upload_access"],
+    "ExportTenant": DELTA,
 }
 
 

@@ -215,6 +215,20 @@ def test_an_upload_link_takes_a_file_over_plain_http(aws: SimpleNamespace) -> No
     assert aws.s3.get_object(Bucket="landing", Key=link["key"])["Body"].read() == b"rows"
 
 
+def test_export_tenant_writes_what_its_manifest_says(aws: SimpleNamespace) -> None:
+    land(aws)
+    handler("validate_upload")(event("validate_upload"), CONTEXT)
+    ports = composition.ports()
+    promote_silver(ports, [BronzeFile.parse(one) for one in messages(aws, "PROMOTE_QUEUE_URL")])
+    answers = [handler("export_tenant")(event("export_tenant"), CONTEXT) for _ in range(2)]
+    folder = "exports/offboarding-2025-07/tenant_id=dealer_01"
+    assert answers[0] == answers[1]
+    assert answers[0] == {"tenant_id": "dealer_01", "manifest": f"{folder}/manifest.json", "files": 1, "rows": 2}
+    assert lake_keys(aws, "exports/") == [
+        f"{folder}/{name}" for name in ("manifest.json", "pins.json", "sales.parquet")
+    ]
+
+
 def test_log_inference_keeps_each_request_once(aws: SimpleNamespace) -> None:
     log = handler("log_inference")
     for _ in range(2):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cfnlint.decode import cfn_yaml
+
+from propensity.usecases.maintain_tables import OPEN
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))
@@ -203,3 +206,49 @@ def test_a_function_has_the_variables_that_its_ports_read() -> None:
     landing = {"ValidateUpload", "ManageTenants"}
     assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == landing
     assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == {"PublishScores", "ServeScores"}
+
+
+def expiring(bucket: str) -> dict[str, tuple[str, Any]]:
+    """Zone of each rule that removes objects by age: its condition, and the parameter of its days."""
+    found = {}
+    for rule in RESOURCES[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]:
+        if "Fn::If" not in rule:
+            # outside of a condition nothing goes but pieces of uploads that were never finished
+            assert set(rule) == {"Id", "Status", "AbortIncompleteMultipartUpload"}
+            continue
+        condition, then, otherwise = rule["Fn::If"]
+        days = then.get("ExpirationInDays") or then["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        assert then["Status"] == "Enabled"
+        found[then.get("Prefix", then["Id"])] = (condition, days["Ref"])
+    return found
+
+
+def test_zones_that_may_expire_do_so_by_a_parameter_and_no_other_zone_has_a_rule() -> None:
+    zones = expiring("LandingBucket") | expiring("LakeBucket")
+    assert {zone: parameter for zone, (_, parameter) in zones.items()} == {
+        "Landing": "LandingDays",
+        "LandingOldVersions": "LandingOldVersionDays",
+        "quarantine/": "QuarantineDays",
+        "validation/": "ValidationDays",
+        "runs/": "RunsDays",
+        "exports/": "ExportDays",
+    }
+    for condition, parameter in zones.values():
+        [compared] = TEMPLATE["Conditions"][condition]["Fn::Not"]
+        named, never = compared["Fn::Equals"]
+        assert (named, str(never)) == ({"Ref": parameter}, "0")
+
+
+def test_nothing_that_models_and_replays_need_expires_unless_it_is_asked_for() -> None:
+    parameters = TEMPLATE["Parameters"]
+    defaults = {parameter: str(parameters[parameter]["Default"]) for _, parameter in expiring("LakeBucket").values()}
+    assert defaults == {"QuarantineDays": "0", "ValidationDays": "0", "RunsDays": "0", "ExportDays": "30"}
+    assert {str(parameters[parameter]["Default"]) for _, parameter in expiring("LandingBucket").values()} == {"0"}
+
+
+@pytest.mark.parametrize(("days", "taken"), [("0", True), ("61", True), ("99", True), ("400", True), ("60", False)])
+def test_runs_outlive_what_maintenance_pins(days: str, taken: bool) -> None:
+    assert bool(re.fullmatch(TEMPLATE["Parameters"]["RunsDays"]["AllowedPattern"], days)) == taken
+    assert timedelta(days=60) == OPEN
+    assert not re.fullmatch(TEMPLATE["Parameters"]["RunsDays"]["AllowedPattern"], "7")

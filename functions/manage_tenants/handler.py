@@ -15,6 +15,7 @@ from propensity.usecases.manage_tenants import (
     upload_link,
     upload_policy,
 )
+from propensity.usecases.retract_upload import retract_upload
 
 
 @logged
@@ -34,6 +35,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
                 return upload_link(ports, tenant, call.body, at=call.at)
             case "POST", "/v1/tenants/{tenant}/checks":
                 return check_sample(ports, tenant, call.body, at=call.at)
+            case "POST", "/v1/tenants/{tenant}/retractions":
+                return retract_upload(ports, tenant, call.body, by=call.by, at=call.at)
         raise NotFoundError(f"{event['httpMethod']} {event['resource']}: no such route")
 
     return api.answer(event, manage)

@@ -203,6 +203,11 @@ def test_manage_tenants_answers_every_route(aws: SimpleNamespace) -> None:
     sample = (ROOT / "events/sample.csv").read_text()
     report = call("manage_tenants", "POST", f"{one}/checks", dataset="sales", file="sample.csv", text=sample)[1]
     assert (report["rows_in"], report["bronze"], report["quarantine"]) == (3, 2, 1)
+    [told] = messages(aws, "PROMOTE_QUEUE_URL")
+    taken_back = {"content_id": told["content_id"], "why": "another dealer's"}
+    held = call("manage_tenants", "POST", f"{one}/retractions", **taken_back)[1]
+    assert (held["dataset"], held["by"]) == ("sales", "arn:aws:iam::000000000000:user/anna")
+    assert lake_keys(aws, "retractions/") == [f"retractions/sales/{told['content_id']}.json"]
     assert call("manage_tenants", "DELETE", one)[0] == 404
 
 

@@ -193,6 +193,7 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("GET", "/v1/tenants/{tenant}/policy"),
         ("POST", "/v1/tenants/{tenant}/uploads"),
         ("POST", "/v1/tenants/{tenant}/checks"),
+        ("POST", "/v1/tenants/{tenant}/retractions"),
     }
     for _, event in events("Api"):
         assert "Auth" not in event

@@ -89,12 +89,17 @@ def next_line(
     allowed = _NEXT[last.state if last else None]
     if last and state != last.state and state not in allowed:
         raise ConflictError(f"tenant {tenant_id}: is {last.state}, from where it may become {', '.join(allowed)}")
-    why = body.get("why")
+    why = check_why(body.get("why"))
+    number = last.number + 1 if last else 1
+    return Line(number=number, tenant_id=tenant_id, state=state, settings=settings, by=by, why=why, at=at)
+
+
+def check_why(why: object) -> str:
+    """The reason of a change, without blanks around it. Raises BadInputError."""
     if not isinstance(why, str) or not why.strip() or len(why) > _MAX_TEXT:
         raise BadInputError(f"why: expected a sentence of at most {_MAX_TEXT} characters for the record")
     _no_address(why, "why")
-    number = last.number + 1 if last else 1
-    return Line(number=number, tenant_id=tenant_id, state=state, settings=settings, by=by, why=why.strip(), at=at)
+    return why.strip()
 
 
 def check_settings(settings: object, datasets: Sequence[str]) -> dict[str, Any]:

@@ -19,13 +19,15 @@ class SilverShape:
     """What the views must know of a dataset's Silver table.
 
     `columns` are (name, DuckDB type) of the contract's columns without the tenant; `version_column` decides
-    between versions of a key before known_at does.
+    between versions of a key before known_at does; `retracted` are the files taken back: (content_id, the RFC 3339
+    instant from which that is known).
     """
 
     dataset: str
     kind: Literal["event", "state"]
     columns: tuple[tuple[str, str], ...]
     version_column: str | None = None
+    retracted: tuple[tuple[str, str], ...] = ()
 
     @property
     def time_column(self) -> str:
@@ -59,12 +61,15 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
 
     Order: a state's valid_from, the declared version column, known_at, then the row's hash, so that equal
     files in any order give equal answers. An event's own time does not take part: a correction may move it.
+    Rows of a retracted file do not take part, so that what they replaced counts again.
     """
     conditions = []
     if known_before:
         conditions.append(f"_known_at < {known_before}")
     if shape.kind == "state" and valid_before:
         conditions.append(f"_valid_from < {valid_before}")
+    if shape.retracted:
+        conditions.append(_not_retracted(shape.retracted, known_before))
     where = f"where {' and '.join(conditions)}" if conditions else ""
     order = ["_valid_from desc"] if shape.kind == "state" else []
     if shape.version_column:
@@ -73,6 +78,20 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
     return f"""
         select * from {source} {where}
         qualify row_number() over (partition by tenant_id, _key order by {", ".join(order)}) = 1"""
+
+
+def _not_retracted(retracted: Sequence[tuple[str, str]], known_before: str | None) -> str:
+    """A view of a moment keeps a retracted row where the lake truly held it then and did not know better yet.
+
+    A row that a backfill dates before its own arrival was never seen at that earlier moment by anybody: it goes from
+    those views too, else a wrong backfill would stay in every training on old dates.
+    """
+    listed = ", ".join(text(content_id) for content_id, _ in retracted)
+    if known_before is None:
+        return f"_content_id not in ({listed})"
+    known = " ".join(f"when {text(content_id)} then timestamptz {text(at)}" for content_id, at in retracted)
+    held = f"_ingested_at < {known_before} and {known_before} <= case _content_id {known} end"
+    return f"(_content_id not in ({listed}) or ({held}))"
 
 
 def current_view(shape: SilverShape, source: str) -> str:

@@ -19,6 +19,7 @@ from propensity.domain.views import quote, read_files, text
 from propensity.ports import DataFile, Ports, Snapshot, Sql
 from propensity.usecases.gold import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
 from propensity.usecases.planning import SILVER, pack_info, silver_table, tenant_keys
+from propensity.usecases.retractions import retractions
 from propensity.usecases.run_files import dumps, read_json, write_once
 from propensity.usecases.silver_session import download
 
@@ -37,7 +38,7 @@ class _Export:
 
 def export_tenant(ports: Ports, *, tenant_id: str, request: str) -> dict[str, Any]:
     """Write `exports/<request>/tenant_id=<tenant>/`: `<dataset>.parquet` with every version of every row in Silver,
-    `gold/<table>.parquet`, and `manifest.json` with rows, bytes and SHA-256 per file.
+    `gold/<table>.parquet`, and `manifest.json` with rows, bytes and SHA-256 per file, and the uploads taken back.
 
     Tables that know no tenants (figures over all of them) are left out and named. Raises BadInputError for a name that
     is none, NotFoundError where no table has a row of the tenant.
@@ -57,11 +58,11 @@ def export_tenant(ports: Ports, *, tenant_id: str, request: str) -> dict[str, An
 
 
 def _export(ports: Ports, tenant_id: str, folder: str, request: str) -> dict[str, Any]:
-    write_once(ports.lake, f"{folder}/pins.json", dumps(_versions(ports)))
-    pinned = read_json(ports.lake, f"{folder}/pins.json")
+    write_once(ports.lake, f"{folder}/pins.json", dumps(_pins(ports, tenant_id)))
+    pins = read_json(ports.lake, f"{folder}/pins.json")
     files: list[dict[str, Any]] = []
     left_out: list[str] = []
-    for table, version in sorted(pinned.items()):
+    for table, version in sorted(pins["tables"].items()):
         snapshot = ports.tables.snapshot(table, version=version)
         if snapshot is None or not snapshot.files:
             continue
@@ -79,7 +80,17 @@ def _export(ports: Ports, tenant_id: str, folder: str, request: str) -> dict[str
             sql.close()
     if not files:
         raise NotFoundError(f"tenant {tenant_id}: no table has a row of it; mend the name")
-    return {"tenant_id": tenant_id, "request": request, "tables": pinned, "files": files, "left_out": left_out}
+    return {"tenant_id": tenant_id, "request": request, **pins, "files": files, "left_out": left_out}
+
+
+def _pins(ports: Ports, tenant_id: str) -> dict[str, Any]:
+    """Versions of the tables, and the tenant's files that were taken back: Silver still holds their rows."""
+    datasets = pack_info(ports).datasets
+    taken_back = [one for dataset in datasets for one in retractions(ports.lake, dataset)]
+    return {
+        "tables": _versions(ports),
+        "retracted": [one.model_dump() for one in taken_back if one.tenant_id == tenant_id],
+    }
 
 
 def _versions(ports: Ports) -> dict[str, int]:

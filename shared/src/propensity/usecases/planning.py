@@ -16,6 +16,7 @@ from propensity.domain.pack import Definition, PackInfo, parse_definition, parse
 from propensity.domain.runs import BucketRows, group_buckets
 from propensity.domain.views import SilverShape, text
 from propensity.ports import Ports, Snapshot, Sql
+from propensity.usecases.retractions import retracted
 
 SILVER = "silver"
 
@@ -35,12 +36,13 @@ def contract_of(ports: Ports, dataset: str) -> Contract:
     return parse_contract(ports.pack_files[path], where=f"{ports.pack}/{path}")
 
 
-def shape_of(contract: Contract) -> SilverShape:
+def shape_of(contract: Contract, retracted: Sequence[Sequence[str]] = ()) -> SilverShape:
     return SilverShape(
         dataset=contract.dataset,
         kind=contract.kind,
         columns=tuple((column.name, column.duckdb_type) for column in contract.columns if column.name != "tenant_id"),
         version_column=contract.version_column,
+        retracted=tuple((content_id, at) for content_id, at in retracted),
     )
 
 
@@ -71,6 +73,10 @@ class Pins:
     def versions(self) -> dict[str, int]:
         return {dataset: snapshot.version for dataset, snapshot in sorted(self.snapshots.items())}
 
+    def retracted(self) -> dict[str, list[list[str]]]:
+        """The files that were taken back, as a plan keeps them."""
+        return {dataset: [list(one) for one in shape.retracted] for dataset, shape in sorted(self.shapes.items())}
+
     def groups(self, rows_per_item: int) -> list[list[int]]:
         rows: Counter[int] = Counter()
         for snapshot in self.snapshots.values():
@@ -94,11 +100,16 @@ class Pins:
         }
 
 
-def pin_silver(ports: Ports, definition: Definition, versions: Mapping[str, int] | None = None) -> Pins:
-    """Pin each dataset's newest version, or the versions given. Raises EvidenceError where there is no data."""
+def pin_silver(ports: Ports, definition: Definition, plan: Mapping[str, Any] | None = None) -> Pins:
+    """Pin each dataset's newest version and what was taken back by now, or what a plan pinned.
+
+    Raises EvidenceError where there is no data.
+    """
     snapshots, shapes = {}, {}
+    versions = plan["silver"] if plan else None
     for dataset in datasets_used(definition, pack_info(ports).datasets):
-        shapes[dataset] = shape_of(contract_of(ports, dataset))
+        taken_back = retracted(ports.lake, dataset) if plan is None else plan.get("retracted", {}).get(dataset, ())
+        shapes[dataset] = shape_of(contract_of(ports, dataset), taken_back)
         if versions is not None and dataset not in versions:
             continue  # nothing of it had come when the run was planned
         snapshot = ports.tables.snapshot(silver_table(dataset), version=versions[dataset] if versions else None)
@@ -128,4 +139,6 @@ def shape_from(item: Mapping[str, Any]) -> SilverShape:
         kind=item["kind"],
         columns=tuple((name, kind) for name, kind in item["columns"]),
         version_column=item["version_column"],
+        # an item that was planned before there were any has none
+        retracted=tuple((content_id, at) for content_id, at in item.get("retracted", ())),
     )

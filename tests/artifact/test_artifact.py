@@ -107,6 +107,8 @@ ADAPTERS_OF = {
     "ReplayQuarantine": [*SQL, "sqs_queue"],
     "CheckQuarantine": DELTA,
     "ReportLandings": ["delta_tables"],
+    "ManageTenants": [*DELTA, "s3_upload_access"],
+    "ExportTenant": DELTA,
 }
 
 

@@ -15,7 +15,14 @@ from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.frames import ArrowFrames
-from propensity.adapters.memory import MemoryMetrics, MemoryOnline, MemoryQueue, MemoryStore, MemoryWorkflows
+from propensity.adapters.memory import (
+    MemoryMetrics,
+    MemoryOnline,
+    MemoryQueue,
+    MemoryStore,
+    MemoryUploadAccess,
+    MemoryWorkflows,
+)
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.domain.views import current_view
@@ -59,6 +66,7 @@ class World:
         self.metrics = MemoryMetrics()
         self.frames = ArrowFrames()
         self.trainer = SklearnTrainer()
+        self.upload_access = MemoryUploadAccess(self.landing)
 
     def scorer(self, onnx: bytes) -> OnnxScorer:
         return OnnxScorer(onnx)

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import logging
 import re
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.stack.stack import ROOT
 
 CONTEXT = SimpleNamespace(function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="r")
+CSV = {"Content-Type": "text/csv"}
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
@@ -246,6 +248,66 @@ def test_report_landings_tells_a_tenants_day(aws: SimpleNamespace) -> None:
     assert [file["promoted"] for one in again["datasets"] for file in one["files"] if "promoted" in file] == [True]
     sent["pathParameters"]["day"] = "someday"
     assert handler("report_landings")(sent, CONTEXT)["statusCode"] == 400
+
+
+def call(name: str, method: str, resource: str, **body: Any) -> tuple[int, dict[str, Any]]:
+    asked = {**event(name), "httpMethod": method, "resource": resource, "body": json.dumps(body)}
+    answer = handler(name)(asked, CONTEXT)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_manage_tenants_answers_every_route(aws: SimpleNamespace) -> None:
+    land(aws)
+    handler("validate_upload")(event("validate_upload"), CONTEXT)
+    first = handler("manage_tenants")(event("manage_tenants"), CONTEXT)
+    said = json.loads(first["body"])
+    assert (first["statusCode"], said["number"], said["by"]) == (200, 1, "arn:aws:iam::000000000000:user/anna")
+    one = "/v1/tenants/{tenant}"
+    status, refused = call("manage_tenants", "PUT", one, state="onboarding", why="x", settings={"contact": "a@b.c"})
+    assert (status, refused["error"]) == (400, "BadInputError")
+    assert call("manage_tenants", "PUT", one, state="offboarded", why="left")[1]["number"] == 2
+    assert call("manage_tenants", "PUT", one, state="active", why="x")[0] == 409
+    assert call("manage_tenants", "POST", f"{one}/uploads", dataset="sales", file="a.csv")[0] == 409
+    assert call("manage_tenants", "PUT", one, state="onboarding", why="back")[1]["state"] == "onboarding"
+    shown = call("manage_tenants", "GET", one)[1]
+    assert shown["datasets"]["sales"]["files"] == 1
+    assert shown["missing"] == ["customers"]
+    listed = call("manage_tenants", "GET", "/v1/tenants")[1]["tenants"]
+    assert [(tenant["tenant_id"], tenant["state"]) for tenant in listed] == [("dealer_01", "onboarding")]
+    [statement] = call("manage_tenants", "GET", f"{one}/policy")[1]["Statement"]
+    assert "arn:aws:s3:::landing/sales/tenant_id=dealer_01/*" in statement["Resource"]
+    sample = (ROOT / "events/sample.csv").read_text()
+    report = call("manage_tenants", "POST", f"{one}/checks", dataset="sales", file="sample.csv", text=sample)[1]
+    assert (report["rows_in"], report["bronze"], report["quarantine"]) == (3, 2, 1)
+    [told] = messages(aws, "PROMOTE_QUEUE_URL")
+    taken_back = {"content_id": told["content_id"], "why": "another dealer's"}
+    held = call("manage_tenants", "POST", f"{one}/retractions", **taken_back)[1]
+    assert (held["dataset"], held["by"]) == ("sales", "arn:aws:iam::000000000000:user/anna")
+    assert lake_keys(aws, "retractions/") == [f"retractions/sales/{told['content_id']}.json"]
+    assert call("manage_tenants", "DELETE", one)[0] == 404
+
+
+def test_an_upload_link_takes_a_file_over_plain_http(aws: SimpleNamespace) -> None:
+    asked = {"dataset": "sales", "file": "by hand.csv"}
+    status, link = call("manage_tenants", "POST", "/v1/tenants/{tenant}/uploads", **asked)
+    assert (status, link["seconds"]) == (200, 900)
+    sent = urllib.request.Request(link["url"], data=b"rows", method="PUT", headers=CSV)  # noqa: S310 - our own address
+    urllib.request.urlopen(sent).close()  # noqa: S310 - our own address
+    assert aws.s3.get_object(Bucket="landing", Key=link["key"])["Body"].read() == b"rows"
+
+
+def test_export_tenant_writes_what_its_manifest_says(aws: SimpleNamespace) -> None:
+    land(aws)
+    handler("validate_upload")(event("validate_upload"), CONTEXT)
+    ports = composition.ports()
+    promote_silver(ports, [BronzeFile.parse(one) for one in messages(aws, "PROMOTE_QUEUE_URL")])
+    answers = [handler("export_tenant")(event("export_tenant"), CONTEXT) for _ in range(2)]
+    folder = "exports/offboarding-2025-07/tenant_id=dealer_01"
+    assert answers[0] == answers[1]
+    assert answers[0] == {"tenant_id": "dealer_01", "manifest": f"{folder}/manifest.json", "files": 1, "rows": 2}
+    assert lake_keys(aws, "exports/") == [
+        f"{folder}/{name}" for name in ("manifest.json", "pins.json", "sales.parquet")
+    ]
 
 
 def test_log_inference_keeps_each_request_once(aws: SimpleNamespace) -> None:

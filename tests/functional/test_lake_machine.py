@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -21,9 +22,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
+from propensity.domain.errors import NotFoundError
+from propensity.domain.landing import content_id
+from propensity.domain.retractions import retraction_key
 from propensity.domain.views import current_view, latest_versions, text
 from propensity.usecases.planning import contract_of, shape_of, silver_table
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
+from propensity.usecases.retract_upload import retract_upload
+from propensity.usecases.retractions import retracted
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import PACK
 from tests.functional.faults import Crash, Fuse, Fused
@@ -109,6 +115,7 @@ class Lake(RuleBasedStateMachine):
         self.promoted = 0  # messages of the promote queue that are acknowledged, by their place
         self.unpromoted: list[int] = []
         self.seen = 0
+        self.retracted: dict[int, datetime] = {}  # landed files that were taken back, and since when
 
     @rule(dataset=st.sampled_from(["orders", "cards"]), name=st.sampled_from("12"), rows=ROWS)
     def put(self, dataset: str, name: str, rows: list[Row]) -> None:
@@ -137,6 +144,23 @@ class Lake(RuleBasedStateMachine):
         numbers = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4, unique=True))
         if self._lives(lambda: self._promote(numbers), fuse):
             self.unpromoted = [one for one in self.unpromoted if one not in numbers]
+
+    @rule(data=st.data(), fuse=FUSE)
+    @precondition(lambda self: self.landed)
+    def retract(self, data: st.DataObject, fuse: int | None) -> None:
+        """Any file that was taken in, before or after it came to Silver; again too."""
+        number = data.draw(st.integers(0, len(self.landed) - 1))
+        one, at = self.landed[number], self.ports.store.touch()
+        content = content_id("landing", one.upload.key, one.upload.etag, one.arrived)
+        told = [key for key in self.ports.objects.keys("validation/") if f"/{content}.c" in key]
+        body = {"content_id": content, "why": "another dealer's"}
+        if not told:
+            with pytest.raises(NotFoundError):
+                retract_upload(self.ports, "t1", body, by="anna", at=at.isoformat())
+        else:
+            self._lives(lambda: retract_upload(self.ports, "t1", body, by="anna", at=at.isoformat()), fuse)
+            if list(self.ports.objects.keys(retraction_key(one.dataset, content))):
+                self.retracted.setdefault(number, at)
 
     def _lives(self, act: Callable[[], object], fuse: int | None) -> bool:
         self.fuse.left = fuse
@@ -181,7 +205,7 @@ class Lake(RuleBasedStateMachine):
         self._look()
         self._promote(self.unpromoted)
         self._every_row_is_accounted_for()
-        times = [None, *(one.arrived for one in self.landed)]
+        times = [None, *(one.arrived for one in self.landed), *self.retracted.values()]
         for dataset in ("orders", "cards"):
             with self._silver(dataset) as session:
                 if session is not None:
@@ -202,7 +226,7 @@ class Lake(RuleBasedStateMachine):
         self, session: DuckDbSql | None, dataset: str, known_by: datetime | None
     ) -> None:
         """The current view, or the view as known just after a moment."""
-        shape = shape_of(contract_of(self.ports, dataset))
+        shape = shape_of(contract_of(self.ports, dataset), retracted(self.ports.objects, dataset))
         cut = None
         if known_by is not None:
             cut = f"timestamptz {text((known_by + timedelta(milliseconds=1)).isoformat())}"
@@ -210,10 +234,12 @@ class Lake(RuleBasedStateMachine):
         columns = f"id, day, pieces, epoch_ms({shape.time_column})"
         found = sorted(session.rows(f"select {columns} from ({view})")) if session else []
         latest: dict[str, tuple[Any, Row]] = {}
-        for one in self.landed:
+        for number, one in enumerate(self.landed):
             if one.dataset != dataset:
                 continue
             if known_by is not None and one.arrived > known_by:
+                continue
+            if number in self.retracted and (known_by is None or self.retracted[number] <= known_by):
                 continue
             for row in one.rows:
                 rank = (row.day if dataset == "cards" else 0, one.arrived)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from propensity.domain.contract import TextForm
-from propensity.usecases import landed_text, validate_upload
+from propensity.usecases import landed_text, reading
 from propensity.usecases.sources import csv_source
 from propensity.usecases.staging import FIELD, SKIPPED, stage
 from tests.drops import HEADER, Drops, good
@@ -155,7 +155,7 @@ def test_the_fast_and_the_careful_reading_agree(
     def read(careful: bool) -> tuple[Any, ...]:
         drops = Drops()
         with monkeypatch.context() as patch:
-            patch.setattr(validate_upload, "csv_source", partial(csv_source, careful=careful))
+            patch.setattr(reading, "csv_source", partial(csv_source, careful=careful))
             report = drops.drop(body)
         values = drops.bronze(report, "order_id, customer, note, epoch(ordered_at), pieces, amount, channel, _line")
         return report, values, drops.quarantine(report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.request
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -21,12 +22,13 @@ from tests.stack.automotive import AS_OF
 from tests.stack.conftest import FOLDER, Run, say
 from tests.stack.lake import Lake, rows_in_file
 from tests.stack.scenarios import Drop
-from tests.stack.stack import ROOT, Stack, StackError
+from tests.stack.stack import REGION, ROOT, Stack, StackError
 
 WAIT = 300  # seconds; a guard against a hang, not an expectation
 DAY = AS_OF.isoformat()
 NEXT = date(AS_OF.year, AS_OF.month + 1, 1).isoformat()
 MODEL = "service"
+CSV = {"Content-Type": "text/csv"}
 
 
 def put(stack: Stack, lake: Lake, drops: list[Drop]) -> None:
@@ -151,6 +153,39 @@ def test_nobody_without_credentials_reads_the_lake(stack: Stack) -> None:
     anonymous = boto3.client("s3", endpoint_url=stack.endpoint, config=Config(signature_version=UNSIGNED))
     with pytest.raises(ClientError, match="AccessDenied"):
         anonymous.list_objects_v2(Bucket=stack.outputs["LakeBucket"])
+
+
+def test_a_tenant_puts_files_by_link_or_with_its_own_policy_and_nothing_else(stack: Stack, ran: Run) -> None:
+    landing, path = stack.outputs["LandingBucket"], "/v1/tenants/new_dealer"
+    status, _ = stack.call("PUT", path, {"state": "onboarding", "why": "contract signed"})
+    assert status == 200
+    status, link = stack.call("POST", f"{path}/uploads", {"dataset": "sales", "file": "by-link.csv"})
+    assert status == 200, link
+    body = (ROOT / "events/sample.csv").read_bytes()
+    sent = urllib.request.Request(link["url"], data=body, method="PUT", headers=CSV)  # noqa: S310 - our own address
+    urllib.request.urlopen(sent).close()  # noqa: S310 - our own address
+    stack.wait_for_queues(WAIT)
+    assert len(ran.lake.keys("validation/sales/tenant_id=new_dealer/")) == 1
+    iam = stack.client("iam")
+    iam.create_user(UserName="new_dealer")
+    status, policy = stack.call("GET", f"{path}/policy")
+    assert status == 200
+    iam.put_user_policy(UserName="new_dealer", PolicyName="uploads", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName="new_dealer")["AccessKey"]
+    tenant = boto3.client(
+        "s3",
+        endpoint_url=stack.endpoint,
+        region_name=REGION,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    tenant.put_object(Bucket=landing, Key="sales/tenant_id=new_dealer/by-role.csv", Body=body)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        tenant.put_object(Bucket=landing, Key="sales/tenant_id=dealer_01/by-role.csv", Body=body)
+    stack.wait_for_queues(WAIT)
+    status, shown = stack.call("GET", path)
+    assert (status, shown["datasets"]["sales"]["files"], shown["datasets"]["sales"]["rows"]) == (200, 2, 4)
 
 
 def blocks() -> list[list[str]]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cfnlint.decode import cfn_yaml
+
+from propensity.usecases.maintain_tables import OPEN
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))
@@ -112,10 +115,13 @@ def test_one_metric_counts_tenants_and_none_is_kept_per_tenant() -> None:
 def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:
     announcing = [name for name, bucket in of_type("AWS::S3::Bucket").items() if "NotificationConfiguration" in bucket]
     assert announcing == ["LandingBucket"]
-    for name, statement in statements():
-        if "LandingBucket" in json.dumps(statement["Resource"]):
-            reading = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucketVersions"}
-            assert set(actions(statement)) <= reading, name
+    touching = [(name, one) for name, one in statements() if "LandingBucket" in json.dumps(one["Resource"])]
+    signing = [(name, one) for name, one in touching if one["Sid"] == "SignUploads"]
+    # who signs links lends its permission to others; it puts nothing itself (test_manage_tenants.py)
+    assert [(name, actions(one)) for name, one in signing] == [("ManageTenants", ["s3:PutObject"])]
+    for name, statement in touching:
+        if statement["Sid"] != "SignUploads":
+            assert set(actions(statement)) <= {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucketVersions"}, name
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -200,6 +206,13 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("POST", "/v1/models/{model}/promote"),
         ("POST", "/v1/models/{model}/rollback"),
         ("GET", "/v1/tenants/{tenant}/landings/{day}"),
+        ("GET", "/v1/tenants"),
+        ("GET", "/v1/tenants/{tenant}"),
+        ("PUT", "/v1/tenants/{tenant}"),
+        ("GET", "/v1/tenants/{tenant}/policy"),
+        ("POST", "/v1/tenants/{tenant}/uploads"),
+        ("POST", "/v1/tenants/{tenant}/checks"),
+        ("POST", "/v1/tenants/{tenant}/retractions"),
     }
     for _, event in events("Api"):
         assert "Auth" not in event
@@ -210,6 +223,52 @@ def test_a_function_has_the_variables_that_its_ports_read() -> None:
         name: set(function.get("Environment", {}).get("Variables", {})) for name, function in FUNCTIONS.items()
     }
     assert all("LAKE_BUCKET" in found for found in variables.values())
-    reading = {"ValidateUpload", "ReplayQuarantine", "ReportLandings"}
+    reading = {"ValidateUpload", "ReplayQuarantine", "ReportLandings", "ManageTenants"}
     assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == reading
     assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == {"PublishScores", "ServeScores"}
+
+
+def expiring(bucket: str) -> dict[str, tuple[str, Any]]:
+    """Zone of each rule that removes objects by age: its condition, and the parameter of its days."""
+    found = {}
+    for rule in RESOURCES[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]:
+        if "Fn::If" not in rule:
+            # outside of a condition nothing goes but pieces of uploads that were never finished
+            assert set(rule) == {"Id", "Status", "AbortIncompleteMultipartUpload"}
+            continue
+        condition, then, otherwise = rule["Fn::If"]
+        days = then.get("ExpirationInDays") or then["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        assert then["Status"] == "Enabled"
+        found[then.get("Prefix", then["Id"])] = (condition, days["Ref"])
+    return found
+
+
+def test_zones_that_may_expire_do_so_by_a_parameter_and_no_other_zone_has_a_rule() -> None:
+    zones = expiring("LandingBucket") | expiring("LakeBucket")
+    assert {zone: parameter for zone, (_, parameter) in zones.items()} == {
+        "Landing": "LandingDays",
+        "LandingOldVersions": "LandingOldVersionDays",
+        "quarantine/": "QuarantineDays",
+        "validation/": "ValidationDays",
+        "runs/": "RunsDays",
+        "exports/": "ExportDays",
+    }
+    for condition, parameter in zones.values():
+        [compared] = TEMPLATE["Conditions"][condition]["Fn::Not"]
+        named, never = compared["Fn::Equals"]
+        assert (named, str(never)) == ({"Ref": parameter}, "0")
+
+
+def test_nothing_that_models_and_replays_need_expires_unless_it_is_asked_for() -> None:
+    parameters = TEMPLATE["Parameters"]
+    defaults = {parameter: str(parameters[parameter]["Default"]) for _, parameter in expiring("LakeBucket").values()}
+    assert defaults == {"QuarantineDays": "0", "ValidationDays": "0", "RunsDays": "0", "ExportDays": "30"}
+    assert {str(parameters[parameter]["Default"]) for _, parameter in expiring("LandingBucket").values()} == {"0"}
+
+
+@pytest.mark.parametrize(("days", "taken"), [("0", True), ("61", True), ("99", True), ("400", True), ("60", False)])
+def test_runs_outlive_what_maintenance_pins(days: str, taken: bool) -> None:
+    assert bool(re.fullmatch(TEMPLATE["Parameters"]["RunsDays"]["AllowedPattern"], days)) == taken
+    assert timedelta(days=60) == OPEN
+    assert not re.fullmatch(TEMPLATE["Parameters"]["RunsDays"]["AllowedPattern"], "7")

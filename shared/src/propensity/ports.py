@@ -249,6 +249,24 @@ class Trainer(Protocol):
         """Versions of the libraries that a fit rests on."""
 
 
+@dataclass(frozen=True, slots=True)
+class UploadLink:
+    """An address that takes one object by HTTP PUT, without credentials, for so many seconds."""
+
+    url: str
+    seconds: int
+
+
+class UploadAccess(Protocol):
+    """How others may put files into the landing bucket."""
+
+    def link(self, key: str) -> UploadLink:
+        """A link for exactly this key."""
+
+    def resource(self, prefix: str) -> str:
+        """How an IAM policy names every object under a prefix."""
+
+
 class Ports(Protocol):
     """All of them; each is built when it is first used, so a function needs only the layers of those it uses."""
 
@@ -300,3 +318,6 @@ class Ports(Protocol):
 
     def scorer(self, onnx: bytes) -> Model:
         """Load a model."""
+
+    @property
+    def upload_access(self) -> UploadAccess: ...

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from propensity.domain.errors import NotFoundError
-from propensity.ports import ObjectInfo, OnlineScore
+from propensity.ports import ObjectInfo, OnlineScore, UploadLink
 
 
 class MemoryStore:
@@ -134,3 +135,28 @@ class MemoryMetrics:
     def total(self, names: Iterable[str]) -> float:
         wanted = set(names)
         return sum(value for name, value, _ in self.counted if name in wanted)
+
+
+class MemoryUploadAccess:
+    """Links that `put` follows, as a browser or curl would follow a real one."""
+
+    def __init__(self, store: MemoryStore, bucket: str = "landing") -> None:
+        self._store = store
+        self._bucket = bucket
+        self._signed: dict[str, str] = {}
+
+    def link(self, key: str) -> UploadLink:
+        signature = hashlib.sha256(key.encode()).hexdigest()
+        self._signed[signature] = key
+        return UploadLink(f"memory://{self._bucket}/{quote(key)}?X-Amz-Signature={signature}", 900)
+
+    def resource(self, prefix: str) -> str:
+        return f"arn:aws:s3:::{self._bucket}/{prefix}*"
+
+    def put(self, url: str, body: bytes) -> int:
+        """The status that the bucket would answer."""
+        asked = urlsplit(url)
+        if self._signed.get(asked.query.partition("=")[2]) != unquote(asked.path[1:]):
+            return 403
+        self._store.put(unquote(asked.path[1:]), body)
+        return 200

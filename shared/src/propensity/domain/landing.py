@@ -12,8 +12,9 @@ from propensity.domain.errors import BadInputError
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")
 FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
+_MAX_KEY = 1024  # bytes, S3's own
 _KEY = re.compile(r"(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]*)/(?P<file>(?:.*/)?[^/]+)", re.DOTALL)
-_TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Landed:
 
 def parse_tenant(value: str) -> str:
     """Raises BadInputError for what cannot be a tenant's name, a part of a key among it."""
-    if not _TENANT.fullmatch(value):
+    if not TENANT.fullmatch(value):
         raise BadInputError("tenant: expected 1 to 64 letters, digits, dots, - or _, as in the keys of its files")
     return value
 
@@ -44,13 +45,29 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
             f"{key}: unknown dataset {match['dataset']!r}, expected one of {', '.join(datasets)}; "
             "put the file under one of these"
         )
-    if not _TENANT.fullmatch(match["tenant"]):
+    if not TENANT.fullmatch(match["tenant"]):
         raise BadInputError(f"{key}: tenant_id: expected 1 to 64 letters, digits, dots, - or _; mend the key")
     # the longest first: .csv.gz before what .gz alone might be
     suffix = next((one for one in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(one)), None)
     if suffix is None:
         raise BadInputError(f"{key}: unknown kind of file, expected {', '.join(FORMATS)}; send it as one of these")
     return Landed(key, match["dataset"], match["tenant"], suffix, arrived.isoformat())
+
+
+def landing_key(dataset: str, tenant_id: str, file: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
+    """Where a file goes, held against what `parse_landing_key` would say of it once it is there.
+
+    Raises BadInputError naming the part that is wrong; also for a name that does not survive an address (control
+    characters, empty parts, `.` and `..`).
+    """
+    if not file.isprintable() or any(part in ("", ".", "..") for part in file.split("/")):
+        raise BadInputError("file: expected a name, or names joined by /, printable, none of them empty, . or ..")
+    if "/" in dataset:
+        raise BadInputError(f"dataset: expected one of {', '.join(datasets)}")
+    key = f"{dataset}/tenant_id={tenant_id}/{file}"
+    if len(key.encode()) > _MAX_KEY:
+        raise BadInputError(f"file: its key has {len(key.encode())} bytes, expected at most {_MAX_KEY}; shorten it")
+    return parse_landing_key(key, datasets, arrived=arrived)
 
 
 def content_id(bucket: str, key: str, etag: str, modified: datetime) -> str:
@@ -102,7 +119,7 @@ def rejected_outputs(
     """
     match = _KEY.fullmatch(key)
     dataset = match["dataset"] if match and match["dataset"] in datasets else "unknown"
-    tenant = match["tenant"] if match and _TENANT.fullmatch(match["tenant"]) else None
+    tenant = match["tenant"] if match and TENANT.fullmatch(match["tenant"]) else None
     place = f"{dataset}/tenant_id={tenant or 'unknown'}/ingest_date={modified.date().isoformat()}/{content}"
     file = re.sub(r"[^A-Za-z0-9_.=-]", "_", key.rsplit("/", 1)[-1])[-120:] or "file"
     by = f".c{replayed_by}" if replayed_by else ""

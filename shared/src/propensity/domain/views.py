@@ -20,7 +20,8 @@ class SilverShape:
 
     `columns` are (name, DuckDB type) of the contract's columns without the tenant; `version_column` decides
     between versions of a key before known_at does. `by_arrival`: rows are known from when their file arrived, so
-    arrival decides between them.
+    arrival decides between them. `retracted` are the files taken back: (content_id, the RFC 3339 instant from which
+    that is known).
     """
 
     dataset: str
@@ -28,6 +29,7 @@ class SilverShape:
     columns: tuple[tuple[str, str], ...]
     version_column: str | None = None
     by_arrival: bool = False
+    retracted: tuple[tuple[str, str], ...] = ()
 
     @property
     def time_column(self) -> str:
@@ -63,12 +65,15 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
     files in any order give equal answers. An event's own time does not take part: a correction may move it.
     A healed row becomes known when it is healed, but is as old as its file: where arrival decides, it never
     displaces a correction that came after it.
+    Rows of a retracted file do not take part, so that what they replaced counts again.
     """
     conditions = []
     if known_before:
         conditions.append(f"_known_at < {known_before}")
     if shape.kind == "state" and valid_before:
         conditions.append(f"_valid_from < {valid_before}")
+    if shape.retracted:
+        conditions.append(_not_retracted(shape.retracted, known_before))
     where = f"where {' and '.join(conditions)}" if conditions else ""
     order = [*(["_valid_from desc"] if shape.kind == "state" else []), *_newest_first(shape)]
     return f"""
@@ -80,6 +85,20 @@ def _newest_first(shape: SilverShape) -> list[str]:
     """ORDER BY of the versions of one thing."""
     declared = [f"{quote(shape.version_column)} desc nulls last"] if shape.version_column else []
     return [*declared, "_ingested_at desc" if shape.by_arrival else "_known_at desc", "_row_hash desc"]
+
+
+def _not_retracted(retracted: Sequence[tuple[str, str]], known_before: str | None) -> str:
+    """A view of a moment keeps a retracted row where the lake truly held it then and did not know better yet.
+
+    A row that a backfill dates before its own arrival was never seen at that earlier moment by anybody: it goes from
+    those views too, else a wrong backfill would stay in every training on old dates.
+    """
+    listed = ", ".join(text(content_id) for content_id, _ in retracted)
+    if known_before is None:
+        return f"_content_id not in ({listed})"
+    known = " ".join(f"when {text(content_id)} then timestamptz {text(at)}" for content_id, at in retracted)
+    held = f"_ingested_at < {known_before} and {known_before} <= case _content_id {known} end"
+    return f"(_content_id not in ({listed}) or ({held}))"
 
 
 def current_view(shape: SilverShape, source: str) -> str:
@@ -112,11 +131,14 @@ def history_view(shape: SilverShape, source: str, as_of: date) -> str:
     """
     moment = instant(as_of)
     order = ", ".join(_newest_first(shape))
+    conditions = [f"_known_at < {moment}", f"_valid_from < {moment}"]
+    if shape.retracted:
+        conditions.append(_not_retracted(shape.retracted, moment))
     return f"""create or replace view history.{quote(shape.dataset)} as
         select {_plain(shape)}, timezone('UTC', _valid_from) as _valid_from,
             timezone('UTC', lead(_valid_from) over (partition by tenant_id, _key order by _valid_from)) as _valid_to
         from (
-            select * from {source} where _known_at < {moment} and _valid_from < {moment}
+            select * from {source} where {" and ".join(conditions)}
             qualify row_number() over (partition by tenant_id, _key, _valid_from order by {order}) = 1)"""
 
 

@@ -21,6 +21,7 @@ from propensity.ports import (
     SqlFactory,
     Tables,
     Trainer,
+    UploadAccess,
     Workflows,
 )
 from propensity.runtime.pack_files import pack_files
@@ -118,6 +119,14 @@ class AwsPorts:
 
         return OnnxScorer(onnx)
 
+    @cached_property
+    def upload_access(self) -> UploadAccess:
+        from propensity.adapters.s3_upload_access import S3UploadAccess
+
+        return S3UploadAccess(
+            _client("s3"), self._settings.need("landing_bucket"), seconds=self._settings.upload_link_seconds
+        )
+
     def _store(self, setting: str) -> ObjectStore:
         from propensity.adapters.s3_store import S3Store
 
@@ -139,6 +148,11 @@ def _client(service: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    # S3 paths, not host names: bucket names may hold dots, and a local endpoint has no such hosts
-    config = Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "path"})
+    # S3 paths, not host names: bucket names may hold dots, and a local endpoint has no such hosts; version 4 is not
+    # what every region's links are signed with unless it is said, and is what encrypted buckets ask for
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 5},
+        s3={"addressing_style": "path"},
+        signature_version="s3v4" if service == "s3" else None,
+    )
     return boto3.client(service, config=config)

@@ -25,6 +25,7 @@ class Settings(BaseModel):
     score_machine_arn: str | None = Field(None, alias="SCORE_MACHINE_ARN")
     online_table: str | None = Field(None, alias="ONLINE_TABLE")
     rows_per_item: int = Field(2_000_000, alias="ROWS_PER_ITEM", ge=1)
+    upload_link_seconds: int = Field(900, alias="UPLOAD_LINK_SECONDS", ge=60, le=43_200)
 
     def need(self, name: str) -> str:
         """The value of a field by its name; raises SettingError naming the variable where it is missing."""

@@ -20,6 +20,7 @@ from propensity.ports import Ports, Snapshot, Sql
 from propensity.usecases.gold import ORPHANS, REFERENCES
 from propensity.usecases.gold_rows import append_once
 from propensity.usecases.planning import contract_of, pack_info, shape_of, silver_table
+from propensity.usecases.retractions import retracted
 
 
 def check_references(ports: Ports, *, slot: str) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def _checked(
         sql.execute("create temp table targets (tenant_id varchar, value varchar, primary key (tenant_id, value))")
         target = ports.tables.snapshot(silver_table(reference.to_dataset))
         if target is not None:
-            known = _known(contracts[reference.to_dataset], day)
+            known = _known(ports, contracts[reference.to_dataset], day)
             wanted = f"tenant_id, {quote(reference.to_column)}::varchar as value"
             insert = f"insert or ignore into targets select distinct {wanted} from ({known}) where value is not null"
             _by_bucket(ports, sql, target, contracts[reference.to_dataset], insert)
@@ -74,7 +75,7 @@ def _checked(
         value = f"{quote(reference.column)}::varchar"
         insert = (
             f"insert into naming select s.tenant_id, s._key, {quote(entity) + '::varchar' if has_entity else 'null'}, "
-            f"t.value is null from ({_known(contract, day)}) s "
+            f"t.value is null from ({_known(ports, contract, day)}) s "
             f"left join targets t on t.tenant_id = s.tenant_id and t.value = s.{value} where s.{value} is not null"
         )
         _by_bucket(ports, sql, snapshot, contract, insert)
@@ -116,10 +117,11 @@ def _flagged(ports: Ports, sql: Sql, contract: Contract, reference: Reference, d
     return True
 
 
-def _known(contract: Contract, day: str) -> str:
+def _known(ports: Ports, contract: Contract, day: str) -> str:
     """SELECT over `silver`, each key's latest version as known at the day's beginning."""
     moment = f"timestamptz '{day} 00:00:00+00'"
-    return latest_versions(shape_of(contract), "silver", known_before=moment, valid_before=moment)
+    shape = shape_of(contract, retracted(ports.lake, contract.dataset))
+    return latest_versions(shape, "silver", known_before=moment, valid_before=moment)
 
 
 def _by_bucket(ports: Ports, sql: Sql, snapshot: Snapshot, contract: Contract, statement: str) -> None:

@@ -16,7 +16,7 @@ from propensity.usecases.registry import load_version, version_numbers
 from propensity.usecases.run_files import read_json
 
 RETENTION = timedelta(days=7)  # a reader, or a run that is being redriven, may be on an older version for so long
-_OPEN = timedelta(days=60)  # runs of the last two months may still be resumed
+OPEN = timedelta(days=60)  # runs of the last two months may still be resumed
 
 
 def maintain_tables(ports: Ports, *, slot: str, retention: timedelta = RETENTION) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def pins(ports: Ports, day: date) -> tuple[Mapping[str, set[int]], list[str]]:
     for key in ports.lake.keys("runs/"):
         if key.endswith("/plan.json"):
             plan = read_json(ports.lake, key)
-            if date.fromisoformat(plan["as_of"]) < day - _OPEN:
+            if date.fromisoformat(plan["as_of"]) < day - OPEN:
                 continue
             for dataset, version in plan["silver"].items():
                 pinned[silver_table(dataset)].add(int(version))

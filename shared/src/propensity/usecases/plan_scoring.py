@@ -29,7 +29,7 @@ def plan_scoring(ports: Ports, *, model: str, as_of: str, scope: str, request: s
         plan = read_json(ports.lake, f"{run}/plan.json")
         champion = load_version(ports.lake, model, plan["version"])
     definition = champion.definition(ports.lake)
-    pins = pin_silver(ports, definition, versions=plan["silver"])
+    pins = pin_silver(ports, definition, plan)
     scores = ports.tables.snapshot(SCORES, version=plan["scores_version"]) if kind == "gap" else None
     info = pack_info(ports)
     stem = file_stem(run)
@@ -71,6 +71,7 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope) -> dict[str,
         "scope": scope,
         "as_of": day.isoformat(),
         "silver": pins.versions(),
+        "retracted": pins.retracted(),
         "groups": pins.groups(ports.rows_per_item),
         "batch_as_of": None,
         "batch_run": None,

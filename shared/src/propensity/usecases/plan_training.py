@@ -29,13 +29,14 @@ def plan_training(ports: Ports, *, model: str, as_of: str) -> dict[str, Any]:
         "gap_days": definition.model.gap_days,
         "feature_set": definition.feature_set,
         "silver": pins.versions(),
+        "retracted": pins.retracted(),
         "dates": [one.isoformat() for one in training_dates(definition.model, day)],
         "groups": pins.groups(ports.rows_per_item),
     }
     if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
         # the run was planned before: its pinned versions stand, whatever Silver holds by now
         plan = read_json(ports.lake, f"{run}/plan.json")
-        pins = pin_silver(ports, definition, versions=plan["silver"])
+        pins = pin_silver(ports, definition, plan)
     write_definition(ports.lake, f"{run}/definition", definition)
     build = [
         {

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from propensity.domain.buckets import bucket_of
 from propensity.domain.contract import Contract
 from propensity.domain.contract_parser import parse_contract
 from propensity.domain.errors import EvidenceError, PackError
 from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
 from propensity.domain.runs import BucketRows, group_buckets
-from propensity.domain.views import SilverShape
-from propensity.ports import Ports, Snapshot
+from propensity.domain.views import SilverShape, text
+from propensity.ports import Ports, Snapshot, Sql
+from propensity.usecases.retractions import retracted
 
 SILVER = "silver"
 
@@ -34,13 +36,14 @@ def contract_of(ports: Ports, dataset: str) -> Contract:
     return parse_contract(ports.pack_files[path], where=f"{ports.pack}/{path}")
 
 
-def shape_of(contract: Contract) -> SilverShape:
+def shape_of(contract: Contract, retracted: Sequence[Sequence[str]] = ()) -> SilverShape:
     return SilverShape(
         dataset=contract.dataset,
         kind=contract.kind,
         columns=tuple((column.name, column.duckdb_type) for column in contract.columns if column.name != "tenant_id"),
         version_column=contract.version_column,
         by_arrival=contract.known_at.column is None and contract.known_at.lag_days is None,
+        retracted=tuple((content_id, at) for content_id, at in retracted),
     )
 
 
@@ -71,6 +74,10 @@ class Pins:
     def versions(self) -> dict[str, int]:
         return {dataset: snapshot.version for dataset, snapshot in sorted(self.snapshots.items())}
 
+    def retracted(self) -> dict[str, list[list[str]]]:
+        """The files that were taken back, as a plan keeps them."""
+        return {dataset: [list(one) for one in shape.retracted] for dataset, shape in sorted(self.shapes.items())}
+
     def groups(self, rows_per_item: int) -> list[list[int]]:
         rows: Counter[int] = Counter()
         for snapshot in self.snapshots.values():
@@ -94,9 +101,12 @@ class Pins:
         }
 
 
-def pin_silver(ports: Ports, definition: Definition, versions: Mapping[str, int] | None = None) -> Pins:
-    """Pin each dataset's newest version, or the versions given. Raises EvidenceError where there is no data."""
-    pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets), versions)
+def pin_silver(ports: Ports, definition: Definition, plan: Mapping[str, Any] | None = None) -> Pins:
+    """Pin each dataset's newest version and what was taken back by now, or what a plan pinned.
+
+    Raises EvidenceError where there is no data.
+    """
+    pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets), plan)
     if not pins.snapshots:
         raise EvidenceError(
             f"model {definition.model.name}: Silver holds none of {', '.join(pins.shapes)}; "
@@ -105,17 +115,28 @@ def pin_silver(ports: Ports, definition: Definition, versions: Mapping[str, int]
     return pins
 
 
-def pin_datasets(ports: Ports, datasets: Iterable[str], versions: Mapping[str, int] | None = None) -> Pins:
-    """Pin these datasets' newest versions, or the versions given."""
+def pin_datasets(ports: Ports, datasets: Iterable[str], plan: Mapping[str, Any] | None = None) -> Pins:
+    """Pin these datasets' newest versions and what was taken back by now, or what a plan pinned."""
     snapshots, shapes = {}, {}
+    versions = plan["silver"] if plan else None
     for dataset in datasets:
-        shapes[dataset] = shape_of(contract_of(ports, dataset))
+        taken_back = retracted(ports.lake, dataset) if plan is None else plan.get("retracted", {}).get(dataset, ())
+        shapes[dataset] = shape_of(contract_of(ports, dataset), taken_back)
         if versions is not None and dataset not in versions:
             continue  # nothing of it had come when the run was planned
         snapshot = ports.tables.snapshot(silver_table(dataset), version=versions[dataset] if versions else None)
         if snapshot is not None:
             snapshots[dataset] = snapshot
     return Pins(snapshots, shapes)
+
+
+def tenant_keys(ports: Ports, sql: Sql, snapshot: Snapshot, tenant_id: str) -> list[str]:
+    """Lake keys of the files that can hold rows of a tenant; of its bucket only, where the pack spreads by tenant."""
+    info = pack_info(ports)
+    if info.partition_key != "tenant" or not all("bucket" in file.partition for file in snapshot.files):
+        return snapshot.file_keys()
+    [(bucket,)] = sql.rows(f"select {bucket_of(text(tenant_id), info.buckets)}")
+    return snapshot.file_keys(bucket=str(bucket))
 
 
 def shape_from(item: Mapping[str, Any]) -> SilverShape:
@@ -127,4 +148,6 @@ def shape_from(item: Mapping[str, Any]) -> SilverShape:
         version_column=item["version_column"],
         # a run that was planned before this stood in its items goes on as it began
         by_arrival=item.get("by_arrival", False),
+        # an item that was planned before there were any has none
+        retracted=tuple((content_id, at) for content_id, at in item.get("retracted", ())),
     )

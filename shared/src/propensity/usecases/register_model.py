@@ -33,6 +33,7 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
         "parameters": evaluation["parameters"],
         "feature_set": plan["feature_set"],
         "silver": plan["silver"],
+        "retracted": plan.get("retracted", {}),
         "packages": evaluation["packages"],
     }
     version = register(store, plan["model"], files, lineage)

@@ -47,10 +47,11 @@ def _resolve(ports: Ports, day: str) -> dict[str, Any]:
     contracts = {dataset: contract_of(ports, dataset) for dataset in info.datasets}
     rules = parse_identity(ports.pack_files, contracts, entity=info.entity, pack=ports.pack)
     datasets = datasets_with(info.entity, contracts)
-    wanted = {"silver": pin_datasets(ports, datasets).versions(), "rules": rules.model_dump(mode="json")}
+    newest = pin_datasets(ports, datasets)
+    wanted = {"silver": newest.versions(), "retracted": newest.retracted(), "rules": rules.model_dump(mode="json")}
     plan = json.loads(write_once(ports.lake, f"{ROOT}/{day}/plan.json", dumps(wanted)))
     rules, as_of = IdentityRules.model_validate(plan["rules"]), date.fromisoformat(day)
-    pins = pin_datasets(ports, datasets, plan["silver"])
+    pins = pin_datasets(ports, datasets, plan)
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
     sql = ports.sql()
     try:

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, SqlError
-from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError
+from propensity.domain.landing import Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.landings import entry_key
 from propensity.domain.views import quote, text
 from propensity.ports import Ports, Sql
-from propensity.usecases.checking import PLAIN, Checked, check_contract, check_rows
+from propensity.usecases.checking import PLAIN
 from propensity.usecases.contracts import taken_contract
 from propensity.usecases.healing import Earlier, heal, load_earlier
-from propensity.usecases.json_lines import json_source
 from propensity.usecases.planning import contract_of, pack_info
+from propensity.usecases.reading import Read, read_upload
 from propensity.usecases.run_files import dumps, find_json, write_once
-from propensity.usecases.sources import Source, csv_source, parquet_source
+from propensity.usecases.tenants import refuse_closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,57 +123,15 @@ def validated(
     try:
         landed = parse_landing_key(key, datasets, arrived=arrival.modified)
         contract = taken_contract(ports, landed.dataset)
+        refuse_closed(ports.lake, landed.tenant_id, arrival.modified, landed.key)
         earlier = load_earlier(ports, sql, contract, history)
-        source, checked = _read(sql, local, landed, contract, earlier)
+        read = read_upload(sql, local, landed, contract, earlier.relation if earlier else None)
         if earlier:
-            checked, earlier = heal(sql, landed, contract, earlier, checked)
-        return _accepted(ports, sql, landed, contract, arrival, source, checked, earlier)
+            checked, earlier = heal(sql, landed, contract, earlier, read.checked)
+            read = replace(read, checked=checked)
+        return _accepted(ports, sql, landed, contract, arrival, read, earlier)
     except BadInputError as error:
         return _rejected(ports, local, arrival, str(error), datasets, history)
-
-
-def _read(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: Earlier | None) -> tuple[Source, Checked]:
-    """Read and check the file; what the engine reads must be what was counted without it.
-
-    Plain text that the engine refuses or counts otherwise (very long lines, empty ones) is read with care.
-    """
-    if landed.suffix in JSON_FORMATS:
-        source = json_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract, earlier)
-    elif landed.suffix == ".parquet":
-        source = parquet_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract, earlier)
-        if checked is None:
-            raise BadInputError(
-                f"{landed.key}: file: its schema can be read, its rows cannot, expected a whole Parquet file; "
-                "send it again"
-            )
-    else:
-        source = csv_source(sql, local, landed, contract)
-        checked = _checked(sql, source, landed, contract, earlier)
-        if checked is None or not _agree(source, checked):
-            source = csv_source(sql, local, landed, contract, careful=True)
-            checked = _checked(sql, source, landed, contract, earlier)
-    if checked is None or not _agree(source, checked):
-        read = f"{checked.lines} lines, {checked.good} good + {checked.bad} bad rows" if checked else "refused to read"
-        raise IncompleteRunError(
-            f"{landed.key}: counted {source.lines} lines and {source.records} rows, the engine: {read}; "
-            "nothing was written: a defect of the reader, keep the file"
-        )
-    return source, checked
-
-
-def _agree(source: Source, checked: Checked) -> bool:
-    return (checked.lines, checked.good + checked.bad) == (source.lines, source.records)
-
-
-def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract, earlier: Earlier | None) -> Checked | None:
-    """None where the engine refuses; its words may quote values, so they go no further."""
-    try:
-        return check_rows(sql, source, landed, contract, earlier=earlier.relation if earlier else None)
-    except SqlError:
-        check_contract(sql, landed, contract)
-        return None
 
 
 def _accepted(
@@ -182,11 +140,10 @@ def _accepted(
     landed: Landed,
     contract: Contract,
     arrival: Arrival,
-    source: Source,
-    checked: Checked,
+    read: Read,
     earlier: Earlier | None,
 ) -> dict[str, Any]:
-    content, modified = arrival.content, arrival.modified
+    checked, content, modified = read.checked, arrival.content, arrival.modified
     out = outputs(landed, content, contract.version, modified, arrival.after)
     origin = f"{text(landed.key)} as _source_key"
     arrived = f"{text(modified.isoformat())}::timestamptz as _ingested_at"
@@ -211,14 +168,9 @@ def _accepted(
         "tenant_id": landed.tenant_id,
         "contract_version": contract.version,
         "known_from": known_from,
-        "rows_in": source.records,
+        **read.told(),
         "earlier": earlier.rows if earlier else 0,
-        "bronze": checked.good,
-        "quarantine": checked.bad,
         "refused_now": earlier.refused if earlier else 0,
-        "blank_lines": source.blank,
-        "warnings": [*source.warnings, *checked.warnings],
-        "reasons": checked.reasons,
         "bronze_key": out.bronze if checked.good else None,
         "quarantine_key": out.quarantine if checked.bad else None,
         "report_key": out.report,

@@ -1,0 +1,14 @@
+"""A tenant's rows as Parquet files below exports/; invoked by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.export_tenant import export_tenant
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return export_tenant(composition.ports(), tenant_id=event["tenant_id"], request=event["request"])

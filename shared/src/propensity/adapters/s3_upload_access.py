@@ -1,0 +1,25 @@
+"""The UploadAccess port over one S3 bucket: links are signed here, with the function's own role."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.ports import UploadLink
+
+
+class S3UploadAccess:
+    """`client` is a boto3 S3 client; signing asks nobody. A link can do what the client's role may do, and ends with
+    its credentials at the latest."""
+
+    def __init__(self, client: Any, bucket: str, *, seconds: int) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._seconds = seconds
+
+    def link(self, key: str) -> UploadLink:
+        asked = {"Bucket": self._bucket, "Key": key}
+        url: str = self._client.generate_presigned_url("put_object", Params=asked, ExpiresIn=self._seconds)
+        return UploadLink(url, self._seconds)
+
+    def resource(self, prefix: str) -> str:
+        return f"arn:{self._client.meta.partition}:s3:::{self._bucket}/{prefix}*"

@@ -1,0 +1,26 @@
+"""Files taken back: whose rows Silver keeps, and no view shows from then on."""
+
+from __future__ import annotations
+
+from propensity.domain.pack import Frozen
+
+ROOT = "retractions"
+
+
+class Retraction(Frozen):
+    """`at` is the RFC 3339 instant from which it is known that the file should not have come."""
+
+    content_id: str
+    dataset: str
+    tenant_id: str
+    by: str
+    why: str
+    at: str
+
+
+def retraction_prefix(dataset: str) -> str:
+    return f"{ROOT}/{dataset}/"
+
+
+def retraction_key(dataset: str, content_id: str) -> str:
+    return f"{retraction_prefix(dataset)}{content_id}.json"

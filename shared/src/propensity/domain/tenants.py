@@ -1,0 +1,130 @@
+"""A tenant's record: states and settings as lines of a ledger, and what may follow what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+from propensity.domain.errors import BadInputError, ConflictError
+from propensity.domain.landing import TENANT
+from propensity.domain.pack import Frozen
+
+State = Literal["onboarding", "active", "suspended", "offboarded"]
+STATES: tuple[State, ...] = get_args(State)
+ROOT = "tenants"
+DATASETS = "datasets"  # the setting that says which datasets a tenant is to send
+
+_NEXT: Mapping[State | None, tuple[State, ...]] = {
+    None: STATES,
+    "onboarding": ("active", "suspended", "offboarded"),
+    "active": ("suspended", "offboarded"),
+    "suspended": ("active", "offboarded"),
+    # one that comes back begins again
+    "offboarded": ("onboarding",),
+}
+_REFUSED: tuple[State, ...] = ("suspended", "offboarded")
+# longer than an API call can take and clocks differ: no file was validated before the line that decides on it was there
+TAKES_EFFECT = timedelta(seconds=60)
+_SETTING = re.compile(r"[a-z][a-z0-9_]{0,49}")
+_MAX_SETTINGS, _MAX_TEXT = 20, 500
+
+
+class Line(Frozen):
+    """One line of a tenant's ledger: its state and all its settings, and the RFC 3339 instant they were asked for."""
+
+    number: int
+    tenant_id: str
+    state: State
+    settings: dict[str, Any]
+    by: str
+    why: str
+    at: str
+
+    @property
+    def files_from(self) -> datetime:
+        """It decides on the files that arrive from this instant on."""
+        return datetime.fromisoformat(self.at) + TAKES_EFFECT
+
+    @property
+    def refuses(self) -> bool:
+        """Whether files and links are refused."""
+        return self.state in _REFUSED
+
+
+def check_tenant(tenant_id: str) -> str:
+    """The name itself. Raises BadInputError for one that a landing key could not carry."""
+    if not TENANT.fullmatch(tenant_id):
+        raise BadInputError(f"tenant {tenant_id[:80]!r}: expected 1 to 64 letters, digits, dots, - or _")
+    return tenant_id
+
+
+def ledger(tenant_id: str) -> str:
+    """Prefix of a tenant's lines; it ends in a slash, so that no other tenant's name begins with it."""
+    return f"{ROOT}/{check_tenant(tenant_id)}/record/"
+
+
+def line_key(tenant_id: str, number: int) -> str:
+    return f"{ledger(tenant_id)}{number:06d}.json"
+
+
+def next_line(
+    last: Line | None, tenant_id: str, body: Mapping[str, Any], datasets: Sequence[str], *, by: str, at: str
+) -> Line:
+    """The line that a request asks for, {state, why, settings}: the last one itself where it says the same.
+
+    Without settings those of the last line stay. Raises BadInputError naming the field, ConflictError for a state
+    that cannot follow.
+    """
+    unknown = sorted(set(body) - {"state", "why", "settings"})
+    if unknown:
+        raise BadInputError(f"body: unknown field {unknown[0]!r}, expected state, why and settings")
+    state = next((one for one in STATES if one == body.get("state")), None)
+    if state is None:
+        raise BadInputError(f"state: expected one of {', '.join(STATES)}")
+    settings = check_settings(body["settings"], datasets) if "settings" in body else dict(last.settings if last else {})
+    if last and (last.state, last.settings) == (state, settings):
+        return last
+    allowed = _NEXT[last.state if last else None]
+    if last and state != last.state and state not in allowed:
+        raise ConflictError(f"tenant {tenant_id}: is {last.state}, from where it may become {', '.join(allowed)}")
+    why = check_why(body.get("why"))
+    number = last.number + 1 if last else 1
+    return Line(number=number, tenant_id=tenant_id, state=state, settings=settings, by=by, why=why, at=at)
+
+
+def check_why(why: object) -> str:
+    """The reason of a change, without blanks around it. Raises BadInputError."""
+    if not isinstance(why, str) or not why.strip() or len(why) > _MAX_TEXT:
+        raise BadInputError(f"why: expected a sentence of at most {_MAX_TEXT} characters for the record")
+    _no_address(why, "why")
+    return why.strip()
+
+
+def check_settings(settings: object, datasets: Sequence[str]) -> dict[str, Any]:
+    """Settings are free: names with a text, a number, true or false, or a list of texts; `datasets` lists the
+    pack's that the tenant is to send. No addresses of people: a record is never erased. Raises BadInputError."""
+    if not isinstance(settings, dict) or len(settings) > _MAX_SETTINGS:
+        raise BadInputError(f"settings: expected an object of at most {_MAX_SETTINGS} names")
+    for name, value in settings.items():
+        if not _SETTING.fullmatch(name):
+            raise BadInputError("settings: a name is 1 to 50 small letters, digits and _, beginning with a letter")
+        texts = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+        plain = len(texts) == len(value) if isinstance(value, list) else isinstance(value, str | int | float)
+        if not plain or any(len(one) > _MAX_TEXT for one in texts):
+            raise BadInputError(
+                f"settings: {name}: expected a text of at most {_MAX_TEXT} characters, a number, true or false, or a "
+                "list of texts"
+            )
+        for one in texts:
+            _no_address(one, f"settings: {name}")
+    expected = settings.get(DATASETS, [])
+    if not isinstance(expected, list) or set(expected) - set(datasets):
+        raise BadInputError(f"settings: {DATASETS}: expected a list of {', '.join(datasets)}")
+    return dict(settings)
+
+
+def _no_address(value: str, where: str) -> None:
+    if "@" in value:
+        raise BadInputError(f"{where}: holds an @, like a person's address; name a role or a ticket instead")

@@ -1,0 +1,183 @@
+"""manage_tenants: a tenant's record, its ways of putting files, a trial of a file, and what there is of it so far."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from propensity.domain.errors import BadInputError, ConflictError, NotFoundError
+from propensity.domain.landing import landing_key
+from propensity.domain.tenants import DATASETS, Line, check_tenant
+from propensity.domain.views import read_files, text
+from propensity.ports import Ports
+from propensity.usecases.planning import contract_of, pack_info, silver_table, tenant_keys
+from propensity.usecases.reading import read_upload
+from propensity.usecases.silver_session import download
+from propensity.usecases.tenants import append_line, last_lines, lines
+
+MAX_SAMPLE = 1_000_000  # bytes
+_COUNTED = 256_000_000  # bytes of Silver that one answer reads; beyond them it gives a bound
+
+
+def set_tenant(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by: str, at: str) -> dict[str, Any]:
+    """Onboard a tenant, or change its state or settings: {state, why, settings}. The line that holds now.
+
+    Saying again what holds adds nothing. Raises BadInputError naming the field, ConflictError for a state that
+    cannot follow the present one.
+    """
+    return _told(append_line(ports.lake, tenant_id, body, pack_info(ports).datasets, by=by, at=at))
+
+
+def list_tenants(ports: Ports) -> dict[str, Any]:
+    """The state of every tenant with a record, by name."""
+    fields = ("tenant_id", "state", "at")
+    return {"tenants": [{name: getattr(line, name) for name in fields} for line in last_lines(ports.lake)]}
+
+
+def show_tenant(ports: Ports, tenant_id: str) -> dict[str, Any]:
+    """A tenant's record, and per dataset what came of it: `files` taken in and `refused`, the `first` and `last` day of
+    arrival, and `rows` in Silver, all versions (null, with `rows_at_most`, where counting would take too long).
+
+    `missing` are datasets that its settings expect and that no file was taken in of. Raises NotFoundError for a tenant
+    without a record of whom nothing came.
+    """
+    record = lines(ports.lake, tenant_id)
+    expected = list(record[-1].settings.get(DATASETS, [])) if record else []
+    datasets = {}
+    for dataset in pack_info(ports).datasets:
+        arrived = _arrived(ports, tenant_id, dataset)
+        if arrived["files"] or arrived["refused"] or dataset in expected:
+            datasets[dataset] = {**arrived, **_rows(ports, tenant_id, dataset)}
+    if not record and not datasets:
+        raise NotFoundError(f"tenant {tenant_id}: has no record, and nothing came of it; PUT it, or mend the name")
+    return {
+        "tenant_id": tenant_id,
+        "state": record[-1].state if record else None,
+        "settings": record[-1].settings if record else {},
+        "record": [_told(line) for line in record],
+        "datasets": datasets,
+        "missing": [dataset for dataset in expected if not datasets[dataset]["files"]],
+    }
+
+
+def upload_link(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
+    """A link that takes one file of {dataset, file} by PUT, to one key below the tenant's prefix.
+
+    What validation would refuse by its name is refused here (BadInputError), and so is a tenant that is suspended or
+    offboarded (ConflictError).
+    """
+    dataset, file = _text(body, "dataset"), _text(body, "file")
+    landed = landing_key(dataset, tenant_id, file, pack_info(ports).datasets, arrived=datetime.fromisoformat(at))
+    record = lines(ports.lake, tenant_id)
+    if record and record[-1].refuses:
+        raise ConflictError(
+            f"tenant {tenant_id}: is {record[-1].state}, and its files are not taken in; make it active first"
+        )
+    link = ports.upload_access.link(landed.key)
+    return {"method": "PUT", "url": link.url, "key": landed.key, "seconds": link.seconds}
+
+
+def upload_policy(ports: Ports, tenant_id: str) -> dict[str, Any]:
+    """The IAM policy of a role of the tenant's own: put files below its prefixes, and nothing else."""
+    check_tenant(tenant_id)
+    datasets = pack_info(ports).datasets
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "PutFiles",
+                "Effect": "Allow",
+                "Action": ["s3:PutObject"],
+                "Resource": [ports.upload_access.resource(f"{one}/tenant_id={tenant_id}/") for one in datasets],
+            }
+        ],
+    }
+
+
+def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
+    """What validation would report of a file, and nothing written: {dataset, file, text} or {dataset, file, base64}.
+
+    Reasons have columns, rules, counts and lines, no values. Raises BadInputError naming the field.
+    """
+    dataset, file, content = _text(body, "dataset"), _text(body, "file"), _content(body)
+    sql = ports.sql()
+    try:
+        local = sql.scratch / "upload"
+        local.write_bytes(content)
+        try:
+            datasets = pack_info(ports).datasets
+            landed = landing_key(dataset, tenant_id, file, datasets, arrived=datetime.fromisoformat(at))
+            contract = contract_of(ports, dataset)
+            read = read_upload(sql, local, landed, contract)
+            told = {"status": "accepted", "contract_version": contract.version, **read.told()}
+        except BadInputError as error:
+            told = {"status": "rejected", "why": str(error), "rows_in": 0, "bronze": 0, "quarantine": 0}
+    finally:
+        sql.close()
+    return {"tenant_id": tenant_id, "dataset": dataset, **told}
+
+
+def _told(line: Line) -> dict[str, Any]:
+    return {**line.model_dump(), "files_from": line.files_from.isoformat()}
+
+
+def _text(body: Mapping[str, Any], field: str) -> str:
+    value = body.get(field)
+    if not isinstance(value, str) or not value:
+        raise BadInputError(f"{field}: expected text")
+    return value
+
+
+def _content(body: Mapping[str, Any]) -> bytes:
+    given = [field for field in ("text", "base64") if isinstance(body.get(field), str)]
+    if len(given) != 1:
+        raise BadInputError("text: expected the file's content, or base64 of it where it is not UTF-8; one of them")
+    try:
+        content = base64.b64decode(body["base64"], validate=True) if given == ["base64"] else body["text"].encode()
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadInputError(f"{given[0]}: cannot be decoded, expected the file's content") from error
+    if len(content) > MAX_SAMPLE:
+        raise BadInputError(f"{given[0]}: {len(content)} bytes, expected at most {MAX_SAMPLE}; send the first lines")
+    return content
+
+
+def _arrived(ports: Ports, tenant_id: str, dataset: str) -> dict[str, Any]:
+    """From the names of the reports alone: one content is one file, under however many contract versions."""
+    contents: defaultdict[bool, set[str]] = defaultdict(set)
+    days = set()
+    prefix = f"validation/{dataset}/tenant_id={tenant_id}/"
+    for key in ports.lake.keys(prefix):
+        day, _, name = key.removeprefix(prefix).partition("/")
+        refused = name.endswith(".rejected.json")
+        contents[refused].add(name.partition(".")[0])
+        if not refused:
+            days.add(day.removeprefix("ingest_date="))
+    return {
+        "files": len(contents[False]),
+        "refused": len(contents[True]),
+        "first": min(days, default=None),
+        "last": max(days, default=None),
+    }
+
+
+def _rows(ports: Ports, tenant_id: str, dataset: str) -> dict[str, int | None]:
+    snapshot = ports.tables.snapshot(silver_table(dataset))
+    if snapshot is None:
+        return {"rows": 0}
+    sql = ports.sql()
+    try:
+        keys = tenant_keys(ports, sql, snapshot, tenant_id)
+        files = {f"{snapshot.root}/{file.path}": file for file in snapshot.files}
+        if sum(files[key].size for key in keys) > _COUNTED:
+            return {"rows": None, "rows_at_most": sum(files[key].rows for key in keys)}
+        if not keys:
+            return {"rows": 0}
+        paths = download(sql, ports.lake, keys, dataset)
+        [(rows,)] = sql.rows(f"select count(*) from {read_files(paths)} where tenant_id = {text(tenant_id)}")
+    finally:
+        sql.close()
+    return {"rows": int(rows)}

@@ -6,13 +6,17 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from propensity.domain.errors import BadInputError
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")
 FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
 _KEY = re.compile(r"(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]*)/(?P<file>(?:.*/)?[^/]+)", re.DOTALL)
+_BRONZE = re.compile(
+    r"bronze/(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]+)/ingest_date=(?P<day>\d{4}-\d\d-\d\d)/"
+    r"(?P<content>[^/.]+)\.c[^/]+\.parquet"
+)
 _TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -70,6 +74,17 @@ def outputs(landed: Landed, content: str, contract_version: str, modified: datet
     place = f"{landed.dataset}/tenant_id={landed.tenant_id}/ingest_date={modified.date().isoformat()}/{content}"
     name = f"{place}.c{contract_version}"
     return Outputs(f"bronze/{name}.parquet", f"quarantine/{name}.parquet", f"validation/{name}.json")
+
+
+def parse_bronze_key(key: str) -> tuple[str, str, date, str]:
+    """Dataset, tenant, ingest date and content id of a Bronze file's key. Raises BadInputError for any other key."""
+    match = _BRONZE.fullmatch(key)
+    if not match:
+        raise BadInputError(
+            f"{key}: no name of a Bronze file, expected "
+            "bronze/<dataset>/tenant_id=<tenant>/ingest_date=<day>/<content id>.c<contract version>.parquet; move it away"
+        )
+    return match["dataset"], match["tenant"], date.fromisoformat(match["day"]), match["content"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class ModelSpec(Frozen):
 
 
 class PackInfo(Frozen):
-    """pack.yaml. `buckets` is fixed when a lake is made (docs/packs.md)."""
+    """pack.yaml. `buckets` is for a lake that holds nothing yet; a table knows its own number (docs/lake.md)."""
 
     name: Name
     description: str

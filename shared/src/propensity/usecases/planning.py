@@ -10,13 +10,15 @@ from typing import Any
 
 from propensity.domain.contract import Contract
 from propensity.domain.contract_parser import parse_contract
-from propensity.domain.errors import EvidenceError, PackError
+from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, PackError, RetryableError
 from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
 from propensity.domain.runs import BucketRows, group_buckets
+from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import SilverShape
 from propensity.ports import Ports, Snapshot
 
 SILVER = "silver"
+NEWEST = SilverAt()
 
 
 def silver_table(dataset: str) -> str:
@@ -25,6 +27,19 @@ def silver_table(dataset: str) -> str:
 
 def pack_info(ports: Ports) -> PackInfo:
     return parse_pack(ports.pack_files, ports.pack)
+
+
+def bucket_count(ports: Ports, dataset: str) -> int:
+    """Over how many buckets new rows of a dataset go: as many as its table's, else as the lake's other tables'.
+
+    Where none of them says, the pack does.
+    """
+    info = pack_info(ports)
+    for one in (dataset, *info.datasets):
+        found = ports.tables.buckets(silver_table(one))
+        if found is not None:
+            return found
+    return info.buckets
 
 
 def contract_of(ports: Ports, dataset: str) -> Contract:
@@ -62,10 +77,14 @@ def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """Silver as a run sees it: the shape of each dataset that its SQL names, and a snapshot where any of it came."""
+    """Silver as a run sees it: the shape of each dataset that its SQL names, and a snapshot where any of it came.
+
+    `bucket_count` is over how many buckets all the snapshots are spread.
+    """
 
     snapshots: Mapping[str, Snapshot]
     shapes: Mapping[str, SilverShape]
+    bucket_count: int
 
     def versions(self) -> dict[str, int]:
         return {dataset: snapshot.version for dataset, snapshot in sorted(self.snapshots.items())}
@@ -93,22 +112,46 @@ class Pins:
         }
 
 
-def pin_silver(ports: Ports, definition: Definition, versions: Mapping[str, int] | None = None) -> Pins:
-    """Pin each dataset's newest version, or the versions given. Raises EvidenceError where there is no data."""
+def pin_silver(ports: Ports, definition: Definition, at: SilverAt = NEWEST) -> Pins:
+    """Pin a version of each dataset: the newest, or those asked for.
+
+    Raises EvidenceError where there is no data, BadInputError for a dataset that the pack does not have,
+    NotFoundError for a version that never was, and where the versions are spread over different numbers of buckets
+    RetryableError (of the newest: a re-bucketing is under way) or ConflictError.
+    """
+    info = pack_info(ports)
+    versions = at.versions
+    unknown = sorted(set(versions or ()) - set(info.datasets))
+    if unknown:
+        raise BadInputError(f"silver_versions: no dataset {', '.join(unknown)}, expected {', '.join(info.datasets)}")
     snapshots, shapes = {}, {}
-    for dataset in datasets_used(definition, pack_info(ports).datasets):
+    for dataset in datasets_used(definition, info.datasets):
         shapes[dataset] = shape_of(contract_of(ports, dataset))
         if versions is not None and dataset not in versions:
             continue  # nothing of it had come when the run was planned
-        snapshot = ports.tables.snapshot(silver_table(dataset), version=versions[dataset] if versions else None)
+        snapshot = ports.tables.snapshot(
+            silver_table(dataset), version=versions[dataset] if versions else None, as_of_time=at.as_of_time
+        )
         if snapshot is not None:
             snapshots[dataset] = snapshot
     if not snapshots:
         raise EvidenceError(
-            f"model {definition.model.name}: Silver holds none of {', '.join(shapes)}; "
-            "drop files into the landing bucket first"
+            f"model {definition.model.name}: Silver holds none of {', '.join(shapes)}"
+            f"{f' in {at.said()}' if at.said() else ''}; drop files into the landing bucket first"
         )
-    return Pins(snapshots, shapes)
+    return Pins(snapshots, shapes, _bucket_count(snapshots, info, at))
+
+
+def _bucket_count(snapshots: Mapping[str, Snapshot], info: PackInfo, at: SilverAt) -> int:
+    # a lake from before tables said so was spread as its pack says
+    said = {dataset: snapshot.buckets or info.buckets for dataset, snapshot in snapshots.items()}
+    counts = set(said.values())
+    if len(counts) == 1:
+        return counts.pop()
+    told = "Silver is spread over " + ", ".join(f"{count} buckets ({dataset})" for dataset, count in said.items())
+    if at.said() is None:
+        raise RetryableError(f"{told}: it is being re-bucketed; try again, or run rebucket_silver to its end")
+    raise ConflictError(f"{told} in {at.said()}: it was being re-bucketed; ask for another time or other versions")
 
 
 def shape_from(item: Mapping[str, Any]) -> SilverShape:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from propensity.domain.errors import BadInputError, PackError
+from propensity.domain.landing import parse_bronze_key
 from propensity.domain.silver import PARTITION, BucketRule, silver_rows
 from propensity.domain.views import quote, read_files
 from propensity.ports import Ports
-from propensity.usecases.planning import contract_of, pack_info, silver_table
+from propensity.usecases.planning import bucket_count, contract_of, pack_info, silver_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class BronzeFile:
     bronze_key: str
     content_id: str
 
+    @property
+    def transaction(self) -> str:
+        """The name under which Silver's log remembers this file."""
+        return self.content_id
+
     @staticmethod
     def parse(message: Mapping[str, Any]) -> BronzeFile:
         fields = ("dataset", "tenant_id", "bronze_key", "content_id")
@@ -32,18 +38,25 @@ class BronzeFile:
             )
         return BronzeFile(*(message[field] for field in fields))
 
+    @staticmethod
+    def of_key(key: str) -> BronzeFile:
+        """The file as its key alone tells it."""
+        dataset, tenant, _, content = parse_bronze_key(key)
+        return BronzeFile(dataset, tenant, key, content)
+
 
 def promote_silver(ports: Ports, files: Sequence[BronzeFile]) -> dict[str, Any]:
     """Append the files of one dataset in one commit, without those that the table's log already names.
 
     The commit carries the content ids as Delta transactions, so a redelivery, a duplicate announcement and a
-    crash after the commit change nothing; two promoters of one file at once end in RetryableError for one.
+    crash after the commit change nothing; two promoters of one file at once end in RetryableError for one, and so
+    does one whose table is re-bucketed meanwhile.
     """
     [dataset] = {file.dataset for file in files}
     table = silver_table(dataset)
-    known = {file.content_id: file for file in files}
+    known = {file.transaction: file for file in files}
     there = ports.tables.committed(table, known)
-    fresh = [file for content_id, file in sorted(known.items()) if content_id not in there]
+    fresh = [file for name, file in sorted(known.items()) if name not in there]
     rows = 0
     if fresh:
         rows = _append(ports, table, dataset, fresh)
@@ -77,12 +90,13 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
             f"union all by name select * from {read_files(paths, filename=True)}) join announced using (filename)"
         )
         source = sql.rows("select count(*) from bronze")
-        rule = BucketRule(info.partition_key, info.buckets)
+        rule = BucketRule(info.partition_key, bucket_count(ports, dataset))
         ports.tables.append(
             table,
             sql.stream(silver_rows(contract, "bronze", rule)),
             partition_by=PARTITION,
-            transactions=[file.content_id for file in files],
+            transactions=[file.transaction for file in files],
+            buckets=rule.count,
         )
     finally:
         sql.close()

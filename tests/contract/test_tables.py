@@ -213,6 +213,7 @@ def test_commits_that_began_before_a_replacement_fail_and_it_fails_after_any_com
         write_deltalake(appending, rows(9), mode="append", schema_mode="merge")
     with pytest.raises(CommitFailedError, match="Metadata changed"):
         compacting.optimize.compact()
+
     # and the other way round: the replacement's handle was opened, then somebody commits
     class Late(DeltaTables):
         def _open(self, table: str) -> DeltaTable | None:

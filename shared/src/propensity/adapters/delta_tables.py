@@ -168,7 +168,9 @@ class DeltaTables:
             kept = held.keys() & {file.path for file in files}
             # a commit that overwrites may change the schema, and one that keeps files is no overwriting one
             if kept and _buckets(opened) != buckets:
-                raise ConflictError(f"{self._uri(table)}: files of {_buckets(opened)} buckets cannot stay with {buckets}")
+                raise ConflictError(
+                    f"{self._uri(table)}: files of {_buckets(opened)} buckets cannot stay with {buckets}"
+                )
             gone = [_remove(action) for path, action in held.items() if path not in kept] if kept else []
             opened.create_write_transaction(
                 [*added, *gone],
@@ -238,8 +240,7 @@ class DeltaTables:
 
 
 def _actions(opened: DeltaTable) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = opened.get_add_actions(flatten=True).to_struct_array().to_pylist()
-    return found
+    return list(opened.get_add_actions(flatten=True).to_struct_array().to_pylist())
 
 
 def _partition(action: Mapping[str, Any]) -> dict[str, str]:
@@ -265,7 +266,7 @@ def _remove(action: Mapping[str, Any]) -> RemoveAction:
         data_change=True,
         deletion_timestamp=time.time_ns() // 1_000_000,
         size=action["size_bytes"],
-        partition_values=_partition(action),
+        partition_values={**_partition(action)},
     )
 
 

@@ -82,7 +82,8 @@ def parse_bronze_key(key: str) -> tuple[str, str, date, str]:
     if not match:
         raise BadInputError(
             f"{key}: no name of a Bronze file, expected "
-            "bronze/<dataset>/tenant_id=<tenant>/ingest_date=<day>/<content id>.c<contract version>.parquet; move it away"
+            "bronze/<dataset>/tenant_id=<tenant>/ingest_date=<day>/<content id>.c<contract version>.parquet; "
+            "move it away"
         )
     return match["dataset"], match["tenant"], date.fromisoformat(match["day"]), match["content"]
 

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from propensity.domain.errors import NotFoundError, PackError
 
+MOST_BUCKETS = 4096
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
 Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest"]
 
@@ -160,7 +162,7 @@ class PackInfo(Frozen):
     description: str
     entity: Name
     partition_key: Literal["tenant", "entity"]
-    buckets: int = Field(ge=1, le=4096)
+    buckets: int = Field(ge=1, le=MOST_BUCKETS)
     datasets: tuple[Name, ...]
     models: tuple[Name, ...]
 

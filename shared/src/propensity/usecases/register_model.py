@@ -35,14 +35,14 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
         "parameters": evaluation["parameters"],
         "feature_set": plan["feature_set"],
         "silver": plan["silver"],
-        "silver_at": plan["silver_at"],
+        "silver_at": plan.get("silver_at"),
         "packages": evaluation["packages"],
     }
     version = register(store, plan["model"], files, lineage)
     failed = [gate["name"] for gate in evaluation["gates"] if not gate["passed"]]
     # a replay must not take back what was decided since: each version is promoted by its run once
     promoted = any(move.version == version.number and move.by == BY for move in moves(store, plan["model"]))
-    champion = not failed and plan["silver_at"] is None
+    champion = not failed and plan.get("silver_at") is None
     if champion and not promoted:
         move_alias(
             store,

@@ -102,6 +102,8 @@ ADAPTERS_OF = {
     "ManageRegistry": ONNX,
     "LogInference": DELTA,
     "MaintainTables": ["delta_tables"],
+    "RebucketSilver": DELTA,
+    "RebuildSilver": DELTA,
 }
 
 

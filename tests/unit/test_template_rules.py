@@ -62,7 +62,7 @@ def test_every_queue_that_is_read_and_every_schedule_has_a_dead_letter_queue() -
         assert policy["maxReceiveCount"] >= 5
         assert letters["MessageRetentionPeriod"] == 1_209_600
     schedules = list(events("ScheduleV2"))
-    assert len(schedules) == 4
+    assert len(schedules) == 5
     for _, event in schedules:
         assert event["DeadLetterConfig"]["Type"] == "SQS"
 
@@ -88,7 +88,7 @@ def test_only_committers_write_a_tables_log() -> None:
     denied = {name for name, statement in statements() if statement["Effect"] == "Deny"}
     assert denied <= writers
     committers = {"PromoteSilver", "CommitRun", "RunMatchback", "CheckDrift", "LogInference", "MaintainTables"}
-    assert writers - denied == committers
+    assert writers - denied == committers | {"RebucketSilver", "RebuildSilver"}
 
 
 def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:

@@ -101,7 +101,7 @@ ADAPTERS_OF = {
     "ServeScores": [*ONNX, "dynamo_online", "sqs_queue"],
     "ManageRegistry": ONNX,
     "LogInference": DELTA,
-    "MaintainTables": ["delta_tables"],
+    "MaintainTables": DELTA,
     "RebucketSilver": DELTA,
     "RebuildSilver": DELTA,
 }

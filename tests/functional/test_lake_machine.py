@@ -23,6 +23,7 @@ from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.domain.buckets import bucket_of
 from propensity.domain.views import current_view, latest_versions, text
+from propensity.usecases.drop_repeats import drop_repeats
 from propensity.usecases.planning import contract_of, shape_of, silver_table
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.rebucket_silver import rebucket_silver
@@ -134,6 +135,11 @@ class Lake(RuleBasedStateMachine):
     @rule(buckets=st.integers(1, 5), fuse=FUSE)
     def rebucket(self, buckets: int, fuse: int | None) -> None:
         self._lives(lambda: rebucket_silver(self.ports, buckets=buckets), fuse)
+
+    @rule(dataset=st.sampled_from(["orders", "cards"]), fuse=FUSE)
+    def drop_repeats(self, dataset: str, fuse: int | None) -> None:
+        """Of rows known by their arrival there are none: every row stays."""
+        self._lives(lambda: drop_repeats(self.ports, dataset), fuse)
 
     @rule(data=st.data(), fuse=FUSE)
     @precondition(lambda self: self.ports.queue.messages)

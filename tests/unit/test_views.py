@@ -16,7 +16,14 @@ from propensity.domain.errors import BadInputError
 from propensity.domain.pack import ModelSpec
 from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.domain.schedule import months_before, training_dates
-from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, outcome_view
+from propensity.domain.views import (
+    LabelWindow,
+    SilverShape,
+    as_of_view,
+    current_view,
+    exact_repeats_dropped,
+    outcome_view,
+)
 
 DAY = date(2025, 1, 10)
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -120,6 +127,43 @@ def test_the_current_view_has_one_row_per_key(data: list[tuple[str, int, int, in
     with loaded(data, "_event_time") as connection:
         found = connection.execute(f"select _key from ({current_view(shape('event'), 's')}) order by 1").fetchall()
         assert [key for (key,) in found] == sorted({row[0] for row in data})
+
+
+repeats = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 3), st.integers(1, 2), st.integers(0, 1)),
+    max_size=12,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(repeats, repeats, st.sampled_from(["event", "state"]))
+def test_dropping_exact_repeats_changes_no_view_of_any_day_whatever_comes_later(
+    data: list[tuple[str, int, int, int, int]],
+    later: list[tuple[str, int, int, int, int]],
+    kind: Literal["event", "state"],
+) -> None:
+    """Later rows may be about any time, also about one between two rows of which one was dropped."""
+    one = shape(kind)
+    with loaded([*data, *later], one.time_column) as connection:
+        connection.execute(
+            "create table a as select *, rowid as place, timestamptz '2026-01-01' - to_days(rowid::integer) as "
+            "_ingested_at, 'c' || rowid as _content_id, 1 as _line from s"
+        )
+        dropped = exact_repeats_dropped(one, f"(from a where place < {len(data)})")
+        connection.execute(f"create table b as {dropped}")
+        assert connection.execute("select count(*) from b").fetchall() == [(len(set(data)),)]
+        connection.execute(f"insert into b from a where place >= {len(data)}")
+        seen = []
+        for table in ("a", "b"):
+            current = connection.execute(
+                f"select _key, value from ({current_view(one, table)}) order by all"
+            ).fetchall()
+            views = [current]
+            for days in range(6):
+                connection.execute(as_of_view(one, table, date(2025, 1, 1) + timedelta(days=days)))
+                views.append(connection.execute("select * from d order by all").fetchall())
+            seen.append(views)
+        assert seen[0] == seen[1]
 
 
 def spec(**training: int) -> ModelSpec:

@@ -31,6 +31,11 @@ class SilverShape:
     def time_column(self) -> str:
         return "_event_time" if self.kind == "event" else "_valid_from"
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Rows that are equal in these are so in everything but where they came from: no view tells them apart."""
+        return ("tenant_id", "_key", "_row_hash", "_known_at", self.time_column)
+
 
 def quote(name: str) -> str:
     """A DuckDB identifier."""
@@ -78,6 +83,14 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
 def current_view(shape: SilverShape, source: str) -> str:
     """SELECT of the current view: one row per key, whatever was known when."""
     return latest_versions(shape, source, known_before=None, valid_before=None)
+
+
+def exact_repeats_dropped(shape: SilverShape, source: str) -> str:
+    """SELECT of rows without their exact repeats; of equal ones the first that arrived stays."""
+    return f"""
+        select * from {source}
+        qualify row_number() over (
+            partition by {", ".join(shape.identity)} order by _ingested_at, _content_id, _line) = 1"""
 
 
 def _plain(shape: SilverShape) -> str:

@@ -1,4 +1,7 @@
-"""maintain_tables: join small files, and remove what nothing needs any more; what a model or a run names stays."""
+"""maintain_tables: drop exact repeats, join small files, and remove what nothing needs any more.
+
+What a model or a run names stays.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 from propensity.domain.registry import ROOT
 from propensity.domain.runs import parse_day
 from propensity.ports import Ports
+from propensity.usecases.drop_repeats import drop_repeats
 from propensity.usecases.gold import DRIFT, GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES, feature_table
 from propensity.usecases.planning import pack_info, silver_table
 from propensity.usecases.registry import load_version, version_numbers
@@ -20,19 +24,21 @@ _OPEN = timedelta(days=60)  # runs of the last two months may still be resumed
 
 
 def maintain_tables(ports: Ports, *, slot: str, retention: timedelta = RETENTION) -> dict[str, Any]:
-    """Compact, checkpoint and vacuum every table; doing it again finds nothing to do.
+    """Drop Silver's exact repeats, compact, checkpoint and vacuum every table; doing it again finds nothing to do.
 
     Kept whatever their age: the versions that a registered model was trained on, and those that a run of the last
     two months pinned.
     """
     day = parse_day(slot, "slot")
     pinned, tables = pins(ports, day)
+    repeats = {dataset: drop_repeats(ports, dataset) for dataset in pack_info(ports).datasets}
     fewer = {table: ports.tables.compact(table) for table in tables}
     for table in tables:
         ports.tables.vacuum(table, keep_versions=pinned.get(table, set()), retention=retention)
     return {
         "slot": day.isoformat(),
         "tables": len(tables),
+        "repeats": {silver_table(dataset): rows for dataset, rows in repeats.items() if rows},
         "compacted": {table: count for table, count in fewer.items() if count},
         "pinned": {table: sorted(versions) for table, versions in sorted(pinned.items())},
     }

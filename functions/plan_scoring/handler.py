@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.domain.time_travel import SilverAt
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
 from propensity.usecases.plan_scoring import plan_scoring
@@ -17,4 +18,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         as_of=event["as_of"],
         scope=event["scope"],
         request=event.get("request"),
+        silver=SilverAt.parse(event.get("input", event)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.domain.time_travel import SilverAt
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
 from propensity.usecases.plan_training import plan_training
@@ -11,4 +12,9 @@ from propensity.usecases.plan_training import plan_training
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return plan_training(composition.ports(), model=event["model"], as_of=event["as_of"])
+    return plan_training(
+        composition.ports(),
+        model=event["model"],
+        as_of=event["as_of"],
+        silver=SilverAt.parse(event.get("input", event)),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.domain.time_travel import SilverAt
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
 from propensity.usecases.run_matchback import match_due, run_matchback
@@ -12,5 +13,6 @@ from propensity.usecases.run_matchback import match_due, run_matchback
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if "run" in event:
-        return run_matchback(composition.ports(), run=event["run"], known_by=event["slot"])
+        silver = SilverAt.parse(event)
+        return run_matchback(composition.ports(), run=event["run"], known_by=event["slot"], silver=silver)
     return match_due(composition.ports(), slot=event["slot"])

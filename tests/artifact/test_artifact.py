@@ -109,6 +109,8 @@ ADAPTERS_OF = {
     "ReportLandings": ["delta_tables"],
     "ManageTenants": [*DELTA, "s3_upload_access"],
     "ExportTenant": DELTA,
+    "RebucketSilver": DELTA,
+    "RebuildSilver": DELTA,
 }
 
 

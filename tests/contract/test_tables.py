@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,12 +16,14 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.memory import MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
-from propensity.ports import DataFile, Tables
+from propensity.ports import DataFile, Snapshot, Tables
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])
@@ -76,7 +81,9 @@ def test_a_time_gives_the_newest_version_not_after_it(tmp_path: Path) -> None:
         tables.append("t", rows(*range(number)))
         log = tmp_path / f"t/_delta_log/{number - 1:020d}.json"
         committed = datetime(2026, 1, number, tzinfo=UTC).timestamp()
+        log.write_text(re.sub(r'"createdTime":[0-9]+', f'"createdTime":{int(committed * 1000)}', log.read_text()))
         os.utime(log, (committed, committed))
+    assert DeltaTables(str(tmp_path)).snapshot("t", as_of_time=datetime(2025, 12, 31, tzinfo=UTC)) is None
     for day, expected in ((datetime(2026, 1, 1, 12, tzinfo=UTC), 1), (datetime(2026, 2, 1, tzinfo=UTC), 3)):
         found = DeltaTables(str(tmp_path)).snapshot("t", as_of_time=day)
         assert found is not None
@@ -110,6 +117,127 @@ def test_compaction_and_vacuum_lose_no_row_and_no_version_that_is_kept(open_tabl
     assert open_tables().committed("t", ["f0", "f5"]) == {"f0", "f5"}
     tables.vacuum("nothing", keep_versions=[], retention=timedelta(0))
     assert tables.compact("nothing") == 0
+
+
+def test_a_time_before_the_table_was_made_gives_none(open_tables: Callable[[], Tables]) -> None:
+    open_tables().append("t", rows(1))
+    assert open_tables().snapshot("t", as_of_time=datetime(2000, 1, 1, tzinfo=UTC)) is None
+    found = open_tables().snapshot("t", as_of_time=datetime(2100, 1, 1, tzinfo=UTC))
+    assert found is not None
+    assert found.rows() == 1
+
+
+def spread(tables: Tables, number: int, buckets: int | None) -> int:
+    """An append that says how many buckets its rows were spread over."""
+    return tables.append("t", rows(number), partition_by=["bucket"], transactions=[f"f{number}"], buckets=buckets)
+
+
+def another(found: Snapshot, name: str) -> DataFile:
+    """The first file of a snapshot under another name, as if it lay in another bucket."""
+    return replace(found.files[0], path=f"bucket=5/{name}.parquet", partition={"bucket": "5"})
+
+
+def newest(open_tables: Callable[[], Tables]) -> Snapshot:
+    found = open_tables().snapshot("t")
+    assert found is not None
+    return found
+
+
+def test_a_table_remembers_how_many_buckets_its_rows_are_spread_over(open_tables: Callable[[], Tables]) -> None:
+    writer = open_tables()
+    assert writer.buckets("t") is None
+    spread(writer, 1, 4)
+    assert (open_tables().buckets("t"), newest(open_tables).buckets) == (4, 4)
+    with pytest.raises(RetryableError, match="spread over 4 buckets, the rows over 7"):
+        spread(open_tables(), 2, 7)
+    # a column more, a compaction and a silent append leave it as it is
+    writer.append("t", rows(3).append_column("added", pa.array(["x"])), partition_by=["bucket"])
+    writer.compact("t")
+    assert newest(open_tables).buckets == 4
+    spread(open_tables(), 2, 4)
+    assert newest(open_tables).rows() == 3
+
+
+def test_a_table_that_never_said_takes_rows_and_says_so_once_it_is_replaced(open_tables: Callable[[], Tables]) -> None:
+    spread(open_tables(), 1, None)
+    spread(open_tables(), 2, 4)
+    before = newest(open_tables)
+    assert before.buckets is None
+    open_tables().replace("t", [another(before, "x")], version=before.version, buckets=7)
+    assert open_tables().buckets("t") == 7
+
+
+def test_a_replaced_table_holds_the_new_files_and_remembers_names_and_versions(
+    open_tables: Callable[[], Tables],
+) -> None:
+    old = open_tables()
+    for number in range(3):
+        spread(old, number, 4)
+    before = newest(open_tables)
+    version = open_tables().replace("t", [another(before, "x")], version=before.version, buckets=7)
+    after = newest(open_tables)
+    assert (after.version, after.buckets, [file.path for file in after.files]) == (version, 7, ["bucket=5/x.parquet"])
+    assert open_tables().committed("t", ["f0", "f1", "f2", "f3"]) == {"f0", "f1", "f2"}
+    assert open_tables().snapshot("t", version=before.version) == before
+    # whoever opened the table before computes its buckets anew
+    with pytest.raises(RetryableError, match="spread over 7 buckets"):
+        spread(old, 3, 4)
+    spread(old, 3, 7)
+    with pytest.raises(RetryableError, match="not its newest"):
+        open_tables().replace("t", [another(before, "y")], version=before.version, buckets=9)
+
+
+def test_a_replacement_can_keep_files_and_then_keeps_their_buckets(open_tables: Callable[[], Tables]) -> None:
+    for number in range(3):
+        spread(open_tables(), number, 4)
+    before = newest(open_tables)
+    files = [before.files[0], another(before, "x")]
+    with pytest.raises(ConflictError, match="cannot stay with 7"):
+        open_tables().replace("t", files, version=before.version, buckets=7)
+    open_tables().replace("t", files, version=before.version, buckets=4)
+    after = newest(open_tables)
+    assert {file.path for file in after.files} == {file.path for file in files}
+    assert (after.buckets, after.rows()) == (4, 2)
+
+
+def test_commits_that_began_before_a_replacement_fail_and_it_fails_after_any_commit(tmp_path: Path) -> None:
+    """delta-rs alone, from handles that know nothing of each other: what our own looks cannot see in time."""
+    open_tables = partial(DeltaTables, str(tmp_path))
+    for number in range(3):
+        spread(open_tables(), number, 4)
+    where = str(tmp_path / "t")
+    appending, compacting = DeltaTable(where), DeltaTable(where)
+    before = newest(open_tables)
+    open_tables().replace("t", [another(before, "x")], version=before.version, buckets=7)
+    with pytest.raises(CommitFailedError, match="Metadata changed"):
+        write_deltalake(appending, rows(9), mode="append", schema_mode="merge")
+    with pytest.raises(CommitFailedError, match="Metadata changed"):
+        compacting.optimize.compact()
+
+    # and the other way round: the replacement's handle was opened, then somebody commits
+    class Late(DeltaTables):
+        def _open(self, table: str) -> DeltaTable | None:
+            opened = super()._open(table)
+            open_tables().append("t", rows(10), partition_by=["bucket"])
+            return opened
+
+    found = newest(open_tables)
+    for files, buckets in (([another(found, "y")], 9), ([*found.files, another(found, "y")], 7)):
+        found = newest(open_tables)
+        with pytest.raises(RetryableError, match="try again"):
+            Late(str(tmp_path)).replace("t", files, version=found.version, buckets=buckets)
+        assert newest(open_tables).buckets == 7
+
+
+def test_a_transaction_name_is_never_forgotten(tmp_path: Path) -> None:
+    tables = DeltaTables(str(tmp_path))
+    tables.append("t", rows(1), transactions=["long ago"])
+    DeltaTable(str(tmp_path / "t")).alter.set_table_properties(
+        {"delta.setTransactionRetentionDuration": "interval 0 seconds"}
+    )
+    tables.compact("t")
+    DeltaTable(str(tmp_path / "t")).create_checkpoint()
+    assert DeltaTables(str(tmp_path)).committed("t", ["long ago", "never"]) == {"long ago"}
 
 
 def test_files_that_are_there_become_part_of_a_table_in_one_commit(tmp_path: Path) -> None:

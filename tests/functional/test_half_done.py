@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.domain.errors import IncompleteRunError
+from propensity.usecases.build_features import build_features
 from propensity.usecases.commit_run import commit_run
+from propensity.usecases.fit_candidate import fit_candidate
 from propensity.usecases.gold import SCORES
+from propensity.usecases.plan_training import plan_training
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, generate
@@ -40,9 +44,18 @@ def visible(world: World) -> int | None:
     return None if found is None else found.rows()
 
 
+def objects(world: World, *prefixes: str) -> dict[str, str]:
+    """Every object and the hash of its bytes."""
+    return {
+        key: hashlib.sha256(world.lake.get(key)).hexdigest() for prefix in prefixes for key in world.lake.keys(prefix)
+    }
+
+
 def outcome(world: World) -> tuple[Any, ...]:
-    """All that a run leaves for others: rows of Gold, its features, and the online table."""
-    return world.scores_hash(), visible(world), sorted(world.online.items.items())
+    """All that a run leaves: rows of Gold, the online table, the bytes of its plan, features, results and scores."""
+    written = objects(world, "runs/score/", "features/", "gold/scores/model=")
+    written = {key: value for key, value in written.items() if "/_delta_log/" not in key}
+    return world.scores_hash(), visible(world), sorted(world.online.items.items()), written
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +82,29 @@ def test_wherever_a_run_dies_nothing_of_it_is_visible_and_it_can_go_on(
     world.lake, world.tables = whole
     world.score("service", DAY)
     assert outcome(world) == expected
+
+
+@pytest.mark.parametrize("candidates", [0, 1], ids=["amid the features", "amid the candidates"])
+def test_a_training_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
+    trained: Path, tmp_path: Path, candidates: int
+) -> None:
+    world = copy_of(trained, tmp_path)
+    expected = objects(world, "runs/train/", "registry/")
+    shutil.rmtree(tmp_path / "runs/train")
+    shutil.rmtree(tmp_path / "registry")
+    plan = plan_training(world, model="service", as_of=DAY)
+    build, fit = world.items(plan["build_items"]), world.items(plan["fit_items"])
+    for item in build if candidates else build[:1]:
+        build_features(world, item=item)
+    for item in fit[:candidates]:
+        fit_candidate(world, item=item)
+    whole = world.lake, world.tables
+    light(world, 7)
+    with pytest.raises(Crash):
+        world.train("service", DAY)
+    world.lake, world.tables = whole
+    world.train("service", DAY)
+    assert objects(world, "runs/train/", "registry/") == expected
 
 
 def test_a_run_with_a_part_missing_is_refused_and_stays_invisible(trained: Path, tmp_path: Path) -> None:

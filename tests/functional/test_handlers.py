@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
+from propensity.domain.errors import BadInputError
 from propensity.runtime import composition, settings
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
@@ -145,6 +146,31 @@ def test_a_table_in_s3_keeps_what_was_promoted_once(aws: SimpleNamespace) -> Non
     )
     files = [BronzeFile.parse(one) for one in messages(aws, "PROMOTE_QUEUE_URL")]
     assert [promote_silver(ports, files)["rows"] for _ in range(3)] == [2, 0, 0]
+
+
+def test_the_lake_is_rebuilt_from_bronze_and_re_bucketed(aws: SimpleNamespace) -> None:
+    land(aws)
+    handler("validate_upload")(event("validate_upload"), CONTEXT)
+    rebuild, sent = handler("rebuild_silver"), event("rebuild_silver")
+    looked = rebuild({**sent, "slot": "2999-01-01T04:00:00Z"}, CONTEXT)
+    assert looked == {"files": 0, "promoted": 0, "rows": 0}
+    assert rebuild(sent, CONTEXT) == {"files": 1, "promoted": 1, "rows": 2}
+    assert rebuild({}, CONTEXT) == {"files": 1, "promoted": 0, "rows": 0}
+    answer = handler("rebucket_silver")(event("rebucket_silver"), CONTEXT)
+    assert answer == {"buckets": 16, "rewritten": {"silver/sales": 2}}
+    snapshot = composition.ports().tables.snapshot("silver/sales")
+    assert snapshot is not None
+    assert (snapshot.buckets, snapshot.rows()) == (16, 2)
+
+
+@pytest.mark.parametrize("name", ["plan_training", "plan_scoring"])
+def test_a_planner_refuses_a_time_that_is_none(aws: SimpleNamespace, name: str) -> None:
+    asked = {"model": "buy", "as_of": "2025-07-01", "scope": "batch"}
+    for wrong in ({"silver_as_of_time": "2025-07-01"}, {"silver_versions": {"sales": "3"}}):
+        # as the workflow hands its own input over, and as one asks the function itself
+        for sent in ({**asked, "input": wrong}, {**asked, **wrong}):
+            with pytest.raises(BadInputError, match=f"{next(iter(wrong))} is"):
+                handler(name)(sent, CONTEXT)
 
 
 def test_start_due_runs_starts_each_run_of_a_day_once(aws: SimpleNamespace) -> None:

@@ -22,12 +22,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
+from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import NotFoundError
 from propensity.domain.landing import content_id
 from propensity.domain.retractions import retraction_key
 from propensity.domain.views import current_view, latest_versions, text
 from propensity.usecases.planning import contract_of, shape_of, silver_table
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
+from propensity.usecases.rebucket_silver import rebucket_silver
 from propensity.usecases.retract_upload import retract_upload
 from propensity.usecases.retractions import retracted
 from propensity.usecases.validate_upload import Upload, validate_upload
@@ -62,6 +64,7 @@ class Ports:
     pack = "shop"
     pack_files = FILES
     sql = DuckDbSql
+    rows_per_item = 4
 
     def __init__(self, fuse: Fuse) -> None:
         self.store, self.objects, self.queue = MemoryStore(), MemoryStore(), MemoryQueue()
@@ -135,6 +138,10 @@ class Lake(RuleBasedStateMachine):
         if self._lives(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):
             self.waiting = [one for one in self.waiting if one != number]
 
+    @rule(buckets=st.integers(1, 5), fuse=FUSE)
+    def rebucket(self, buckets: int, fuse: int | None) -> None:
+        self._lives(lambda: rebucket_silver(self.ports, buckets=buckets), fuse)
+
     @rule(data=st.data(), fuse=FUSE)
     @precondition(lambda self: self.ports.queue.messages)
     def promote(self, data: st.DataObject, fuse: int | None) -> None:
@@ -194,7 +201,10 @@ class Lake(RuleBasedStateMachine):
                 path = session.scratch / f"{number}.parquet"
                 self.ports.objects.download(key, path)
                 paths.append(text(str(path)))
-            session.execute(f"create table s as from read_parquet([{', '.join(paths)}], union_by_name = true)")
+            session.execute(
+                "create table s as select * exclude (filename), filename from "
+                f"read_parquet([{', '.join(paths)}], union_by_name = true, filename = true)"
+            )
             yield session
 
     def teardown(self) -> None:
@@ -209,9 +219,21 @@ class Lake(RuleBasedStateMachine):
         for dataset in ("orders", "cards"):
             with self._silver(dataset) as session:
                 if session is not None:
+                    self._every_row_lies_in_its_bucket(session, dataset)
                     assert session.rows("select count(*) - count(distinct (_content_id, _line)) from s") == [(0,)]
                 for time in times:
                     self._silver_says_what_the_model_says(session, dataset, time)
+
+    def _every_row_lies_in_its_bucket(self, session: DuckDbSql, dataset: str) -> None:
+        """The bucket that any reader can compute, by the number that the table tells."""
+        snapshot = self.ports.memory_tables.snapshot(silver_table(dataset))
+        assert snapshot is not None
+        assert snapshot.buckets is not None
+        told = [file.partition["bucket"] for file in snapshot.files]
+        found = session.rows(
+            f"select parse_filename(filename, true)::integer, {bucket_of('tenant_id', snapshot.buckets)} from s"
+        )
+        assert all(told[number] == str(bucket) for number, bucket in found)
 
     def _every_row_is_accounted_for(self) -> None:
         reports = [json.loads(self.ports.objects.get(key)) for key in self.ports.objects.keys("validation/")]

@@ -12,6 +12,7 @@ import pytest
 
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.retractions import retraction_key
+from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import as_of_view, current_view, latest_versions, read_files
 from propensity.usecases.planning import contract_of, pack_definition, pin_silver, shape_of
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
@@ -193,7 +194,7 @@ def test_a_run_that_was_planned_sees_the_files_that_it_pinned_whatever_is_taken_
     world.prepare("service", AS_OF.isoformat())
     assert {key: world.lake.get(key) for key in world.lake.keys(f"{run}/items/")} == items
     definition = pack_definition(world, "service")
-    assert pin_silver(world, definition, plan).retracted()["service_records"] == []
+    assert pin_silver(world, definition, SilverAt.of_plan(plan)).retracted()["service_records"] == []
     [[content, at]] = pin_silver(world, definition).retracted()["service_records"]
     assert (content, at) == (visits["content_id"], "2026-02-01T12:00:00+00:00")
     assert list(world.lake.keys(retraction_key("service_records", content)))

@@ -94,12 +94,16 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A table as of one version. `root` is the table's prefix in the lake bucket."""
+    """A table as of one version. `root` is the table's prefix in the lake bucket.
+
+    `buckets` is how many buckets its rows are spread over, None where the table does not say.
+    """
 
     table: str
     root: str
     version: int
     files: tuple[DataFile, ...]
+    buckets: int | None = None
 
     def file_keys(self, **partition: str) -> list[str]:
         """Lake keys of the files whose partition values equal those given."""
@@ -119,7 +123,10 @@ class Tables(Protocol):
     def snapshot(
         self, table: str, *, version: int | None = None, as_of_time: datetime | None = None
     ) -> Snapshot | None:
-        """The newest version, that version, or the newest not after a time. None where there is no table."""
+        """The newest version, that version, or the newest not after a time.
+
+        None where there is no table, or was none at that time. Raises NotFoundError for a version that never was.
+        """
 
     def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
         """Which of these transaction names the table's log already carries."""
@@ -131,11 +138,13 @@ class Tables(Protocol):
         *,
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
+        buckets: int | None = None,
     ) -> int:
         """Append in one commit that carries the transaction names; the version it made.
 
-        New nullable columns are added to the table's schema. Raises RetryableError, having committed nothing,
-        where the log carries one of the names already.
+        New nullable columns are added to the table's schema. `buckets` is what column `bucket` was computed with:
+        the table remembers it. Raises RetryableError, having committed nothing, where the log carries one of the
+        names already, or the table is spread over another number of buckets.
         """
 
     def add_files(
@@ -159,6 +168,16 @@ class Tables(Protocol):
         """Remove files that left the table longer than `retention` ago and belong to none of the versions kept.
 
         Files that were never committed go too, after that time.
+        """
+
+    def buckets(self, table: str) -> int | None:
+        """`Snapshot.buckets` of the newest version, without its files. None where there is no table."""
+
+    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int | None) -> int:
+        """Make these files all that the table holds, in one commit that also records `buckets`; its version.
+
+        Files that it holds already stay, the others lie in the bucket and fit its schema. Transaction names stay.
+        Raises RetryableError, having committed nothing, where anything was committed after `version`.
         """
 
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from arro3.core import RecordBatchReader
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
 
 # delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
 _COMMIT_RETRIES = 100
+_COLUMN = "bucket"
 _LEAST_HOURS = 168  # what delta-rs holds everyone to who does not say otherwise
-# how long a log remembers a transaction name; a queue keeps a message 14 days at most
+# of the column `bucket`, in the table's schema: the one place where a commit that replaces files can change it, and
+# where such a change makes every commit that began before it fail
+_BUCKETS = "propensity.buckets"
+# no retention of transaction names: which files Silver holds is asked for as long as there is Bronze
 _CONFIGURATION: Mapping[str, str | None] = {
-    "delta.setTransactionRetentionDuration": "interval 60 days",
     # a version that a model or a run names must stay readable: nothing is cleaned up on the side of a commit
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 3650 days",
@@ -47,21 +51,19 @@ class DeltaTables:
             if pinned is not None and self._open(table) is not None:
                 raise NotFoundError(f"{self._uri(table)}: version or time {pinned} is not in its log")
             return None
-        actions = opened.get_add_actions(flatten=True).to_struct_array().to_pylist()
+        if as_of_time is not None and _made_after(opened, as_of_time):
+            return None
+        actions = _actions(opened)
         files = tuple(
             DataFile(
                 path=action["path"],
                 rows=action["num_records"],
                 size=action["size_bytes"],
-                partition={
-                    name.removeprefix("partition."): str(value)
-                    for name, value in action.items()
-                    if name.startswith("partition.")
-                },
+                partition=_partition(action),
             )
             for action in sorted(actions, key=lambda action: str(action["path"]))
         )
-        return Snapshot(table=table, root=table, version=opened.version(), files=files)
+        return Snapshot(table, table, opened.version(), files, _buckets(opened))
 
     def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
         opened = self._open(table)
@@ -76,11 +78,16 @@ class DeltaTables:
         *,
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
+        buckets: int | None = None,
     ) -> int:
         def commit(opened: DeltaTable | None) -> None:
+            if opened is not None and buckets is not None and _buckets(opened) not in (None, buckets):
+                raise RetryableError(
+                    f"{self._uri(table)}: is spread over {_buckets(opened)} buckets, the rows over {buckets}; try again"
+                )
             write_deltalake(
                 opened if opened is not None else self._uri(table),
-                data,
+                data if opened is not None or buckets is None else _recording(data, buckets),
                 mode="append",
                 partition_by=list(partition_by) or None,
                 schema_mode="merge",
@@ -101,17 +108,7 @@ class DeltaTables:
         transactions: Sequence[str] = (),
     ) -> int:
         delta_schema = Schema.from_arrow(RecordBatchReader.from_stream(schema).schema)
-        actions = [
-            AddAction(
-                path=file.path,
-                size=file.size,
-                partition_values=dict(file.partition),
-                modification_time=0,
-                data_change=True,
-                stats=json.dumps({"numRecords": file.rows}),
-            )
-            for file in files
-        ]
+        actions = [_add(file) for file in files]
 
         def commit(opened: DeltaTable | None) -> None:
             if opened is None:
@@ -157,6 +154,34 @@ class DeltaTables:
             keep_versions=sorted(keep_versions),
             full=True,
         )
+
+    def buckets(self, table: str) -> int | None:
+        opened = self._open(table)
+        return None if opened is None else _buckets(opened)
+
+    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int | None) -> int:
+        def commit(opened: DeltaTable | None) -> None:
+            if opened is None or opened.version() != version:
+                raise RetryableError(f"{self._uri(table)}: version {version} is not its newest any more; try again")
+            held = {str(action["path"]): action for action in _actions(opened)}
+            added = [_add(file) for file in files if file.path not in held]
+            kept = held.keys() & {file.path for file in files}
+            # a commit that overwrites may change the schema, and one that keeps files is no overwriting one
+            if kept and _buckets(opened) != buckets:
+                raise ConflictError(
+                    f"{self._uri(table)}: files of {_buckets(opened)} buckets cannot stay with {buckets}"
+                )
+            gone = [_remove(action) for path, action in held.items() if path not in kept] if kept else []
+            opened.create_write_transaction(
+                [*added, *gone],
+                "append" if kept else "overwrite",
+                _schema(opened, buckets),
+                opened.metadata().partition_columns,
+                # not rebased over anything: an append in between would keep its old buckets, a compaction double rows
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+
+        return self._commit(table, (), commit)
 
     def _commit(self, table: str, transactions: Sequence[str], commit: Callable[[DeltaTable | None], None]) -> int:
         """Look for the names in the very handle that is committed from.
@@ -212,6 +237,67 @@ class DeltaTables:
         if opened is None:
             raise RetryableError(f"{self._uri(table)}: the table was committed to, yet cannot be opened; try again")
         return opened.version()
+
+
+def _actions(opened: DeltaTable) -> list[dict[str, Any]]:
+    return list(opened.get_add_actions(flatten=True).to_struct_array().to_pylist())
+
+
+def _partition(action: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name.removeprefix("partition."): str(value) for name, value in action.items() if name.startswith("partition.")
+    }
+
+
+def _add(file: DataFile) -> AddAction:
+    return AddAction(
+        path=file.path,
+        size=file.size,
+        partition_values=dict(file.partition),
+        modification_time=0,
+        data_change=True,
+        stats=json.dumps({"numRecords": file.rows}),
+    )
+
+
+def _remove(action: Mapping[str, Any]) -> RemoveAction:
+    return RemoveAction(
+        path=action["path"],
+        data_change=True,
+        deletion_timestamp=time.time_ns() // 1_000_000,
+        size=action["size_bytes"],
+        partition_values={**_partition(action)},
+    )
+
+
+def _buckets(opened: DeltaTable) -> int | None:
+    found = [field.metadata.get(_BUCKETS) for field in opened.schema().fields if field.name == _COLUMN]
+    return int(found[0]) if found and found[0] is not None else None
+
+
+def _schema(opened: DeltaTable, buckets: int | None) -> Schema:
+    """The table's own schema, with the number of buckets recorded."""
+    fields = [
+        Field(field.name, field.type, nullable=field.nullable, metadata={**field.metadata, _BUCKETS: str(buckets)})
+        if field.name == _COLUMN and buckets is not None
+        else field
+        for field in opened.schema().fields
+    ]
+    return Schema(fields)
+
+
+def _recording(data: ArrowStream, buckets: int) -> RecordBatchReader:
+    """The same rows, whose schema records the number of buckets: of a table's first commit."""
+    reader = RecordBatchReader.from_stream(data)
+    place = reader.schema.get_field_index(_COLUMN)
+    field = reader.schema.field(place).with_metadata({_BUCKETS: str(buckets)})
+    schema = reader.schema.set(place, field)
+    return RecordBatchReader.from_batches(schema, (batch.with_schema(schema) for batch in reader))
+
+
+def _made_after(opened: DeltaTable, moment: datetime) -> bool:
+    """Whether the table is younger than that: delta-rs gives its first version for any time before it."""
+    return bool(moment.timestamp() * 1000 < opened.metadata().created_time)
 
 
 def _properties(transactions: Sequence[str]) -> CommitProperties:

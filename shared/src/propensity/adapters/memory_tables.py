@@ -21,6 +21,7 @@ from propensity.ports import ArrowStream, DataFile, Snapshot
 class _Table:
     schema: pa.Schema
     versions: list[tuple[DataFile, ...]] = field(default_factory=list)
+    buckets: list[int | None] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
     transactions: set[str] = field(default_factory=set)
 
@@ -42,10 +43,12 @@ class MemoryTables:
         if version is None:
             version = len(held.versions) - 1
             if as_of_time is not None:
-                version = max([0, *(number for number, time in enumerate(held.times) if time <= as_of_time)])
+                version = sum(time <= as_of_time for time in held.times) - 1
+                if version < 0:
+                    return None
         if version >= len(held.versions):
             raise NotFoundError(f"{table}: version {version} is not in its log")
-        return Snapshot(table, table, version, held.versions[version])
+        return Snapshot(table, table, version, held.versions[version], held.buckets[version])
 
     def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
         held = self._tables.get(table)
@@ -58,6 +61,7 @@ class MemoryTables:
         *,
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
+        buckets: int | None = None,
     ) -> int:
         rows = pa.RecordBatchReader.from_stream(data).read_all()
         with self._lock:
@@ -71,7 +75,7 @@ class MemoryTables:
                 partition = {name: str(value) for name, value in values.items()}
                 part = part.drop_columns(list(partition_by))
                 files.append(self._put(table, f"part-{number:05d}", part, partition))
-            return self._commit(table, rows.schema, files, transactions)
+            return self._commit(table, rows.schema, files, transactions, buckets)
 
     def add_files(
         self,
@@ -105,9 +109,22 @@ class MemoryTables:
                 rows = pa.concat_tables(parts, promote_options="default")
                 after.append(self._put(table, f"compact-{len(held.versions):05d}", rows, dict(partition)))
             fewer = len(held.versions[-1]) - len(after)
-            held.versions.append(tuple(sorted(after, key=lambda file: file.path)))
-            held.times.append(self._store.touch())
+            self._add_version(held, after, held.buckets[-1])
             return fewer
+
+    def buckets(self, table: str) -> int | None:
+        held = self._tables.get(table)
+        return held.buckets[-1] if held else None
+
+    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int | None) -> int:
+        with self._lock:
+            held = self._tables.get(table)
+            if held is None or len(held.versions) - 1 != version:
+                raise RetryableError(f"{table}: version {version} is not its newest any more; try again")
+            if held.buckets[-1] != buckets and any(file in held.versions[-1] for file in files):
+                raise ConflictError(f"{table}: files of {held.buckets[-1]} buckets cannot stay with {buckets}")
+            self._add_version(held, files, buckets)
+            return version + 1
 
     def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
         """The clock being the store's own, a version left when the next one was made."""
@@ -133,10 +150,25 @@ class MemoryTables:
         self._store.put(f"{table}/{path}", body.getvalue())
         return DataFile(path, rows.num_rows, len(body.getvalue()), partition)
 
-    def _commit(self, table: str, schema: pa.Schema, files: Sequence[DataFile], transactions: Sequence[str]) -> int:
+    def _add_version(self, held: _Table, files: Iterable[DataFile], buckets: int | None) -> None:
+        held.versions.append(tuple(sorted(files, key=lambda file: file.path)))
+        held.buckets.append(buckets)
+        held.times.append(self._store.touch())
+
+    def _commit(
+        self,
+        table: str,
+        schema: pa.Schema,
+        files: Sequence[DataFile],
+        transactions: Sequence[str],
+        buckets: int | None = None,
+    ) -> int:
         held = self._tables.get(table)
         if held is None:
             held = _Table(schema)
+        recorded = held.buckets[-1] if held.buckets else buckets
+        if None not in (recorded, buckets) and recorded != buckets:
+            raise RetryableError(f"{table}: is spread over {recorded} buckets, the rows over {buckets}; try again")
         if held.transactions & set(transactions):
             raise RetryableError(f"{table}: another commit carried this in the meantime; try again")
         try:
@@ -144,10 +176,8 @@ class MemoryTables:
         except pa.ArrowTypeError as error:
             raise ConflictError(f"{table}: {error}; the rows do not fit the table's schema") from error
         before = {file.path: file for file in (held.versions[-1] if held.versions else ())}
-        after = before | {file.path: file for file in files}
         held.schema = merged
-        held.versions.append(tuple(after[path] for path in sorted(after)))
+        self._add_version(held, (before | {file.path: file for file in files}).values(), recorded)
         held.transactions |= set(transactions)
-        held.times.append(self._store.touch())
         self._tables[table] = held
         return len(held.versions) - 1

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from propensity.domain.errors import BadInputError
 
@@ -14,6 +14,10 @@ JSON_FORMATS = (".jsonl", ".jsonl.gz")
 FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
 _MAX_KEY = 1024  # bytes, S3's own
 _KEY = re.compile(r"(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]*)/(?P<file>(?:.*/)?[^/]+)", re.DOTALL)
+_BRONZE = re.compile(
+    r"bronze/(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]+)/ingest_date=(?P<day>\d{4}-\d\d-\d\d)/"
+    r"(?P<content>[^/.]+)\.c(?P<version>\d+\.\d+\.\d+)(?P<healed>\.after[\d.]+)?\.parquet"
+)
 TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -98,6 +102,31 @@ def outputs(
     name = f"{place}.c{contract_version}"
     rows = f"{name}.after{after}" if after else name
     return Outputs(f"bronze/{rows}.parquet", f"quarantine/{rows}.parquet", f"validation/{name}.json")
+
+
+@dataclass(frozen=True, slots=True)
+class BronzeName:
+    """What a Bronze file's key says. `healed_by` is the contract version of a replay, None for a first validation."""
+
+    dataset: str
+    tenant_id: str
+    day: date
+    content_id: str
+    healed_by: str | None
+
+
+def parse_bronze_key(key: str) -> BronzeName:
+    """Raises BadInputError for a key that is no Bronze file's."""
+    match = _BRONZE.fullmatch(key)
+    if not match:
+        raise BadInputError(
+            f"{key}: no name of a Bronze file, expected "
+            "bronze/<dataset>/tenant_id=<tenant>/ingest_date=<day>/<content id>.c<contract version>.parquet; "
+            "move it away"
+        )
+    healed_by = match["version"] if match["healed"] else None
+    day = date.fromisoformat(match["day"])
+    return BronzeName(match["dataset"], match["tenant"], day, match["content"], healed_by)
 
 
 @dataclass(frozen=True, slots=True)

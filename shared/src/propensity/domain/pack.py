@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from propensity.domain.errors import NotFoundError, PackError
 
+MOST_BUCKETS = 4096
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
 Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest"]
 
@@ -167,13 +169,13 @@ class QuarantineLimits(Frozen):
 
 
 class PackInfo(Frozen):
-    """pack.yaml. `buckets` is fixed when a lake is made (docs/packs.md)."""
+    """pack.yaml. `buckets` is for a lake that holds nothing yet; a table knows its own number (docs/lake.md)."""
 
     name: Name
     description: str
     entity: Name
     partition_key: Literal["tenant", "entity"]
-    buckets: int = Field(ge=1, le=4096)
+    buckets: int = Field(ge=1, le=MOST_BUCKETS)
     datasets: tuple[Name, ...]
     models: tuple[Name, ...]
     quarantine: QuarantineLimits = QuarantineLimits()

@@ -17,12 +17,14 @@ from propensity.domain.errors import BadInputError
 Scope = Literal["batch", "gap"]
 
 
-def training_run(model: str, as_of: date) -> str:
-    return f"runs/train/{model}/{as_of.isoformat()}"
+def training_run(model: str, as_of: date, request: str | None = None) -> str:
+    """One per model and day; runs over another Silver than the newest are told apart by their request."""
+    name = f"runs/train/{model}/{as_of.isoformat()}"
+    return f"{name}-{request}" if request else name
 
 
 def scoring_run(model: str, as_of: date, scope: Scope, version: int, request: str | None = None) -> str:
-    """A batch is one per model, version and day; gap runs of one day are told apart by their request."""
+    """A batch is one per model, version and day; gap runs, and runs over another Silver, have a request besides."""
     name = f"runs/score/{model}/{as_of.isoformat()}-v{version:06d}-{scope}"
     return f"{name}-{request}" if request else name
 

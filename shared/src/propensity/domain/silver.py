@@ -42,6 +42,11 @@ def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
         from {source}"""
 
 
+def bucket_of_silver(contract: Contract, rule: BucketRule) -> str:
+    """SQL over rows that are in Silver already: the bucket that they belong to by this rule."""
+    return bucket_of(_partition_key(contract, rule, "_key"), rule.count)
+
+
 def _joined(columns: Sequence[str]) -> str:
     # unit separator between values, record separator for NULL: neither stands in a contract's text
     values = ", ".join(f"coalesce({quote(column)}::varchar, chr(30))" for column in columns)

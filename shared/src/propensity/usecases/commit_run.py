@@ -72,11 +72,17 @@ def _commit(
         ports.tables.add_files(
             SCORES,
             [
-                DataFile(file["path"], file["rows"], file["size"], {"model": model, "bucket": str(file["bucket"])})
+                DataFile(
+                    file["path"],
+                    file["rows"],
+                    file["size"],
+                    {"model": model, "bucket_count": str(file["bucket_count"]), "bucket": str(file["bucket"])},
+                )
                 for file in files
             ],
             schema=sql.stream(
-                f"select *, {text(model)} as model, 0::integer as bucket from read_parquet({text(sample)}) limit 0"
+                f"select *, {text(model)} as model, 0::integer as bucket_count, 0::integer as bucket "
+                f"from read_parquet({text(sample)}) limit 0"
             ),
             partition_by=SCORES_PARTITION,
             transactions=[run],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 SCORES = "gold/scores"
-SCORES_PARTITION = ("model", "bucket")
+# the number of buckets too: a customer's bucket is another one after a re-bucketing
+SCORES_PARTITION = ("model", "bucket_count", "bucket")
 GROUND_TRUTH = "gold/ground_truth"
 MATCHBACK = "gold/matchback"
 DRIFT = "gold/drift"
@@ -32,9 +33,9 @@ def feature_table(feature_set: str) -> str:
     return f"features/{feature_set}"
 
 
-def score_file(model: str, bucket: int, stem: str) -> str:
+def score_file(model: str, bucket_count: int, bucket: int, stem: str) -> str:
     """Path below gold/scores; the stem begins with the run's day, so that a planner can prune by name."""
-    return f"model={model}/bucket={bucket}/{stem}.parquet"
+    return f"model={model}/bucket_count={bucket_count}/bucket={bucket}/{stem}.parquet"
 
 
 def score_file_day(key: str) -> str:

@@ -41,9 +41,17 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
             rows = buckets == bucket
             path = Path(folder) / f"{bucket}.parquet"
             ports.frames.write(path, {name: values[rows] for name, values in columns.items()})
-            name = score_file(work["model"], int(bucket), work["stem"])
+            name = score_file(work["model"], work["bucket_count"], int(bucket), work["stem"])
             ports.lake.upload_new(f"{SCORES}/{name}", path)
-            files.append({"path": name, "bucket": int(bucket), "rows": int(rows.sum()), "size": path.stat().st_size})
+            files.append(
+                {
+                    "path": name,
+                    "bucket_count": work["bucket_count"],
+                    "bucket": int(bucket),
+                    "rows": int(rows.sum()),
+                    "size": path.stat().st_size,
+                }
+            )
     write_result(ports.lake, work["run"], "label_shard", work["index"], {"files": files, "rows": len(matrix)})
     return {}
 

@@ -1,4 +1,7 @@
-"""maintain_tables: join small files, and remove what nothing needs any more; what a model or a run names stays."""
+"""maintain_tables: join small files, and remove what nothing needs any more.
+
+What a model or a run names stays.
+"""
 
 from __future__ import annotations
 

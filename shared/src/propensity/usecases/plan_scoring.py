@@ -7,29 +7,34 @@ from typing import Any
 
 from propensity.domain.errors import NotFoundError
 from propensity.domain.runs import Scope, file_stem, parse_day, parse_scope, scoring_run
+from propensity.domain.time_travel import SilverAt
 from propensity.ports import Ports, Snapshot
 from propensity.usecases.gold import SCORES, feature_table, score_file_day
-from propensity.usecases.planning import Pins, pack_info, pin_silver
+from propensity.usecases.planning import NEWEST, pack_info, pin_silver
 from propensity.usecases.registry import Version, load_champion, load_version
 from propensity.usecases.run_files import dumps, read_json, write_items
 
 
-def plan_scoring(ports: Ports, *, model: str, as_of: str, scope: str, request: str | None = None) -> dict[str, Any]:
+def plan_scoring(
+    ports: Ports, *, model: str, as_of: str, scope: str, request: str | None = None, silver: SilverAt = NEWEST
+) -> dict[str, Any]:
     """Claim the run; a second call finds the first one's plan and goes on from it.
 
     A gap run looks for the customers without a score by the champion since its last batch, and needs a
-    `request` that tells it from the day's other gap runs. Returns the run's prefix and its items' key.
-    Raises NotFoundError without a champion, or for a gap run before the first batch.
+    `request` that tells it from the day's other gap runs. A run over another Silver than the newest is one of its
+    own: no gap run builds on it. Returns the run's prefix and its items' key. Raises NotFoundError without a
+    champion, for a gap run before the first batch, or for a version of a table that never was.
     """
     day, kind = parse_day(as_of, "as_of"), parse_scope(scope)
     champion = load_champion(ports.lake, model)
-    run = scoring_run(model, day, kind, champion.number, request if kind == "gap" else None)
-    plan = _plan(ports, champion, day, kind)
+    told = "-".join(name for name in (request if kind == "gap" else None, silver.name()) if name)
+    run = scoring_run(model, day, kind, champion.number, told)
+    plan = _plan(ports, champion, day, kind, silver)
     if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
         plan = read_json(ports.lake, f"{run}/plan.json")
         champion = load_version(ports.lake, model, plan["version"])
     definition = champion.definition(ports.lake)
-    pins = pin_silver(ports, definition, plan)
+    pins = pin_silver(ports, definition, SilverAt.of_plan(plan))
     scores = ports.tables.snapshot(SCORES, version=plan["scores_version"]) if kind == "gap" else None
     info = pack_info(ports)
     stem = file_stem(run)
@@ -44,9 +49,9 @@ def plan_scoring(ports: Ports, *, model: str, as_of: str, scope: str, request: s
             "known_by": None,
             "sources": pins.sources(buckets),
             "buckets": buckets,
-            "bucket_count": info.buckets,
+            "bucket_count": pins.bucket_count,
             "partition_key": info.partition_key,
-            "scored": _scored(scores, model, buckets, plan["batch_as_of"]) if scores else None,
+            "scored": _scored(scores, model, pins.bucket_count, buckets, plan["batch_as_of"]) if scores else None,
             "scored_version": champion.number,
             "out": f"{feature_table(definition.feature_set)}/{stem}-{number:04d}.parquet",
             "scored_out": f"{run}/scored/{number:04d}.parquet",
@@ -63,8 +68,8 @@ def plan_scoring(ports: Ports, *, model: str, as_of: str, scope: str, request: s
     }
 
 
-def _plan(ports: Ports, champion: Version, day: date, scope: Scope) -> dict[str, Any]:
-    pins: Pins = pin_silver(ports, champion.definition(ports.lake))
+def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: SilverAt) -> dict[str, Any]:
+    pins = pin_silver(ports, champion.definition(ports.lake), silver)
     plan: dict[str, Any] = {
         "model": champion.model,
         "version": champion.number,
@@ -72,6 +77,7 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope) -> dict[str,
         "as_of": day.isoformat(),
         "silver": pins.versions(),
         "retracted": pins.retracted(),
+        "silver_at": silver.said(),
         "groups": pins.groups(ports.rows_per_item),
         "batch_as_of": None,
         "batch_run": None,
@@ -101,11 +107,16 @@ def last_batch(ports: Ports, champion: Version, day: date) -> dict[str, Any] | N
     return {"run": run, "as_of": max(earlier)}
 
 
-def _scored(scores: Snapshot, model: str, buckets: list[int], since: str) -> list[str]:
-    """The score files that can hold a score of these buckets' customers since the last batch."""
+def _scored(scores: Snapshot, model: str, bucket_count: int, buckets: list[int], since: str) -> list[str]:
+    """The score files that can hold a score of these buckets' customers since the last batch.
+
+    Of a run over another number of buckets that is every file.
+    """
+    mine = {str(bucket) for bucket in buckets}
     return [
-        key
-        for bucket in buckets
-        for key in scores.file_keys(model=model, bucket=str(bucket))
-        if score_file_day(key) >= since
+        f"{scores.root}/{file.path}"
+        for file in scores.files
+        if file.partition["model"] == model
+        and (file.partition["bucket_count"] != str(bucket_count) or file.partition["bucket"] in mine)
+        and score_file_day(file.path) >= since
     ]

@@ -6,22 +6,23 @@ from typing import Any
 
 from propensity.domain.runs import parse_day, training_run
 from propensity.domain.schedule import training_dates
+from propensity.domain.time_travel import SilverAt
 from propensity.ports import Ports
-from propensity.usecases.planning import pack_definition, pack_info, pin_silver
+from propensity.usecases.planning import NEWEST, pack_definition, pack_info, pin_silver
 from propensity.usecases.run_files import dumps, read_json, write_definition, write_items
 
 
-def plan_training(ports: Ports, *, model: str, as_of: str) -> dict[str, Any]:
-    """Claim the run of this model and day; a second call finds the first one's plan and goes on from it.
+def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
+    """Claim the run of this model, day and Silver; a second call finds the first one's plan and goes on from it.
 
-    Returns the run's prefix and the keys of the Maps' items. Raises NotFoundError for an unknown model,
-    EvidenceError where Silver is empty.
+    Returns the run's prefix and the keys of the Maps' items. Raises NotFoundError for an unknown model or version of
+    a table, EvidenceError where Silver is empty.
     """
     day = parse_day(as_of, "as_of")
-    run = training_run(model, day)
+    run = training_run(model, day, silver.name())
     definition = pack_definition(ports, model)
     info = pack_info(ports)
-    pins = pin_silver(ports, definition)
+    pins = pin_silver(ports, definition, silver)
     plan: dict[str, Any] = {
         "model": model,
         "as_of": day.isoformat(),
@@ -30,13 +31,14 @@ def plan_training(ports: Ports, *, model: str, as_of: str) -> dict[str, Any]:
         "feature_set": definition.feature_set,
         "silver": pins.versions(),
         "retracted": pins.retracted(),
+        "silver_at": silver.said(),
         "dates": [one.isoformat() for one in training_dates(definition.model, day)],
         "groups": pins.groups(ports.rows_per_item),
     }
     if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
         # the run was planned before: its pinned versions stand, whatever Silver holds by now
         plan = read_json(ports.lake, f"{run}/plan.json")
-        pins = pin_silver(ports, definition, plan)
+        pins = pin_silver(ports, definition, SilverAt.of_plan(plan))
     write_definition(ports.lake, f"{run}/definition", definition)
     build = [
         {
@@ -46,7 +48,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str) -> dict[str, Any]:
             "known_by": plan["as_of"],
             "sources": pins.sources(buckets),
             "buckets": buckets,
-            "bucket_count": info.buckets,
+            "bucket_count": pins.bucket_count,
             "partition_key": info.partition_key,
             "scored": None,
             "out": f"{run}/features/{number:04d}.parquet",

@@ -6,19 +6,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from propensity.domain.buckets import bucket_of
 from propensity.domain.contract import Contract
 from propensity.domain.contract_parser import parse_contract
-from propensity.domain.errors import EvidenceError, PackError
+from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, PackError, RetryableError
 from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
 from propensity.domain.runs import BucketRows, group_buckets
+from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import SilverShape, text
 from propensity.ports import Ports, Snapshot, Sql
 from propensity.usecases.retractions import retracted
 
 SILVER = "silver"
+NEWEST = SilverAt()
 
 
 def silver_table(dataset: str) -> str:
@@ -27,6 +30,19 @@ def silver_table(dataset: str) -> str:
 
 def pack_info(ports: Ports) -> PackInfo:
     return parse_pack(ports.pack_files, ports.pack)
+
+
+def bucket_count(ports: Ports, dataset: str) -> int:
+    """Over how many buckets new rows of a dataset go: as many as its table's, else as the lake's other tables'.
+
+    Where none of them says, the pack does.
+    """
+    info = pack_info(ports)
+    for one in (dataset, *info.datasets):
+        found = ports.tables.buckets(silver_table(one))
+        if found is not None:
+            return found
+    return info.buckets
 
 
 def contract_of(ports: Ports, dataset: str) -> Contract:
@@ -66,10 +82,14 @@ def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """Silver as a run sees it: the shape of each dataset that its SQL names, and a snapshot where any of it came."""
+    """Silver as a run sees it: the shape of each dataset that its SQL names, and a snapshot where any of it came.
+
+    `bucket_count` is over how many buckets all the snapshots are spread.
+    """
 
     snapshots: Mapping[str, Snapshot]
     shapes: Mapping[str, SilverShape]
+    bucket_count: int
 
     def versions(self) -> dict[str, int]:
         return {dataset: snapshot.version for dataset, snapshot in sorted(self.snapshots.items())}
@@ -101,33 +121,58 @@ class Pins:
         }
 
 
-def pin_silver(ports: Ports, definition: Definition, plan: Mapping[str, Any] | None = None) -> Pins:
-    """Pin each dataset's newest version and what was taken back by now, or what a plan pinned.
+def pin_silver(ports: Ports, definition: Definition, at: SilverAt = NEWEST) -> Pins:
+    """Pin a version of each dataset that a definition names, and what was taken back: `pin_datasets`.
 
     Raises EvidenceError where there is no data.
     """
-    pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets), plan)
+    pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets), at)
     if not pins.snapshots:
         raise EvidenceError(
-            f"model {definition.model.name}: Silver holds none of {', '.join(pins.shapes)}; "
-            "drop files into the landing bucket first"
+            f"model {definition.model.name}: Silver holds none of {', '.join(pins.shapes)}"
+            f"{f' in {at.said()}' if at.said() else ''}; drop files into the landing bucket first"
         )
     return pins
 
 
-def pin_datasets(ports: Ports, datasets: Iterable[str], plan: Mapping[str, Any] | None = None) -> Pins:
-    """Pin these datasets' newest versions and what was taken back by now, or what a plan pinned."""
+def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -> Pins:
+    """Pin a version of each dataset, and what was taken back by then: the newest, those asked for, or a plan's.
+
+    Raises BadInputError for a dataset that the pack does not have, NotFoundError for a version that never was, and
+    where the versions are spread over different numbers of buckets RetryableError (of the newest: a re-bucketing is
+    under way) or ConflictError.
+    """
+    info = pack_info(ports)
+    versions = at.versions
+    unknown = sorted(set(versions or ()) - set(info.datasets))
+    if unknown:
+        raise BadInputError(f"silver_versions: no dataset {', '.join(unknown)}, expected {', '.join(info.datasets)}")
     snapshots, shapes = {}, {}
-    versions = plan["silver"] if plan else None
     for dataset in datasets:
-        taken_back = retracted(ports.lake, dataset) if plan is None else plan.get("retracted", {}).get(dataset, ())
+        taken_back = retracted(ports.lake, dataset) if at.retracted is None else at.retracted.get(dataset, ())
+        if at.as_of_time is not None:
+            taken_back = [one for one in taken_back if datetime.fromisoformat(one[1]) <= at.as_of_time]
         shapes[dataset] = shape_of(contract_of(ports, dataset), taken_back)
         if versions is not None and dataset not in versions:
             continue  # nothing of it had come when the run was planned
-        snapshot = ports.tables.snapshot(silver_table(dataset), version=versions[dataset] if versions else None)
+        snapshot = ports.tables.snapshot(
+            silver_table(dataset), version=versions[dataset] if versions else None, as_of_time=at.as_of_time
+        )
         if snapshot is not None:
             snapshots[dataset] = snapshot
-    return Pins(snapshots, shapes)
+    return Pins(snapshots, shapes, _bucket_count(snapshots, info, at))
+
+
+def _bucket_count(snapshots: Mapping[str, Snapshot], info: PackInfo, at: SilverAt) -> int:
+    # a lake from before tables said so was spread as its pack says
+    said = {dataset: snapshot.buckets or info.buckets for dataset, snapshot in snapshots.items()}
+    counts = set(said.values())
+    if len(counts) < 2:
+        return counts.pop() if counts else info.buckets
+    told = "Silver is spread over " + ", ".join(f"{count} buckets ({dataset})" for dataset, count in said.items())
+    if at.said() is None:
+        raise RetryableError(f"{told}: it is being re-bucketed; try again, or run rebucket_silver to its end")
+    raise ConflictError(f"{told} in {at.said()}: it was being re-bucketed; ask for another time or other versions")
 
 
 def tenant_keys(ports: Ports, sql: Sql, snapshot: Snapshot, tenant_id: str) -> list[str]:
@@ -135,7 +180,7 @@ def tenant_keys(ports: Ports, sql: Sql, snapshot: Snapshot, tenant_id: str) -> l
     info = pack_info(ports)
     if info.partition_key != "tenant" or not all("bucket" in file.partition for file in snapshot.files):
         return snapshot.file_keys()
-    [(bucket,)] = sql.rows(f"select {bucket_of(text(tenant_id), info.buckets)}")
+    [(bucket,)] = sql.rows(f"select {bucket_of(text(tenant_id), snapshot.buckets or info.buckets)}")
     return snapshot.file_keys(bucket=str(bucket))
 
 

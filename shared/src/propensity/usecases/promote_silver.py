@@ -10,7 +10,7 @@ from propensity.domain.errors import BadInputError, PackError
 from propensity.domain.silver import PARTITION, BucketRule, silver_rows
 from propensity.domain.views import quote, read_files
 from propensity.ports import Ports
-from propensity.usecases.planning import contract_of, pack_info, silver_table
+from propensity.usecases.planning import bucket_count, contract_of, pack_info, silver_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,15 @@ class BronzeFile:
         )
 
 
+def announcement(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The message of a report that put rows into Bronze."""
+    fields = ("dataset", "tenant_id", "bronze_key", "content_id")
+    message = {**{field: report[field] for field in fields}, "rows": report["bronze"]}
+    if report["known_from"]:
+        message |= {"known_from": report["known_from"], "contract_version": report["contract_version"]}
+    return message
+
+
 def promotion(content_id: str, healed_by: str | None) -> str:
     """What Silver's log calls the promotion of a content's first rows, or of those that a contract version healed."""
     return f"{content_id}@{healed_by}" if healed_by else content_id
@@ -58,7 +67,8 @@ def promote_silver(ports: Ports, files: Sequence[BronzeFile]) -> dict[str, Any]:
     """Append the files of one dataset in one commit, without those that the table's log already names.
 
     The commit carries the files' names as Delta transactions, so a redelivery, a duplicate announcement and a
-    crash after the commit change nothing; two promoters of one file at once end in RetryableError for one.
+    crash after the commit change nothing; two promoters of one file at once end in RetryableError for one, and
+    so does one whose table is re-bucketed meanwhile.
     """
     [dataset] = {file.dataset for file in files}
     table = silver_table(dataset)
@@ -98,12 +108,13 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
             f"union all by name select * from {read_files(paths, filename=True)}) join announced using (filename)"
         )
         source = sql.rows("select count(*) from bronze")
-        rule = BucketRule(info.partition_key, info.buckets)
+        rule = BucketRule(info.partition_key, bucket_count(ports, dataset))
         ports.tables.append(
             table,
             sql.stream(silver_rows(contract, "bronze", rule)),
             partition_by=PARTITION,
             transactions=[file.transaction for file in files],
+            buckets=rule.count,
         )
     finally:
         sql.close()

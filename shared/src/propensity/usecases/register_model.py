@@ -15,6 +15,8 @@ BY = "register_model"
 def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write the version folder; promote it where every gate passed, else leave it without an alias.
 
+    A version that was trained on another Silver than the newest is there to be looked at: it is not promoted.
+
     The evaluation names the chosen candidate's files. A second call for the run finds its version.
     """
     store = ports.lake
@@ -34,13 +36,15 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
         "feature_set": plan["feature_set"],
         "silver": plan["silver"],
         "retracted": plan.get("retracted", {}),
+        "silver_at": plan.get("silver_at"),
         "packages": evaluation["packages"],
     }
     version = register(store, plan["model"], files, lineage)
     failed = [gate["name"] for gate in evaluation["gates"] if not gate["passed"]]
     # a replay must not take back what was decided since: each version is promoted by its run once
     promoted = any(move.version == version.number and move.by == BY for move in moves(store, plan["model"]))
-    if not failed and not promoted:
+    champion = not failed and plan.get("silver_at") is None
+    if champion and not promoted:
         move_alias(
             store,
             plan["model"],
@@ -50,12 +54,12 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
             why="all gates passed",
             at=plan["as_of"],
         )
-    ports.metrics.count("ModelRegistered", model=plan["model"], promoted=str(not failed).lower())
+    ports.metrics.count("ModelRegistered", model=plan["model"], promoted=str(champion).lower())
     return {
         "run": run,
         "model": plan["model"],
         "version": version.number,
         "as_of": plan["as_of"],
-        "promoted": not failed,
+        "promoted": champion,
         "failed_gates": failed,
     }

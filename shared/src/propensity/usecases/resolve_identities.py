@@ -14,6 +14,7 @@ from propensity.domain.errors import ConflictError, PackError, SqlError
 from propensity.domain.identity import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
 from propensity.domain.identity_sql import IDENTITY_COLUMNS
 from propensity.domain.runs import parse_day
+from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import as_of_view, quote
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import IDENTITIES
@@ -51,7 +52,7 @@ def _resolve(ports: Ports, day: str) -> dict[str, Any]:
     wanted = {"silver": newest.versions(), "retracted": newest.retracted(), "rules": rules.model_dump(mode="json")}
     plan = json.loads(write_once(ports.lake, f"{ROOT}/{day}/plan.json", dumps(wanted)))
     rules, as_of = IdentityRules.model_validate(plan["rules"]), date.fromisoformat(day)
-    pins = pin_datasets(ports, datasets, plan)
+    pins = pin_datasets(ports, datasets, SilverAt.of_plan(plan))
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
     sql = ports.sql()
     try:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.domain.errors import EvidenceError
+from propensity.domain.errors import ConflictError, EvidenceError
 from propensity.domain.matchback import DecileCount, Measure, measures
 from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
 from propensity.domain.statistics import scored
+from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import LabelWindow, quote, read_files, text
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
 from propensity.usecases.gold_rows import append_once, batch_runs
-from propensity.usecases.planning import pin_silver
+from propensity.usecases.planning import NEWEST, pin_silver
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, read_json
+from propensity.usecases.run_files import dumps, read_json, write_once
 from propensity.usecases.silver_session import SilverSession, download
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"
 
 
-def run_matchback(ports: Ports, *, run: str, known_by: str) -> dict[str, Any]:
+def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
     """Match a committed scoring run with what was known at the start of day `known_by`.
 
     Writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval and
-    n), once per run and day, and `<run>/matchback-<day>.json`. Raises EvidenceError while the window is open.
+    n), once per run and day, and `<run>/matchback-<day>.json`, which says what versions of Silver it saw. Raises
+    EvidenceError while the window is open, ConflictError where it was matched over another Silver than asked for.
     """
     plan = read_json(ports.lake, f"{run}/plan.json")
     day, as_of = parse_day(known_by, "known_by"), parse_day(plan["as_of"], "as_of")
@@ -40,7 +43,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str) -> dict[str, Any]:
         )
     sql = ports.sql()
     try:
-        _match(ports, sql, run, plan, definition, as_of, day)
+        seen = _match(ports, sql, run, plan, definition, as_of, day, silver)
         found = _measure(sql, definition)
         sql.execute(f"create temp table measured ({_COLUMNS})")
         for one in found:
@@ -64,17 +67,27 @@ def run_matchback(ports: Ports, *, run: str, known_by: str) -> dict[str, Any]:
         append_once(ports, sql, MATCHBACK, f"select *, {stamp} from measured", name)
     finally:
         sql.close()
-    summary = _summary(run, plan, day, found)
-    ports.lake.put_new(f"{run}/matchback-{day.isoformat()}.json", dumps(summary))
+    summary = _summary(run, plan, day, found, seen)
+    key = f"{run}/matchback-{day.isoformat()}.json"
+    stands = json.loads(write_once(ports.lake, key, dumps(summary)))
+    if silver.said() and stands["silver"] != seen:
+        raise ConflictError(f"{key}: matched over Silver {stands['silver']} before, asked for is {seen}; it stands")
     everyone = summary["segments"]["all"]["rate"]
     return {"run": run, "model": plan["model"], "rows": everyone["n"], "positives": everyone["positives"]}
 
 
 def _match(
-    ports: Ports, sql: Sql, run: str, plan: dict[str, Any], definition: Definition, as_of: date, day: date
-) -> None:
-    """Table `matched`: the run's scores with converted, and chosen where the model has a filter."""
-    pins = pin_silver(ports, definition)
+    ports: Ports,
+    sql: Sql,
+    run: str,
+    plan: dict[str, Any],
+    definition: Definition,
+    as_of: date,
+    day: date,
+    silver: SilverAt,
+) -> dict[str, int]:
+    """Table `matched`: the run's scores with converted, and chosen where the model has a filter; Silver's versions."""
+    pins = pin_silver(ports, definition, silver)
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
     session = SilverSession(sql, ports.lake, pins.sources(buckets), definition)
     snapshot = ports.tables.snapshot(SCORES)
@@ -98,6 +111,7 @@ def _match(
         f"from (select * from {read_files(download(sql, ports.lake, keys, 'scores'))} where run = {text(run)}) s "
         f"left join outcomes o using (tenant_id, customer_id) {join}"
     )
+    return pins.versions()
 
 
 def _measure(sql: Sql, definition: Definition) -> list[Measure]:
@@ -115,7 +129,7 @@ def _measure(sql: Sql, definition: Definition) -> list[Measure]:
     return measures(data, deciles, (size, hits) if definition.model.filter else None)
 
 
-def _summary(run: str, plan: dict[str, Any], day: date, found: list[Measure]) -> dict[str, Any]:
+def _summary(run: str, plan: dict[str, Any], day: date, found: list[Measure], silver: dict[str, int]) -> dict[str, Any]:
     segments: dict[str, dict[str, Any]] = {}
     for one in found:
         estimate = one.estimate
@@ -132,6 +146,7 @@ def _summary(run: str, plan: dict[str, Any], day: date, found: list[Measure]) ->
         "version": plan["version"],
         "as_of": plan["as_of"],
         "known_by": day.isoformat(),
+        "silver": silver,
         "segments": segments,
     }
 

@@ -23,6 +23,7 @@ from propensity.usecases.checking import PLAIN
 from propensity.usecases.contracts import taken_contract
 from propensity.usecases.healing import Earlier, heal, load_earlier
 from propensity.usecases.planning import contract_of, pack_info
+from propensity.usecases.promote_silver import announcement
 from propensity.usecases.reading import Read, read_upload
 from propensity.usecases.run_files import dumps, find_json, write_once
 from propensity.usecases.tenants import refuse_closed
@@ -98,16 +99,7 @@ def settle(ports: Ports, report: Mapping[str, Any]) -> None:
     The report below validation/ comes last: where it is, nothing is left to do.
     """
     if report["bronze"]:
-        message = {
-            "dataset": report["dataset"],
-            "tenant_id": report["tenant_id"],
-            "bronze_key": report["bronze_key"],
-            "content_id": report["content_id"],
-            "rows": report["bronze"],
-        }
-        if report["known_from"]:
-            message |= {"known_from": report["known_from"], "contract_version": report["contract_version"]}
-        ports.promote_queue.send(message)
+        ports.promote_queue.send(announcement(report))
     ports.lake.put_new(report["report_key"], dumps(report))
 
 

@@ -1,0 +1,14 @@
+"""Invoked by hand: the lake's rows over another number of buckets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.rebucket_silver import rebucket_silver
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return rebucket_silver(composition.ports(), buckets=event["buckets"])

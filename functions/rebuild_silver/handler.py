@@ -1,0 +1,14 @@
+"""Daily, for the two weeks before the slot, and by hand for all time: Bronze that Silver lacks is promoted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.rebuild_silver import rebuild_silver
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return rebuild_silver(composition.ports(), slot=event.get("slot"))

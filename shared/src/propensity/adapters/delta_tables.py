@@ -10,7 +10,7 @@ from typing import Any
 from arro3.core import RecordBatchReader
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
@@ -26,6 +26,8 @@ _CONFIGURATION: Mapping[str, str | None] = {
     "delta.logRetentionDuration": "interval 3650 days",
     # a cold function reads at most so many commits one by one, 2 to 20 ms each
     "delta.checkpointInterval": "20",
+    # the least and greatest values of a column would keep a person's e-mail address in a log for ever
+    "delta.dataSkippingNumIndexedCols": "0",
 }
 
 
@@ -101,17 +103,7 @@ class DeltaTables:
         transactions: Sequence[str] = (),
     ) -> int:
         delta_schema = Schema.from_arrow(RecordBatchReader.from_stream(schema).schema)
-        actions = [
-            AddAction(
-                path=file.path,
-                size=file.size,
-                partition_values=dict(file.partition),
-                modification_time=0,
-                data_change=True,
-                stats=json.dumps({"numRecords": file.rows}),
-            )
-            for file in files
-        ]
+        actions = [_added(file) for file in files]
 
         def commit(opened: DeltaTable | None) -> None:
             if opened is None:
@@ -157,6 +149,30 @@ class DeltaTables:
             keep_versions=sorted(keep_versions),
             full=True,
         )
+
+    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile], *, at: datetime) -> int:
+        where = self._uri(table)
+        for _ in range(_COMMIT_RETRIES):
+            found, opened = self.snapshot(table), self._open(table)
+            there = {file.path: file for file in found.files} if found else {}
+            if opened is None or not there.keys() >= set(removed):
+                raise RetryableError(f"{where}: a file to be replaced has left the table; look again")
+            gone = [
+                RemoveAction(path, True, int(at.timestamp() * 1000), there[path].size, dict(there[path].partition))
+                for path in sorted(removed)
+            ]
+            try:
+                # never rebased: over a compaction, which took the same files out, delta-rs commits and doubles rows
+                opened.create_write_transaction(
+                    [*gone, *(_added(file) for file in added)],
+                    "append",
+                    opened.schema(),
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                )
+            except CommitFailedError:
+                continue
+            return self._version(table)
+        raise RetryableError(f"{where}: others committed {_COMMIT_RETRIES} times in between; try again")
 
     def _commit(self, table: str, transactions: Sequence[str], commit: Callable[[DeltaTable | None], None]) -> int:
         """Look for the names in the very handle that is committed from.
@@ -212,6 +228,17 @@ class DeltaTables:
         if opened is None:
             raise RetryableError(f"{self._uri(table)}: the table was committed to, yet cannot be opened; try again")
         return opened.version()
+
+
+def _added(file: DataFile) -> AddAction:
+    return AddAction(
+        path=file.path,
+        size=file.size,
+        partition_values=dict(file.partition),
+        modification_time=0,
+        data_change=True,
+        stats=json.dumps({"numRecords": file.rows}),
+    )
 
 
 def _properties(transactions: Sequence[str]) -> CommitProperties:

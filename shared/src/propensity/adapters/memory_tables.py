@@ -126,6 +126,18 @@ class MemoryTables:
         for path in gone:
             self._store.remove(f"{table}/{path}")
 
+    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile], *, at: datetime) -> int:
+        with self._lock:
+            held = self._tables.get(table)
+            there = {file.path: file for file in held.versions[-1]} if held else {}
+            if held is None or not there.keys() >= set(removed):
+                raise RetryableError(f"{table}: a file to be replaced has left the table; look again")
+            after = {path: file for path, file in there.items() if path not in removed}
+            after |= {file.path: file for file in added}
+            held.versions.append(tuple(after[path] for path in sorted(after)))
+            held.times.append(self._store.touch())
+            return len(held.versions) - 1
+
     def _put(self, table: str, name: str, rows: pa.Table, partition: dict[str, str]) -> DataFile:
         body = io.BytesIO()
         pq.write_table(rows, body)

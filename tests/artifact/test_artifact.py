@@ -102,6 +102,8 @@ ADAPTERS_OF = {
     "ManageRegistry": ONNX,
     "LogInference": DELTA,
     "MaintainTables": ["delta_tables"],
+    "EraseCustomer": [*DELTA, "dynamo_online"],
+    "EraseTenant": [*DELTA, "dynamo_online"],
 }
 
 

@@ -17,6 +17,8 @@ RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 WORKFLOWS = sorted((ROOT / "functions/workflows").glob("*.asl.json"))
 # actions on which AWS takes no resource, and those that X-Ray and logs bring by SAM: none is written here by hand
 ALLOWED_STARS: set[str] = set()
+# what may overwrite and remove what was written once, by hand and with a ticket
+ERASERS = {"EraseCustomer", "EraseTenant"}
 
 
 def of_type(kind: str) -> dict[str, Any]:
@@ -88,15 +90,17 @@ def test_only_committers_write_a_tables_log() -> None:
     denied = {name for name, statement in statements() if statement["Effect"] == "Deny"}
     assert denied <= writers
     committers = {"PromoteSilver", "CommitRun", "RunMatchback", "CheckDrift", "LogInference", "MaintainTables"}
-    assert writers - denied == committers
+    assert writers - denied == committers | ERASERS
 
 
 def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:
+    reading = {"s3:GetObject", "s3:GetObjectVersion"}
     announcing = [name for name, bucket in of_type("AWS::S3::Bucket").items() if "NotificationConfiguration" in bucket]
     assert announcing == ["LandingBucket"]
     for name, statement in statements():
         if "LandingBucket" in json.dumps(statement["Resource"]):
-            assert set(actions(statement)) <= {"s3:GetObject", "s3:GetObjectVersion"}, name
+            removing = {"s3:ListBucketVersions", "s3:DeleteObjectVersion"} if name in ERASERS else set()
+            assert set(actions(statement)) <= reading | removing, name
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -124,11 +128,17 @@ def test_no_policy_allows_every_action_or_every_resource() -> None:
     assert checked > 50
 
 
-def test_only_maintenance_can_delete_and_only_from_tables() -> None:
-    deleting = [(name, one) for name, one in statements() for action in actions(one) if "Delete" in action]
-    assert [name for name, _ in deleting] == ["MaintainTables"]
-    zones = {re.sub(r".*[}]/", "", json.dumps(one)) for _, statement in deleting for one in statement["Resource"]}
-    assert {zone.split("/")[0] for zone in zones} == {"silver", "features", "gold"}
+def test_only_maintenance_can_delete_from_tables_and_only_erasures_what_carries_a_tenant() -> None:
+    deleting = [(name, one) for name, one in statements() if any("Delete" in action for action in actions(one))]
+    assert {name for name, _ in deleting} == {"MaintainTables"} | ERASERS
+    for name, statement in deleting:
+        zones = {re.sub(r".*[}]/", "", one["Fn::Sub"]) for one in statement["Resource"]}
+        if name in ERASERS:
+            assert zones == {"*/tenant_id=*"}
+        else:
+            assert zones == {"silver/*", "features/*", "gold/*"}
+    from_lake = {name for name, one in deleting if "LakeBucket" in json.dumps(one["Resource"])}
+    assert from_lake == {"MaintainTables", "EraseTenant"}
 
 
 def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -190,5 +200,6 @@ def test_a_function_has_the_variables_that_its_ports_read() -> None:
         name: set(function.get("Environment", {}).get("Variables", {})) for name, function in FUNCTIONS.items()
     }
     assert all("LAKE_BUCKET" in found for found in variables.values())
-    assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == {"ValidateUpload"}
-    assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == {"PublishScores", "ServeScores"}
+    assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == {"ValidateUpload"} | ERASERS
+    online = {"PublishScores", "ServeScores"} | ERASERS
+    assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == online

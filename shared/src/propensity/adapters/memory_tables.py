@@ -126,7 +126,14 @@ class MemoryTables:
         for path in gone:
             self._store.remove(f"{table}/{path}")
 
-    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile], *, at: datetime) -> int:
+    def replace_files(
+        self,
+        table: str,
+        removed: Collection[str],
+        added: Sequence[DataFile],
+        *,
+        at: datetime,  # noqa: ARG002 - the clock here is the store's
+    ) -> int:
         with self._lock:
             held = self._tables.get(table)
             there = {file.path: file for file in held.versions[-1]} if held else {}

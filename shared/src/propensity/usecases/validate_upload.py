@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, SqlError
+from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError, SqlError
+from propensity.domain.erasure import removed_version_key
 from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.views import quote, text
 from propensity.ports import ObjectInfo, Ports, Sql
@@ -35,14 +36,17 @@ class Upload:
 def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     """Validate one object against its dataset's contract; the report that was written.
 
-    A file that cannot be read is copied to quarantine/rejected and its report says why; that is an outcome,
-    not an error. Raises for what a retry or an engineer must mend.
+    A file that cannot be read is copied to quarantine/rejected and its report says why; that is an outcome, not an
+    error. So is a version that was erased since (status `erased`, and no report). Raises for what a retry or an engineer must mend.
     """
     datasets = pack_info(ports).datasets
     sql = ports.sql()
     try:
         local = sql.scratch / "upload"
-        info = ports.landing.download(upload.key, local, upload.version_id)
+        try:
+            info = ports.landing.download(upload.key, local, upload.version_id)
+        except NotFoundError:
+            return _erased(ports, upload)
         if upload.version_id is None and info.etag != upload.etag:
             raise ConflictError(
                 f"{upload.key}: holds etag {info.etag}, the event says {upload.etag}; it was overwritten since, "
@@ -60,6 +64,21 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
         sql.close()
     _tell(ports, report)
     return report
+
+
+def _erased(ports: Ports, upload: Upload) -> dict[str, Any]:
+    """The outcome for an event that comes again after its object was erased: nothing is left to do.
+
+    Raises NotFoundError where no erasure removed it: a file that is gone otherwise is somebody's to look at.
+    """
+    try:
+        ports.lake.head(removed_version_key(upload.key, upload.version_id or ""))
+    except NotFoundError:
+        raise NotFoundError(
+            f"landing {upload.key}, version {upload.version_id}: is not there, and no erasure removed it; "
+            "send the file again"
+        ) from None
+    return {"status": "erased", "key": upload.key, "rows_in": 0, "bronze": 0, "quarantine": 0}
 
 
 def _tell(ports: Ports, report: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError, SqlError
 from propensity.domain.erasure import removed_version_key
+from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError, SqlError
 from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.views import quote, text
 from propensity.ports import ObjectInfo, Ports, Sql
@@ -37,7 +37,8 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     """Validate one object against its dataset's contract; the report that was written.
 
     A file that cannot be read is copied to quarantine/rejected and its report says why; that is an outcome, not an
-    error. So is a version that was erased since (status `erased`, and no report). Raises for what a retry or an engineer must mend.
+    error. So is a version that was erased since (status `erased`, and no report). Raises for what a retry or an
+    engineer must mend.
     """
     datasets = pack_info(ports).datasets
     sql = ports.sql()

@@ -80,9 +80,9 @@ def notes_folder(request: str) -> str:
     return f"audit/erasing/{request}/"
 
 
-def removed_version_key(key: str, version_id: str) -> str:
-    """What says that a landing version was erased, for events that come again; the name tells neither."""
-    return f"audit/removed/{hashlib.sha256(f'{len(key)}:{key}{version_id}'.encode()).hexdigest()[:32]}.json"
+def removed_key(key: str, etag: str) -> str:
+    """What says that a landed content was erased, for events that come again; the name tells neither."""
+    return f"audit/removed/{hashlib.sha256(f'{len(key)}:{key}{etag}'.encode()).hexdigest()[:32]}.json"
 
 
 def tenant_of(key: str) -> str | None:

@@ -20,7 +20,7 @@ from propensity.domain.erasure import (
     notes_folder,
     parse_note,
     record_key,
-    removed_version_key,
+    removed_key,
     rows_of,
     tenant_of,
     zones,
@@ -179,8 +179,7 @@ class _Erasure:
         named = {f"landing:{info.key}@{info.version_id}": info for info in versions}
         self._note("landing", {name: {"rows": None, "how": "removed"} for name in named})
         for info in named.values():
-            version = info.version_id or ""
-            self.ports.lake.put_new(removed_version_key(info.key, version), dumps({"request": self.ticket.request}))
+            self.ports.lake.put_new(removed_key(info.key, info.etag), dumps({"request": self.ticket.request}))
             self.ports.landing.remove(info.key, info.version_id)
 
     def _promote(self) -> None:

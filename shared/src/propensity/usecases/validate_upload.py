@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.erasure import removed_version_key
+from propensity.domain.erasure import removed_key
 from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError, SqlError
 from propensity.domain.landing import JSON_FORMATS, Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.views import quote, text
@@ -73,11 +73,11 @@ def _erased(ports: Ports, upload: Upload) -> dict[str, Any]:
     Raises NotFoundError where no erasure removed it: a file that is gone otherwise is somebody's to look at.
     """
     try:
-        ports.lake.head(removed_version_key(upload.key, upload.version_id or ""))
+        ports.lake.head(removed_key(upload.key, upload.etag))
     except NotFoundError:
         raise NotFoundError(
-            f"landing {upload.key}, version {upload.version_id}: is not there, and no erasure removed it; "
-            "send the file again"
+            f"landing {upload.key}, version {upload.version_id}: is not there (or this function may not read it), and "
+            "no erasure removed it; send the file again"
         ) from None
     return {"status": "erased", "key": upload.key, "rows_in": 0, "bronze": 0, "quarantine": 0}
 

@@ -111,6 +111,8 @@ ADAPTERS_OF = {
     "ExportTenant": DELTA,
     "RebucketSilver": DELTA,
     "RebuildSilver": DELTA,
+    "EraseCustomer": [*DELTA, "dynamo_online"],
+    "EraseTenant": [*DELTA, "dynamo_online"],
 }
 
 

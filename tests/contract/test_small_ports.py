@@ -83,6 +83,20 @@ def test_no_two_pairs_of_tenant_and_customer_share_a_place(online: OnlineTable) 
     assert [online.get_many(one.tenant_id, [one.customer_id], "m", 1) for one in pair] == [[one] for one in pair]
 
 
+def test_all_scores_of_a_customer_go_or_all_of_a_tenant_and_nobody_elses(online: OnlineTable) -> None:
+    mine = [replace(SCORE, model=model, version=version) for model in ("m", "n") for version in range(1, 20)]
+    others = [replace(SCORE, customer_id=f"c{number}") for number in range(30)]
+    stranger = replace(SCORE, tenant_id="t2")
+    online.put_many([*mine, *others, stranger])
+    assert online.remove("t", ["c", "nobody"]) == len(mine)
+    assert online.get_many("t", ["c"], "m", 1) == []
+    assert online.get_many("t", ["c7"], "m", 1) == [others[7]]
+    assert online.remove("t", ["c"]) == 0
+    assert online.remove("t", None) == len(others)
+    assert online.get_many("t", [one.customer_id for one in others], "m", 1) == []
+    assert online.get_many("t2", ["c"], "m", 1) == [stranger]
+
+
 def test_a_queue_carries_a_message_whole(moto: str) -> None:
     client = boto3.client("sqs")
     url = client.create_queue(QueueName="q")["QueueUrl"]

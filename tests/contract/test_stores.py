@@ -12,7 +12,7 @@ import pytest
 from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.memory import MemoryStore
 from propensity.adapters.s3_store import S3Store
-from propensity.domain.errors import NotFoundError
+from propensity.domain.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectStore
 
 KINDS = ("memory", "folder", "s3")
@@ -134,3 +134,17 @@ def test_every_version_is_listed_and_can_be_removed_alone(store: ObjectStore) ->
     assert store.get("k") == b"1"
     store.remove("k")
     assert list(store.versions("k")) == []
+
+
+def test_only_what_was_read_is_replaced(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"three")
+    store.put("k", b"one")
+    read = store.head("k").etag
+    store.put("k", b"two")
+    with pytest.raises(RetryableError, match="in the meantime"):
+        store.replace("k", tmp_path / "f", etag=read)
+    assert store.get("k") == b"two"
+    store.replace("k", tmp_path / "f", etag=store.head("k").etag)
+    assert store.get("k") == b"three"
+    with pytest.raises(NotFoundError):
+        store.replace("none", tmp_path / "f", etag=read)

@@ -240,6 +240,111 @@ def test_a_transaction_name_is_never_forgotten(tmp_path: Path) -> None:
     assert DeltaTables(str(tmp_path)).committed("t", ["long ago", "never"]) == {"long ago"}
 
 
+def written(folder: Path, name: str, table: pa.Table) -> DataFile:
+    """A file of bucket 0 in a table's folder."""
+    path = f"bucket=0/{name}.parquet"
+    (folder / "t/bucket=0").mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.drop(["bucket"]), folder / "t" / path)
+    return DataFile(path, table.num_rows, (folder / "t" / path).stat().st_size, {"bucket": "0"})
+
+
+def test_files_are_replaced_in_one_commit_and_earlier_versions_keep_theirs(
+    open_tables: Callable[[], Tables], tmp_path: Path
+) -> None:
+    tables = open_tables()
+    first = tables.append("t", rows(1, 2), partition_by=["bucket"])
+    second = tables.append("t", rows(3), partition_by=["bucket"])
+    before = tables.snapshot("t", version=second)
+    assert before is not None
+    [of_first] = [file for file in before.files if file.rows == 2]
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    version = open_tables().replace_files("t", [of_first.path], [written(tmp_path, "new", rows(2))], at=now)
+    found = tables.snapshot("t")
+    assert found is not None
+    assert (found.version, found.rows(), version) == (second + 1, 2, second + 1)
+    assert "bucket=0/new.parquet" in {file.path for file in found.files}
+    assert open_tables().snapshot("t", version=second) == before
+    with pytest.raises(RetryableError, match="has left the table"):
+        tables.replace_files("t", [of_first.path], [written(tmp_path, "newer", rows(2))], at=now)
+    tables.replace_files("t", ["bucket=0/new.parquet"], [], at=now)
+    left = open_tables().snapshot("t")
+    assert left is not None
+    assert left.rows() == 1
+    assert open_tables().snapshot("t", version=first) is not None
+    with pytest.raises(RetryableError):
+        tables.replace_files("nothing", ["a"], [], at=now)
+
+
+def test_a_replacement_that_a_compaction_overtook_is_refused(tmp_path: Path) -> None:
+    """delta-rs itself would rebase it, and double the rows."""
+    slow, fast = DeltaTables(str(tmp_path)), DeltaTables(str(tmp_path))
+    for number in range(3):
+        slow.append("t", rows(number), partition_by=["bucket"])
+    found = slow.snapshot("t")
+    assert found is not None
+    assert fast.compact("t") == 2
+    with pytest.raises(RetryableError, match="has left the table"):
+        slow.replace_files(
+            "t", [found.files[0].path], [written(tmp_path, "new", rows(9))], at=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+    now = fast.snapshot("t")
+    assert now is not None
+    assert now.rows() == 3
+
+
+def test_no_value_of_a_row_stands_in_a_log_or_in_its_checkpoints(tmp_path: Path) -> None:
+    tables = DeltaTables(str(tmp_path))
+    for number in range(23):
+        person = pa.table({"customer_id": [f"C00{number:05d}"], "email": [f"p{number}@example.com"], "bucket": ["0"]})
+        tables.append("t", person, partition_by=["bucket"], transactions=[f"f{number}"])
+    tables.compact("t")
+    logs = list((tmp_path / "t/_delta_log").iterdir())
+    assert [path for path in logs if path.name.endswith(".checkpoint.parquet")]
+    for path in logs:
+        text = str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else path.read_text()
+        assert "C000" not in text, path.name
+        assert "@example" not in text, path.name
+
+
+def _append_plainly(root: str, number: int) -> None:
+    """In a process of its own, as a queue would have it: again until it is in."""
+    tables = DeltaTables(root)
+    for _ in range(200):
+        try:
+            tables.append("t", rows(number), partition_by=["bucket"], transactions=[f"file-{number}"])
+        except RetryableError:
+            if tables.committed("t", [f"file-{number}"]):
+                return
+            continue
+        return
+    raise AssertionError("200 races lost")
+
+
+def test_nothing_of_the_others_is_lost_while_files_are_replaced(tmp_path: Path) -> None:
+    tables = DeltaTables(str(tmp_path))
+    tables.append("t", rows(-1), partition_by=["bucket"])
+    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+        working = [pool.submit(_append_plainly, str(tmp_path), number) for number in range(40)]
+        replaced = 0
+        while not all(one.done() for one in working) or replaced < 5:
+            found = tables.snapshot("t")
+            assert found is not None
+            [held] = [file for file in found.files if "new" in file.path or replaced == 0][:1]
+            fresh = written(
+                tmp_path,
+                f"new-{replaced}",
+                pq.ParquetFile(tmp_path / "t" / held.path).read().append_column("bucket", pa.array(["0"])),
+            )
+            tables.replace_files("t", [held.path], [fresh], at=datetime(2026, 1, 1, tzinfo=UTC))
+            replaced += 1
+        for one in working:
+            one.result()
+    now = DeltaTables(str(tmp_path)).snapshot("t")
+    assert now is not None
+    values = [v for file in now.files for v in pq.ParquetFile(tmp_path / "t" / file.path).read()["n"].to_pylist()]
+    assert sorted(values) == [-1, *range(40)]
+
+
 def test_files_that_are_there_become_part_of_a_table_in_one_commit(tmp_path: Path) -> None:
     tables = DeltaTables(str(tmp_path))
     files = []

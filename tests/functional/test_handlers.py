@@ -8,6 +8,7 @@ import logging
 import re
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import boto3
 import pytest
 
 from propensity.domain.errors import BadInputError
+from propensity.ports import OnlineScore
 from propensity.runtime import composition, settings
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
@@ -171,6 +173,37 @@ def test_a_planner_refuses_a_time_that_is_none(aws: SimpleNamespace, name: str) 
         for sent in ({**asked, "input": wrong}, {**asked, **wrong}):
             with pytest.raises(BadInputError, match=f"{next(iter(wrong))} is"):
                 handler(name)(sent, CONTEXT)
+
+
+def test_a_person_and_then_their_tenant_are_erased_from_buckets_and_tables(
+    aws: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    land(aws)
+    handler("validate_upload")(event("validate_upload"), CONTEXT)
+    [told] = messages(aws, "PROMOTE_QUEUE_URL")
+    promote_silver(composition.ports(), [BronzeFile.parse(told)])
+    sent = event("erase_customer")
+    score = OnlineScore(
+        sent["tenant_id"], sent["customer_id"], "buy", 1, 0.5, 50, 5, "2025-07-01", "r", "f", b"\0\0\0\0", ()
+    )
+    composition.ports().online.put_many([score, replace(score, customer_id="C0000007")])
+    caplog.clear()
+    answer = handler("erase_customer")(sent, CONTEXT)
+    assert (answer["proof"]["hits"], answer["zones"]["online"]["rows"]) == (0, 1)
+    assert answer["zones"]["landing"] == {"objects": 1, "rows": 0, "whole": 1}
+    assert aws.s3.list_object_versions(Bucket="landing").get("Versions", []) == []
+    snapshot = composition.ports().tables.snapshot("silver/sales")
+    assert snapshot is not None
+    assert snapshot.rows() == 1
+    assert lake_keys(aws, "audit/erasures/") == [answer["record"]] == ["audit/erasures/TICKET-1042.json"]
+    # the event of the landed file comes again
+    assert handler("validate_upload")(event("validate_upload"), CONTEXT) == {"batchItemFailures": []}
+    assert all(sent["customer_id"] not in record.getMessage() + str(vars(record)) for record in caplog.records)
+    answer = handler("erase_tenant")(event("erase_tenant"), CONTEXT)
+    assert answer["proof"]["hits"] == 0
+    assert [key for key in lake_keys(aws, "") if "tenant_id=" in key] == []
+    assert aws.s3.list_object_versions(Bucket="landing").get("Versions", []) == []
+    assert composition.ports().online.get_many(score.tenant_id, ["C0000007"], "buy", 1) == []
 
 
 def test_start_due_runs_starts_each_run_of_a_day_once(aws: SimpleNamespace) -> None:

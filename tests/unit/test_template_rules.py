@@ -20,6 +20,8 @@ RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 WORKFLOWS = sorted((ROOT / "functions/workflows").glob("*.asl.json"))
 # actions on which AWS takes no resource, and those that X-Ray and logs bring by SAM: none is written here by hand
 ALLOWED_STARS: set[str] = set()
+# what may overwrite and remove what was written once, by hand and with a ticket
+ERASERS = {"EraseCustomer", "EraseTenant"}
 
 
 def of_type(kind: str) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def test_only_committers_write_a_tables_log() -> None:
         "RebucketSilver",
         "RebuildSilver",
     }
-    assert writers - denied == committers
+    assert writers - denied == committers | ERASERS
 
 
 def test_one_metric_counts_tenants_and_none_is_kept_per_tenant() -> None:
@@ -115,6 +117,7 @@ def test_one_metric_counts_tenants_and_none_is_kept_per_tenant() -> None:
 
 
 def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -> None:
+    reading = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucketVersions"}
     announcing = [name for name, bucket in of_type("AWS::S3::Bucket").items() if "NotificationConfiguration" in bucket]
     assert announcing == ["LandingBucket"]
     touching = [(name, one) for name, one in statements() if "LandingBucket" in json.dumps(one["Resource"])]
@@ -123,7 +126,8 @@ def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -
     assert [(name, actions(one)) for name, one in signing] == [("ManageTenants", ["s3:PutObject"])]
     for name, statement in touching:
         if statement["Sid"] != "SignUploads":
-            assert set(actions(statement)) <= {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucketVersions"}, name
+            removing = {"s3:DeleteObjectVersion"} if name in ERASERS else set()
+            assert set(actions(statement)) <= reading | removing, name
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -151,11 +155,17 @@ def test_no_policy_allows_every_action_or_every_resource() -> None:
     assert checked > 50
 
 
-def test_only_maintenance_can_delete_and_only_from_tables() -> None:
-    deleting = [(name, one) for name, one in statements() for action in actions(one) if "Delete" in action]
-    assert [name for name, _ in deleting] == ["MaintainTables"]
-    zones = {re.sub(r".*[}]/", "", json.dumps(one)) for _, statement in deleting for one in statement["Resource"]}
-    assert {zone.split("/")[0] for zone in zones} == {"silver", "features", "gold"}
+def test_only_maintenance_can_delete_from_tables_and_only_erasures_what_carries_a_tenant() -> None:
+    deleting = [(name, one) for name, one in statements() if any("Delete" in action for action in actions(one))]
+    assert {name for name, _ in deleting} == {"MaintainTables"} | ERASERS
+    for name, statement in deleting:
+        zones = {re.sub(r".*[}]/", "", one["Fn::Sub"]) for one in statement["Resource"]}
+        if name in ERASERS:
+            assert zones == {"*/tenant_id=*"}
+        else:
+            assert zones == {"silver/*", "features/*", "gold/*"}
+    from_lake = {name for name, one in deleting if "LakeBucket" in json.dumps(one["Resource"])}
+    assert from_lake == {"MaintainTables", "EraseTenant"}
 
 
 def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -225,9 +235,12 @@ def test_a_function_has_the_variables_that_its_ports_read() -> None:
         name: set(function.get("Environment", {}).get("Variables", {})) for name, function in FUNCTIONS.items()
     }
     assert all("LAKE_BUCKET" in found for found in variables.values())
-    reading = {"ValidateUpload", "ReplayQuarantine", "ReportLandings", "ManageTenants"}
+    reading = {"ValidateUpload", "ReplayQuarantine", "ReportLandings", "ManageTenants"} | ERASERS
     assert {name for name, found in variables.items() if "LANDING_BUCKET" in found} == reading
-    assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == {"PublishScores", "ServeScores"}
+    assert {name for name, found in variables.items() if "ONLINE_TABLE" in found} == {
+        "PublishScores",
+        "ServeScores",
+    } | ERASERS
 
 
 def expiring(bucket: str) -> dict[str, tuple[str, Any]]:

@@ -41,8 +41,8 @@ class ObjectStore(Protocol):
     def upload_new(self, key: str, path: Path) -> bool:
         """`put_new` of a local file."""
 
-    def replace(self, key: str, path: Path) -> None:
-        """`put` of a local file."""
+    def replace(self, key: str, path: Path, *, etag: str | None = None) -> None:
+        """`put` of a local file. Raises RetryableError where the object is not the one of the etag any more."""
 
     def remove(self, key: str, version_id: str | None = None) -> None:
         """Remove one version of an object for good, or every one of them. Nothing where there is none."""
@@ -180,6 +180,13 @@ class Tables(Protocol):
         Raises RetryableError, having committed nothing, where anything was committed after `version`.
         """
 
+    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile], *, at: datetime) -> int:
+        """Take files (paths) out of the table and put others in their place, in one commit; the version it made.
+
+        Earlier versions keep what they had; `at` is when the files left. Raises RetryableError, having committed
+        nothing, where one of the removed is not in the newest version any more.
+        """
+
 
 class Queue(Protocol):
     def send(self, message: Mapping[str, object]) -> None: ...
@@ -218,6 +225,12 @@ class OnlineTable(Protocol):
         """Write the scores; an older as_of never replaces a newer one."""
 
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]: ...
+
+    def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
+        """Remove every score, of all models and versions, of these customers, or (None) of all of the tenant's.
+
+        How many scores were removed.
+        """
 
 
 class Metrics(Protocol):

@@ -20,18 +20,42 @@ class DynamoOnline:
         self._table = table
 
     def put_many(self, scores: Sequence[OnlineScore]) -> None:
-        for batch in _batches(self._newer(scores), _WRITE_BATCH):
-            pending = {self._table: [{"PutRequest": {"Item": _item(score)}} for score in batch]}
+        self._write([{"PutRequest": {"Item": _item(score)}} for score in self._newer(scores)])
+
+    def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
+        keys = [_key(tenant_id, customer, model, version) for customer in dict.fromkeys(customer_ids)]
+        return [_score(item) for item in self._read(keys)]
+
+    def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
+        wanted: list[tuple[str, dict[str, Any]]] = []
+        if customer_ids is None:
+            # only a scan finds the tenant's keys; it reads the whole table
+            wanted = [
+                ("scan", {"FilterExpression": "tenant_id = :t", "ExpressionAttributeValues": {":t": {"S": tenant_id}}})
+            ]
+        for customer in dict.fromkeys(customer_ids or ()):
+            place = {":p": {"S": _place(tenant_id, customer)}}
+            wanted.append(("query", {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": place}))
+        keys = [
+            {"pk": item["pk"], "sk": item["sk"]}
+            for operation, asked in wanted
+            for page in self._client.get_paginator(operation).paginate(
+                TableName=self._table, ProjectionExpression="pk, sk", ConsistentRead=True, **asked
+            )
+            for item in page["Items"]
+        ]
+        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+        return len(keys)
+
+    def _write(self, requests: Sequence[dict[str, Any]]) -> None:
+        for batch in _batches(requests, _WRITE_BATCH):
+            pending: dict[str, Any] = {self._table: list(batch)}
             for _ in range(_ROUNDS):
                 pending = self._client.batch_write_item(RequestItems=pending).get("UnprocessedItems") or {}
                 if not pending:
                     break
             else:
                 raise RetryableError(f"table {self._table}: writes stay throttled; try again")
-
-    def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
-        keys = [_key(tenant_id, customer, model, version) for customer in dict.fromkeys(customer_ids)]
-        return [_score(item) for item in self._read(keys)]
 
     def _newer(self, scores: Sequence[OnlineScore]) -> list[OnlineScore]:
         """The scores whose as_of is not before that of what is there.
@@ -68,10 +92,14 @@ def _batches[T](values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def _key(tenant_id: str, customer_id: str, model: str, version: int) -> dict[str, dict[str, str]]:
+def _place(tenant_id: str, customer_id: str) -> str:
     # the tenant's length goes first, so that no two pairs of tenant and customer share a key
+    return f"{len(tenant_id)}:{tenant_id}#{customer_id}"
+
+
+def _key(tenant_id: str, customer_id: str, model: str, version: int) -> dict[str, dict[str, str]]:
     return {
-        "pk": {"S": f"{len(tenant_id)}:{tenant_id}#{customer_id}"},
+        "pk": {"S": _place(tenant_id, customer_id)},
         "sk": {"S": f"{model}#{version:06d}"},
     }
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from propensity.domain.errors import NotFoundError
+from propensity.domain.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectInfo
 
 
@@ -59,7 +59,10 @@ class FolderStore:
     def upload_new(self, key: str, path: Path) -> bool:
         return self.put_new(key, path.read_bytes())
 
-    def replace(self, key: str, path: Path) -> None:
+    def replace(self, key: str, path: Path, *, etag: str | None = None) -> None:
+        # a folder cannot compare and write in one step: two writers at the same instant may both be let through
+        if etag is not None and self.head(key).etag != etag:
+            raise RetryableError(f"{key}: replaced by others in the meantime; look again")
         self.put(key, path.read_bytes())
 
     def remove(self, key: str, version_id: str | None = None) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from propensity.domain.errors import NotFoundError
+from propensity.domain.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectInfo, OnlineScore, UploadLink
 
 
@@ -48,8 +48,11 @@ class MemoryStore:
     def upload_new(self, key: str, path: Path) -> bool:
         return self.put_new(key, path.read_bytes())
 
-    def replace(self, key: str, path: Path) -> None:
-        self.put(key, path.read_bytes())
+    def replace(self, key: str, path: Path, *, etag: str | None = None) -> None:
+        with self._lock:
+            if etag is not None and self._find(key, None)[0].etag != etag:
+                raise RetryableError(f"{key}: replaced by others in the meantime; look again")
+            self._write(key, path.read_bytes())
 
     def remove(self, key: str, version_id: str | None = None) -> None:
         with self._lock:
@@ -123,6 +126,14 @@ class MemoryOnline:
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
         wanted = [(tenant_id, customer, model, version) for customer in dict.fromkeys(customer_ids)]
         return [self.items[key] for key in wanted if key in self.items]
+
+    def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
+        gone = [
+            key for key in self.items if key[0] == tenant_id and (customer_ids is None or key[1] in set(customer_ids))
+        ]
+        for key in gone:
+            del self.items[key]
+        return len(gone)
 
 
 @dataclass

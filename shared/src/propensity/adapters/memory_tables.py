@@ -143,6 +143,24 @@ class MemoryTables:
         for path in gone:
             self._store.remove(f"{table}/{path}")
 
+    def replace_files(
+        self,
+        table: str,
+        removed: Collection[str],
+        added: Sequence[DataFile],
+        *,
+        at: datetime,  # noqa: ARG002 - the clock here is the store's
+    ) -> int:
+        with self._lock:
+            held = self._tables.get(table)
+            there = {file.path: file for file in held.versions[-1]} if held else {}
+            if held is None or not there.keys() >= set(removed):
+                raise RetryableError(f"{table}: a file to be replaced has left the table; look again")
+            after = {path: file for path, file in there.items() if path not in removed}
+            after |= {file.path: file for file in added}
+            self._add_version(held, (after[path] for path in sorted(after)), held.buckets[-1])
+            return len(held.versions) - 1
+
     def _put(self, table: str, name: str, rows: pa.Table, partition: dict[str, str]) -> DataFile:
         body = io.BytesIO()
         pq.write_table(rows, body)

@@ -15,7 +15,7 @@ from propensity.ports import ObjectInfo
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 # of a missing key S3 says this to a role that may not list it
 _DENIED = {"AccessDenied", "403"}
-_EXISTS = {"PreconditionFailed", "412"}
+_PRECONDITION = {"PreconditionFailed", "412"}
 # S3 answers 409 while another conditional write of the same key is under way: the caller may try again
 _AGAIN = {
     "ConditionalRequestConflict",
@@ -65,9 +65,13 @@ class S3Store:
         with path.open("rb") as body:
             return self._put_if_absent(key, body)
 
-    def replace(self, key: str, path: Path) -> None:
-        with path.open("rb") as body, self._named(key):
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=body)
+    def replace(self, key: str, path: Path, *, etag: str | None = None) -> None:
+        condition = {"IfMatch": etag} if etag is not None else {}
+        try:
+            with path.open("rb") as body, self._named(key):
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
+        except _PreconditionError as error:
+            raise RetryableError(f"s3://{self.bucket}/{key}: replaced by others in the meantime; look again") from error
 
     def remove(self, key: str, version_id: str | None = None) -> None:
         with self._named(key):
@@ -103,7 +107,7 @@ class S3Store:
         try:
             with self._named(key):
                 self._client.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
-        except _ExistsError:
+        except _PreconditionError:
             return False
         return True
 
@@ -114,8 +118,8 @@ class S3Store:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             where = f"s3://{self.bucket}/{key}"
-            if code in _EXISTS:
-                raise _ExistsError from error
+            if code in _PRECONDITION:
+                raise _PreconditionError from error
             if code in _MISSING:
                 raise NotFoundError(f"{where}: no such object") from error
             if code in _DENIED and error.operation_name in ("GetObject", "HeadObject"):
@@ -127,8 +131,8 @@ class S3Store:
             raise RetryableError(f"s3://{self.bucket}/{key}: {type(error).__name__}; try again") from error
 
 
-class _ExistsError(Exception):
-    """The precondition failed: an object of that name is there."""
+class _PreconditionError(Exception):
+    """The object is not as the write wanted it: one of that name is there, or another than was read."""
 
 
 def _version(version_id: str | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.registry import CHAMPION, before, describe, holder
 from propensity.ports import Ports
+from propensity.usecases.erasures import erasure_records, rows_erased_since
 from propensity.usecases.planning import pack_info
 from propensity.usecases.registry import load_version, move_alias, moves, version_numbers
 from propensity.usecases.scoring import load_artifact
@@ -17,15 +18,19 @@ from propensity.usecases.scoring import load_artifact
 def list_versions(ports: Ports, model: str) -> dict[str, Any]:
     """Every version with its aliases and figures, and the ledger of alias moves, oldest first.
 
+    `rows_erased` says per dataset how many rows of those that it was trained from were erased since.
+
     Raises NotFoundError for a model that the pack does not have and that was never registered.
     """
     ledger = moves(ports.lake, model)
+    erased = erasure_records(ports.lake)
     champion = holder(ledger, CHAMPION)
     versions = []
     for number in version_numbers(ports.lake, model):
         version = load_version(ports.lake, model, number)
         aliases = [CHAMPION] if number == champion else []
-        versions.append(describe(number, version.json(ports.lake, "metrics.json"), version.lineage, aliases))
+        said = describe(number, version.json(ports.lake, "metrics.json"), version.lineage, aliases)
+        versions.append({**said, "rows_erased": rows_erased_since(erased, version.lineage["silver"])})
     if not versions and model not in pack_info(ports).models:
         raise NotFoundError(f"model {model!r}: expected one of {', '.join(pack_info(ports).models)}")
     return {"model": model, "champion": champion, "versions": versions, "ledger": [one.model_dump() for one in ledger]}

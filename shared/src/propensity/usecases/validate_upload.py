@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError
+from propensity.domain.erasure import removed_key
+from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError
 from propensity.domain.landing import Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.landings import entry_key
 from propensity.domain.views import quote, text
@@ -61,13 +62,17 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     """Validate one object against its dataset's contract; the report that stands.
 
     A file that cannot be read is copied to quarantine/rejected and its report says why; that is an outcome,
-    not an error. What was validated before, by whichever contract version, is not validated again: that is a
-    replay's to do. Raises for what a retry or an engineer must mend.
+    not an error. So is a version that was erased since (status `erased`, and no report). What was validated before, by
+    whichever contract version, is not validated again: that is a replay's to do. Raises for what a retry or an engineer
+    must mend.
     """
     sql = ports.sql()
     try:
         local = sql.scratch / "upload"
-        info = ports.landing.download(upload.key, local, upload.version_id)
+        try:
+            info = ports.landing.download(upload.key, local, upload.version_id)
+        except NotFoundError:
+            return _erased(ports, upload)
         if upload.version_id is None and info.etag != upload.etag:
             raise ConflictError(
                 f"{upload.key}: holds etag {info.etag}, the event says {upload.etag}; it was overwritten since, "
@@ -85,6 +90,21 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     ports.metrics.count("RowsQuarantined", report["quarantine"], dataset=report["dataset"])
     ports.metrics.count("FilesRejected", int(report["status"] == "rejected"), dataset=report["dataset"])
     return report
+
+
+def _erased(ports: Ports, upload: Upload) -> dict[str, Any]:
+    """The outcome for an event that comes again after its object was erased: nothing is left to do.
+
+    Raises NotFoundError where no erasure removed it: a file that is gone otherwise is somebody's to look at.
+    """
+    try:
+        ports.lake.head(removed_key(upload.key, upload.etag))
+    except NotFoundError:
+        raise NotFoundError(
+            f"landing {upload.key}, version {upload.version_id}: is not there (or this function may not read it), and "
+            "no erasure removed it; send the file again"
+        ) from None
+    return {"status": "erased", "key": upload.key, "rows_in": 0, "bronze": 0, "quarantine": 0}
 
 
 def committed(ports: Ports, entry: str, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,21 @@
+"""A tenant out of everything; invoked directly, with a ticket's reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.erase_tenant import erase_tenant
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return erase_tenant(
+        composition.ports(),
+        tenant_id=event.get("tenant_id"),
+        request=event.get("request"),
+        why=event.get("why"),
+        by=event.get("by"),
+        at=event.get("at"),
+    )

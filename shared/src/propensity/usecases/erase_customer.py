@@ -1,0 +1,23 @@
+"""erase_customer: one person out of everything, past the versions that models pin, with a record and a proof."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.erasure import parse_subject, parse_ticket
+from propensity.domain.errors import BadInputError
+from propensity.ports import Ports
+from propensity.usecases.erasing import erase
+
+
+def erase_customer(
+    ports: Ports, *, tenant_id: object, customer_id: object, request: object, why: object, by: object, at: object
+) -> dict[str, Any]:
+    """Erase a customer of a tenant under the caller's reference; the record, which names no person.
+
+    Raises BadInputError naming the field, RetryableError where another call can go on (a file of theirs was not
+    validated yet, a compaction came in between), ConflictError where the search afterwards still found something.
+    """
+    if customer_id is None:
+        raise BadInputError("customer_id: missing; erase_tenant removes everyone of a tenant")
+    return erase(ports, parse_subject(tenant_id, customer_id), parse_ticket(request, why, by, at))

@@ -1,0 +1,16 @@
+"""erase_tenant: everything of a tenant out of everything; models, which were trained on several, stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.erasure import parse_subject, parse_ticket
+from propensity.ports import Ports
+from propensity.usecases.erasing import erase
+
+
+def erase_tenant(
+    ports: Ports, *, tenant_id: object, request: object, why: object, by: object, at: object
+) -> dict[str, Any]:
+    """Erase a tenant under the caller's reference; the record. Raises as erase_customer does."""
+    return erase(ports, parse_subject(tenant_id, None), parse_ticket(request, why, by, at))

@@ -1,0 +1,71 @@
+"""What names a customer: their id, and the restricted values that of the whole tenant only they have."""
+
+from __future__ import annotations
+
+from propensity.domain.buckets import bucket_of
+from propensity.domain.contract import Contract
+from propensity.domain.erasure import Subject, identifies
+from propensity.domain.views import quote, read_files, text
+from propensity.ports import Ports, Sql
+from propensity.usecases.erasing_landing import outstanding
+from propensity.usecases.planning import contract_of, pack_info, silver_table
+
+
+def people_columns(ports: Ports) -> tuple[str, ...]:
+    """Columns that hold customers' ids: the pack's entity in what came in, customer_id in what we computed."""
+    return tuple(dict.fromkeys((pack_info(ports).entity, "customer_id")))
+
+
+def names_of(ports: Ports, sql: Sql, subject: Subject) -> tuple[str, ...]:
+    """The customer's id first, then e-mail addresses, telephone numbers and the like; none for a whole tenant.
+
+    A value that another customer of the tenant has too (a vehicle's number after it was sold) names nobody.
+    """
+    if subject.customer_id is None:
+        return ()
+    entity = pack_info(ports).entity
+    sql.execute("create temp table held_by (value varchar, customer varchar)")
+    waiting = outstanding(ports, subject.tenant_id)
+    for dataset in pack_info(ports).datasets:
+        contract = contract_of(ports, dataset)
+        restricted = _restricted(contract, entity)
+        if restricted:
+            bronze = [file.bronze_key for file in waiting if file.dataset == dataset]
+            for key in [*bronze, *_silver(ports, sql, dataset, subject)]:
+                path = sql.scratch / "names.parquet"
+                ports.lake.download(key, path)
+                for column in restricted:
+                    sql.execute(
+                        f"insert into held_by select distinct {quote(column)}::varchar, {quote(entity)}::varchar "
+                        f"from {read_files([str(path)])} where {quote(column)} is not null "
+                        f"and {quote(entity)} is not null {_of_tenant(key, subject)}"
+                    )
+    rows = sql.rows(
+        "select value from held_by group by value having count(distinct customer) = 1 and min(customer) = ? "
+        "order by value",
+        [subject.customer_id],
+    )
+    return (subject.customer_id, *(value for (value,) in rows if identifies(value)))
+
+
+def _of_tenant(key: str, subject: Subject) -> str:
+    return "" if key.startswith("bronze/") else f"and tenant_id = {text(subject.tenant_id)}"
+
+
+def _restricted(contract: Contract, entity: str) -> list[str]:
+    if not any(column.name == entity for column in contract.columns):
+        return []
+    return [
+        column.name for column in contract.columns if column.classification == "restricted" and column.name != entity
+    ]
+
+
+def _silver(ports: Ports, sql: Sql, dataset: str, subject: Subject) -> list[str]:
+    snapshot = ports.tables.snapshot(silver_table(dataset))
+    if snapshot is None:
+        return []
+    info = pack_info(ports)
+    if info.partition_key != "tenant":
+        return snapshot.file_keys()
+    [(bucket,)] = sql.rows(f"select {bucket_of(text(subject.tenant_id), info.buckets)}")
+    return snapshot.file_keys(bucket=str(bucket))

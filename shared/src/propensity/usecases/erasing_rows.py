@@ -1,0 +1,114 @@
+"""A subject's rows in a Parquet file: which they are, and the file without them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from propensity.domain.erasure import Subject, pattern, telling, tenant_of
+from propensity.domain.errors import BadInputError, ConflictError, SqlError
+from propensity.domain.views import quote, read_files, text
+from propensity.ports import Sql
+
+_LEVELS = (3, 11, 19, 22)  # of zstd; the first that makes the file small enough
+_TRAILER = 8  # a Parquet file ends in its footer, the footer's length (4 bytes) and PAR1
+
+
+class RowFinder:
+    """`names` are all that name the customer in text; `people` the columns that hold customers' ids."""
+
+    def __init__(self, sql: Sql, subject: Subject, names: Collection[str], people: Collection[str]) -> None:
+        self._sql = sql
+        self._subject = subject
+        self._people = people
+        self._any = pattern(names)
+        self._telling = pattern([name for name in names if telling(name)])
+
+    def predicate(self, path: Path, key: str) -> str | None:
+        """SQL that holds for the subject's rows; None where the file cannot have any.
+
+        Rows of a tenant are told by the key, else by tenant_id; a customer's by their id. A row of the tenant's
+        without anybody's id is theirs where its text names them. Raises BadInputError for a file that is damaged.
+        """
+        holder = tenant_of(key)
+        if holder not in (None, self._subject.tenant_id) or path.stat().st_size == 0:
+            return None
+        columns = self._columns(path, key)
+        if holder is None and "tenant_id" not in columns:
+            return None
+        of_tenant = "true" if holder else f'"tenant_id"::varchar = {text(self._subject.tenant_id)}'
+        if self._subject.customer_id is None:
+            return of_tenant
+        people = [quote(name) for name in columns if name in self._people]
+        theirs = [f"{name}::varchar = {text(self._subject.customer_id)}" for name in people]
+        said = self._telling if people else self._any
+        texts = [f"{quote(name)}::varchar" for name, kind in columns.items() if "VARCHAR" in kind]
+        if said and texts:
+            nobody = "".join(f"{name} is null and " for name in people)
+            theirs.append(f"({nobody}regexp_matches(lower(concat_ws(chr(10), {', '.join(texts)})), {text(said)}))")
+        return f"{of_tenant} and ({' or '.join(theirs)})" if theirs else None
+
+    def count(self, path: Path, key: str) -> int:
+        """How many of a file's rows are the subject's."""
+        found = self.predicate(path, key)
+        if found is None:
+            return 0
+        return int(self._sql.rows(f"select count(*) from {_read(path)} where {found}")[0][0])
+
+    def named_in(self, path: Path) -> bool | None:
+        """Whether any value of a Parquet file names the customer; None where it cannot be read."""
+        if self._any is None:
+            return False
+        try:
+            columns = [row[0] for row in self._sql.rows(f"describe select * from {_read(path)}")]
+            texts = ", ".join(f"{quote(name)}::varchar" for name in columns)
+            said = f"regexp_matches(lower(concat_ws(chr(10), {texts})), {text(self._any)})"
+            return bool(self._sql.rows(f"select count(*) from {_read(path)} where {said}")[0][0])
+        except SqlError:
+            return None
+
+    def rewrite(self, path: Path, key: str, out: Path, size: int | None = None) -> int:
+        """Write the file without the subject's rows, all others as they were and in their order; how many are left.
+
+        Given a size in bytes, the file gets just that: the logs of a table's older versions name it, and readers
+        look for the footer from the end. Raises ConflictError where it cannot be made as small.
+        """
+        found = self.predicate(path, key) or "false"
+        rest = f"select * from {_read(path)} where ({found}) is not true"
+        for level in _LEVELS:
+            self._sql.execute(
+                f"copy ({rest}) to {text(str(out))} (format parquet, compression zstd, compression_level {level})"
+            )
+            if size is None or out.stat().st_size <= size:
+                break
+        else:
+            raise ConflictError(
+                f"{key}: without the rows to erase it takes {out.stat().st_size} bytes, more than the {size} that "
+                "its table's log names; nothing was erased from it"
+            )
+        if size is not None:
+            pad(out, size)
+        return int(self._sql.rows(f"select count(*) from {_read(out)}")[0][0])
+
+    def _columns(self, path: Path, key: str) -> dict[str, str]:
+        try:
+            return {row[0]: row[1] for row in self._sql.rows(f"describe select * from {_read(path)}")}
+        except SqlError as error:
+            raise BadInputError(
+                f"{key}: is no whole Parquet file, so nobody can say whom it names; mend or remove it, then try again"
+            ) from error
+
+
+def pad(path: Path, size: int) -> None:
+    """Make a Parquet file larger by zeros between its last page and its footer.
+
+    Offsets in the footer count from the file's beginning, and the footer is found from its end, so that no reader
+    ever comes to them (Apache Parquet format, "File format").
+    """
+    body = path.read_bytes()
+    footer = len(body) - _TRAILER - int.from_bytes(body[-_TRAILER:-4], "little")
+    path.write_bytes(body[:footer] + bytes(size - len(body)) + body[footer:])
+
+
+def _read(path: Path) -> str:
+    return read_files([str(path)])

@@ -1,0 +1,185 @@
+"""The proof of an erasure: every object is searched again, by code that shares nothing with what removed.
+
+A name counts where it stands as a whole. One that may as well be a price or an article (a short number) counts only
+in columns that hold customers' ids and in texts of the tenant; other tenants' objects hold other people.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from propensity.domain.erasure import Subject, telling, tenant_of
+from propensity.domain.errors import ConflictError, NotFoundError
+from propensity.domain.views import quote, read_files, text
+from propensity.ports import Ports, Sql
+from propensity.usecases.registry import version_numbers
+
+_PIECE = 1 << 22
+_JOINED = frozenset("_-./:@+%=")  # what joins words into a key, a number or a run's name
+_SHOWN = 20
+
+
+def search(
+    ports: Ports, sql: Sql, subject: Subject, names: Sequence[str], people: Collection[str]
+) -> dict[str, int | str]:
+    """Search the lake, the tenant's landed versions and the online table; what was searched.
+
+    Raises ConflictError naming the objects that still hold the subject.
+    """
+    found = _Search(sql, subject, names, people)
+    for info in ports.lake.infos(""):
+        found.look(info.key, info.size, ports.lake.download)
+    for version in ports.landing.versions(""):
+        if tenant_of(version.key) == subject.tenant_id:
+            found.look_at_landed(version.key, version.size, version.version_id, ports.landing.download)
+    if _online(ports, subject):
+        found.hits.append("the online table")
+    if found.hits:
+        listed = ", ".join(found.hits[:_SHOWN])
+        raise ConflictError(
+            f"{len(found.hits)} objects still hold the subject: {listed}. What was removed stays removed; a run or an "
+            "upload may have been under way, so try again; where the same objects are named again, look into them"
+        )
+    return {**found.searched, "hits": 0}
+
+
+class _Search:
+    def __init__(self, sql: Sql, subject: Subject, names: Sequence[str], people: Collection[str]) -> None:
+        self._sql, self._subject, self._people = sql, subject, people
+        self._names = [name.lower() for name in names]
+        self._telling = [name.lower() for name in names if telling(name)]
+        self.hits: list[str] = []
+        self.searched = {"objects": 0, "bytes": 0, "landing_versions": 0, "objects_of_other_tenants": 0}
+
+    def look(self, key: str, size: int, download: Any) -> None:
+        if tenant_of(key) not in (None, self._subject.tenant_id):
+            self.searched["objects_of_other_tenants"] += 1
+            return
+        path = self._sql.scratch / "searched"
+        try:
+            download(key, path)
+        except NotFoundError:
+            return  # vacuumed since it was listed
+        self.searched["objects"] += 1
+        self.searched["bytes"] += size
+        # every other word of the key is ours; a file's name came from outside
+        if self._in_object(key, path) or any(standing(key.lower(), name) for name in self._telling):
+            self.hits.append(key)
+
+    def look_at_landed(self, key: str, size: int, version_id: str | None, download: Any) -> None:
+        path = self._sql.scratch / "searched"
+        download(key, path, version_id)
+        self.searched["landing_versions"] += 1
+        self.searched["bytes"] += size
+        if self._subject.customer_id is None or self._in_object(f"landing/{key}", path):
+            self.hits.append(f"landing {key} version {version_id}")
+
+    def _in_object(self, key: str, path: Path) -> bool:
+        mine = tenant_of(key) == self._subject.tenant_id
+        if self._subject.customer_id is None and mine:
+            return True
+        if path.stat().st_size == 0:
+            return False
+        with path.open("rb") as raw:
+            parquet = raw.read(4) == b"PAR1"
+        if parquet:
+            return self._in_rows(path, mine=mine, landed=key.startswith("landing/"))
+        if self._subject.customer_id is None:
+            return False
+        if mine and not key.startswith("validation/"):
+            return any(standing(piece, name) for piece in _text(path) for name in self._names)
+        if key.endswith((".json", "_last_checkpoint")):
+            # numbers name nobody here: they are counts
+            return any(
+                one == name or (name in self._telling and standing(one, name, joined=_JOINED))
+                for one in _strings(path)
+                for name in self._names
+                if len(name) > 3
+            )
+        return any(standing(piece, name) for piece in _text(path) for name in self._telling)
+
+    def _in_rows(self, path: Path, *, mine: bool, landed: bool) -> bool:
+        source = read_files([str(path)])
+        columns = {row[0]: row[1] for row in self._sql.rows(f"describe select * from {source}")}
+        tenant = text(self._subject.tenant_id)
+        by_row = "tenant_id" in columns and not mine
+        if self._subject.customer_id is None:
+            return by_row and self._any(f"from {source} where tenant_id::varchar = {tenant}")
+        scope = f"(tenant_id::varchar = {tenant} or tenant_id is null)" if by_row else "true"
+        people = [name for name in columns if name in self._people]
+        who = text(self._subject.customer_id)
+        if any(self._any(f"from {source} where {scope} and {quote(name)}::varchar = {who}") for name in people):
+            return True
+        names = self._names if mine and (landed or not people) else self._telling
+        texts = [f"lower({quote(name)}::varchar)" for name, kind in columns.items() if landed or "VARCHAR" in kind]
+        for column in texts if names else ():
+            there = " or ".join(f"contains({column}, {text(name)})" for name in names)
+            values = self._sql.rows(f"select distinct {column} from {source} where {scope} and ({there})")
+            if any(standing(value, name) for (value,) in values for name in names):
+                return True
+        return False
+
+    def _any(self, rest: str) -> bool:
+        return bool(self._sql.rows(f"select count(*) {rest}")[0][0])
+
+
+def standing(value: str, name: str, *, joined: frozenset[str] = frozenset()) -> bool:
+    """Whether a name stands in a text as a whole: no letter or digit, nor what is `joined`, on either side of it."""
+    at = value.find(name)
+    while at >= 0:
+        around = value[at - 1 : at] if at else "", value[at + len(name) : at + len(name) + 1]
+        if not any(one.isalnum() or one in joined for one in around if one):
+            return True
+        at = value.find(name, at + 1)
+    return False
+
+
+def _text(path: Path) -> Iterator[str]:
+    """A file as lower-case text, a piece at a time, each with the end of the one before.
+
+    What cannot be unpacked is searched as it is: there is nothing else to see.
+    """
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+    held = ""
+    try:
+        with gzip.open(path) if packed else path.open("rb") as body:
+            while piece := body.read(_PIECE):
+                shown = held + piece.replace(b"\0", b"").decode("utf-8", errors="replace").lower()
+                yield shown
+                held = shown[-256:]
+    except (OSError, EOFError, zlib.error):
+        yield path.read_bytes().decode("latin-1").lower()
+
+
+def _strings(path: Path) -> Iterator[str]:
+    """Every text in a file of JSON, or of one JSON value a line, names of fields included; in lower case."""
+    body = path.read_text(encoding="utf-8")
+    try:
+        values = [json.loads(body)]
+    except ValueError:
+        values = [json.loads(line) for line in body.splitlines() if line.strip()]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            values += value
+        elif isinstance(value, str):
+            yield value.lower()
+
+
+def _online(ports: Ports, subject: Subject) -> bool:
+    if subject.customer_id is None:
+        return ports.online.remove(subject.tenant_id, None) > 0
+    models = {key.split("/")[1] for key in ports.lake.keys("registry/")}
+    return any(
+        ports.online.get_many(subject.tenant_id, [subject.customer_id], model, number)
+        for model in sorted(models)
+        for number in version_numbers(ports.lake, model)
+    )

@@ -14,7 +14,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,6 +105,30 @@ class Stack:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
+
+    def names(self) -> dict[str, str]:
+        """The deployed functions' names, by their names in the template."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=NAME)
+        return {
+            one["LogicalResourceId"]: one["PhysicalResourceId"]
+            for page in pages
+            for one in page["StackResourceSummaries"]
+            if one["ResourceType"] == "AWS::Lambda::Function"
+        }
+
+    def redrive(self, letters: str, queue: str) -> int:
+        """Move a dead-letter queue's messages back; how many.
+
+        What `aws sqs start-message-move-task` does, by receive and send: MiniStack has no such action.
+        """
+        moved = 0
+        source, target = self.outputs[letters], self.outputs[queue]
+        while found := self.sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                self.sqs.send_message(QueueUrl=target, MessageBody=message["Body"])
+                self.sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])
+                moved += 1
+        return moved
 
     def waiting(self, queue: str) -> int:
         """Messages in a queue, those in flight and those delayed included."""
@@ -198,10 +222,12 @@ class Stack:
         (self.folder / "stack.json").unlink(missing_ok=True)
 
 
-def start(pack: str, folder: Path, *, port: int | None = None) -> Stack:
+def start(
+    pack: str, folder: Path, *, port: int | None = None, parameters: Mapping[str, str] | None = None
+) -> Stack:
     """Start MiniStack with an empty lake, on a port or on a free one, and deploy what `make build` built.
 
-    Raises StackError.
+    `parameters` are the template's, besides Pack. Raises StackError.
     """
     if port and not _is_free(port):
         raise StackError(f"port {port} of {LOOPBACK} is taken; give another one, e.g. `make up PORT=4570`")
@@ -244,7 +270,7 @@ def start(pack: str, folder: Path, *, port: int | None = None) -> Stack:
     stack = Stack(folder, endpoint, process.pid, pack, {})
     try:
         stack.wait(lambda: _healthy(endpoint), 60, "MiniStack to answer")
-        stack.outputs = _deploy(stack, pack)
+        stack.outputs = _deploy(stack, {"Pack": pack, **(parameters or {})})
     except BaseException:
         stack.down()
         raise
@@ -264,7 +290,7 @@ def attach(folder: Path) -> Stack | None:
     return Stack(folder, state["endpoint"], state["pid"], state["pack"], state["outputs"])
 
 
-def _deploy(stack: Stack, pack: str) -> dict[str, str]:
+def _deploy(stack: Stack, parameters: Mapping[str, str]) -> dict[str, str]:
     stack.s3.create_bucket(Bucket="artifacts")
     command = [
         str(ROOT / ".venv-stack/bin/sam"),
@@ -282,7 +308,7 @@ def _deploy(stack: Stack, pack: str) -> dict[str, str]:
         "--no-confirm-changeset",
         "--no-progressbar",
         "--parameter-overrides",
-        f"Pack={pack}",
+        *(f"{name}={value}" for name, value in parameters.items()),
     ]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},

@@ -18,8 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from tests.stack.stack import LOOPBACK
+from tests.stack.stack import LOOPBACK, Stack
 
 # what a function asks of the stack, told by method and path; the first that fits
 STEPS: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
@@ -86,6 +87,12 @@ class Relay:
         self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+
+    def serve(self, stack: Stack) -> None:
+        """Say which stack is behind the address; nothing is relayed before."""
+        self.functions = {name: logical for logical, name in stack.names().items()}
+        self.workers = stack.folder / "tmp"
+        self.upstream = urlsplit(stack.endpoint).port or 0
 
     def arm(self, kills: Iterable[Kill]) -> None:
         """Replace what is planned. Each function has its own queue of kills, and one is due at a time."""

@@ -222,9 +222,7 @@ class Stack:
         (self.folder / "stack.json").unlink(missing_ok=True)
 
 
-def start(
-    pack: str, folder: Path, *, port: int | None = None, parameters: Mapping[str, str] | None = None
-) -> Stack:
+def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mapping[str, str] | None = None) -> Stack:
     """Start MiniStack with an empty lake, on a port or on a free one, and deploy what `make build` built.
 
     `parameters` are the template's, besides Pack. Raises StackError.

@@ -172,7 +172,7 @@ class Audit:
     def _silver(self, dataset: str) -> list[tuple[str, int, Values]]:
         columns = DATASETS[dataset].columns
         rows = self._lake.query(
-            f"select _content_id, _line, {', '.join(map(quote, columns))} from s",
+            f"select _content_id, _line, {_as_text(columns)} from s",
             s=self._lake.table_files(f"silver/{dataset}"),
         )
         return [(content, line, _values(columns, values)) for content, line, *values in rows]
@@ -184,7 +184,7 @@ class Audit:
         else:
             view = latest_versions(shape, "s", known_before=f"timestamptz {text(before + '+00')}", valid_before=None)
         rows = self._lake.query(
-            f"select tenant_id, {', '.join(map(quote, columns))} from ({view})",
+            f"select tenant_id, {_as_text(columns)} from ({view})",
             s=self._lake.table_files(f"silver/{dataset}"),
         )
         return [(tenant, _values(columns, values)) for tenant, *values in rows]
@@ -193,6 +193,10 @@ class Audit:
 def _shape(dataset: str) -> SilverShape:
     ports: Any = SimpleNamespace(pack="automotive", pack_files=pack_files("automotive"))
     return shape_of(contract_of(ports, dataset))
+
+
+def _as_text(columns: Iterable[str]) -> str:
+    return ", ".join(f"{quote(column)}::varchar" for column in columns)
 
 
 def _values(columns: Iterable[str], values: Iterable[object]) -> Values:

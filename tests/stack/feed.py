@@ -31,7 +31,7 @@ class Sent:
 
 
 class Feed:
-    """Equal seeds give equal files. No two rows of a key are recorded at one moment, so the latest is never in doubt."""
+    """Equal seeds give equal files. No two rows are recorded at one moment, so a key's latest is never in doubt."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)  # noqa: S311 - test data, not secrets
@@ -131,7 +131,7 @@ class Feed:
                 "finance": random.choice(("cash", "loan", "lease")),
                 "price": money,
             }
-            kept = ("sale_id", "customer_id", "vin")
+            kept = ["sale_id", "customer_id", "vin"]
         elif dataset == "vehicles":
             row = {
                 "vin": vin,
@@ -141,7 +141,7 @@ class Feed:
                 "first_registered_on": day,
                 "valid_from": day,
             }
-            kept = ("vin", "make")
+            kept = ["vin", "make"]
         else:
             row = {
                 "tenant_id": random.choice(("", tenant)),
@@ -155,7 +155,7 @@ class Feed:
                 "amount": money,
                 "declined_amount": random.choice(("", "12.50")),
             }
-            kept = ("service_id", "customer_id")
+            kept = ["service_id", "customer_id"]
         return {**row, **({name: old[name] for name in kept} if old else {}), **recorded}
 
 

@@ -61,6 +61,7 @@ DATASETS = {
 }
 UPPER, LOWER = {"vin"}, {"condition", "finance", "visit_kind"}
 MONEY, WHOLE = {"price", "amount", "declined_amount"}, {"model_year", "revision", "odometer_km"}
+MOMENTS = {"visited_at", "recorded_at"}
 OPTIONAL = {"declined_amount"}
 
 
@@ -172,7 +173,9 @@ def told(column: str, value: object) -> str:
         return f"{float(str(value)):.2f}"
     if column in WHOLE:
         return str(int(str(value)))
-    return value.strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value).removesuffix("+00") if column in MOMENTS else str(value)
 
 
 def latest(dataset: Dataset, rows: Iterable[tuple[str, Values]], *, before: str | None) -> set[tuple[str, Values]]:

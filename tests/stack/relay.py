@@ -13,9 +13,10 @@ import re
 import signal
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -142,7 +143,7 @@ class Relay:
                     self._end(pid, kill)
                     return
                 if kill and kill.moment == "after":
-                    answers.on_answer = lambda kill=kill: self._end(pid, kill)
+                    answers.on_answer = partial(self._end, pid, kill)
                 forth.write(head)
                 async for part in _body(head, reader):
                     forth.write(part)
@@ -175,7 +176,7 @@ class Relay:
                 command = (process / "cmdline").read_bytes().decode(errors="replace")
                 if str(self.workers) not in command:
                     continue
-                if any(os.readlink(one) in sockets for one in (process / "fd").iterdir()):
+                if any(str(one.readlink()) in sockets for one in (process / "fd").iterdir()):
                     names = [logical for name, logical in self.functions.items() if f"-{name}-" in command]
                     return (int(process.name), names[0]) if names else None
         return None
@@ -186,13 +187,13 @@ class _Answers:
 
     def __init__(self, back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._back, self._writer = back, writer
-        self.on_answer: object = None
+        self.on_answer: Callable[[], None] | None = None
 
     async def pump(self) -> None:
         with suppress(ConnectionError):
             while part := await self._back.read(65_536):
                 # `100 Continue` asks for the body, and is no answer yet
-                if callable(self.on_answer) and not part.startswith(b"HTTP/1.1 100"):
+                if self.on_answer and not part.startswith(b"HTTP/1.1 100"):
                     self.on_answer()
                     return
                 self._writer.write(part)
@@ -208,7 +209,7 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def _body(head: bytes, reader: asyncio.StreamReader):  # type: ignore[no-untyped-def]
+async def _body(head: bytes, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     headers = head.lower()
     if re.search(rb"\r\ntransfer-encoding:\s*chunked", headers):
         while True:

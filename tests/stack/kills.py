@@ -27,9 +27,8 @@ from tests.stack.audit import Audit
 from tests.stack.feed import START, Feed, Sent
 from tests.stack.lake import Lake
 from tests.stack.relay import STEPS, Kill, Relay
-from tests.stack.stack import ROOT, Stack, StackError, start
+from tests.stack.stack import DEAD_LETTERS, ROOT, Stack, StackError, start
 
-QUEUES = {"UploadQueue": "UploadDeadLetters", "PromoteQueue": "PromoteDeadLetters"}
 WAIT = 900  # seconds a run may take to drain; a guard against a hang, not an expectation
 # what the event source says in MiniStack's log of a batch
 _DIED = re.compile(r"ESM: Lambda (\S+) failed processing SQS batch .*Worker process died")
@@ -78,8 +77,8 @@ class Soak:
         reports, arrivals = self.audit.reports(), len(self.audit.arrivals())
         # a message comes back after seconds instead of half an hour, and some runs give up at the first failure
         receives, hidden = (5, 1, 2)[number % 3], random.choice((4, 8))
-        for queue, letters in QUEUES.items():
-            self._configure(queue, letters, receives, hidden)
+        for queue in DEAD_LETTERS:
+            self.stack.redelivery(queue, seconds=hidden, receives=receives)
         self.redriven.clear()
         self.relay.arm(plan(random, self.kills))
         sent = self.feed.files(number, self.files)
@@ -102,7 +101,7 @@ class Soak:
                 self._until(lambda: seen() >= arrived and not self._waiting("UploadQueue"), "uploads to be validated")  # noqa: B023 - is called here
                 if compaction is None and arrived > self.files // 3:
                     compaction = pool.submit(self._compact)
-            self._until(lambda: not self._waiting(*QUEUES), "the queues to run dry")
+            self._until(lambda: not self._waiting(*DEAD_LETTERS), "the queues to run dry")
             compacted = compaction.result() if compaction else Counter()
         said = _said(log.read_bytes()[read_from:].decode(errors="replace"), self.relay.functions)
         span = self.feed.now - START
@@ -128,18 +127,6 @@ class Soak:
             "lake": found,
         }
 
-    def _configure(self, queue: str, letters: str, receives: int, hidden: int) -> None:
-        def attribute(name: str, wanted: str) -> str:
-            got = self.stack.sqs.get_queue_attributes(QueueUrl=self.stack.outputs[name], AttributeNames=[wanted])
-            value: str = got["Attributes"][wanted]
-            return value
-
-        policy = {"deadLetterTargetArn": attribute(letters, "QueueArn"), "maxReceiveCount": receives}
-        self.stack.sqs.set_queue_attributes(
-            QueueUrl=self.stack.outputs[queue],
-            Attributes={"VisibilityTimeout": str(hidden), "RedrivePolicy": json.dumps(policy)},
-        )
-
     def _put(self, sent: Sent) -> None:
         bucket = self.stack.outputs["LandingBucket"]
         put = self.stack.s3.put_object(Bucket=bucket, Key=sent.key, Body=sent.body)
@@ -147,7 +134,7 @@ class Soak:
         self.events.append(json.dumps({"detail": {"bucket": {"name": bucket}, "object": told}}))
 
     def _waiting(self, *queues: str) -> int:
-        return sum(self.stack.waiting(one) for queue in queues for one in (queue, QUEUES[queue]))
+        return sum(self.stack.waiting(one) for queue in queues for one in (queue, DEAD_LETTERS[queue]))
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
         """Poll, and redrive dead letters as they come, as whoever hears the alarm would."""
@@ -155,9 +142,9 @@ class Soak:
         while not done():
             if time.monotonic() > end:
                 raise StackError(f"gave up after {WAIT} s waiting for {what}\n{self.stack.log_tail()}")
-            for queue, letters in QUEUES.items():
+            for queue, letters in DEAD_LETTERS.items():
                 if self.stack.waiting(letters):
-                    self.redriven[letters] += self.stack.redrive(letters, queue)
+                    self.redriven[letters] += self.stack.redrive(queue)
             time.sleep(0.3)  # polling another process over HTTP; there is nothing to be woken by
 
     def _compact(self) -> Counter[str]:

@@ -196,15 +196,28 @@ def rows_of(lake: Lake, key: str) -> list[int]:
     return sorted(line for (line,) in found)
 
 
-def test_a_run_that_failed_in_the_middle_is_unseen_and_goes_on_from_there(stack: Stack, ran: Run) -> None:
+def test_a_run_that_failed_or_was_stopped_in_the_middle_is_unseen_and_goes_on_from_there(
+    stack: Stack, ran: Run
+) -> None:
     asked = {"model": MODEL, "as_of": LATER, "scope": "batch"}
     with without_policy(stack, "LabelShard"), pytest.raises(StackError, match="FAILED"):
-        stack.run("ScorePopulation", "broken", asked, WAIT)
+        stack.run("ScorePopulation", "fails", asked, WAIT)
     assert scored(ran.lake) == [(0, 0)]
     written = ran.lake.times(LATER_RUN)
     assert written
     # MiniStack has no redrive-execution; an execution of the same input goes the same way
-    receipt = stack.run("ScorePopulation", "broken-again", asked, WAIT)
+    machine, states = stack.outputs["ScorePopulation"], stack.step_functions
+    stopped = states.start_execution(stateMachineArn=machine, name="stopped", input=json.dumps(asked))["executionArn"]
+
+    def building() -> bool:
+        events = states.get_execution_history(executionArn=stopped)["events"]
+        return any(one.get("stateEnteredEventDetails", {}).get("name") == "BuildFeatures" for one in events)
+
+    stack.wait(building, WAIT, "the run to be on its way")
+    states.stop_execution(executionArn=stopped)
+    assert states.describe_execution(executionArn=stopped)["status"] == "ABORTED"
+    assert scored(ran.lake) == [(0, 0)]
+    receipt = stack.run("ScorePopulation", "goes-on", asked, WAIT)
     assert scored(ran.lake) == [(receipt["population"], receipt["population"])]
     assert written.items() <= ran.lake.times(LATER_RUN).items()
 

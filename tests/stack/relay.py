@@ -70,7 +70,6 @@ class Relay:
         self.functions: Mapping[str, str] = {}  # deployed name: name in the template
         self.workers = Path()  # the folder that the workers' code is unpacked into
         self.killed: Counter[Kill] = Counter()
-        self.seen: Counter[tuple[str, str | None]] = Counter()
         self._plan: defaultdict[str, deque[Kill]] = defaultdict(deque)
         self._skipped: Counter[str] = Counter()
         self._loop = asyncio.new_event_loop()
@@ -105,12 +104,8 @@ class Relay:
             self._plan = plan
             self._skipped.clear()
             self.killed.clear()
-            self.seen.clear()
 
         self._loop.call_soon_threadsafe(swap)
-
-    def left(self) -> int:
-        return sum(len(kills) for kills in self._plan.values())
 
     def _due(self, function: str, step: str | None) -> Kill | None:
         """The kill that this request brings about, taken from the plan."""
@@ -136,9 +131,7 @@ class Relay:
         try:
             while head := await _head(reader):
                 request = " ".join(head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")[:2])
-                step = step_of(function, request)
-                self.seen[(function, step)] += 1
-                kill = self._due(function, step)
+                kill = self._due(function, step_of(function, request))
                 if kill and kill.moment == "before":
                     self._end(pid, kill)
                     return

@@ -8,6 +8,8 @@ DATA ?=
 PORT ?= 4566
 FOLDER ?= build/stack/up
 AREA ?= lake
+RUNS ?= 10
+SEED ?= 1
 UV_VERSION := 0.13.8
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export UV_LINK_MODE ?= copy
@@ -79,8 +81,13 @@ bench: $(DEV) ## measure the claims of an AREA beside a floor, into build/bench
 bench-peers: $(DEV) ## measure the same beside other people's tools, which uv fetches
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA) --peers
 
-soak: $(DEV) ## the laws of the lake, 5,000 examples
+ifeq ($(AREA),stack)
+soak: $(BUILT)
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.kills --runs $(RUNS) --seed $(SEED)
+else
+soak: $(DEV) ## the laws of the lake, 5,000 examples; AREA=stack: ten runs on the deployed stack, workers killed
 	@SOAK_EXAMPLES=5000 .venv/bin/python -m pytest -n 0 tests/functional/test_lake_machine.py
+endif
 
 lint: $(DEV)
 	@.venv/bin/ruff check .

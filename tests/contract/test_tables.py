@@ -23,7 +23,7 @@ from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.memory import MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
-from propensity.ports import DataFile, Snapshot, Tables
+from propensity.ports import ArrowStream, DataFile, Snapshot, Tables
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])
@@ -364,6 +364,59 @@ def test_files_that_are_there_become_part_of_a_table_in_one_commit(tmp_path: Pat
     assert found is not None
     assert (found.rows(), [file.path for file in found.files]) == (3, sorted(file.path for file in files))
     assert tables.committed("t", ["run", "again", "never"]) == {"run", "again"}
+
+
+class Overtaken(DeltaTables):
+    """Another process makes the table, with a transaction, just after this one has seen that there is none."""
+
+    def __init__(self, root: Path, transaction: str) -> None:
+        super().__init__(str(root))
+        self._other, self._transaction = DeltaTables(str(root)), transaction
+
+    def _open(self, table: str) -> DeltaTable | None:
+        found = super()._open(table)
+        if found is None:
+            self._other.append(table, rows(1), partition_by=["bucket"], transactions=[self._transaction])
+        return found
+
+
+class Slow:
+    """A stream before whose first row another process makes the table, with a transaction."""
+
+    def __init__(self, root: Path, transaction: str) -> None:
+        self._root, self._transaction = root, transaction
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        other = DeltaTables(str(self._root))
+        if not other.committed("t", [self._transaction]):
+            other.append("t", rows(1), partition_by=["bucket"], transactions=[self._transaction])
+        return rows(1).__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("other", ["a", "b"], ids=["with this transaction", "with another"])
+@pytest.mark.parametrize("when", ["after the look", "before the first row"])
+def test_who_is_overtaken_in_making_a_table_must_look_again(tmp_path: Path, when: str, other: str) -> None:
+    late = Overtaken(tmp_path, other) if when == "after the look" else DeltaTables(str(tmp_path))
+    data: ArrowStream = rows(1) if when == "after the look" else Slow(tmp_path, other)
+    with pytest.raises(RetryableError, match=r"t: .*again"):
+        late.append("t", data, partition_by=["bucket"], transactions=["a"])
+    found = late.snapshot("t")
+    assert found is not None
+    assert found.rows() == 1
+    assert late.committed("t", ["a", "b"]) == {other}
+
+
+def test_who_is_overtaken_in_adding_files_to_no_table_must_look_again(tmp_path: Path) -> None:
+    file = tmp_path / "t/bucket=0/part.parquet"
+    file.parent.mkdir(parents=True)
+    pq.write_table(rows(1).drop(["bucket"]), file)
+    files = [DataFile("bucket=0/part.parquet", 1, file.stat().st_size, {"bucket": "0"})]
+    late = Overtaken(tmp_path, "run")
+    with pytest.raises(RetryableError, match=r"t: .*again"):
+        late.add_files("t", files, schema=rows(), partition_by=["bucket"], transactions=["run"])
+    found = late.snapshot("t")
+    assert found is not None
+    assert found.rows() == 1
 
 
 def _append(root: str, number: int) -> str:

@@ -16,7 +16,7 @@ import sys
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-from tests.stack.stack import NAME, Stack, attach
+from tests.stack.stack import Stack, attach
 from tests.stack.up import folder_option
 
 
@@ -28,13 +28,7 @@ def variables(stack: Stack, endpoint: str) -> dict[str, dict[str, str]]:
         for page in pages
         for one in page["Functions"]
     }
-    resources = stack.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=NAME)
-    return {
-        one["LogicalResourceId"]: {**deployed[one["PhysicalResourceId"]], "AWS_ENDPOINT_URL": endpoint}
-        for page in resources
-        for one in page["StackResourceSummaries"]
-        if one["ResourceType"] == "AWS::Lambda::Function"
-    }
+    return {logical: {**deployed[name], "AWS_ENDPOINT_URL": endpoint} for logical, name in stack.names().items()}
 
 
 def gateway() -> str | None:

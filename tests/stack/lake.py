@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ class Lake:
         self._options = {**USER, "AWS_ENDPOINT_URL": stack.endpoint, "AWS_ALLOW_HTTP": "true"}
 
     def keys(self, prefix: str) -> list[str]:
+        return list(self.times(prefix))
+
+    def times(self, prefix: str) -> dict[str, datetime]:
+        """When each object was written, by its key."""
         pages = self._stack.s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        return [item["Key"] for page in pages for item in page.get("Contents", ())]
+        return {item["Key"]: item["LastModified"] for page in pages for item in page.get("Contents", ())}
 
     def json(self, key: str) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(self._stack.s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())

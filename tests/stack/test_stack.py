@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -22,13 +25,15 @@ from tests.stack.automotive import AS_OF
 from tests.stack.conftest import FOLDER, Run, say
 from tests.stack.lake import Lake, rows_in_file
 from tests.stack.scenarios import Drop
-from tests.stack.stack import REGION, ROOT, Stack, StackError
+from tests.stack.stack import DEAD_LETTERS, REGION, ROOT, Stack, StackError
 
 WAIT = 300  # seconds; a guard against a hang, not an expectation
 DAY = AS_OF.isoformat()
 NEXT = date(AS_OF.year, AS_OF.month + 1, 1).isoformat()
+LATER = date(AS_OF.year, AS_OF.month + 2, 1).isoformat()
 MODEL = "service"
 CSV = {"Content-Type": "text/csv"}
+LATER_RUN = f"runs/score/{MODEL}/{LATER}"
 
 
 def put(stack: Stack, lake: Lake, drops: list[Drop]) -> None:
@@ -135,18 +140,96 @@ def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None
     assert "9" in refused["message"]
 
 
+@contextmanager
+def without_policy(stack: Stack, function: str) -> Iterator[None]:
+    """Inside, a function may do nothing; what happens is expected to go wrong."""
+    iam = stack.client("iam")
+    configuration = stack.functions.get_function_configuration(FunctionName=stack.names()[function])
+    role = configuration["Role"].rsplit("/", 1)[1]
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    held = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
+    for name in held:
+        iam.delete_role_policy(RoleName=role, PolicyName=name)
+    try:
+        with stack.expecting_errors():
+            yield
+    finally:
+        for name, document in held.items():
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+
 def test_a_function_may_do_what_its_policy_says_and_nothing_else(stack: Stack, ran: Run) -> None:
     """The roles are enforced here: the tick loses its policy and fails, and has it back and works."""
-    iam = stack.client("iam")
-    configuration = stack.functions.get_function_configuration(FunctionName=stack.outputs["StartDueRuns"])
-    role = configuration["Role"].rsplit("/", 1)[1]
-    [name, *_] = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-    iam.delete_role_policy(RoleName=role, PolicyName=name)
-    with stack.expecting_errors(), pytest.raises(StackError, match="AccessDenied"):
+    with without_policy(stack, "StartDueRuns"), pytest.raises(StackError, match="AccessDenied"):
         stack.invoke("StartDueRuns", {"slot": DAY, "models": [MODEL]})
-    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
     assert stack.invoke("StartDueRuns", {"slot": DAY, "models": [MODEL]})["due"] == []
+
+
+@pytest.mark.parametrize(("function", "queue"), [("ValidateUpload", "UploadQueue"), ("PromoteSilver", "PromoteQueue")])
+def test_a_dead_letter_rings_and_is_redriven_into_silver_once(
+    stack: Stack, ran: Run, tmp_path: Path, function: str, queue: str
+) -> None:
+    letters = DEAD_LETTERS[queue]
+    path = tmp_path / "sample.csv"
+    shutil.copy(ROOT / "events/sample.csv", path)
+    drop = Drop(path, f"sales/tenant_id=dealer_01/dead-letter-of-{function}.csv")
+    before = stack.redelivery(queue, seconds=1, receives=1)
+    try:
+        with without_policy(stack, function):
+            stack.s3.upload_file(str(path), stack.outputs["LandingBucket"], drop.key)
+            stack.wait(lambda: stack.waiting(letters) == 1, WAIT, "the dead letter")
+    finally:
+        stack.sqs.set_queue_attributes(QueueUrl=stack.outputs[queue], Attributes=before)
+    assert rows_of(ran.lake, drop.key) == []
+    # the number that is 1 now is the one that an alarm looks at
+    name = stack.outputs[letters].rsplit("/", 1)[1]
+    alarms = stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    [alarm] = [one for one in alarms if one["Dimensions"] == [{"Name": "QueueName", "Value": name}]]
+    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
+    assert stack.redrive(queue) == 1
+    stack.wait_for_queues(WAIT)
+    assert rows_of(ran.lake, drop.key) == [2, 4]
+
+
+def rows_of(lake: Lake, key: str) -> list[int]:
+    """The lines of a landed file that stand in Silver, each as often as it does."""
+    found = lake.query(f"select _line from s where _source_key = '{key}'", s=lake.table_files("silver/sales"))
+    return sorted(line for (line,) in found)
+
+
+def test_a_run_that_failed_or_was_stopped_in_the_middle_is_unseen_and_goes_on_from_there(
+    stack: Stack, ran: Run
+) -> None:
+    asked = {"model": MODEL, "as_of": LATER, "scope": "batch"}
+    with without_policy(stack, "LabelShard"), pytest.raises(StackError, match="FAILED"):
+        stack.run("ScorePopulation", "fails", asked, WAIT)
+    assert scored(ran.lake) == [(0, 0)]
+    written = ran.lake.times(LATER_RUN)
+    assert written
+    # MiniStack has no redrive-execution; an execution of the same input goes the same way
+    machine, states = stack.outputs["ScorePopulation"], stack.step_functions
+    stopped = states.start_execution(stateMachineArn=machine, name="stopped", input=json.dumps(asked))["executionArn"]
+
+    def building() -> bool:
+        events = states.get_execution_history(executionArn=stopped)["events"]
+        return any(one.get("stateEnteredEventDetails", {}).get("name") == "BuildFeatures" for one in events)
+
+    stack.wait(building, WAIT, "the run to be on its way")
+    states.stop_execution(executionArn=stopped)
+    assert states.describe_execution(executionArn=stopped)["status"] == "ABORTED"
+    assert scored(ran.lake) == [(0, 0)]
+    receipt = stack.run("ScorePopulation", "goes-on", asked, WAIT)
+    assert scored(ran.lake) == [(receipt["population"], receipt["population"])]
+    assert written.items() <= ran.lake.times(LATER_RUN).items()
+
+
+def scored(lake: Lake) -> list[tuple[int, ...]]:
+    """Rows and customers of the run as of LATER in gold/scores."""
+    return lake.query(
+        f"select count(*), count(distinct (tenant_id, customer_id)) from g where run like '{LATER_RUN}%'",
+        g=lake.table_files("gold/scores"),
+    )
 
 
 def test_nobody_without_credentials_reads_the_lake(stack: Stack) -> None:

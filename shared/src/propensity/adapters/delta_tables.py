@@ -90,7 +90,8 @@ class DeltaTables:
             write_deltalake(
                 opened if opened is not None else self._uri(table),
                 data if opened is not None or buckets is None else _recording(data, buckets),
-                mode="append",
+                # by its address the table would be opened anew, with names in it that nobody has looked for
+                mode="append" if opened is not None else "error",
                 partition_by=list(partition_by) or None,
                 schema_mode="merge",
                 configuration=None if opened is not None else _CONFIGURATION,
@@ -117,7 +118,7 @@ class DeltaTables:
                 opened = DeltaTable.create(
                     self._uri(table),
                     delta_schema,
-                    mode="ignore",
+                    mode="error",
                     partition_by=list(partition_by) or None,
                     configuration=_CONFIGURATION,
                     storage_options=self._options or None,

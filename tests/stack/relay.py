@@ -1,0 +1,228 @@
+"""A relay between the deployed functions and the stack, which ends a function's process at a chosen request.
+
+The functions are deployed with the relay's address (stack parameter EndpointUrl). So a kill is certain to hit a
+process at work, and at a known step of it: before the store has the request, after the store has done it and before
+the function knows, or some milliseconds into what comes next. The kill itself is SIGKILL to the worker's process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from tests.stack.stack import LOOPBACK, Stack
+
+# what a function asks of the stack, told by method and path; the first that fits
+STEPS: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
+    "ValidateUpload": (
+        ("quarantine", re.compile(r"PUT /[^/]+/quarantine/")),
+        ("bronze", re.compile(r"PUT /[^/]+/bronze/")),
+        ("report", re.compile(r"PUT /[^/]+/validation/")),
+        ("announce", re.compile(r"POST /")),
+        ("read", re.compile(r"GET /")),
+    ),
+    "PromoteSilver": (
+        ("read", re.compile(r"GET /[^/]+/bronze/")),
+        ("commit", re.compile(r"PUT /[^/]+/silver/.*/_delta_log/\d+\.json")),
+        ("rows", re.compile(r"PUT /[^/]+/silver/.*\.parquet")),
+        ("look", re.compile(r"(GET|HEAD) /[^/]+/silver/|GET /[^/]+/?\?.*silver")),
+    ),
+    "MaintainTables": (
+        ("commit", re.compile(r"PUT /[^/]+/silver/.*/_delta_log/\d+\.json")),
+        ("checkpoint", re.compile(r"PUT /[^/]+/silver/.*/_delta_log/.*checkpoint")),
+        ("rows", re.compile(r"PUT /[^/]+/silver/.*\.parquet")),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One kill that is planned: at the `skip`-th next request of that step, counted from when its turn comes."""
+
+    function: str
+    step: str
+    moment: Literal["before", "after", "later"]
+    skip: int = 0
+    delay: float = 0.0  # seconds after the request, where the moment is `later`
+
+
+def step_of(function: str, request: str) -> str | None:
+    """The step that a request, `<method> <path>`, belongs to; None where it is none of those that are named."""
+    return next((step for step, pattern in STEPS.get(function, ()) if pattern.match(request)), None)
+
+
+class Relay:
+    """Relays HTTP to `upstream` while the `with` block runs; `arm` says what is to be killed."""
+
+    def __init__(self) -> None:
+        self.upstream = 0
+        self.functions: Mapping[str, str] = {}  # deployed name: name in the template
+        self.workers = Path()  # the folder that the workers' code is unpacked into
+        self.killed: Counter[Kill] = Counter()
+        self._plan: defaultdict[str, deque[Kill]] = defaultdict(deque)
+        self._skipped: Counter[str] = Counter()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        serving = asyncio.start_server(self._connect, LOOPBACK, 0)
+        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(10)
+        self.endpoint = f"http://{LOOPBACK}:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._server.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def serve(self, stack: Stack) -> None:
+        """Say which stack is behind the address; nothing is relayed before."""
+        self.functions = {name: logical for logical, name in stack.names().items()}
+        self.workers = stack.folder / "tmp"
+        self.upstream = urlsplit(stack.endpoint).port or 0
+
+    def arm(self, kills: Iterable[Kill]) -> None:
+        """Replace what is planned. Each function has its own queue of kills, and one is due at a time."""
+        plan: defaultdict[str, deque[Kill]] = defaultdict(deque)
+        for kill in kills:
+            plan[kill.function].append(kill)
+
+        def swap() -> None:
+            self._plan = plan
+            self._skipped.clear()
+            self.killed.clear()
+
+        self._loop.call_soon_threadsafe(swap)
+
+    def _due(self, function: str, step: str | None) -> Kill | None:
+        """The kill that this request brings about, taken from the plan."""
+        kills = self._plan[function]
+        if not kills or kills[0].step != step:
+            return None
+        self._skipped[function] += 1
+        if self._skipped[function] <= kills[0].skip:
+            return None
+        self._skipped[function] = 0
+        return kills.popleft()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")[1]
+        found = self._worker(peer)
+        if found is None:
+            writer.close()
+            return
+        pid, function = found
+        back, forth = await asyncio.open_connection(LOOPBACK, self.upstream)
+        answers = _Answers(back, writer)
+        pump = asyncio.ensure_future(answers.pump())
+        try:
+            while head := await _head(reader):
+                request = " ".join(head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")[:2])
+                kill = self._due(function, step_of(function, request))
+                if kill and kill.moment == "before":
+                    self._end(pid, kill)
+                    return
+                if kill and kill.moment == "after":
+                    answers.on_answer = partial(self._end, pid, kill)
+                forth.write(head)
+                async for part in _body(head, reader):
+                    forth.write(part)
+                    await forth.drain()
+                if kill and kill.moment == "later":
+                    task = self._loop.create_task(self._end_later(pid, kill))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return  # the worker is gone, or the stack is: each notices by itself
+        finally:
+            forth.close()
+            await pump
+            writer.close()
+
+    async def _end_later(self, pid: int, kill: Kill) -> None:
+        await asyncio.sleep(kill.delay)
+        self._end(pid, kill)
+
+    def _end(self, pid: int, kill: Kill) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            self.killed[kill] += 1
+
+    def _worker(self, port: int) -> tuple[int, str] | None:
+        """The process behind a connection and its function; None for whoever is no worker of this stack."""
+        sockets = _sockets(port)
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                command = (process / "cmdline").read_bytes().decode(errors="replace")
+                if str(self.workers) not in command:
+                    continue
+                if any(str(one.readlink()) in sockets for one in (process / "fd").iterdir()):
+                    names = [logical for name, logical in self.functions.items() if f"-{name}-" in command]
+                    return (int(process.name), names[0]) if names else None
+        return None
+
+
+class _Answers:
+    """What comes back from the stack."""
+
+    def __init__(self, back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._back, self._writer = back, writer
+        self.on_answer: Callable[[], None] | None = None
+
+    async def pump(self) -> None:
+        with suppress(ConnectionError):
+            while part := await self._back.read(65_536):
+                # `100 Continue` asks for the body, and is no answer yet
+                if self.on_answer and not part.startswith(b"HTTP/1.1 100"):
+                    self.on_answer()
+                    return
+                self._writer.write(part)
+                await self._writer.drain()
+        self._writer.close()
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    """A request's first lines, up to the empty one; nothing where the connection has ended."""
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return b""
+
+
+async def _body(head: bytes, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    headers = head.lower()
+    if re.search(rb"\r\ntransfer-encoding:\s*chunked", headers):
+        while True:
+            size = await reader.readuntil(b"\r\n")
+            yield size
+            yield await reader.readexactly(int(size.split(b";")[0], 16) + 2)
+            if int(size.split(b";")[0], 16) == 0:
+                return
+    found = re.search(rb"\r\ncontent-length:\s*(\d+)", headers)
+    left = int(found[1]) if found else 0
+    while left:
+        part = await reader.read(min(left, 65_536))
+        if not part:
+            raise ConnectionResetError
+        left -= len(part)
+        yield part
+
+
+def _sockets(port: int) -> set[str]:
+    """The sockets whose own port this is, as /proc/<pid>/fd names them."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return {f"socket:[{one[9]}]" for one in fields if int(one[1].rsplit(":", 1)[1], 16) == port}

@@ -316,7 +316,7 @@ def test_a_file_overwritten_since_the_event_is_read_as_it_was(drops: Drops) -> N
 
 
 def test_an_object_that_is_gone_is_an_error(drops: Drops) -> None:
-    with pytest.raises(NotFoundError, match="no such object"):
+    with pytest.raises(NotFoundError, match="no erasure removed it; send the file again"):
         drops.validate(Upload(BUCKET, "orders/tenant_id=t1/a.csv", "v1", "e"))
 
 

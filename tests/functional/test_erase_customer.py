@@ -374,7 +374,7 @@ def undisturbed(made: tuple[World, Person], tmp_path_factory: pytest.TempPathFac
     return json.loads(world.lake.get(answer["record"])), 1_000_000 - fuse.left
 
 
-@pytest.mark.parametrize("share", [(number + 0.5) / 16 for number in range(16)])
+@pytest.mark.parametrize("share", [(number + 0.5) / 8 for number in range(8)])
 def test_wherever_an_erasure_dies_another_call_ends_it_with_one_true_record(
     world: World, person: Person, others: Others, undisturbed: tuple[dict[str, Any], int], share: float
 ) -> None:

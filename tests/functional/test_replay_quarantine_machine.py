@@ -81,7 +81,7 @@ class Replays(RuleBasedStateMachine):
 
 
 Replays.TestCase.settings = settings(
-    max_examples=int(os.environ.get("SOAK_EXAMPLES", "100")),
+    max_examples=int(os.environ.get("SOAK_EXAMPLES", "50")),
     stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),

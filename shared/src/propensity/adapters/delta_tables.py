@@ -222,11 +222,13 @@ class DeltaTables:
             raise RetryableError(f"{where}: another commit carried this in the meantime; try again")
         try:
             commit(opened)
-        except CommitFailedError as error:
-            raise RetryableError(f"{where}: {error}; a concurrent commit won, try again") from error
-        except DeltaError as error:
+        except (CommitFailedError, DeltaError) as error:
             if opened is None and self._open(table) is not None:
-                raise RetryableError(f"{where}: another made the table, try again") from error
+                # another made the table: look for the names in it and append. A message that went back to its queue
+                # instead would wait there for half an hour
+                return self._commit(table, transactions, commit)
+            if isinstance(error, CommitFailedError):
+                raise RetryableError(f"{where}: {error}; a concurrent commit won, try again") from error
             raise ConflictError(f"{where}: the rows do not fit the table's schema") from error
         except OSError as error:
             raise RetryableError(f"{where}: the store does not answer, try again") from error

@@ -128,7 +128,7 @@ days = st.integers(1, 28)
 order_rows = st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("KLM"), days), max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(order_rows, min_size=1, max_size=3),
     st.lists(st.tuples(st.sampled_from("KLM"), days), max_size=4),

@@ -81,7 +81,7 @@ class Replays(RuleBasedStateMachine):
 
 
 Replays.TestCase.settings = settings(
-    max_examples=int(os.environ.get("SOAK_EXAMPLES", "50")),
+    max_examples=int(os.environ.get("SOAK_EXAMPLES", "30")),
     stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -135,7 +135,7 @@ def said(club: Club) -> list[tuple[Any, ...]]:
     return sorted((tenant, member, *ids) for tenant in TENANTS for member, ids in club.current(tenant).items())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(ROWS)
 def test_identities_are_what_a_simple_model_says_slot_by_slot(rows: list[Row]) -> None:
     club, model = Club(), Model()
@@ -185,7 +185,7 @@ def test_neither_the_order_of_files_nor_what_comes_later_nor_a_call_again_change
         assert one.rows() == other.rows()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 60).flatmap(lambda n: st.lists(st.tuples(st.integers(1, n), st.integers(1, n)), max_size=80)))
 def test_components_are_those_of_a_union_find(pairs: list[tuple[int, int]]) -> None:
     assert components(pairs) == union_find(

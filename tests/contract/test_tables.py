@@ -187,19 +187,6 @@ def test_a_replaced_table_holds_the_new_files_and_remembers_names_and_versions(
         open_tables().replace("t", [another(before, "y")], version=before.version, buckets=9)
 
 
-def test_a_replacement_can_keep_files_and_then_keeps_their_buckets(open_tables: Callable[[], Tables]) -> None:
-    for number in range(3):
-        spread(open_tables(), number, 4)
-    before = newest(open_tables)
-    files = [before.files[0], another(before, "x")]
-    with pytest.raises(ConflictError, match="cannot stay with 7"):
-        open_tables().replace("t", files, version=before.version, buckets=7)
-    open_tables().replace("t", files, version=before.version, buckets=4)
-    after = newest(open_tables)
-    assert {file.path for file in after.files} == {file.path for file in files}
-    assert (after.buckets, after.rows()) == (4, 2)
-
-
 def test_commits_that_began_before_a_replacement_fail_and_it_fails_after_any_commit(tmp_path: Path) -> None:
     """delta-rs alone, from handles that know nothing of each other: what our own looks cannot see in time."""
     open_tables = partial(DeltaTables, str(tmp_path))
@@ -222,11 +209,9 @@ def test_commits_that_began_before_a_replacement_fail_and_it_fails_after_any_com
             return opened
 
     found = newest(open_tables)
-    for files, buckets in (([another(found, "y")], 9), ([*found.files, another(found, "y")], 7)):
-        found = newest(open_tables)
-        with pytest.raises(RetryableError, match="try again"):
-            Late(str(tmp_path)).replace("t", files, version=found.version, buckets=buckets)
-        assert newest(open_tables).buckets == 7
+    with pytest.raises(RetryableError, match="try again"):
+        Late(str(tmp_path)).replace("t", [another(found, "y")], version=found.version, buckets=9)
+    assert newest(open_tables).buckets == 7
 
 
 def test_a_transaction_name_is_never_forgotten(tmp_path: Path) -> None:
@@ -257,22 +242,21 @@ def test_files_are_replaced_in_one_commit_and_earlier_versions_keep_theirs(
     before = tables.snapshot("t", version=second)
     assert before is not None
     [of_first] = [file for file in before.files if file.rows == 2]
-    now = datetime(2026, 11, 1, tzinfo=UTC)
-    version = open_tables().replace_files("t", [of_first.path], [written(tmp_path, "new", rows(2))], at=now)
+    version = open_tables().replace_files("t", [of_first.path], [written(tmp_path, "new", rows(2))])
     found = tables.snapshot("t")
     assert found is not None
     assert (found.version, found.rows(), version) == (second + 1, 2, second + 1)
     assert "bucket=0/new.parquet" in {file.path for file in found.files}
     assert open_tables().snapshot("t", version=second) == before
     with pytest.raises(RetryableError, match="has left the table"):
-        tables.replace_files("t", [of_first.path], [written(tmp_path, "newer", rows(2))], at=now)
-    tables.replace_files("t", ["bucket=0/new.parquet"], [], at=now)
+        tables.replace_files("t", [of_first.path], [written(tmp_path, "newer", rows(2))])
+    tables.replace_files("t", ["bucket=0/new.parquet"], [])
     left = open_tables().snapshot("t")
     assert left is not None
     assert left.rows() == 1
     assert open_tables().snapshot("t", version=first) is not None
     with pytest.raises(RetryableError):
-        tables.replace_files("nothing", ["a"], [], at=now)
+        tables.replace_files("nothing", ["a"], [])
 
 
 def test_a_replacement_that_a_compaction_overtook_is_refused(tmp_path: Path) -> None:
@@ -284,9 +268,7 @@ def test_a_replacement_that_a_compaction_overtook_is_refused(tmp_path: Path) -> 
     assert found is not None
     assert fast.compact("t") == 2
     with pytest.raises(RetryableError, match="has left the table"):
-        slow.replace_files(
-            "t", [found.files[0].path], [written(tmp_path, "new", rows(9))], at=datetime(2026, 1, 1, tzinfo=UTC)
-        )
+        slow.replace_files("t", [found.files[0].path], [written(tmp_path, "new", rows(9))])
     now = fast.snapshot("t")
     assert now is not None
     assert now.rows() == 3
@@ -335,7 +317,7 @@ def test_nothing_of_the_others_is_lost_while_files_are_replaced(tmp_path: Path) 
                 f"new-{replaced}",
                 pq.ParquetFile(tmp_path / "t" / held.path).read().append_column("bucket", pa.array(["0"])),
             )
-            tables.replace_files("t", [held.path], [fresh], at=datetime(2026, 1, 1, tzinfo=UTC))
+            tables.replace_files("t", [held.path], [fresh])
             replaced += 1
         for one in working:
             one.result()

@@ -19,11 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import BadInputError, ConflictError, NotFoundError, RetryableError
+from propensity.domain.views import text
 from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.log_inference import log_inference
 from propensity.usecases.maintain_tables import maintain_tables
 from propensity.usecases.manage_registry import list_versions
+from propensity.usecases.planning import pack_info
+from propensity.usecases.rebucket_silver import rebucket_silver
 from propensity.usecases.run_matchback import match_due
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.functional.faults import Crash, light
@@ -250,6 +254,17 @@ def test_a_pinned_version_is_read_by_three_readers_and_its_log_tells_the_truth(w
     now = world.tables.snapshot("silver/customers")
     assert now is not None
     assert now.rows() == sum(pq.read_table(world.folder / key).num_rows for key in now.file_keys())
+
+
+def test_after_a_rebucketing_what_names_the_person_is_found_in_their_new_bucket(world: World, person: Person) -> None:
+    def bucket(count: int) -> int:
+        [(found,)] = world.query(f"select {bucket_of(text(person.tenant), count)}")
+        return int(found)
+
+    elsewhere = next(count for count in range(5, 50) if bucket(count) != bucket(pack_info(world).buckets))
+    rebucket_silver(world, buckets=elsewhere)
+    person.erase(world)
+    assert naming(world, person.names) == []
 
 
 def test_the_record_names_no_person_and_a_second_call_answers_from_it(world: World, person: Person) -> None:

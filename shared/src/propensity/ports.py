@@ -173,18 +173,18 @@ class Tables(Protocol):
     def buckets(self, table: str) -> int | None:
         """`Snapshot.buckets` of the newest version, without its files. None where there is no table."""
 
-    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int | None) -> int:
-        """Make these files all that the table holds, in one commit that also records `buckets`; its version.
+    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int) -> int:
+        """Put these files in the place of all that the table holds, in one commit that also records `buckets`.
 
-        Files that it holds already stay, the others lie in the bucket and fit its schema. Transaction names stay.
+        The files lie in the bucket and fit the table's schema. Transaction names stay. Returns the version it made.
         Raises RetryableError, having committed nothing, where anything was committed after `version`.
         """
 
-    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile], *, at: datetime) -> int:
+    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile]) -> int:
         """Take files (paths) out of the table and put others in their place, in one commit; the version it made.
 
-        Earlier versions keep what they had; `at` is when the files left. Raises RetryableError, having committed
-        nothing, where one of the removed is not in the newest version any more.
+        Earlier versions keep what they had. Raises RetryableError, having committed nothing, where one of the removed
+        is not in the newest version any more.
         """
 
 

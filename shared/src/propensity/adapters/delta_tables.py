@@ -162,22 +162,13 @@ class DeltaTables:
         opened = self._open(table)
         return None if opened is None else _buckets(opened)
 
-    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int | None) -> int:
+    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int) -> int:
         def commit(opened: DeltaTable | None) -> None:
             if opened is None or opened.version() != version:
                 raise RetryableError(f"{self._uri(table)}: version {version} is not its newest any more; try again")
-            held = {str(action["path"]): action for action in _actions(opened)}
-            added = [_add(file) for file in files if file.path not in held]
-            kept = held.keys() & {file.path for file in files}
-            # a commit that overwrites may change the schema, and one that keeps files is no overwriting one
-            if kept and _buckets(opened) != buckets:
-                raise ConflictError(
-                    f"{self._uri(table)}: files of {_buckets(opened)} buckets cannot stay with {buckets}"
-                )
-            gone = [_remove(action) for path, action in held.items() if path not in kept] if kept else []
             opened.create_write_transaction(
-                [*added, *gone],
-                "append" if kept else "overwrite",
+                [_add(file) for file in files],
+                "overwrite",
                 _schema(opened, buckets),
                 opened.metadata().partition_columns,
                 # not rebased over anything: an append in between would keep its old buckets, a compaction double rows
@@ -186,21 +177,17 @@ class DeltaTables:
 
         return self._commit(table, (), commit)
 
-    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile], *, at: datetime) -> int:
+    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile]) -> int:
         where = self._uri(table)
         for _ in range(_COMMIT_RETRIES):
-            found, opened = self.snapshot(table), self._open(table)
-            there = {file.path: file for file in found.files} if found else {}
+            opened = self._open(table)
+            there = {str(action["path"]): action for action in _actions(opened)} if opened else {}
             if opened is None or not there.keys() >= set(removed):
                 raise RetryableError(f"{where}: a file to be replaced has left the table; look again")
-            gone = [
-                RemoveAction(path, True, int(at.timestamp() * 1000), there[path].size, dict(there[path].partition))
-                for path in sorted(removed)
-            ]
             try:
                 # never rebased: over a compaction, which took the same files out, delta-rs commits and doubles rows
                 opened.create_write_transaction(
-                    [*gone, *(_add(file) for file in added)],
+                    [*(_remove(there[path]) for path in sorted(removed)), *(_add(file) for file in added)],
                     "append",
                     opened.schema(),
                     commit_properties=CommitProperties(max_commit_retries=0),
@@ -222,7 +209,7 @@ class DeltaTables:
             raise RetryableError(f"{where}: another commit carried this in the meantime; try again")
         try:
             commit(opened)
-        except (CommitFailedError, DeltaError) as error:
+        except DeltaError as error:
             if opened is None and self._open(table) is not None:
                 # another made the table: look for the names in it and append. A message that went back to its queue
                 # instead would wait there for half an hour
@@ -295,7 +282,7 @@ def _remove(action: Mapping[str, Any]) -> RemoveAction:
         data_change=True,
         deletion_timestamp=time.time_ns() // 1_000_000,
         size=action["size_bytes"],
-        partition_values={**_partition(action)},
+        partition_values=dict(_partition(action)),
     )
 
 
@@ -304,11 +291,11 @@ def _buckets(opened: DeltaTable) -> int | None:
     return int(found[0]) if found and found[0] is not None else None
 
 
-def _schema(opened: DeltaTable, buckets: int | None) -> Schema:
+def _schema(opened: DeltaTable, buckets: int) -> Schema:
     """The table's own schema, with the number of buckets recorded."""
     fields = [
         Field(field.name, field.type, nullable=field.nullable, metadata={**field.metadata, _BUCKETS: str(buckets)})
-        if field.name == _COLUMN and buckets is not None
+        if field.name == _COLUMN
         else field
         for field in opened.schema().fields
     ]

@@ -116,13 +116,11 @@ class MemoryTables:
         held = self._tables.get(table)
         return held.buckets[-1] if held else None
 
-    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int | None) -> int:
+    def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int) -> int:
         with self._lock:
             held = self._tables.get(table)
             if held is None or len(held.versions) - 1 != version:
                 raise RetryableError(f"{table}: version {version} is not its newest any more; try again")
-            if held.buckets[-1] != buckets and any(file in held.versions[-1] for file in files):
-                raise ConflictError(f"{table}: files of {held.buckets[-1]} buckets cannot stay with {buckets}")
             self._add_version(held, files, buckets)
             return version + 1
 
@@ -143,14 +141,7 @@ class MemoryTables:
         for path in gone:
             self._store.remove(f"{table}/{path}")
 
-    def replace_files(
-        self,
-        table: str,
-        removed: Collection[str],
-        added: Sequence[DataFile],
-        *,
-        at: datetime,  # noqa: ARG002 - the clock here is the store's
-    ) -> int:
+    def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile]) -> int:
         with self._lock:
             held = self._tables.get(table)
             there = {file.path: file for file in held.versions[-1]} if held else {}

@@ -7,6 +7,7 @@ day, and gold/orphans says for each row when it became an orphan and when it was
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from propensity.domain.errors import PackError
 from propensity.domain.quality import Reference
 from propensity.domain.runs import parse_day
 from propensity.domain.statistics import wilson
-from propensity.domain.views import latest_versions, quote, read_files, text
+from propensity.domain.views import instant, latest_versions, quote, read_files, text
 from propensity.ports import Ports, Snapshot, Sql
 from propensity.usecases.gold import ORPHANS, REFERENCES
 from propensity.usecases.gold_rows import append_once
 from propensity.usecases.planning import contract_of, pack_info, shape_of, silver_table
 from propensity.usecases.retractions import retracted
+from propensity.usecases.silver_session import download
 
 
 def check_references(ports: Ports, *, slot: str) -> dict[str, Any]:
@@ -102,16 +104,18 @@ def _flagged(ports: Ports, sql: Sql, contract: Contract, reference: Reference, d
     """Table `flagged`: what was an orphan before this day. False where this day or a later one is done."""
     which = f"dataset = {text(contract.dataset)} and column_name = {text(reference.column)}"
     sql.execute("create temp table flagged (tenant_id varchar, _key varchar, entity varchar, orphan boolean)")
-    counted = _downloaded(ports, sql, ports.tables.snapshot(REFERENCES), "references")
-    if counted:
-        [(newest,)] = sql.rows(f"select max(as_of)::varchar from {read_files(counted)} where {which}")
+    counted = ports.tables.snapshot(REFERENCES)
+    if counted and counted.files:
+        counts = read_files(download(sql, ports.lake, counted.file_keys(), "references"))
+        [(newest,)] = sql.rows(f"select max(as_of)::varchar from {counts} where {which}")
         if newest is not None and newest >= day:
             return False
-    paths = _downloaded(ports, sql, ports.tables.snapshot(ORPHANS), "orphans")
-    if paths:
+    orphans = ports.tables.snapshot(ORPHANS)
+    if orphans and orphans.files:
+        flags = read_files(download(sql, ports.lake, orphans.file_keys(), "orphans"))
         sql.execute(
             f"insert into flagged select tenant_id, row_key, {quote(pack_info(ports).entity)}, orphan "
-            f"from {read_files(paths)} where {which} and as_of < {text(day)}::date "
+            f"from {flags} where {which} and as_of < {text(day)}::date "
             "qualify row_number() over (partition by tenant_id, row_key order by as_of desc) = 1"
         )
     return True
@@ -119,7 +123,7 @@ def _flagged(ports: Ports, sql: Sql, contract: Contract, reference: Reference, d
 
 def _known(ports: Ports, contract: Contract, day: str) -> str:
     """SELECT over `silver`, each key's latest version as known at the day's beginning."""
-    moment = f"timestamptz '{day} 00:00:00+00'"
+    moment = instant(date.fromisoformat(day))
     shape = shape_of(contract, retracted(ports.lake, contract.dataset))
     return latest_versions(shape, "silver", known_before=moment, valid_before=moment)
 
@@ -128,25 +132,13 @@ def _by_bucket(ports: Ports, sql: Sql, snapshot: Snapshot, contract: Contract, s
     """Run a statement over each bucket's files as `silver`; disk holds one bucket at a time."""
     columns = ", ".join(f"null::{column.duckdb_type} as {quote(column.name)}" for column in contract.columns)
     for bucket in sorted({file.partition["bucket"] for file in snapshot.files}, key=int):
-        paths = []
-        for number, key in enumerate(snapshot.file_keys(bucket=bucket)):
-            path = sql.scratch / "bucket" / f"{number:05d}.parquet"
-            ports.lake.download(key, path)
-            paths.append(path)
+        paths = download(sql, ports.lake, snapshot.file_keys(bucket=bucket), "bucket")
         # a file may be older than a column
-        rows = f"(select {columns} where false) union all by name select * from {read_files([str(p) for p in paths])}"
+        rows = f"(select {columns} where false) union all by name select * from {read_files(paths)}"
         sql.execute(f"create or replace temp view silver as {rows}")
         sql.execute(statement)
         for path in paths:
-            path.unlink()
-
-
-def _downloaded(ports: Ports, sql: Sql, snapshot: Snapshot | None, folder: str) -> list[str]:
-    paths: list[Path] = []
-    for number, key in enumerate(snapshot.file_keys() if snapshot else []):
-        paths.append(sql.scratch / folder / f"{number:05d}.parquet")
-        ports.lake.download(key, paths[-1])
-    return [str(path) for path in paths]
+            Path(path).unlink()
 
 
 def _count(sql: Sql) -> tuple[int, int]:

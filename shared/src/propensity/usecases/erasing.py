@@ -27,7 +27,7 @@ from propensity.domain.erasure import (
 )
 from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
 from propensity.domain.runs import file_stem
-from propensity.ports import DataFile, ObjectInfo, ObjectStore, Ports, Snapshot, Sql
+from propensity.ports import DataFile, ObjectInfo, Ports, Snapshot, Sql
 from propensity.usecases.erasing_landing import LandingFinder, outstanding
 from propensity.usecases.erasing_names import names_of, people_columns
 from propensity.usecases.erasing_rows import RowFinder
@@ -36,7 +36,7 @@ from propensity.usecases.erasure_search import search
 from propensity.usecases.maintain_tables import pins
 from propensity.usecases.planning import SILVER
 from propensity.usecases.promote_silver import promote_silver
-from propensity.usecases.run_files import dumps, read_json
+from propensity.usecases.run_files import dumps, find_json, read_json
 
 _ROUNDS = 5  # compactions that may come in between
 _PROMOTED_AT_ONCE = 100
@@ -66,7 +66,7 @@ class _Erasure:
         self.names = names_of(ports, sql, subject)
         self.rows = RowFinder(sql, subject, self.names, self.people)
         self.texts = NameFinder(self.names)
-        self.record = _read_record(ports.lake, ticket.request)
+        self.record = find_json(ports.lake, record_key(ticket.request))
         if self.record and _whose(self.record) != (subject.tenant_id, _kind(subject)):
             raise ConflictError(
                 f"request {ticket.request}: was about {_whose(self.record)[1]} of tenant {_whose(self.record)[0]}; "
@@ -224,7 +224,7 @@ class _Erasure:
                 self.ports.lake.replace(f"{snapshot.root}/{fresh}", out)
                 added.append(DataFile(fresh, left, out.stat().st_size, file.partition))
         removed = [file.path for file in leaving.values()]
-        self.ports.tables.replace_files(snapshot.table, removed, added, at=self.ticket.moment)
+        self.ports.tables.replace_files(snapshot.table, removed, added)
 
     def _online(self) -> None:
         customer = self.subject.customer_id
@@ -319,13 +319,6 @@ class _Erasure:
             if folder in runs:
                 runs[folder].add(name)
         return sorted(run for run, names in runs.items() if not names & {"receipt.json", "evaluation.json"})
-
-
-def _read_record(store: ObjectStore, request: str) -> dict[str, Any] | None:
-    try:
-        return read_json(store, record_key(request))
-    except NotFoundError:
-        return None
 
 
 def _kind(subject: Subject) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from propensity.domain.buckets import bucket_of
 from propensity.domain.contract import Contract
 from propensity.domain.erasure import Subject, identifies
 from propensity.domain.views import quote, read_files, text
 from propensity.ports import Ports, Sql
 from propensity.usecases.erasing_landing import outstanding
-from propensity.usecases.planning import contract_of, pack_info, silver_table
+from propensity.usecases.planning import contract_of, pack_info, silver_table, tenant_keys
 
 
 def people_columns(ports: Ports) -> tuple[str, ...]:
@@ -31,7 +30,9 @@ def names_of(ports: Ports, sql: Sql, subject: Subject) -> tuple[str, ...]:
         restricted = _restricted(contract, entity)
         if restricted:
             bronze = [file.bronze_key for file in waiting if file.dataset == dataset]
-            for key in [*bronze, *_silver(ports, sql, dataset, subject)]:
+            snapshot = ports.tables.snapshot(silver_table(dataset))
+            silver = tenant_keys(ports, sql, snapshot, subject.tenant_id) if snapshot else []
+            for key in [*bronze, *silver]:
                 path = sql.scratch / "names.parquet"
                 ports.lake.download(key, path)
                 for column in restricted:
@@ -58,14 +59,3 @@ def _restricted(contract: Contract, entity: str) -> list[str]:
     return [
         column.name for column in contract.columns if column.classification == "restricted" and column.name != entity
     ]
-
-
-def _silver(ports: Ports, sql: Sql, dataset: str, subject: Subject) -> list[str]:
-    snapshot = ports.tables.snapshot(silver_table(dataset))
-    if snapshot is None:
-        return []
-    info = pack_info(ports)
-    if info.partition_key != "tenant":
-        return snapshot.file_keys()
-    [(bucket,)] = sql.rows(f"select {bucket_of(text(subject.tenant_id), info.buckets)}")
-    return snapshot.file_keys(bucket=str(bucket))

@@ -20,7 +20,7 @@ from propensity.ports import DataFile, Ports, Snapshot, Sql
 from propensity.usecases.gold import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
 from propensity.usecases.planning import SILVER, pack_info, silver_table, tenant_keys
 from propensity.usecases.retractions import retractions
-from propensity.usecases.run_files import dumps, read_json, write_once
+from propensity.usecases.run_files import dumps, find_json, read_json, write_once
 from propensity.usecases.silver_session import download
 
 ROOT = "exports"
@@ -48,9 +48,8 @@ def export_tenant(ports: Ports, *, tenant_id: str, request: str) -> dict[str, An
         raise BadInputError(f"request {request[:80]!r}: expected 1 to 64 letters, digits, - or _ that name this export")
     folder = f"{ROOT}/{request}/tenant_id={tenant_id}"
     manifest_key = f"{folder}/manifest.json"
-    try:
-        manifest = read_json(ports.lake, manifest_key)
-    except NotFoundError:
+    manifest = find_json(ports.lake, manifest_key)
+    if manifest is None:
         manifest = _export(ports, tenant_id, folder, request)
         write_once(ports.lake, manifest_key, dumps(manifest))
     rows = sum(file["rows"] for file in manifest["files"])

@@ -12,6 +12,7 @@ from propensity.domain.landing import Landed
 from propensity.domain.views import quote, read_files, text
 from propensity.ports import Ports, Sql
 from propensity.usecases.checking import FIRST_LINES, Checked
+from propensity.usecases.silver_session import download
 
 _RELATION = "earlier"
 
@@ -33,11 +34,7 @@ def load_earlier(ports: Ports, sql: Sql, contract: Contract, history: Sequence[M
     keys = [report["bronze_key"] for report in history if report["bronze"]]
     if not keys:
         return None
-    paths = []
-    for number, key in enumerate(keys):
-        path = sql.scratch / "earlier" / f"{number}.parquet"
-        ports.lake.download(key, path)
-        paths.append(str(path))
+    paths = download(sql, ports.lake, keys, "earlier")
     # only what is looked at, and in today's types where an older version had others
     names = (*contract.occurrence.within, contract.occurrence.column) if contract.occurrence else ()
     columns = {name: contract.column(name).duckdb_type for name in names}

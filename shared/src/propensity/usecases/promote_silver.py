@@ -11,6 +11,7 @@ from propensity.domain.silver import PARTITION, BucketRule, silver_rows
 from propensity.domain.views import quote, read_files
 from propensity.ports import Ports
 from propensity.usecases.planning import bucket_count, contract_of, pack_info, silver_table
+from propensity.usecases.silver_session import download
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,9 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
     sql = ports.sql()
     try:
         sql.execute("create temp table announced (filename varchar, tenant varchar, _known_from timestamptz)")
-        paths = []
-        for number, file in enumerate(files):
-            path = sql.scratch / f"{number:05d}.parquet"
-            ports.lake.download(file.bronze_key, path)
-            sql.execute("insert into announced values (?, ?, ?)", [str(path), file.tenant_id, file.known_from])
-            paths.append(str(path))
+        paths = download(sql, ports.lake, [file.bronze_key for file in files], "announced")
+        for path, file in zip(paths, files, strict=True):
+            sql.execute("insert into announced values (?, ?, ?)", [path, file.tenant_id, file.known_from])
         # an empty relation of the contract's columns first, so that Bronze of an older version fits by name;
         # the tenant is the key's, whatever a column of that name says
         columns = ", ".join(f"null::{column.duckdb_type} as {quote(column.name)}" for column in contract.columns)

@@ -21,7 +21,7 @@ from propensity.usecases.gold import IDENTITIES
 from propensity.usecases.gold_rows import append_once
 from propensity.usecases.identities import load_identities
 from propensity.usecases.planning import contract_of, pack_info, pin_datasets
-from propensity.usecases.run_files import dumps, read_json, write_once
+from propensity.usecases.run_files import dumps, find_json, write_once
 from propensity.usecases.silver_session import silver_views
 
 ROOT = "identities"
@@ -37,10 +37,11 @@ def resolve_identities(ports: Ports, *, slot: str) -> dict[str, Any]:
     day = parse_day(slot, "slot").isoformat()
     if FILE not in ports.pack_files:
         return {"slot": day, "rows": 0, "rules": 0}
-    report = f"{ROOT}/{day}.json"
-    if not any(key == report for key in ports.lake.keys(report)):
-        write_once(ports.lake, report, dumps(_resolve(ports, day)))
-    return {"slot": day, **read_json(ports.lake, report)["totals"]}
+    key = f"{ROOT}/{day}.json"
+    report = find_json(ports.lake, key)
+    if report is None:
+        report = json.loads(write_once(ports.lake, key, dumps(_resolve(ports, day))))
+    return {"slot": day, **report["totals"]}
 
 
 def _resolve(ports: Ports, day: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.usecases.validate_upload import Upload, validate_upload
@@ -46,6 +48,29 @@ schema:
         logicalType: string
         quality: [{type: library, metric: invalidValues, arguments: {validValues: [web, shop]}, mustBe: 0}]
 """
+
+
+def contract(name: str, kind: str, *columns: dict[str, Any], version: str = "1.0.0", **custom: Any) -> str:
+    """A contract in YAML of these columns and `day`, the time of an event or from when a state holds."""
+    moment = "eventTime" if kind == "event" else "validFrom"
+    table = {
+        "name": name,
+        "logicalType": "object",
+        "customProperties": listed({"kind": kind, moment: "day", **custom}),
+        "properties": [*columns, column("day", "date", required=True)],
+    }
+    head = {"apiVersion": "v3.1.0", "kind": "DataContract", "id": name, "name": name, "version": version}
+    return yaml.safe_dump({**head, "status": "active", "schema": [table]}, sort_keys=False)
+
+
+def column(name: str, kind: str = "string", **more: Any) -> dict[str, Any]:
+    return {"name": name, "logicalType": kind, **more}
+
+
+def listed(properties: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """customProperties as the standard has them."""
+    return [{"property": name, "value": value} for name, value in properties.items()]
+
 
 HEADER = "order_id,customer,note,ordered_at,pieces,amount,channel"
 GOOD = "{id},17850.0,thanks,2026-03-01 10:00:00,2,9.50,web"

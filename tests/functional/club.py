@@ -8,10 +8,13 @@ from typing import Any
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
+from propensity.domain.views import read_files
 from propensity.usecases.identities import current_identities
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.resolve_identities import resolve_identities
+from propensity.usecases.silver_session import download
 from propensity.usecases.validate_upload import Upload, validate_upload
+from tests.drops import column, contract
 from tests.functional.faults import Fuse, Fused
 
 PACK = """
@@ -23,33 +26,12 @@ buckets: 3
 datasets: [people, cars, visits]
 models: []
 """
-CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: {name}
-name: {name}
-version: 1.0.0
-status: active
-schema:
-  - name: {name}
-    logicalType: object
-    customProperties:
-      - {{property: kind, value: {kind}}}
-      - {{property: {moment}, value: day}}
-      - {{property: knownAt, value: {{column: day}}}}
-      - {{property: partitionKey, value: member}}
-    properties:
-{columns}
-      - {{name: day, logicalType: date, required: true}}
-"""
 
 
-def contract(name: str, kind: str, *columns: str) -> str:
-    """The first column is the key."""
-    listed = [f"      - {{name: {column}, logicalType: string}}" for column in columns]
-    listed[0] = listed[0].replace("}", ", primaryKey: true}")
-    moment = "eventTime" if kind == "event" else "validFrom"
-    return CONTRACT.format(name=name, kind=kind, moment=moment, columns="\n".join(listed))
+def keyed(name: str, kind: str, key: str, *columns: str) -> str:
+    """A contract of text columns; a row is known from its own day on."""
+    texts = [column(key, primaryKey=True), *(column(one) for one in columns)]
+    return contract(name, kind, *texts, knownAt={"column": "day"}, partitionKey="member")
 
 
 RULES = """
@@ -79,9 +61,9 @@ household:
 FILES = {
     "pack.yaml": PACK.format(key="tenant"),
     "identity.yaml": RULES,
-    "contracts/people.yaml": contract("people", "state", "member", "email", "phone", "name", "postcode"),
-    "contracts/cars.yaml": contract("cars", "state", "plate", "member"),
-    "contracts/visits.yaml": contract("visits", "event", "visit", "plate", "member"),
+    "contracts/people.yaml": keyed("people", "state", "member", "email", "phone", "name", "postcode"),
+    "contracts/cars.yaml": keyed("cars", "state", "plate", "member"),
+    "contracts/visits.yaml": keyed("visits", "event", "visit", "plate", "member"),
 }
 HEADERS = {
     "people": "member,email,phone,name,postcode,day",
@@ -128,12 +110,10 @@ class Club:
     def rows(self, select: str = "*", order: str = "all") -> list[tuple[Any, ...]]:
         """Of the whole history."""
         with DuckDbSql() as sql:
-            paths = []
-            for number, key in enumerate(self.memory_tables.snapshot("gold/identities").file_keys()):  # type: ignore[union-attr]
-                path = sql.scratch / f"{number}.parquet"
-                self.store.download(key, path)
-                paths.append(f"'{path}'")
-            return sql.rows(f"select {select} from read_parquet([{', '.join(paths)}]) order by {order}")
+            snapshot = self.memory_tables.snapshot("gold/identities")
+            assert snapshot is not None
+            paths = download(sql, self.store, snapshot.file_keys(), "identities")
+            return sql.rows(f"select {select} from {read_files(paths)} order by {order}")
 
     def current(self, tenant: str = "t1") -> Identity:
         """(person, household) by member."""

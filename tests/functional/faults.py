@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -20,6 +21,17 @@ class Fuse:
             self.left -= 1
             if self.left < 0:
                 raise Crash
+
+    def spares(self, act: Callable[[], object], left: int | None) -> bool:
+        """Whether the process outlives an act that may call so many times; the fuse is whole again after it."""
+        self.left = left
+        try:
+            act()
+        except Crash:
+            return False
+        finally:
+            self.left = None
+        return True
 
 
 def light(world: Any, left: int) -> Fuse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +68,17 @@ class World:
         self.frames = ArrowFrames()
         self.trainer = SklearnTrainer()
         self.upload_access = MemoryUploadAccess(self.landing)
+
+    def copy(self, folder: Path) -> World:
+        """Another world of the same content, what landed and what is online included."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        other = World(self.pack, folder, self.rows_per_item)
+        landed = list(self.landing.versions(""))
+        for info in sorted(landed, key=lambda info: info.last_modified):
+            other.landing.put(info.key, self.landing.get(info.key, info.version_id))
+        assert list(other.landing.versions("")) == landed
+        other.online.items.update(self.online.items)
+        return other
 
     def scorer(self, onnx: bytes) -> OnnxScorer:
         return OnnxScorer(onnx)

@@ -14,54 +14,37 @@ from typing import Any
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
-from propensity.domain.views import current_view, latest_versions, text
+from propensity.domain.views import current_view, latest_versions, read_files, text
 from propensity.usecases.landings import history
 from propensity.usecases.planning import contract_of, shape_of, silver_table
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.replay_quarantine import replay_quarantine
+from propensity.usecases.silver_session import download
 from propensity.usecases.validate_upload import Upload
-from tests.drops import PACK
+from tests.drops import PACK, column, contract, listed
 from tests.functional.faults import Fuse, Fused
 
-CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: {name}
-name: {name}
-version: {version}
-status: active
-schema:
-  - name: {name}
-    logicalType: object
-    customProperties: [{{property: kind, value: {kind}}}, {{property: {moment}, value: day}}]
-    properties:
-      - {{name: id, logicalType: string, primaryKey: true, unique: true}}
-      - {{name: day, logicalType: date, required: true}}
-      - name: pieces
-        logicalType: integer
-        logicalTypeOptions: {{minimum: {least}, maximum: {most}}}
-        customProperties: [{{property: optional, value: {optional}}}]
-"""
 # version: the least and the most pieces, and whether a file may lack the column; the third takes less at one end
 RULES = {"1.9.0": (0, 5, False), "1.10.0": (-2, 6, False), "2.0.0": (2, 9, True)}
-KINDS = {"orders": ("event", "eventTime"), "cards": ("state", "validFrom")}
+KINDS = {"orders": "event", "cards": "state"}
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-def files_of(version: str) -> dict[str, str]:
+def files_of(version: str, **custom: Any) -> dict[str, str]:
     least, most, optional = RULES[version]
-    pack = {"pack.yaml": PACK.replace("[orders]", "[orders, cards]")}
-    for name, (kind, moment) in KINDS.items():
-        pack[f"contracts/{name}.yaml"] = CONTRACT.format(
-            name=name,
-            version=version,
-            kind=kind,
-            moment=moment,
-            least=least,
-            most=most,
-            optional=str(optional).lower(),
-        )
-    return pack
+    columns = (
+        column("id", primaryKey=True, unique=True),
+        column(
+            "pieces",
+            "integer",
+            logicalTypeOptions={"minimum": least, "maximum": most},
+            customProperties=listed({"optional": optional}),
+        ),
+    )
+    files = {"pack.yaml": PACK.replace("[orders]", "[orders, cards]")}
+    for name, kind in KINDS.items():
+        files[f"contracts/{name}.yaml"] = contract(name, kind, *columns, version=version, **custom)
+    return files
 
 
 class Leader(MemoryStore):
@@ -124,8 +107,8 @@ class Ports:
         other.burn_by(Fuse())
         return other
 
-    def deploy(self, version: str) -> None:
-        self.pack_files = files_of(version)
+    def deploy(self, version: str, **custom: Any) -> None:
+        self.pack_files = files_of(version, **custom)
 
 
 @dataclass(frozen=True)
@@ -192,13 +175,10 @@ def versions_met(ports: Any, landed: Landed, content: str) -> list[dict[str, Any
 
 
 def rows_of(ports: Any, keys: Sequence[str], columns: str) -> list[tuple[Any, ...]]:
+    if not keys:
+        return []
     with DuckDbSql() as sql:
-        found = []
-        for number, key in enumerate(keys):
-            path = sql.scratch / f"{number}.parquet"
-            ports.objects.download(key, path)
-            found += sql.rows(f"select {columns} from read_parquet({text(str(path))})")
-        return found
+        return sql.rows(f"select {columns} from {read_files(download(sql, ports.objects, keys, 'rows'))}")
 
 
 def check(ports: Any, landed: Sequence[Landed], moments: Sequence[datetime] = ()) -> None:
@@ -253,12 +233,7 @@ def view(ports: Any, dataset: str, known_before: datetime | None = None) -> list
     if snapshot is None:
         return []
     with DuckDbSql() as sql:
-        paths = []
-        for number, key in enumerate(snapshot.file_keys()):
-            path = sql.scratch / f"{number}.parquet"
-            ports.objects.download(key, path)
-            paths.append(text(str(path)))
-        sql.execute(f"create table s as from read_parquet([{', '.join(paths)}], union_by_name = true)")
+        sql.execute(f"create table s as from {read_files(download(sql, ports.objects, snapshot.file_keys(), 's'))}")
         shape = shape_of(contract_of(ports, dataset))
         cut = f"timestamptz {text(known_before.isoformat())}" if known_before else None
         rows = latest_versions(shape, "s", known_before=cut, valid_before=None) if cut else current_view(shape, "s")

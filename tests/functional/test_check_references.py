@@ -10,42 +10,20 @@ from hypothesis import strategies as st
 
 from propensity.domain.errors import PackError
 from propensity.usecases.check_references import check_references
+from tests.drops import PACK, column, contract
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World
 
-PACK = """
-name: shop
-description: Orders of customers.
-entity: customer
-partition_key: tenant
-buckets: 2
-datasets: [orders, customers]
-models: []
-"""
-CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: {name}
-name: {name}
-version: 1.0.0
-status: active
-schema:
-  - name: {name}
-    logicalType: object
-    customProperties:
-      - {{property: kind, value: event}}
-      - {{property: eventTime, value: day}}
-      - {{property: knownAt, value: {{column: known}}}}
-    properties:
-      - {{name: {key}, logicalType: string, primaryKey: true}}
-{more}      - {{name: day, logicalType: date, required: true}}
-      - {{name: known, logicalType: date, required: true}}
-"""
-CUSTOMER = "      - {name: customer, logicalType: string, relationships: [{type: foreignKey, to: customers.number}]}\n"
+NAMED = column("customer", relationships=[{"type": "foreignKey", "to": "customers.number"}])
+KNOWN = column("known", "date", required=True)
 FILES = {
-    "pack.yaml": PACK,
-    "contracts/orders.yaml": CONTRACT.format(name="orders", key="id", more=CUSTOMER),
-    "contracts/customers.yaml": CONTRACT.format(name="customers", key="number", more=""),
+    "pack.yaml": PACK.replace("[orders]", "[orders, customers]"),
+    "contracts/orders.yaml": contract(
+        "orders", "event", column("id", primaryKey=True), NAMED, KNOWN, knownAt={"column": "known"}
+    ),
+    "contracts/customers.yaml": contract(
+        "customers", "event", column("number", primaryKey=True), KNOWN, knownAt={"column": "known"}
+    ),
 }
 
 

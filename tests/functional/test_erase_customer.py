@@ -5,10 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import shutil
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,6 @@ from deltalake import DeltaTable
 from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import BadInputError, ConflictError, NotFoundError, RetryableError
 from propensity.domain.views import text
-from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.log_inference import log_inference
 from propensity.usecases.maintain_tables import maintain_tables
 from propensity.usecases.manage_registry import list_versions
@@ -32,37 +28,15 @@ from propensity.usecases.run_matchback import match_due
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.functional.faults import Crash, light
 from tests.functional.harness import LANDING, World
+from tests.functional.people import CUSTOMERS, TICKET, Others, Person, contents, landed, naming, newest, versions
 from tests.functional.promoters import promote
-from tests.stack.automotive import AS_OF, KNOWN_BY, generate
-
-DAY = AS_OF.isoformat()
-TICKET = {"request": "T-1", "why": "asked", "by": "support", "at": "2026-11-21T09:00:00Z"}
-CUSTOMERS = "customer_id,email,phone,postcode,consent,valid_from,recorded_at\n"
-
-
-@dataclass(frozen=True)
-class Person:
-    tenant: str
-    id: str
-    email: str
-    phone: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.id, self.email, self.phone
-
-    def erase(self, world: World, **other: Any) -> dict[str, Any]:
-        return erase_customer(world, **{"tenant_id": self.tenant, "customer_id": self.id, **TICKET, **other})
+from tests.stack.automotive import KNOWN_BY, Generated
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Person]:
+def made(scored: World, dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Person]:
     """Trained, scored, matched and asked for; with copies of refused files, and rows in quarantine."""
-    generated = generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200)
-    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000)
-    world.load(generated.phases["history"])
-    world.train("service", DAY)
-    world.score("service", DAY)
+    world = scored.copy(tmp_path_factory.mktemp("lake"))
     [(tenant, customer, email, phone)] = world.query(
         "select c.tenant_id, c.customer_id, min(email), min(phone) from s join c using (tenant_id, customer_id) "
         "join v using (tenant_id, customer_id) where email is not null and phone is not null "
@@ -86,7 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Person]:
     world.put(f"{where}/damaged.csv.gz", gzip.compress(refused.encode())[:-12])
     world.put(f"{where}/refused-too.csv", b"who,mail\nC9999999,other@example.net\n")
     world.promote()
-    for drop in generated.phases["outcomes"]:
+    for drop in dealers.phases["outcomes"]:
         world.load([drop])
     match_due(world, slot=KNOWN_BY.isoformat())
     score = {"customer_id": person.id, "score": 0.5, "decile": 3, "source": "champion"}
@@ -97,107 +71,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Person]:
     return world, person
 
 
-def clone(world: World, folder: Path) -> World:
-    """Another world of the same content."""
-    shutil.copytree(world.folder, folder, dirs_exist_ok=True)
-    other = World("automotive", folder, rows_per_item=4_000)
-    for info in sorted(world.landing.versions(""), key=lambda info: info.last_modified):
-        other.landing.put(info.key, world.landing.get(info.key, info.version_id))
-    assert list(other.landing.versions("")) == list(world.landing.versions(""))
-    other.online.items.update(world.online.items)
-    return other
-
-
 @pytest.fixture
 def world(made: tuple[World, Person], tmp_path: Path) -> World:
-    return clone(made[0], tmp_path / "lake")
+    return made[0].copy(tmp_path / "lake")
 
 
 @pytest.fixture
 def person(made: tuple[World, Person]) -> Person:
     return made[1]
-
-
-def shown(body: bytes) -> str:
-    """All that an object says, whatever it is: of Parquet, the values that are no numbers, and the bytes."""
-    if body.startswith(b"PAR1"):
-        table = pq.read_table(io.BytesIO(body))
-        texts = [name for name, kind in zip(table.column_names, table.schema.types, strict=True) if is_text(kind)]
-        return "\n".join(str(value) for name in texts for value in table[name].to_pylist()) + body.decode("latin-1")
-    if body.startswith(b"\x1f\x8b"):
-        try:
-            return gzip.decompress(body).decode(errors="replace")
-        except EOFError:
-            return "cut"
-    return body.decode(errors="replace") + body.decode("utf-16-le", errors="replace")
-
-
-def is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_nested(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def naming(world: World, names: tuple[str, ...]) -> list[str]:
-    """Objects, landed versions and online scores that say one of the names, anywhere."""
-    bodies = {key: world.lake.get(key) for key in world.lake.keys("")}
-    bodies |= {f"{one.key}@{one.version_id}": world.landing.get(one.key, one.version_id) for one in landed(world)}
-    found = [key for key, body in bodies.items() if any(name.lower() in shown(body).lower() for name in names)]
-    return found + [str(key) for key in world.online.items if set(names) & set(map(str, key))]
-
-
-def landed(world: World) -> Iterator[Any]:
-    return world.landing.versions("")
-
-
-def contents(world: World, person: Person) -> dict[str, list[str]]:
-    """The rows of the others in every Parquet file that is no table's, in order."""
-    tables = roots(world)
-    found = {}
-    for key in world.lake.keys(""):
-        if key.endswith(".parquet") and not key.startswith((*tables, "quarantine/rejected/")):
-            rows = pq.read_table(io.BytesIO(world.lake.get(key))).to_pylist()
-            found[key] = [repr(row) for row in rows if not says(row, person)]
-    return found
-
-
-def says(row: dict[str, Any], person: Person) -> bool:
-    text = repr(row).lower()
-    spelt = text.replace(" ", "").replace("-", "")
-    return any(name.lower() in text for name in person.names) or person.phone[-8:] in spelt
-
-
-def roots(world: World) -> tuple[str, ...]:
-    return tuple(sorted({key.split("/_delta_log/")[0] + "/" for key in world.lake.keys("") if "/_delta_log/" in key}))
-
-
-def newest(world: World) -> dict[str, int]:
-    return {root: DeltaTable(str(world.folder / root)).version() for root in roots(world)}
-
-
-def versions(world: World, person: Person, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
-    """The rows of the others in versions of tables, as delta-rs reads them."""
-    found = {}
-    for root, version in wanted:
-        rows = pa.table(DeltaTable(str(world.folder / root), version=version).scan()).to_pylist()
-        found[root, version] = sorted(repr(row) for row in rows if not says(row, person))
-    return found
-
-
-@dataclass(frozen=True)
-class Others:
-    """What there is of the others: files' rows, and rows of each table's first, pinned and newest version."""
-
-    files: dict[str, list[str]]
-    versions: dict[tuple[str, int], list[str]]
-    newest: dict[str, int]
-
-    def stay(self, world: World, person: Person) -> None:
-        assert contents(world, person) == self.files
-        assert versions(world, person, self.versions) == self.versions
-        after = versions(world, person, newest(world).items())
-        # what erasures committed is the version before them without the person
-        assert {root: rows for (root, _), rows in after.items()} == {
-            root: self.versions[root, version] for root, version in self.newest.items()
-        }
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +263,7 @@ def test_an_object_that_still_holds_the_person_is_named(world: World, person: Pe
 @pytest.fixture(scope="module")
 def undisturbed(made: tuple[World, Person], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
     """The record, and how many times a port is called on the way."""
-    world = clone(made[0], tmp_path_factory.mktemp("undisturbed"))
+    world = made[0].copy(tmp_path_factory.mktemp("undisturbed"))
     fuse = light(world, 1_000_000)
     answer = made[1].erase(world)
     assert fuse.left is not None

@@ -20,7 +20,7 @@ from propensity.usecases.registry import load_champion
 from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.functional.harness import LANDING, World
-from tests.stack.automotive import AS_OF, generate
+from tests.stack.automotive import AS_OF
 
 DAY = AS_OF.isoformat()
 GONE, STAYS = "dealer_01", "dealer_02"
@@ -28,12 +28,8 @@ TICKET = {"request": "OFFBOARD-1", "why": "left", "by": "support", "at": "2026-1
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    generated = generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200)
-    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000)
-    world.load(generated.phases["history"])
-    world.train("service", DAY)
-    world.score("service", DAY)
+def world(scored: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = scored.copy(tmp_path_factory.mktemp("lake"))
     world.landing.put(f"customers/tenant_id={GONE}/never-validated.csv", b"x")
     world.put(f"customers/tenant_id={GONE}/refused.csv", b"who\nC0000001\n")
     return world

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +20,27 @@ from propensity.usecases.log_inference import log_inference
 from propensity.usecases.run_matchback import match_due
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World
-from tests.stack.automotive import AS_OF, KNOWN_BY, generate
+from tests.stack.automotive import KNOWN_BY, Generated
 
 TENANT = "dealer_02"
-DAY = AS_OF.isoformat()
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lake(scored: World, dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Scored, matched and asked: something of everything that an export holds."""
-    made = generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200)
-    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000)
-    world.load(made.phases["history"])
-    world.train("service", DAY)
-    world.score("service", DAY)
-    world.load(made.phases["outcomes"])
+    world = scored.copy(tmp_path_factory.mktemp("lake"))
+    world.load(dealers.phases["outcomes"])
     match_due(world, slot=KNOWN_BY.replace(year=KNOWN_BY.year + 1).isoformat())
     score = {"customer_id": "C1", "score": 0.5, "decile": 3, "source": "champion"}
     for number, tenant in enumerate(("dealer_01", TENANT, TENANT)):
         asked = {"request_id": f"r{number}", "answered_at": "2025-07-02T00:00:00Z", "model": "service"}
         log_inference(world, [{**asked, "model_version": 1, "tenant_id": tenant, "scores": [score]}])
-    return world.folder
+    return world
 
 
 @pytest.fixture
-def world(lake: Path, tmp_path: Path) -> World:
-    shutil.copytree(lake, tmp_path, dirs_exist_ok=True)
-    return World("automotive", tmp_path, rows_per_item=4_000)
+def world(lake: World, tmp_path: Path) -> World:
+    return lake.copy(tmp_path)
 
 
 def manifest(world: World, request: str = "one") -> dict[str, Any]:
@@ -114,8 +107,7 @@ def test_a_second_export_of_one_request_changes_nothing_whatever_came_since(worl
 def test_an_export_that_dies_is_not_there_and_going_on_gives_the_same_bytes(
     world: World, tmp_path_factory: pytest.TempPathFactory, share: float
 ) -> None:
-    undisturbed = World("automotive", tmp_path_factory.mktemp("other"))
-    shutil.copytree(world.folder, undisturbed.folder, dirs_exist_ok=True)
+    undisturbed = world.copy(tmp_path_factory.mktemp("other"))
     fuse = light(undisturbed, 1_000_000)
     export_tenant(undisturbed, tenant_id=TENANT, request="one")
     assert fuse.left is not None

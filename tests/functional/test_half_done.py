@@ -18,24 +18,9 @@ from propensity.usecases.gold import SCORES
 from propensity.usecases.plan_training import plan_training
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World
-from tests.stack.automotive import AS_OF, generate
+from tests.stack.automotive import AS_OF
 
 DAY = AS_OF.isoformat()
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake with a champion and no score yet."""
-    made = generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200)
-    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000)
-    world.load(made.phases["history"])
-    world.train("service", DAY)
-    return world.folder
-
-
-def copy_of(trained: Path, folder: Path) -> World:
-    shutil.copytree(trained, folder, dirs_exist_ok=True)
-    return World("automotive", folder, rows_per_item=4_000)
 
 
 def visible(world: World) -> int | None:
@@ -59,9 +44,9 @@ def outcome(world: World) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int]:
+def undisturbed(trained: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int]:
     """The outcome, and how many times a port is called on the way."""
-    world = copy_of(trained, tmp_path_factory.mktemp("undisturbed"))
+    world = trained.copy(tmp_path_factory.mktemp("undisturbed"))
     fuse = light(world, 1_000_000)
     world.score("service", DAY)
     assert fuse.left is not None
@@ -71,10 +56,10 @@ def undisturbed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 @pytest.mark.parametrize("share", [number / 24 for number in range(24)])
 def test_wherever_a_run_dies_nothing_of_it_is_visible_and_it_can_go_on(
-    trained: Path, undisturbed: tuple[tuple[Any, ...], int], tmp_path: Path, share: float
+    trained: World, undisturbed: tuple[tuple[Any, ...], int], tmp_path: Path, share: float
 ) -> None:
     expected, calls = undisturbed
-    world = copy_of(trained, tmp_path)
+    world = trained.copy(tmp_path)
     whole = world.lake, world.tables
     light(world, int(share * calls))
     with pytest.raises(Crash):
@@ -87,9 +72,9 @@ def test_wherever_a_run_dies_nothing_of_it_is_visible_and_it_can_go_on(
 
 @pytest.mark.parametrize("candidates", [0, 1], ids=["amid the features", "amid the candidates"])
 def test_a_training_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
-    trained: Path, tmp_path: Path, candidates: int
+    trained: World, tmp_path: Path, candidates: int
 ) -> None:
-    world = copy_of(trained, tmp_path)
+    world = trained.copy(tmp_path)
     expected = objects(world, "runs/train/", "registry/")
     shutil.rmtree(tmp_path / "runs/train")
     shutil.rmtree(tmp_path / "registry")
@@ -108,8 +93,8 @@ def test_a_training_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
     assert objects(world, "runs/train/", "registry/") == expected
 
 
-def test_a_run_with_a_part_missing_is_refused_and_stays_invisible(trained: Path, tmp_path: Path) -> None:
-    world = copy_of(trained, tmp_path)
+def test_a_run_with_a_part_missing_is_refused_and_stays_invisible(trained: World, tmp_path: Path) -> None:
+    world = trained.copy(tmp_path)
     receipt = world.score("service", DAY)
     [result, *_] = world.lake.keys(f"{receipt['run']}/results/label_shard/")
     shutil.rmtree(tmp_path / SCORES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,36 +26,25 @@ from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import NotFoundError
 from propensity.domain.landing import content_id
 from propensity.domain.retractions import retraction_key
-from propensity.domain.views import current_view, latest_versions, text
+from propensity.domain.views import current_view, latest_versions, read_files, text
 from propensity.usecases.planning import contract_of, shape_of, silver_table
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.rebucket_silver import rebucket_silver
 from propensity.usecases.retract_upload import retract_upload
 from propensity.usecases.retractions import retracted
+from propensity.usecases.silver_session import download
 from propensity.usecases.validate_upload import Upload, validate_upload
-from tests.drops import PACK
-from tests.functional.faults import Crash, Fuse, Fused
+from tests.drops import PACK, column, contract
+from tests.functional.faults import Fuse, Fused
 
-CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: {name}
-name: {name}
-version: 1.0.0
-status: active
-schema:
-  - name: {name}
-    logicalType: object
-    customProperties: [{{property: kind, value: {kind}}}, {{property: {moment}, value: day}}]
-    properties:
-      - {{name: id, logicalType: string, primaryKey: true, unique: true}}
-      - {{name: day, logicalType: date, required: true}}
-      - {{name: pieces, logicalType: integer, logicalTypeOptions: {{minimum: 0}}}}
-"""
+COLUMNS = (
+    column("id", primaryKey=True, unique=True),
+    column("pieces", "integer", logicalTypeOptions={"minimum": 0}),
+)
 FILES = {
     "pack.yaml": PACK.replace("[orders]", "[orders, cards]"),
-    "contracts/orders.yaml": CONTRACT.format(name="orders", kind="event", moment="eventTime"),
-    "contracts/cards.yaml": CONTRACT.format(name="cards", kind="state", moment="validFrom"),
+    "contracts/orders.yaml": contract("orders", "event", *COLUMNS),
+    "contracts/cards.yaml": contract("cards", "state", *COLUMNS),
 }
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -135,12 +124,12 @@ class Lake(RuleBasedStateMachine):
     def deliver(self, data: st.DataObject, fuse: int | None) -> None:
         """Any event, old ones again too."""
         number = data.draw(st.integers(0, len(self.landed) - 1))
-        if self._lives(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):
+        if self.fuse.spares(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):
             self.waiting = [one for one in self.waiting if one != number]
 
     @rule(buckets=st.integers(1, 5), fuse=FUSE)
     def rebucket(self, buckets: int, fuse: int | None) -> None:
-        self._lives(lambda: rebucket_silver(self.ports, buckets=buckets), fuse)
+        self.fuse.spares(lambda: rebucket_silver(self.ports, buckets=buckets), fuse)
 
     @rule(data=st.data(), fuse=FUSE)
     @precondition(lambda self: self.ports.queue.messages)
@@ -149,7 +138,7 @@ class Lake(RuleBasedStateMachine):
         self._look()
         count = len(self.ports.queue.messages)
         numbers = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4, unique=True))
-        if self._lives(lambda: self._promote(numbers), fuse):
+        if self.fuse.spares(lambda: self._promote(numbers), fuse):
             self.unpromoted = [one for one in self.unpromoted if one not in numbers]
 
     @rule(data=st.data(), fuse=FUSE)
@@ -165,19 +154,9 @@ class Lake(RuleBasedStateMachine):
             with pytest.raises(NotFoundError):
                 retract_upload(self.ports, "t1", body, by="anna", at=at.isoformat())
         else:
-            self._lives(lambda: retract_upload(self.ports, "t1", body, by="anna", at=at.isoformat()), fuse)
+            self.fuse.spares(lambda: retract_upload(self.ports, "t1", body, by="anna", at=at.isoformat()), fuse)
             if list(self.ports.objects.keys(retraction_key(one.dataset, content))):
                 self.retracted.setdefault(number, at)
-
-    def _lives(self, act: Callable[[], object], fuse: int | None) -> bool:
-        self.fuse.left = fuse
-        try:
-            act()
-        except Crash:
-            return False
-        finally:
-            self.fuse.left = None
-        return True
 
     def _look(self) -> None:
         self.unpromoted += range(self.seen, len(self.ports.queue.messages))
@@ -196,15 +175,8 @@ class Lake(RuleBasedStateMachine):
             yield None
             return
         with DuckDbSql() as session:
-            paths = []
-            for number, key in enumerate(snapshot.file_keys()):
-                path = session.scratch / f"{number}.parquet"
-                self.ports.objects.download(key, path)
-                paths.append(text(str(path)))
-            session.execute(
-                "create table s as select * exclude (filename), filename from "
-                f"read_parquet([{', '.join(paths)}], union_by_name = true, filename = true)"
-            )
+            paths = download(session, self.ports.objects, snapshot.file_keys(), "s")
+            session.execute(f"create table s as from {read_files(paths, filename=True)}")
             yield session
 
     def teardown(self) -> None:

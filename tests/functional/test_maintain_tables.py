@@ -12,9 +12,7 @@ from propensity.usecases.maintain_tables import maintain_tables
 from propensity.usecases.planning import pack_definition, pin_silver
 from propensity.usecases.registry import load_champion
 from tests.functional.harness import World
-from tests.stack.automotive import AS_OF, generate
-
-DAY = AS_OF.isoformat()
+from tests.stack.automotive import Generated
 
 
 def files(world: World) -> set[str]:
@@ -22,14 +20,10 @@ def files(world: World) -> set[str]:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    """A champion trained in the middle of many small appends, and scores."""
-    made = generate(tmp_path / "data", dealers=2, customers=1_200)
-    world = World("automotive", tmp_path / "lake", rows_per_item=4_000)
-    world.load(made.phases["history"])
-    world.train("service", DAY)
-    world.score("service", DAY)
-    for drop in [*made.phases["gap"], *made.phases["outcomes"]]:
+def world(scored: World, dealers: Generated, tmp_path: Path) -> World:
+    """Many small appends after a champion's training and its scores."""
+    world = scored.copy(tmp_path)
+    for drop in [*dealers.phases["gap"], *dealers.phases["outcomes"]]:
         world.load([drop])
     return world
 

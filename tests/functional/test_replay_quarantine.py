@@ -205,10 +205,7 @@ def test_healed_rows_are_known_from_the_replay_and_no_view_of_before_changes() -
 def test_where_the_contract_declares_when_rows_were_known_that_stands_for_healed_ones() -> None:
     ports, _ = lake()
     for version in ("1.9.0", "1.10.0"):
-        ports.deploy(version)
-        contract = ports.pack_files["contracts/orders.yaml"]
-        declared = contract.replace("value: day}]", "value: day}, {property: knownAt, value: {column: day}}]")
-        ports.pack_files["contracts/orders.yaml"] = declared
+        ports.deploy(version, knownAt={"column": "day"})
         if version == "1.9.0":
             validate_upload(ports, put(ports, "orders", "1", [Row("b", 0, BAD)], True).upload)
     replay_quarantine(ports, dataset="orders")

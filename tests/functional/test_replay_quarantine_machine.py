@@ -6,7 +6,6 @@ a replay changes by it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from propensity.usecases.replay_quarantine import replay_quarantine
 from propensity.usecases.validate_upload import validate_upload
-from tests.functional.faults import Crash, Fuse
+from tests.functional.faults import Fuse
 from tests.functional.replays import KINDS, RULES, Landed, Ports, Row, check, promote, put, run_dry
 
 ROWS = st.lists(st.builds(Row, st.sampled_from("abcd"), st.integers(0, 3), st.integers(-3, 10)), min_size=1, max_size=6)
@@ -42,7 +41,7 @@ class Replays(RuleBasedStateMachine):
     @precondition(lambda self: self.landed)
     def deliver(self, data: st.DataObject, fuse: int | None) -> None:
         number = data.draw(st.integers(0, len(self.landed) - 1))
-        if self._lives(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):
+        if self.fuse.spares(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):
             self.waiting = [one for one in self.waiting if one != number]
 
     @rule(version=st.sampled_from(sorted(RULES)))
@@ -53,23 +52,13 @@ class Replays(RuleBasedStateMachine):
     @rule(dataset=st.sampled_from(sorted(KINDS)), limit=st.sampled_from([1, 200]), fuse=FUSE)
     def replay(self, dataset: str, limit: int, fuse: int | None) -> None:
         self.moments.append(self.ports.store.touch())
-        self._lives(lambda: replay_quarantine(self.ports, dataset=dataset, limit=limit), fuse)
+        self.fuse.spares(lambda: replay_quarantine(self.ports, dataset=dataset, limit=limit), fuse)
 
     @rule(data=st.data(), fuse=FUSE)
     @precondition(lambda self: self.ports.queue.messages)
     def promote(self, data: st.DataObject, fuse: int | None) -> None:
         numbers = data.draw(st.sets(st.integers(0, len(self.ports.queue.messages) - 1), min_size=1, max_size=4))
-        self._lives(lambda: promote(self.ports, [self.ports.queue.messages[one] for one in sorted(numbers)]), fuse)
-
-    def _lives(self, act: Callable[[], object], fuse: int | None) -> bool:
-        self.fuse.left = fuse
-        try:
-            act()
-        except Crash:
-            return False
-        finally:
-            self.fuse.left = None
-        return True
+        self.fuse.spares(lambda: promote(self.ports, [self.ports.queue.messages[one] for one in sorted(numbers)]), fuse)
 
     def teardown(self) -> None:
         if not hasattr(self, "ports"):

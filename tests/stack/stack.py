@@ -26,6 +26,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
+from tests.stack.layers import zipped
+
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 NAME = "propensity"
@@ -313,7 +315,7 @@ def _deploy(stack: Stack, parameters: Mapping[str, str]) -> dict[str, str]:
         str(ROOT / ".venv-stack/bin/sam"),
         "deploy",
         "--template-file",
-        str(ROOT / ".aws-sam/build/template.yaml"),
+        str(zipped(ROOT / ".aws-sam/build", ROOT / ".aws-sam/zips")),
         "--stack-name",
         NAME,
         "--s3-bucket",

@@ -35,8 +35,8 @@ def test_the_names_of_reports_and_quarantine_say_content_and_version(after: str 
 
 @pytest.mark.parametrize("version", [None, "1.10.0"])
 def test_a_refusal_is_told_by_its_name_and_the_copy_is_no_report(version: str | None) -> None:
-    out = rejected_outputs(KEY, CONTENT, THEN, ["orders"], version)
-    name = parse_report_key(out.report)
+    out = rejected_outputs(KEY, CONTENT, THEN, ["orders"])
+    name = parse_report_key(out.report(version))
     assert name is not None
     assert (name.content, name.version, name.refused) == (CONTENT, version, True)
     assert parse_report_key(out.copy) is None

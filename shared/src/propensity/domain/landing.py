@@ -131,26 +131,28 @@ def parse_bronze_key(key: str) -> BronzeName:
 
 @dataclass(frozen=True, slots=True)
 class RejectedOutputs:
-    """Where a file that was refused whole is kept, and its report. `tenant_id` is None where the key names none."""
+    """Where a file that was refused whole is kept. `tenant_id` is None where the key names none."""
 
     dataset: str
     tenant_id: str | None
-    copy: str
-    report: str
+    place: str
+    file: str
+
+    @property
+    def copy(self) -> str:
+        return f"quarantine/rejected/{self.place}/{self.file}"
+
+    def report(self, replayed_by: str | None = None) -> str:
+        """`replayed_by` is the contract version of a replay that refused the file too."""
+        by = f".c{replayed_by}" if replayed_by else ""
+        return f"validation/{self.place}{by}.rejected.json"
 
 
-def rejected_outputs(
-    key: str, content: str, modified: datetime, datasets: Sequence[str], replayed_by: str | None = None
-) -> RejectedOutputs:
-    """The key may be no landing key at all: what cannot be told from it stands as `unknown`.
-
-    `replayed_by` is the contract version of a replay that refused the file too.
-    """
+def rejected_outputs(key: str, content: str, modified: datetime, datasets: Sequence[str]) -> RejectedOutputs:
+    """The key may be no landing key at all: what cannot be told from it stands as `unknown`."""
     match = _KEY.fullmatch(key)
     dataset = match["dataset"] if match and match["dataset"] in datasets else "unknown"
     tenant = match["tenant"] if match and TENANT.fullmatch(match["tenant"]) else None
     place = f"{dataset}/tenant_id={tenant or 'unknown'}/ingest_date={modified.date().isoformat()}/{content}"
     file = re.sub(r"[^A-Za-z0-9_.=-]", "_", key.rsplit("/", 1)[-1])[-120:] or "file"
-    by = f".c{replayed_by}" if replayed_by else ""
-    copy, report = f"quarantine/rejected/{place}/{file}", f"validation/{place}{by}.rejected.json"
-    return RejectedOutputs(dataset, tenant, copy, report)
+    return RejectedOutputs(dataset, tenant, place, file)

@@ -154,5 +154,7 @@ def _client(service: str) -> Any:
         retries={"mode": "standard", "max_attempts": 5},
         s3={"addressing_style": "path"},
         signature_version="s3v4" if service == "s3" else None,
+        # looks at each attribute of each item: 3.9 ms for a write of 25 scores, 1.7 ms without
+        parameter_validation=service != "dynamodb",
     )
     return boto3.client(service, config=config)

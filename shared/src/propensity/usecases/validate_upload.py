@@ -217,10 +217,8 @@ def _rejected(
     datasets: Sequence[str],
     history: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    key = arrival.upload.key
-    dataset = rejected_outputs(key, arrival.content, arrival.modified, datasets).dataset
-    version = contract_of(ports, dataset).version if dataset in datasets else None
-    out = rejected_outputs(key, arrival.content, arrival.modified, datasets, version if arrival.after else None)
+    out = rejected_outputs(arrival.upload.key, arrival.content, arrival.modified, datasets)
+    version = contract_of(ports, out.dataset).version if out.dataset in datasets else None
     kept = all(report["status"] == "rejected" for report in history)
     if kept:
         # of a file that was accepted in part, quarantine has the rows
@@ -228,7 +226,7 @@ def _rejected(
     return {
         "status": "rejected",
         **_origin(arrival),
-        "dataset": dataset,
+        "dataset": out.dataset,
         "tenant_id": out.tenant_id,
         "contract_version": version,
         "known_from": None,
@@ -239,5 +237,5 @@ def _rejected(
         "quarantine": 0,
         "bronze_key": None,
         "quarantine_key": out.copy if kept else None,
-        "report_key": out.report,
+        "report_key": out.report(version if arrival.after else None),
     }

@@ -1,0 +1,74 @@
+"""What suites share: an account as template.yaml makes it, and a lake made once a worker; each takes a copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import boto3
+import pytest
+
+from propensity.runtime import composition, settings
+from tests.functional.harness import World
+from tests.stack.automotive import AS_OF, Generated, generate
+
+
+@pytest.fixture(scope="session")
+def dealers(tmp_path_factory: pytest.TempPathFactory) -> Generated:
+    return generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200)
+
+
+@pytest.fixture(scope="session")
+def trained(dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Their history in Silver, a champion of `service`, and no score yet."""
+    world = World("automotive", tmp_path_factory.mktemp("trained"), rows_per_item=4_000)
+    world.load(dealers.phases["history"])
+    world.train("service", AS_OF.isoformat())
+    return world
+
+
+@pytest.fixture(scope="session")
+def scored(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """And everyone scored."""
+    world = trained.copy(tmp_path_factory.mktemp("scored"))
+    world.score("service", AS_OF.isoformat())
+    return world
+
+
+@pytest.fixture
+def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """The environment that template.yaml would give."""
+    s3, sqs, dynamodb = boto3.client("s3"), boto3.client("sqs"), boto3.client("dynamodb")
+    for bucket in ("landing", "lake"):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket="landing", VersioningConfiguration={"Status": "Enabled"})
+    dynamodb.create_table(
+        TableName="online",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    role = boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    machine = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    create = boto3.client("stepfunctions").create_state_machine
+    variables = {
+        "PACK": "automotive",
+        "LANDING_BUCKET": "landing",
+        "LAKE_BUCKET": "lake",
+        "ONLINE_TABLE": "online",
+        "PROMOTE_QUEUE_URL": sqs.create_queue(QueueName="promotions")["QueueUrl"],
+        "INFERENCE_QUEUE_URL": sqs.create_queue(QueueName="inferences")["QueueUrl"],
+        "TRAIN_MACHINE_ARN": create(name="train", definition=machine, roleArn=role)["stateMachineArn"],
+        "SCORE_MACHINE_ARN": create(name="score", definition=machine, roleArn=role)["stateMachineArn"],
+        "POWERTOOLS_SERVICE_NAME": "test",
+        "POWERTOOLS_METRICS_NAMESPACE": "Test",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    caches = (settings.settings, composition.ports, composition._client)
+    for cached in caches:
+        cached.cache_clear()
+    yield SimpleNamespace(s3=s3, sqs=sqs, variables=variables)
+    for cached in caches:
+        cached.cache_clear()

@@ -1,0 +1,51 @@
+"""Handlers as Lambda would call them, and what their account holds then."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from tests.stack.stack import ROOT
+
+CONTEXT = SimpleNamespace(function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="r")
+CSV = {"Content-Type": "text/csv"}
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+def event(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / f"events/{name}.json").read_text())
+    return found
+
+
+def handler(name: str) -> Handler:
+    spec = importlib.util.spec_from_file_location(f"handler_{name}", ROOT / f"functions/{name}/handler.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Handler = module.handler
+    return found
+
+
+def messages(aws: SimpleNamespace, queue: str) -> list[dict[str, Any]]:
+    found = aws.sqs.receive_message(QueueUrl=aws.variables[queue], MaxNumberOfMessages=10).get("Messages", [])
+    return [json.loads(one["Body"]) for one in found]
+
+
+def land(aws: SimpleNamespace) -> None:
+    key = event("validate_upload")["Records"][0]["body"]
+    key = json.loads(key)["detail"]["object"]["key"]
+    aws.s3.put_object(Bucket="landing", Key=key, Body=(ROOT / "events/sample.csv").read_bytes())
+
+
+def lake_keys(aws: SimpleNamespace, prefix: str) -> list[str]:
+    return [one["Key"] for one in aws.s3.list_objects_v2(Bucket="lake", Prefix=prefix).get("Contents", [])]
+
+
+def call(name: str, method: str, resource: str, **body: Any) -> tuple[int, dict[str, Any]]:
+    asked = {**event(name), "httpMethod": method, "resource": resource, "body": json.dumps(body)}
+    answer = handler(name)(asked, CONTEXT)
+    return answer["statusCode"], json.loads(answer["body"])

@@ -1,0 +1,116 @@
+"""A person in a lake: what names them, where they are named, and what there is of everybody else."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from propensity.usecases.erase_customer import erase_customer
+from tests.functional.harness import World
+
+TICKET = {"request": "T-1", "why": "asked", "by": "support", "at": "2026-11-21T09:00:00Z"}
+CUSTOMERS = "customer_id,email,phone,postcode,consent,valid_from,recorded_at\n"
+
+
+@dataclass(frozen=True)
+class Person:
+    tenant: str
+    id: str
+    email: str
+    phone: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.id, self.email, self.phone
+
+    def erase(self, world: World, **other: Any) -> dict[str, Any]:
+        return erase_customer(world, **{"tenant_id": self.tenant, "customer_id": self.id, **TICKET, **other})
+
+
+def shown(body: bytes) -> str:
+    """All that an object says, whatever it is: of Parquet, the values that are no numbers, and the bytes."""
+    if body.startswith(b"PAR1"):
+        table = pq.read_table(io.BytesIO(body))
+        texts = [name for name, kind in zip(table.column_names, table.schema.types, strict=True) if is_text(kind)]
+        return "\n".join(str(value) for name in texts for value in table[name].to_pylist()) + body.decode("latin-1")
+    if body.startswith(b"\x1f\x8b"):
+        try:
+            return gzip.decompress(body).decode(errors="replace")
+        except EOFError:
+            return "cut"
+    return body.decode(errors="replace") + body.decode("utf-16-le", errors="replace")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def naming(world: World, names: tuple[str, ...]) -> list[str]:
+    """Objects, landed versions and online scores that say one of the names, anywhere."""
+    bodies = {key: world.lake.get(key) for key in world.lake.keys("")}
+    bodies |= {f"{one.key}@{one.version_id}": world.landing.get(one.key, one.version_id) for one in landed(world)}
+    found = [key for key, body in bodies.items() if any(name.lower() in shown(body).lower() for name in names)]
+    return found + [str(key) for key in world.online.items if set(names) & set(map(str, key))]
+
+
+def landed(world: World) -> Iterator[Any]:
+    return world.landing.versions("")
+
+
+def contents(world: World, person: Person) -> dict[str, list[str]]:
+    """The rows of the others in every Parquet file that is no table's, in order."""
+    tables = roots(world)
+    found = {}
+    for key in world.lake.keys(""):
+        if key.endswith(".parquet") and not key.startswith((*tables, "quarantine/rejected/")):
+            rows = pq.read_table(io.BytesIO(world.lake.get(key))).to_pylist()
+            found[key] = [repr(row) for row in rows if not says(row, person)]
+    return found
+
+
+def says(row: dict[str, Any], person: Person) -> bool:
+    text = repr(row).lower()
+    spelt = text.replace(" ", "").replace("-", "")
+    return any(name.lower() in text for name in person.names) or person.phone[-8:] in spelt
+
+
+def roots(world: World) -> tuple[str, ...]:
+    return tuple(sorted({key.split("/_delta_log/")[0] + "/" for key in world.lake.keys("") if "/_delta_log/" in key}))
+
+
+def newest(world: World) -> dict[str, int]:
+    return {root: DeltaTable(str(world.folder / root)).version() for root in roots(world)}
+
+
+def versions(world: World, person: Person, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
+    """The rows of the others in versions of tables, as delta-rs reads them."""
+    found = {}
+    for root, version in wanted:
+        rows = pa.table(DeltaTable(str(world.folder / root), version=version).scan()).to_pylist()
+        found[root, version] = sorted(repr(row) for row in rows if not says(row, person))
+    return found
+
+
+@dataclass(frozen=True)
+class Others:
+    """What there is of the others: files' rows, and rows of each table's first, pinned and newest version."""
+
+    files: dict[str, list[str]]
+    versions: dict[tuple[str, int], list[str]]
+    newest: dict[str, int]
+
+    def stay(self, world: World, person: Person) -> None:
+        assert contents(world, person) == self.files
+        assert versions(world, person, self.versions) == self.versions
+        after = versions(world, person, newest(world).items())
+        # what erasures committed is the version before them without the person
+        assert {root: rows for (root, _), rows in after.items()} == {
+            root: self.versions[root, version] for root, version in self.newest.items()
+        }

@@ -80,7 +80,13 @@ class Training(Frozen):
     as_of_count: int = Field(8, ge=2, le=60)
     every_months: int | None = Field(None, ge=1)
     every_days: int | None = Field(None, ge=1)
+    # how many of the newest as-of dates a fit may take, tried like any other setting; all if nothing is said
+    newest: tuple[Annotated[int, Field(ge=1)], ...] = ()
     seed: int = 7
+
+    @property
+    def date_counts(self) -> tuple[int, ...]:
+        return self.newest or (self.as_of_count,)
 
     @model_validator(mode="after")
     def _one_step(self) -> Training:
@@ -93,9 +99,35 @@ class Validation(Frozen):
     folds: int = Field(3, ge=1, le=20)
 
 
+class Range(Frozen):
+    """Numbers from low to high; `log`: each order of magnitude is as likely, `whole`: whole numbers only."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_drawn_from(self) -> Range:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(f"expected low < high, and low > 0 with log; got {self.low} and {self.high}")
+        return self
+
+
 class Candidate(Frozen):
+    """A family and what is tried of it: each setting of the grid, and `draws` of the space."""
+
     family: Family
     grid: tuple[dict[str, Any], ...] = ({},)
+    space: dict[str, Range | tuple[Any, ...]] = {}
+    draws: int = Field(27, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _choices_are_there(self) -> Candidate:
+        empty = sorted(name for name, values in self.space.items() if values == ())
+        if empty:
+            raise ValueError(f"space: {', '.join(empty)}: expected values to choose from, or low and high")
+        return self
 
 
 class Selection(Frozen):

@@ -1,15 +1,17 @@
-"""fit_candidate: one family, its grid tried forward in time, the best fitted on everything and exported."""
+"""fit_candidate: one family, its settings tried forward in time, the best fitted on its dates and exported."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from propensity.domain.pack import ModelSpec
+from propensity.domain.pack import Candidate, ModelSpec
+from propensity.domain.search import Setting, Trial, halve, settings_of
 from propensity.ports import FittedModel, ObjectStore, Ports
 from propensity.usecases.run_files import dumps, read_definition, read_json, write_result
 from propensity.usecases.training_data import Fold, TrainingData, as_date, folds, read_training
@@ -28,26 +30,35 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     work = read_json(ports.lake, item)
     spec = read_definition(ports.lake, work["definition"], work["model"])
     data = read_training(ports, work["training_keys"], spec)
-    tried = [_validate(ports, spec.model, work["family"], grid, data) for grid in work["grid"]]
-    best = min(range(len(tried)), key=lambda number: (float(np.mean(tried[number].losses)), number))
-    fitted = ports.trainer.fit(
-        work["family"], work["grid"][best], data.matrix, data.labels, seed=spec.model.training.seed
+    search = _Search(ports, spec.model, work["family"], data)
+    # an item that was planned before there were spaces has none
+    candidate = Candidate.model_validate({name: work[name] for name in Candidate.model_fields if name in work})
+    trials, finalists = halve(
+        settings_of(candidate, spec.model.training.date_counts, spec.model.training.seed),
+        search.rows,
+        lambda setting, share: search.validate(setting, share).loss,
     )
+    tried = [search.validate(setting) for setting in finalists]
+    best = min(range(len(tried)), key=lambda number: (tried[number].loss, number))
+    setting, chosen = finalists[best], tried[best]
+    everything = data.newest(np.ones(len(data.labels), dtype=bool), setting.dates)
+    fitted = search.fit(setting, everything)
     out = work["out"]
     with tempfile.TemporaryDirectory() as folder:
-        chosen = tried[best]
         _upload(ports, folder, f"{out}/oof.parquet", {"fold": chosen.fold, "label": chosen.label, "raw": chosen.raw})
         _upload(ports, folder, f"{out}/reference.parquet", _reference(fitted, data))
     ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
     ports.lake.put_new(f"{out}/explanation.json", dumps(fitted.explanation()))
+    trials += [Trial(setting, 1.0, one.loss) for setting, one in zip(finalists, tried, strict=True)]
     summary = {
         "family": work["family"],
-        "parameters": work["grid"][best],
-        "folds": [as_date(fold.day).isoformat() for fold in folds(data, spec.model)],
-        "tried": [{"parameters": grid, "losses": one.losses} for grid, one in zip(work["grid"], tried, strict=True)],
+        "parameters": setting.parameters,
+        "dates": setting.dates,
+        "folds": [as_date(fold.day).isoformat() for fold in search.folds],
+        "tried": [asdict(trial) for trial in trials],
         "losses": chosen.losses,
-        "rows": len(data.labels),
-        "positives": int(data.labels.sum()),
+        "rows": int(everything.sum()),
+        "positives": int(data.labels[everything].sum()),
         "packages": dict(ports.trainer.packages()),
         "out": out,
     }
@@ -56,24 +67,41 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     return {}
 
 
+class _Search:
+    """Fits of one family, validated forward in time."""
+
+    def __init__(self, ports: Ports, spec: ModelSpec, family: str, data: TrainingData) -> None:
+        self._ports, self._spec, self._family, self._data = ports, spec, family, data
+        self.folds = folds(data, spec)
+        self.rows = max(int(fold.train.sum()) for fold in self.folds)
+
+    def fit(self, setting: Setting, rows: Any) -> FittedModel:
+        """Fit on a mask of rows (n,)."""
+        data, seed = self._data, self._spec.training.seed
+        return self._ports.trainer.fit(
+            self._family, setting.parameters, data.matrix[rows], data.labels[rows], seed=seed
+        )
+
+    def validate(self, setting: Setting, share: float = 1.0) -> _Tried:
+        """Fitted on a share of each fold's rows, held against all that the fold validates on."""
+
+        def predict(fold: Fold) -> tuple[Any, Any]:
+            rows = self._data.newest(fold.train, setting.dates)
+            fitted = self.fit(setting, self._data.sample(rows, share, self._spec.training.seed))
+            return self._data.labels[fold.valid], fitted.predict(self._data.matrix[fold.valid])
+
+        return _Tried([predict(fold) for fold in self.folds])
+
+
 class _Tried:
     """Out-of-fold predictions of one setting: fold, label, raw, and the log loss per fold."""
 
     def __init__(self, parts: Sequence[tuple[Any, Any]]) -> None:
         self.losses = [_log_loss(label, raw) for label, raw in parts]
+        self.loss = float(np.mean(self.losses))
         self.fold = np.concatenate([np.full(len(label), number, np.int32) for number, (label, _) in enumerate(parts)])
         self.label = np.concatenate([label for label, _ in parts]).astype(np.int32)
         self.raw = np.concatenate([raw for _, raw in parts])
-
-
-def _validate(ports: Ports, spec: ModelSpec, family: str, parameters: Mapping[str, Any], data: TrainingData) -> _Tried:
-    def predict(fold: Fold) -> tuple[Any, Any]:
-        fitted = ports.trainer.fit(
-            family, parameters, data.matrix[fold.train], data.labels[fold.train], seed=spec.training.seed
-        )
-        return data.labels[fold.valid], fitted.predict(data.matrix[fold.valid])
-
-    return _Tried([predict(fold) for fold in folds(data, spec)])
 
 
 def _reference(fitted: FittedModel, data: TrainingData) -> dict[str, Any]:

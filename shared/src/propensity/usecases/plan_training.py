@@ -59,8 +59,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         {
             "model": model,
             "definition": f"{run}/definition",
-            "family": candidate.family,
-            "grid": list(candidate.grid),
+            **candidate.model_dump(mode="json"),
             "training_keys": [one["out"] for one in build],
             "out": f"{run}/candidates/{candidate.family}",
         }

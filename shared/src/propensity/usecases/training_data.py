@@ -28,6 +28,20 @@ class TrainingData:
     def dates(self) -> list[Any]:
         return list(np.unique(self.as_of))
 
+    def newest(self, rows: Any, dates: int) -> Any:
+        """Of a mask of rows (n,) those of its newest as-of dates, at most so many."""
+        return rows & np.isin(self.as_of, np.unique(self.as_of[rows])[-dates:])
+
+    def sample(self, rows: Any, share: float, seed: int) -> Any:
+        """Of a mask of rows (n,) a share, in (0, 1], of each class at random; the same for equal arguments."""
+        if share >= 1:
+            return rows
+        chance, kept = np.random.default_rng(seed), np.zeros(len(rows), dtype=bool)
+        for label in (0, 1):
+            there = np.flatnonzero(rows & (self.labels == label))
+            kept[chance.choice(there, size=max(1, round(share * len(there))), replace=False)] = True
+        return kept
+
 
 def read_training(ports: Ports, keys: Sequence[str], definition: Definition) -> TrainingData:
     """Raises EvidenceError where there are no rows, or only one class."""

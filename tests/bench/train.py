@@ -40,19 +40,27 @@ BOUGHT = """
 
 def claims(work: Path, runs: int) -> list[Claim]:
     """`runs` says nothing here: the dates are the repetitions."""
-    if not (DATA / "year_2009_2010.parquet").exists():
-        raise SystemExit(f"make bench AREA=train needs Online Retail II in {DATA}; see README.md")
-    world = World("retail", work / "lake")
-    world.load(scenarios.retail(DATA, work / "files").history)
+    world = load(work)
     ours, simple = [], []
     for origin in track(ORIGINS, "trained and scored"):
         day = origin.isoformat()
         trained, scored = world.train(MODEL, day), world.score(MODEL, day)
-        ours.append(1 - _auc_of_scores(world, day))
-        simple.append(1 - _auc_of_simple(world, day, _features(world, trained["run"]), _features(world, scored["run"])))
+        ours.append(1 - auc_of_scores(world, day))
+        simple.append(
+            1 - _auc_of_simple(world, day, features_of(world, trained["run"]), features_of(world, scored["run"]))
+        )
     name = f"Online Retail II, {MODEL}, 1 - AUC"
     newest = Claim.of(f"{name}, as of {ORIGINS[-1]}", ours[-1], None, 1 - 0.805, 1)
     return [paired(f"{name}, mean of 7 dates, against logistic regression on RFV", ours, simple), newest]
+
+
+def load(work: Path) -> World:
+    """Both years in Silver."""
+    if not (DATA / "year_2009_2010.parquet").exists():
+        raise SystemExit(f"make bench AREA=train needs Online Retail II in {DATA}; see README.md")
+    world = World("retail", work / "lake")
+    world.load(scenarios.retail(DATA, work / "files").history)
+    return world
 
 
 def paired(claim: str, ours: list[float], against: list[float]) -> Claim:
@@ -64,7 +72,7 @@ def paired(claim: str, ours: list[float], against: list[float]) -> Claim:
     return replace(found, claim=told)
 
 
-def _auc_of_scores(world: World, day: str) -> float:
+def auc_of_scores(world: World, day: str) -> float:
     """Of the batch that the champion scores, held against what was bought then."""
     rows = world.query(
         f"select s.score, coalesce(b.bought, 0) from scores s left join ({BOUGHT.format(day=day)}) b "
@@ -78,7 +86,7 @@ def _auc_of_scores(world: World, day: str) -> float:
 
 def _auc_of_simple(world: World, day: str, train: pa.Table, test: pa.Table) -> float:
     """Three features, the same training rows and the same customers."""
-    bought = {row[:2] for row in world.query(BOUGHT.format(day=day), lines="silver/invoice_lines")}
+    bought = bought_after(world, day)
     people = zip(test["tenant_id"].to_pylist(), test["customer_id"].to_pylist(), strict=True)
     scaler = StandardScaler().fit(_matrix(train))
     fitted = LogisticRegression(max_iter=2000).fit(scaler.transform(_matrix(train)), train["label"].to_numpy())
@@ -86,10 +94,15 @@ def _auc_of_simple(world: World, day: str, train: pa.Table, test: pa.Table) -> f
     return float(roc_auc_score([one in bought for one in people], scores))
 
 
+def bought_after(world: World, day: str) -> set[tuple[str, str]]:
+    """(tenant, customer) of who bought within 90 days."""
+    return {row[:2] for row in world.query(BOUGHT.format(day=day), lines="silver/invoice_lines")}
+
+
 def _matrix(table: pa.Table) -> Any:
     return np.column_stack([table[name].to_numpy() for name in RFV])
 
 
-def _features(world: World, run: str) -> pa.Table:
+def features_of(world: World, run: str) -> pa.Table:
     keys = [json.loads(world.lake.get(item))["out"] for item in world.items(f"{run}/items.json")]
     return pa.concat_tables([pq.read_table(world.folder / key) for key in keys])

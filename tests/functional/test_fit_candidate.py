@@ -70,6 +70,5 @@ def test_a_share_has_both_classes_in_their_proportion_and_is_the_same_again() ->
     kept = data.sample(everything, 0.25, seed=3)
     assert (int(kept.sum()), int(labels[kept].sum())) == (250, 10)
     assert (data.sample(everything, 0.25, seed=3) == kept).all()
-    # one positive is left of few, or nothing could be fitted
     assert int(labels[data.sample(everything, 0.001, seed=3)].sum()) == 1
     assert not (data.sample(data.newest(everything, 1), 0.5, seed=3) & (days < days[-1])).any()

@@ -33,13 +33,14 @@ class TrainingData:
         return rows & np.isin(self.as_of, np.unique(self.as_of[rows])[-dates:])
 
     def sample(self, rows: Any, share: float, seed: int) -> Any:
-        """Of a mask of rows (n,) a share, in (0, 1], of each class at random; the same for equal arguments."""
+        """Of a mask of rows (n,) a share, in (0, 1], of each class at random, one at least; always the same."""
         if share >= 1:
             return rows
         chance, kept = np.random.default_rng(seed), np.zeros(len(rows), dtype=bool)
         for label in (0, 1):
             there = np.flatnonzero(rows & (self.labels == label))
-            kept[chance.choice(there, size=max(1, round(share * len(there))), replace=False)] = True
+            size = min(len(there), max(1, round(share * len(there))))  # one of few, or nothing could be fitted
+            kept[chance.choice(there, size=size, replace=False)] = True
         return kept
 
 

@@ -65,8 +65,9 @@ def test_halving_keeps_the_best_third_of_each_rung_and_ties_in_their_order() -> 
     seen: list[tuple[float, float]] = []
 
     def measure(setting: Setting, share: float) -> float:
-        seen.append((setting.parameters["C"], share))
-        return abs(setting.parameters["C"] // 2 - 5)
+        given = float(setting.parameters["C"])
+        seen.append((given, share))
+        return abs(given // 2 - 5)
 
     trials, left = halve(settings, 9 * MIN_ROWS, measure)
     assert [one.parameters["C"] for one in left] == [10.0, 11.0, 8.0]

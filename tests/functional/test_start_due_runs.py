@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propensity.adapters.memory import MemoryStore, MemoryWorkflows
-from propensity.domain.pack import Cadence
+from propensity.domain.model_spec import Cadence
 from propensity.domain.schedule import last_due
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.registry import move_alias, register

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from propensity.domain.calibration import Calibration, fit_sigmoid, fit_table, identity
 from propensity.domain.drift import drift_of, reference_bins
 from propensity.domain.errors import ConflictError, EvidenceError
-from propensity.domain.pack import Feature
+from propensity.domain.feature_spec import Feature
 from propensity.domain.ranking import decile, percentile, rank
 from propensity.domain.reasons import contributions, sentence, top_reasons
 from propensity.domain.selection import Entrant, select

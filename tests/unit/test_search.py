@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from propensity.domain.pack import Candidate, Range
+from propensity.domain.model_spec import Candidate, Range
 from propensity.domain.search import FACTOR, MIN_ROWS, Setting, halve, settings_of, shares
 
 SPACE = Candidate.model_validate(

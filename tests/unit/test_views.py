@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import BadInputError
-from propensity.domain.pack import ModelSpec
+from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.domain.schedule import months_before, training_dates
 from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, history_view, outcome_view

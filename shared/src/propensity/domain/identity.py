@@ -14,7 +14,8 @@ from pydantic import Field, field_validator, model_validator
 
 from propensity.domain.contract import Contract
 from propensity.domain.errors import BadInputError, PackError
-from propensity.domain.pack import Frozen, Name, parse_file
+from propensity.domain.pack import parse_file
+from propensity.domain.spec import Frozen, Name
 
 FILE = "identity.yaml"
 Level = Literal["person", "household"]

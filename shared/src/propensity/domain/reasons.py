@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.pack import Feature
+from propensity.domain.feature_spec import Feature
 
 
 def contributions(explanation: Mapping[str, Any], matrix: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from propensity.domain.errors import NotFoundError
-from propensity.domain.pack import Frozen, Name
+from propensity.domain.spec import Frozen, Name
 
 CHAMPION = "champion"
 ROOT = "registry"

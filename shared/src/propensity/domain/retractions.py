@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from propensity.domain.pack import Frozen
+from propensity.domain.spec import Frozen
 
 ROOT = "retractions"
 

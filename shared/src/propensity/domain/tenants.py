@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from propensity.domain.errors import BadInputError, ConflictError
 from propensity.domain.landing import TENANT
-from propensity.domain.pack import Frozen
+from propensity.domain.spec import Frozen
 
 State = Literal["onboarding", "active", "suspended", "offboarded"]
 STATES: tuple[State, ...] = get_args(State)

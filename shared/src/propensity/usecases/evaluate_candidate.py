@@ -12,7 +12,7 @@ import numpy as np
 from propensity.domain.calibration import Calibration, fit_sigmoid, fit_table, identity
 from propensity.domain.drift import reference_bins
 from propensity.domain.errors import EvidenceError
-from propensity.domain.pack import ModelSpec
+from propensity.domain.model_spec import ModelSpec
 from propensity.domain.ranking import decile, percentile
 from propensity.domain.selection import Entrant, select
 from propensity.domain.statistics import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.pack import Candidate, ModelSpec
+from propensity.domain.model_spec import Candidate, ModelSpec
 from propensity.domain.search import Setting, Trial, halve, settings_of
 from propensity.ports import FittedModel, ObjectStore, Ports
 from propensity.usecases.run_files import dumps, read_definition, read_json, write_result

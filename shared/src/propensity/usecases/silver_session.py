@@ -8,7 +8,8 @@ from datetime import date
 from typing import Any
 
 from propensity.domain.errors import PackError, SqlError
-from propensity.domain.pack import Definition, Feature, FeatureGroup
+from propensity.domain.feature_spec import Feature, FeatureGroup
+from propensity.domain.pack import Definition
 from propensity.domain.pack_sql import escapes
 from propensity.domain.views import (
     LabelWindow,

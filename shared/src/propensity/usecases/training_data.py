@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.errors import EvidenceError
-from propensity.domain.pack import Definition, ModelSpec
+from propensity.domain.model_spec import ModelSpec
+from propensity.domain.pack import Definition
 from propensity.ports import Ports
 
 

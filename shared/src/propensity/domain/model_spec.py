@@ -1,0 +1,124 @@
+"""A model's YAML: what it predicts, for whom, from what, how it is tried and what it must prove."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from propensity.domain.spec import Frozen, Name, Query
+
+Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest"]
+
+
+class Training(Frozen):
+    """As-of dates step back from the run's date by `every_months` (or `every_days`), label window first."""
+
+    as_of_count: int = Field(8, ge=2, le=60)
+    every_months: int | None = Field(None, ge=1)
+    every_days: int | None = Field(None, ge=1)
+    # how many of the newest as-of dates a fit may take, tried like any other setting; all if nothing is said
+    newest: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    seed: int = 7
+
+    @property
+    def date_counts(self) -> tuple[int, ...]:
+        return self.newest or (self.as_of_count,)
+
+    @model_validator(mode="after")
+    def _one_step(self) -> Training:
+        if (self.every_months is None) == (self.every_days is None):
+            raise ValueError("training: give every_months or every_days, one of them")
+        return self
+
+
+class Validation(Frozen):
+    folds: int = Field(3, ge=1, le=20)
+
+
+class Range(Frozen):
+    """Numbers from low to high; `log`: each order of magnitude is as likely, `whole`: whole numbers only."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_drawn_from(self) -> Range:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(f"expected low < high, and low > 0 with log; got {self.low} and {self.high}")
+        return self
+
+
+class Candidate(Frozen):
+    """A family and what is tried of it: each setting of the grid, and `draws` of the space."""
+
+    family: Family
+    grid: tuple[dict[str, Any], ...] = ({},)
+    space: dict[str, Range | tuple[Any, ...]] = Field(default_factory=dict)
+    draws: int = Field(27, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _choices_are_there(self) -> Candidate:
+        empty = sorted(name for name, values in self.space.items() if values == ())
+        if empty:
+            raise ValueError(f"space: {', '.join(empty)}: expected values to choose from, or low and high")
+        return self
+
+
+class Selection(Frozen):
+    metric: Literal["log_loss"] = "log_loss"
+    rule: Literal["one_standard_error", "best"] = "one_standard_error"
+
+
+class CalibrationChoice(Frozen):
+    method: Literal["auto", "sigmoid", "none"] = "auto"
+
+
+class Gates(Frozen):
+    parity_max_abs: float = Field(1e-5, gt=0)
+    min_positives: int = Field(30, ge=1)
+
+
+class Cadence(Frozen):
+    """Months of the year in which a run is due, counted from `anchor_month`; runs fall on `day`."""
+
+    train_every_months: int = Field(6, ge=1, le=12)
+    score_every_months: int = Field(1, ge=1, le=12)
+    anchor_month: int = Field(1, ge=1, le=12)
+    day: int = Field(1, ge=1, le=28)
+
+
+class DriftLimits(Frozen):
+    psi_limit: float = Field(0.2, gt=0)
+    min_rows: int = Field(200, ge=1)
+
+
+class Fallback(Frozen):
+    """What is answered for a customer nothing is known of: `base_rate` of the champion's training."""
+
+    score: Literal["base_rate"] = "base_rate"
+
+
+class ModelSpec(Frozen):
+    name: Name
+    hypothesis: str
+    owner: str
+    population: Query
+    target: Query
+    horizon_days: int = Field(ge=1, le=730)
+    gap_days: int = Field(0, ge=0, le=365)
+    # days after the window's end until its outcomes are all known: what is recorded late would count as "did not"
+    settle_days: int = Field(7, ge=0, le=90)
+    features: tuple[Name, ...]
+    training: Training
+    validation: Validation = Validation()
+    candidates: tuple[Candidate, ...]
+    selection: Selection = Selection()
+    calibration: CalibrationChoice = CalibrationChoice()
+    gates: Gates = Gates()
+    cadence: Cadence = Cadence()
+    drift: DriftLimits = DriftLimits()
+    fallback: Fallback = Fallback()
+    filter: Query | None = None

@@ -1,0 +1,18 @@
+"""What every YAML file of a pack is parsed into: frozen, and strict about what it does not know."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Query(Frozen):
+    description: str
+    sql: str

@@ -50,6 +50,15 @@ def test_a_calibration_never_turns_two_customers_around(rows, fit) -> None:  # t
     assert np.all((calibrated >= 0) & (calibrated <= 1))
 
 
+@pytest.mark.parametrize("fit", [fit_sigmoid, fit_table])
+def test_a_calibration_of_sampled_rows_with_weights_has_the_rate_of_the_rows_they_stand_for(fit) -> None:  # type: ignore[no-untyped-def]
+    raw, labels = crooked()
+    kept = labels | (np.arange(len(raw)) % 4 == 0)
+    made = fit(raw[kept], labels[kept], np.where(labels[kept], 1.0, 4.0))
+    assert made.apply(raw).mean() == pytest.approx(labels.mean(), abs=0.01)
+    assert fit(raw[kept], labels[kept]).apply(raw).mean() > labels.mean() + 0.1
+
+
 def test_a_calibration_reads_back_what_it_wrote() -> None:
     made = fit_table(*crooked())
     assert Calibration.from_json(made.to_json()) == made

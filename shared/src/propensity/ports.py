@@ -274,8 +274,13 @@ class FittedModel(Protocol):
 
 
 class Trainer(Protocol):
-    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int) -> FittedModel:
-        """Fit one model on a float32 matrix (n, k), NaN for missing, and labels 0 and 1 of shape (n,)."""
+    def fit(
+        self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int, weights: Any = None
+    ) -> FittedModel:
+        """Fit one model on a float32 matrix (n, k), NaN for missing, and labels 0 and 1 of shape (n,).
+
+        `weights` float64 (n,), above 0: how many rows each row stands for; None: each for itself.
+        """
 
     def packages(self) -> Mapping[str, str]:
         """Versions of the libraries that a fit rests on."""

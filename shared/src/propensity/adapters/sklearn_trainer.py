@@ -59,17 +59,29 @@ class SklearnModel:
 
 
 class SklearnTrainer:
-    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int) -> SklearnModel:
+    def fit(
+        self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int, weights: Any = None
+    ) -> SklearnModel:
         """Raises PackError for an unknown family or parameter."""
         try:
             estimator = _estimator(family, parameters, seed)
         except TypeError as error:
             raise PackError(f"candidate {family}: {error}; the grid's names are scikit-learn's") from error
-        estimator.fit(np.asarray(matrix, dtype=np.float32), labels)
+        estimator.fit(np.asarray(matrix, dtype=np.float32), labels, **_weighted(estimator, weights))
         return SklearnModel(estimator, matrix.shape[1])
 
     def packages(self) -> Mapping[str, str]:
         return {name: version(name) for name in _PACKAGES}
+
+
+def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:
+    """The arguments that hand weights to an estimator; none where each row counts once."""
+    if weights is None:
+        return {}
+    if isinstance(estimator, Pipeline):
+        # the scaler too: a regularised fit depends on the scale, which is to be that of the rows stood for
+        return {"scaler__sample_weight": weights, "model__sample_weight": weights}
+    return {"sample_weight": weights}
 
 
 def _solver(parameters: Mapping[str, Any]) -> dict[str, Any]:

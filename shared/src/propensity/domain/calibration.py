@@ -77,19 +77,22 @@ def identity(rows: int = 0, positives: int = 0) -> Calibration:
     return Calibration("none", (0.0, 1.0), (0.0, 1.0), rows, positives)
 
 
-def fit_sigmoid(raw: Any, labels: Any) -> Calibration:
+def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     """Platt (1999) on the logit: two parameters by Newton, targets smoothed as he does.
 
+    `weights` float64 (n,), above 0: what each row counts; None: each once.
     A slope that is not positive would turn the ranking around; then the raw scores are kept.
     """
     x, y = logit(raw), np.asarray(labels, dtype=np.float64)
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     positives = int(y.sum())
-    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
+    ones, zeros = float(w @ y), float(w @ (1 - y))
+    target = np.where(y > 0, (ones + 1) / (ones + 2), 1 / (zeros + 2))
     slope, intercept = 1.0, 0.0
     for _ in range(100):
         p = 1 / (1 + np.exp(-(slope * x + intercept)))
-        weight = np.maximum(p * (1 - p), 1e-12)
-        gradient = np.array([np.sum((target - p) * x), np.sum(target - p)])
+        weight = w * np.maximum(p * (1 - p), 1e-12)
+        gradient = np.array([np.sum(w * (target - p) * x), np.sum(w * (target - p))])
         hessian = np.array([[np.sum(weight * x * x), np.sum(weight * x)], [np.sum(weight * x), np.sum(weight)]])
         step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
         step *= min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
@@ -101,16 +104,18 @@ def fit_sigmoid(raw: Any, labels: Any) -> Calibration:
     return Calibration("sigmoid", (0.0, 1.0), (intercept, slope + intercept), len(y), positives)
 
 
-def fit_table(raw: Any, labels: Any, bins: int = _BINS) -> Calibration:
+def fit_table(raw: Any, labels: Any, weights: Any = None, bins: int = _BINS) -> Calibration:
     """Means of equal-sized bins, pooled until they ascend (pool adjacent violators; Ayer et al. 1955).
 
+    `weights` as of `fit_sigmoid`; the bins are of equal numbers of rows.
     Written out here because scikit-learn's is in a layer that does not fit beside pyarrow.
     """
     order = np.argsort(raw, kind="stable")
     x, y = logit(np.asarray(raw)[order]), np.asarray(labels, dtype=np.float64)[order]
-    pooled: list[list[float]] = []  # rows, sum of logits, positives
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)[order]
+    pooled: list[list[float]] = []  # sums of weights, of weighted logits, of the positives' weights
     for part in np.array_split(np.arange(len(y)), min(bins, len(y))):
-        pooled.append([float(len(part)), float(x[part].sum()), float(y[part].sum())])
+        pooled.append([float(w[part].sum()), float(w[part] @ x[part]), float(w[part] @ y[part])])
         while len(pooled) > 1 and _rate(pooled[-2]) >= _rate(pooled[-1]):
             last = pooled.pop()
             pooled[-1] = [one + other for one, other in zip(pooled[-1], last, strict=True)]
@@ -123,7 +128,7 @@ def fit_table(raw: Any, labels: Any, bins: int = _BINS) -> Calibration:
         knots.append(knot)
         values.append(value)
     if len(knots) < 2:
-        return fit_sigmoid(raw, labels)
+        return fit_sigmoid(raw, labels, weights)
     return Calibration("table", tuple(knots), tuple(values), len(y), int(y.sum()))
 
 

@@ -99,22 +99,23 @@ def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[C
     """
     frame = _read(ports, f"{chosen['out']}/oof.parquet")
     fold, label, raw = frame["fold"], frame["label"], frame["raw"]
+    weight = frame.get("weight", np.ones(len(label)))  # a fit from before there were weights has none
     newest = fold == fold.max()
     older = ~newest
     if spec.calibration.method == "none" or not older.any():
         method = "none" if spec.calibration.method == "none" else "sigmoid"
-        return _fit(method, raw, label), _metrics(raw[newest], label[newest]) | {"calibration": method}
+        return _fit(method, raw, label, weight), _metrics(raw[newest], label[newest]) | {"calibration": method}
     methods = ("sigmoid", "table") if spec.calibration.method == "auto" else (spec.calibration.method,)
-    losses = {method: _fit(method, raw[older], label[older]).apply(raw[newest]) for method in methods}
+    losses = {method: _fit(method, raw[older], label[older], weight[older]).apply(raw[newest]) for method in methods}
     best = min(methods, key=lambda method: log_loss(group(losses[method], label[newest])).value)
     metrics = _metrics(losses[best], label[newest]) | {"calibration": best}
-    return _fit(best, raw, label), metrics
+    return _fit(best, raw, label, weight), metrics
 
 
-def _fit(method: str, raw: Any, label: Any) -> Calibration:
+def _fit(method: str, raw: Any, label: Any, weight: Any) -> Calibration:
     if method == "none":
         return identity(len(label), int(label.sum()))
-    return fit_sigmoid(raw, label) if method == "sigmoid" else fit_table(raw, label)
+    return fit_sigmoid(raw, label, weight) if method == "sigmoid" else fit_table(raw, label, weight)
 
 
 def group(scores: Any, labels: Any) -> Scored:

@@ -23,7 +23,7 @@ _CLIP = 1e-7
 def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write below `item.out`: model.onnx, explanation.json, oof.parquet, reference.parquet, fit.json.
 
-    oof.parquet: fold, label, raw probability of the validation rows, none of which its model was fitted on.
+    oof.parquet: fold, label, raw probability and weight of the validation rows, none of which its model was fitted on.
     reference.parquet: row number in the training set and scikit-learn's own probability, for parity.
     Raises EvidenceError where there is too little history to validate on.
     """
@@ -41,11 +41,11 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     tried = [search.validate(setting) for setting in finalists]
     best = min(range(len(tried)), key=lambda number: (tried[number].loss, number))
     setting, chosen = finalists[best], tried[best]
-    everything = data.newest(np.ones(len(data.labels), dtype=bool), setting.dates)
+    everything = data.newest(data.fitted, setting.dates)
     fitted = search.fit(setting, everything)
     out = work["out"]
     with tempfile.TemporaryDirectory() as folder:
-        _upload(ports, folder, f"{out}/oof.parquet", {"fold": chosen.fold, "label": chosen.label, "raw": chosen.raw})
+        _upload(ports, folder, f"{out}/oof.parquet", chosen.columns())
         _upload(ports, folder, f"{out}/reference.parquet", _reference(fitted, data))
     ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
     ports.lake.put_new(f"{out}/explanation.json", dumps(fitted.explanation()))
@@ -79,29 +79,40 @@ class _Search:
         """Fit on a mask of rows (n,)."""
         data, seed = self._data, self._spec.training.seed
         return self._ports.trainer.fit(
-            self._family, setting.parameters, data.matrix[rows], data.labels[rows], seed=seed
+            self._family,
+            setting.parameters,
+            data.matrix[rows],
+            data.labels[rows],
+            seed=seed,
+            weights=data.weights_of(rows),
         )
 
     def validate(self, setting: Setting, share: float = 1.0) -> _Tried:
         """Fitted on a share of each fold's rows, held against all that the fold validates on."""
 
-        def predict(fold: Fold) -> tuple[Any, Any]:
-            rows = self._data.newest(fold.train, setting.dates)
-            fitted = self.fit(setting, self._data.sample(rows, share, self._spec.training.seed))
-            return self._data.labels[fold.valid], fitted.predict(self._data.matrix[fold.valid])
+        def predict(fold: Fold) -> tuple[Any, Any, Any]:
+            data = self._data
+            rows = data.newest(fold.train, setting.dates)
+            fitted = self.fit(setting, data.sample(rows, share, self._spec.training.seed))
+            counts = np.ones(int(fold.valid.sum())) if data.valid_weights is None else data.valid_weights[fold.valid]
+            return data.labels[fold.valid], fitted.predict(data.matrix[fold.valid]), counts
 
         return _Tried([predict(fold) for fold in self.folds])
 
 
 class _Tried:
-    """Out-of-fold predictions of one setting: fold, label, raw, and the log loss per fold."""
+    """Out-of-fold predictions of one setting: fold, label, raw, weight, and the log loss per fold."""
 
-    def __init__(self, parts: Sequence[tuple[Any, Any]]) -> None:
-        self.losses = [_log_loss(label, raw) for label, raw in parts]
+    def __init__(self, parts: Sequence[tuple[Any, Any, Any]]) -> None:
+        self.losses = [_log_loss(*part) for part in parts]
         self.loss = float(np.mean(self.losses))
-        self.fold = np.concatenate([np.full(len(label), number, np.int32) for number, (label, _) in enumerate(parts)])
-        self.label = np.concatenate([label for label, _ in parts]).astype(np.int32)
-        self.raw = np.concatenate([raw for _, raw in parts])
+        self.fold = np.concatenate([np.full(len(part[0]), number, np.int32) for number, part in enumerate(parts)])
+        self.label = np.concatenate([label for label, _, _ in parts]).astype(np.int32)
+        self.raw = np.concatenate([raw for _, raw, _ in parts])
+        self.weight = np.concatenate([weight for _, _, weight in parts])
+
+    def columns(self) -> dict[str, Any]:
+        return {"fold": self.fold, "label": self.label, "raw": self.raw, "weight": self.weight}
 
 
 def _reference(fitted: FittedModel, data: TrainingData) -> dict[str, Any]:
@@ -111,9 +122,9 @@ def _reference(fitted: FittedModel, data: TrainingData) -> dict[str, Any]:
     return {"row": rows, "probability": fitted.predict(data.matrix[rows])}
 
 
-def _log_loss(labels: Any, raw: Any) -> float:
+def _log_loss(labels: Any, raw: Any, weights: Any) -> float:
     held = np.clip(raw, _CLIP, 1 - _CLIP)
-    return float(-np.mean(np.where(labels == 1, np.log(held), np.log1p(-held))))
+    return float(-np.average(np.where(labels == 1, np.log(held), np.log1p(-held)), weights=weights))
 
 
 def _upload(ports: Ports, folder: str, key: str, columns: Mapping[str, Any]) -> None:

@@ -19,11 +19,34 @@ from propensity.ports import Ports
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """`matrix` float32 (n, k); `labels` int8 (n,); `as_of` datetime64[D] (n,)."""
+    """`matrix` float32 (n, k); `labels` int8 (n,); `as_of` datetime64[D] (n,).
+
+    `fit_weights` and `valid_weights` float64 (n,): how many rows of the population a row stands for where a model is
+    fitted, and where one is validated or calibrated. 0: it takes no part. None: every row once.
+    """
 
     matrix: Any
     labels: Any
     as_of: Any
+    fit_weights: Any = None
+    valid_weights: Any = None
+
+    @property
+    def fitted(self) -> Any:
+        """Mask (n,) of the rows that models are fitted on."""
+        return self._takes_part(self.fit_weights)
+
+    @property
+    def validated(self) -> Any:
+        """Mask (n,) of the rows that models are validated on."""
+        return self._takes_part(self.valid_weights)
+
+    def _takes_part(self, weights: Any) -> Any:
+        return np.ones(len(self.labels), dtype=bool) if weights is None else weights > 0
+
+    def weights_of(self, rows: Any) -> Any:
+        """What the rows of a mask or of indices count in a fit, as `Trainer.fit` takes it; None: each once."""
+        return None if self.fit_weights is None else self.fit_weights[rows]
 
     @property
     def dates(self) -> list[Any]:
@@ -84,7 +107,8 @@ def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
     reach = np.timedelta64(timedelta(days=spec.gap_days + spec.horizon_days + spec.settle_days), "D")
     made = []
     for day in data.dates:
-        train, valid = data.as_of + reach <= day, data.as_of == day
+        train = data.fitted & (data.as_of + reach <= day)
+        valid = data.validated & (data.as_of == day)
         if _two_classes(data.labels[train]) and _two_classes(data.labels[valid]):
             made.append(Fold(day, train, valid))
     if not made:

@@ -294,3 +294,16 @@ def test_files_that_are_there_become_part_of_a_table_in_one_commit(tmp_path: Pat
     assert found is not None
     assert (found.rows(), [file.path for file in found.files]) == (3, sorted(file.path for file in files))
     assert tables.committed("t", ["run", "again", "never"]) == {"run", "again"}
+
+
+def test_files_with_a_new_column_give_it_to_the_table_and_compaction_keeps_it(tmp_path: Path) -> None:
+    tables = DeltaTables(str(tmp_path))
+    wider = rows(2).append_column("added", pa.array(["x"]))
+    for number, table in enumerate((rows(1), wider, rows(3))):
+        files = [written(tmp_path, str(number), table)]
+        DeltaTables(str(tmp_path)).add_files(
+            "t", files, schema=table, partition_by=["bucket"], transactions=[f"{number}"]
+        )
+    tables.compact("t")
+    found = DeltaTable(str(tmp_path / "t")).to_pyarrow_table().to_pylist()
+    assert sorted((row["n"], row["added"]) for row in found) == [(1, None), (2, "x"), (3, None)]

@@ -1,4 +1,4 @@
-"""What stands between a raw probability and a row of Gold: calibration, ranking, reasons, selection, drift bins."""
+"""What stands between a raw probability and a row of Gold: calibration, ranking, selection, drift bins."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from propensity.domain.calibration import Calibration, fit_sigmoid, fit_table, identity
 from propensity.domain.drift import drift_of, reference_bins
 from propensity.domain.errors import ConflictError, EvidenceError
-from propensity.domain.feature_spec import Feature
 from propensity.domain.ranking import decile, percentile, rank
-from propensity.domain.reasons import contributions, sentence, top_reasons
 from propensity.domain.selection import Entrant, select
 
 
@@ -81,55 +76,6 @@ def test_a_tenant_without_cut_points_is_ranked_among_everyone() -> None:
     tenants = np.array(["a", "new"], dtype=object)
     places = rank(tenants, np.array([0.5, 0.5]), {"a": [0.9] * 99}, [0.1] * 99)
     assert places.tolist() == [1, 100]
-
-
-def linear_explanation(matrix: np.ndarray, labels: np.ndarray) -> tuple[dict[str, object], object]:
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(matrix, labels)
-    scaler, regression = model[0], model[1]
-    explanation = {
-        "kind": "linear",
-        "coefficients": regression.coef_[0].tolist(),
-        "imputed": [0.0] * matrix.shape[1],
-        "mean": scaler.mean_.tolist(),
-        "scale": scaler.scale_.tolist(),
-        "intercept": float(regression.intercept_[0]),
-    }
-    return explanation, model
-
-
-def test_contributions_add_up_to_the_models_own_logit() -> None:
-    random = np.random.default_rng(8)
-    matrix = random.normal(size=(500, 3)).astype(np.float32)
-    labels = (matrix[:, 0] - matrix[:, 2] + random.normal(size=500) > 0).astype(int)
-    explanation, model = linear_explanation(matrix, labels)
-    total = contributions(explanation, matrix).sum(axis=1) + explanation["intercept"]
-    assert total == pytest.approx(model.decision_function(matrix), abs=1e-4)  # type: ignore[attr-defined]
-
-
-def test_reasons_are_the_largest_moves_and_read_as_sentences() -> None:
-    features = [
-        Feature(
-            name="log_days",
-            description="Days",
-            shown_as="expm1",
-            reason="last visit {value:.0f} days ago; typical {typical:.0f}",
-        ),
-        Feature(name="leased", dtype="boolean", description="Leased", reason="leased: {value}"),
-        Feature(name="spend", description="Spend"),
-    ]
-    explanation = {
-        "kind": "linear",
-        "coefficients": [3.0, -2.0, 0.1],
-        "imputed": [0, 0, 5],
-        "mean": [3.0, 0.2, 5],
-        "scale": [1, 1, 1],
-    }
-    matrix = np.array([[np.log1p(9), 1, np.nan]], dtype=np.float32)
-    [reasons] = top_reasons(explanation, features, matrix, 2)
-    assert [one["feature"] for one in reasons] == ["log_days", "leased"]
-    assert [one["text"] for one in reasons] == ["last visit 9 days ago; typical 19", "leased: yes"]
-    assert sentence(features[2], float("nan"), 5) == "Spend: unknown"
-    assert top_reasons({"kind": "opaque"}, features, matrix, 2).tolist() == [[]]
 
 
 def test_within_a_standard_error_the_simplest_wins() -> None:

@@ -156,7 +156,10 @@ class Tables(Protocol):
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
     ) -> int:
-        """Make Parquet files that are already in the bucket part of the table, in one commit; else as `append`."""
+        """Make Parquet files that are already in the bucket part of the table, in one commit; else as `append`.
+
+        New columns are added first, in a commit of their own that adds no row.
+        """
 
     def compact(self, table: str) -> int:
         """Join small files, partition by partition, and write a checkpoint; how many files fewer there are.

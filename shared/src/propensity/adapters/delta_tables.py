@@ -123,6 +123,7 @@ class DeltaTables:
                     configuration=_CONFIGURATION,
                     storage_options=self._options or None,
                 )
+            _add_columns(opened, delta_schema)
             opened.create_write_transaction(
                 list(actions),
                 "append",
@@ -274,6 +275,16 @@ def _add(file: DataFile) -> AddAction:
         data_change=True,
         stats=json.dumps({"numRecords": file.rows}),
     )
+
+
+def _add_columns(opened: DeltaTable, schema: Schema) -> None:
+    """Columns that the table lacks, in a commit of their own: a transaction of files leaves the schema as it is, so
+    readers would not see the files' new columns and compaction would drop them. Fields inside a struct cannot be
+    added."""
+    known = {field.name for field in opened.schema().fields}
+    new = [field for field in schema.fields if field.name not in known]
+    if new:
+        opened.alter.add_columns(new, commit_properties=_properties(()))
 
 
 def _remove(action: Mapping[str, Any]) -> RemoveAction:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.model_spec import Candidate, ModelSpec
+from propensity.domain.pack import Definition
+from propensity.domain.reasons import typical_values
 from propensity.domain.search import Setting, Trial, halve, settings_of
 from propensity.ports import FittedModel, ObjectStore, Ports
 from propensity.usecases.run_files import dumps, read_definition, read_json, write_result
@@ -48,7 +50,7 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
         _upload(ports, folder, f"{out}/oof.parquet", chosen.columns())
         _upload(ports, folder, f"{out}/reference.parquet", _reference(fitted, data))
     ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
-    ports.lake.put_new(f"{out}/explanation.json", dumps(fitted.explanation()))
+    ports.lake.put_new(f"{out}/explanation.json", dumps(_explanation(fitted, data, spec)))
     trials += [Trial(setting, 1.0, one.loss) for setting, one in zip(finalists, tried, strict=True)]
     summary = {
         "family": work["family"],
@@ -65,6 +67,14 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     ports.lake.put_new(f"{out}/fit.json", dumps(summary))
     write_result(ports.lake, work["run"], "fit_candidate", work["index"], summary)
     return {}
+
+
+def _explanation(fitted: FittedModel, data: TrainingData, spec: Definition) -> dict[str, Any]:
+    """The model's own; where it has none, what a customer of the newest date usually has, to hold others against."""
+    said = dict(fitted.explanation())
+    if said["kind"] == "opaque":
+        said["typical"] = typical_values(spec.features, data.matrix[data.as_of == data.dates[-1]])
+    return said
 
 
 class _Search:

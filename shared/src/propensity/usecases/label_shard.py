@@ -57,11 +57,14 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
 
 
 def _labels(artifact: Artifact, columns: dict[str, Any], matrix: Any, cuts: dict[str, Any]) -> dict[str, Any]:
+    explained = artifact.explain(matrix)
     percentiles = rank(columns["tenant_id"], columns["score"], cuts["tenants"], cuts["everyone"])
     return {
         "percentile": percentiles,
         "decile": decile(percentiles),
-        "reasons": top_reasons(artifact.explanation, artifact.definition.features, matrix, REASONS),
+        "reasons": top_reasons(explained, artifact.definition.features, matrix, REASONS),
+        # beside the list: a table that is there cannot be given another field inside its structs
+        "reason_method": np.full(len(matrix), explained.method, dtype=object),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from propensity.domain.calibration import Calibration
 from propensity.domain.errors import ConflictError
 from propensity.domain.pack import Definition
+from propensity.domain.reasons import Explained, explain
 from propensity.ports import Model, Ports
 from propensity.usecases.registry import Version
 
@@ -34,6 +35,10 @@ class Artifact:
             )
         raw = np.asarray(self.model.predict(np.ascontiguousarray(matrix, dtype=np.float32)), dtype=np.float64)
         return raw, np.asarray(self.calibration.apply(raw), dtype=np.float64)
+
+    def explain(self, matrix: Any) -> Explained:
+        """What moved each row's raw score, for the matrix that was scored."""
+        return explain(self.explanation, self.model.predict, np.ascontiguousarray(matrix, dtype=np.float32))
 
 
 def load_artifact(ports: Ports, version: Version) -> Artifact:

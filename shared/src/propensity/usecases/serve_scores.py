@@ -74,7 +74,8 @@ def load_serving(ports: Ports, model: str, number: int) -> Serving:
 
 
 def serve_scores(ports: Ports, serving: Serving, request: ScoreRequest, *, request_id: str, at: str) -> dict[str, Any]:
-    """One answer per customer, in the order asked: score, percentile, decile, reasons, model_version, as_of, source.
+    """One answer per customer, in the order asked: score, percentile, decile, reasons, reason_method, model_version,
+    as_of, source.
 
     `source` is champion, or fallback for a customer without a feature vector, whose percentile, decile and
     as_of are null.
@@ -108,7 +109,8 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
     width = len(artifact.definition.feature_names)
     matrix = np.frombuffer(b"".join(one.vector for one in known), dtype=np.float32).reshape(len(known), width)
     _, scores = artifact.score(matrix)
-    reasons = top_reasons(artifact.explanation, artifact.definition.features, matrix, REASONS)
+    explained = artifact.explain(matrix)
+    reasons = top_reasons(explained, artifact.definition.features, matrix, REASONS)
     answers = {}
     for number, one in enumerate(known):
         # a place among others was published with this version's score; another version's vector has none
@@ -119,6 +121,7 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
             "percentile": one.percentile if placed else None,
             "decile": one.decile if placed else None,
             "reasons": [reason["text"] for reason in reasons[number]],
+            "reason_method": explained.method,
             "model_version": serving.number,
             "as_of": one.as_of,
             "source": "champion",
@@ -128,6 +131,7 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
         "percentile": None,
         "decile": None,
         "reasons": [],
+        "reason_method": None,
         "model_version": serving.number,
         "as_of": None,
         "source": "fallback",

@@ -86,6 +86,7 @@ ADAPTERS_OF = {
     "ValidateUpload": [*SQL, "sqs_queue"],
     "PromoteSilver": DELTA,
     "StartDueRuns": ["step_functions"],
+    "RequestRetraining": ["step_functions"],
     "PlanTraining": DELTA,
     "BuildFeatures": SQL,
     "FitCandidate": ["arro3_frames", "sklearn_trainer"],

@@ -95,6 +95,29 @@ class DriftLimits(Frozen):
     min_rows: int = Field(200, ge=1)
 
 
+class Retraining(Frozen):
+    """When a model is trained off its cadence: so many of its newest checks of one kind are violated, the newest too.
+
+    A drift check is violated by the score, or by more than a share of the features, being over `drift.psi_limit`; a
+    check of performance by an outcome's figure whose whole 95 % interval is beyond the limit (domain/retraining.py).
+    """
+
+    violations: int = Field(2, ge=1)
+    of_last: int = Field(5, ge=1, le=60)
+    cool_down_days: int = Field(28, ge=0, le=366)  # since the last training, whatever came of it
+    drifted_share: float = Field(0.25, ge=0, le=1)
+    auc_drop: float = Field(0.03, ge=0, le=0.5)  # below the AUC that the version was registered with
+    calibration_slope: tuple[float, float] = (0.7, 1.4)
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Retraining:
+        if self.violations > self.of_last:
+            raise ValueError(f"retraining: violations is {self.violations}, expected at most of_last, {self.of_last}")
+        if not self.calibration_slope[0] < self.calibration_slope[1]:
+            raise ValueError(f"retraining: calibration_slope is {self.calibration_slope}, expected low before high")
+        return self
+
+
 class Fallback(Frozen):
     """What is answered for a customer nothing is known of: `base_rate` of the champion's training."""
 
@@ -120,5 +143,6 @@ class ModelSpec(Frozen):
     gates: Gates = Gates()
     cadence: Cadence = Cadence()
     drift: DriftLimits = DriftLimits()
+    retraining: Retraining = Retraining()
     fallback: Fallback = Fallback()
     filter: Query | None = None

@@ -1,0 +1,24 @@
+"""The daily look at the checks, and GET and POST /v1/models/{model}/retraining. Who asks is who signed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import api, composition
+from propensity.runtime.logging import logged
+from propensity.usecases.request_retraining import list_requests, request_by_hand, request_retraining
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    if "slot" in event:
+        return request_retraining(composition.ports(), slot=event["slot"], models=event.get("models"))
+
+    def ask(call: api.Call) -> dict[str, Any]:
+        ports, model = composition.ports(), call.path["model"]
+        if event["httpMethod"] == "GET":
+            return list_requests(ports, model)
+        why = call.body.get("why")
+        return request_by_hand(ports, model, why=why, by=call.by, at=call.at, request_id=call.request_id)
+
+    return api.answer(event, ask)

@@ -1,0 +1,207 @@
+"""Trainings off the cadence: several violated checks, a pause between, each request on record, none started twice."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from propensity.adapters.memory import MemoryMetrics, MemoryStore, MemoryWorkflows
+from propensity.domain.errors import BadInputError, NotFoundError
+from propensity.domain.model_spec import Retraining
+from propensity.domain.retraining import Check, decide, drift_check, performance_check
+from propensity.runtime.pack_files import pack_files
+from propensity.usecases.planning import pack_definition
+from propensity.usecases.registry import move_alias, register
+from propensity.usecases.request_retraining import list_requests, request_by_hand, request_retraining
+from propensity.usecases.run_files import dumps
+from tests.functional.handlers import CONTEXT, event, handler
+
+MODEL = "service"  # trained every six months
+RULES = Retraining()
+HAND = {"why": "the dealer group changed its prices", "by": "arn:anna", "at": "2025-07-02T09:00:00Z"}
+
+
+@pytest.fixture
+def ports() -> SimpleNamespace:
+    """A champion of January, trained that day."""
+    made = SimpleNamespace(
+        pack="automotive",
+        pack_files=pack_files("automotive"),
+        lake=MemoryStore(),
+        workflows=MemoryWorkflows(),
+        metrics=MemoryMetrics(),
+    )
+    champion(made, "2025-01-01")
+    return made
+
+
+def champion(ports: Any, as_of: str) -> None:
+    definition = pack_definition(ports, MODEL)
+    files = {f"definition/{name}": text.encode() for name, text in definition.files().items()}
+    files["metrics.json"] = dumps({"auc": figure(0.80)})
+    number = register(ports.lake, MODEL, files, {"run": as_of, "as_of": as_of}).number
+    move_alias(ports.lake, MODEL, "champion", number, by="a", why="b", at=as_of)
+    ports.lake.put(f"runs/train/{MODEL}/{as_of}/plan.json", b"{}")
+
+
+def figure(value: float, half: float = 0.01) -> dict[str, Any]:
+    return {"value": value, "low": value - half, "high": value + half, "n": 5_000}
+
+
+def drift(as_of: str, over: int, of: int = 10, score: bool = False) -> dict[str, Any]:
+    columns = [{"name": f"f{number}", "psi": 0.3, "over": number < over, "rows": 500} for number in range(of)]
+    return {
+        "as_of": as_of,
+        "limit": 0.2,
+        "columns": [*columns, {"name": "score", "psi": 0.1, "over": score, "rows": 500}],
+    }
+
+
+def outcomes(known_by: str, auc: float, slope: float = 1.0, skill: float = 0.1) -> dict[str, Any]:
+    figures = {"auc": figure(auc), "calibration_slope": figure(slope, 0.1), "brier_skill": figure(skill)}
+    return {"known_by": known_by, "segments": {"all": figures}}
+
+
+def batch(ports: SimpleNamespace, as_of: str, seen: dict[str, Any], version: int = 1) -> None:
+    run = f"runs/score/{MODEL}/{as_of}-v{version:06d}-batch"
+    ports.lake.put(f"{run}/receipt.json", b"{}")
+    name = f"matchback-{seen['known_by']}.json" if "known_by" in seen else "drift.json"
+    ports.lake.put(f"{run}/{name}", dumps(seen))
+
+
+def ask(ports: SimpleNamespace, slot: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = request_retraining(ports, slot=slot, models=[MODEL])["requests"]
+    return found
+
+
+def test_one_violated_check_is_declined_and_on_record_and_the_second_starts_a_training(ports: SimpleNamespace) -> None:
+    batch(ports, "2025-05-01", drift("2025-05-01", over=4))
+    [first] = ask(ports, "2025-05-01")
+    assert (first["accepted"], first["cause"], first["version"]) == (False, "drift", 1)
+    assert "1 of the last 1 drift checks violated; it takes 2 of 5" in first["decision"]
+    batch(ports, "2025-06-01", drift("2025-06-01", over=4))
+    [second] = ask(ports, "2025-06-01")
+    assert (second["accepted"], second["execution"]) == (True, f"train-{MODEL}-2025-06-01")
+    assert "PSI over 0.2 for 4 of 10 features (f0, f1, f2, f3)" in second["checks"][-1]["said"]
+    assert list(ports.workflows.started.values()) == [{"model": MODEL, "as_of": "2025-06-01", "then_score": False}]
+    assert list_requests(ports, MODEL)["requests"] == [first, second]
+
+
+def test_the_newest_check_must_be_violated(ports: SimpleNamespace) -> None:
+    for day, over in (("2025-03-01", 4), ("2025-04-01", 4), ("2025-05-01", 0)):
+        batch(ports, day, drift(day, over=over))
+    assert ask(ports, "2025-05-01") == []
+
+
+def test_drift_and_performance_are_counted_apart(ports: SimpleNamespace) -> None:
+    batch(ports, "2025-02-01", outcomes("2025-05-09", auc=0.70))
+    batch(ports, "2025-05-01", drift("2025-05-01", over=0, score=True))
+    assert [(one["cause"], one["accepted"]) for one in ask(ports, "2025-05-10")] == [
+        ("drift", False),
+        ("performance", False),
+    ]
+    assert ports.workflows.started == {}
+
+
+def test_checks_of_another_version_or_of_later_days_do_not_count(ports: SimpleNamespace) -> None:
+    batch(ports, "2025-04-01", drift("2025-04-01", over=9))
+    batch(ports, "2025-05-01", drift("2025-05-01", over=9))
+    assert [one["decision"][:9] for one in ask(ports, "2025-04-15")] == ["1 of the "]
+    champion(ports, "2025-05-01")
+    assert ask(ports, "2025-05-02") == []
+
+
+def test_a_look_that_is_repeated_finds_its_request_and_starts_nothing_more(ports: SimpleNamespace) -> None:
+    for day in ("2025-05-01", "2025-06-01"):
+        batch(ports, day, drift(day, over=4))
+    first = ask(ports, "2025-06-01")
+    keys = list(ports.lake.keys(""))
+    assert ask(ports, "2025-06-02") == first
+    assert list(ports.lake.keys("")) == keys
+    assert len(ports.workflows.started) == 1
+    ports.workflows.started.clear()  # as Step Functions forgets a name after 90 days
+    ports.lake.put(f"runs/train/{MODEL}/2025-06-01/plan.json", b"{}")
+    assert ask(ports, "2025-06-03") == first
+    assert ports.workflows.started == {}
+
+
+def test_a_start_that_was_lost_is_made_up_for(ports: SimpleNamespace) -> None:
+    for day in ("2025-05-01", "2025-06-01"):
+        batch(ports, day, drift(day, over=4))
+    ask(ports, "2025-06-01")
+    ports.workflows.started.clear()
+    ask(ports, "2025-06-02")
+    assert [one["as_of"] for one in ports.workflows.started.values()] == ["2025-06-01"]
+
+
+def test_by_hand_a_training_starts_whatever_the_pause_says_and_the_reason_is_kept(ports: SimpleNamespace) -> None:
+    ports.lake.put(f"runs/train/{MODEL}/2025-07-01/plan.json", b"{}")
+    made = request_by_hand(ports, MODEL, **HAND, request_id="r1")
+    assert (made["accepted"], made["cause"], made["why"], made["by"]) == (True, "by_hand", HAND["why"], "arn:anna")
+    assert list(ports.workflows.started) == [("train_model", f"train-{MODEL}-2025-07-02")]
+    ports.lake.put(f"runs/train/{MODEL}/2025-07-02/plan.json", b"{}")
+    again = request_by_hand(ports, MODEL, **HAND, request_id="r2")
+    assert (again["accepted"], again["decision"]) == (False, "trained as of 2025-07-02 already")
+    assert len(list_requests(ports, MODEL)["requests"]) == 2
+    with pytest.raises(BadInputError, match="why: expected a sentence"):
+        request_by_hand(ports, MODEL, **{**HAND, "why": " "}, request_id="r3")
+    with pytest.raises(NotFoundError, match="no model 'nothing'"):
+        request_by_hand(ports, "nothing", **HAND, request_id="r4")
+
+
+def test_performance_is_violated_by_an_interval_beyond_the_limit_and_not_by_a_value() -> None:
+    def violated(**seen: float) -> bool:
+        return performance_check(outcomes("2025-05-09", **seen), 0.80, RULES).violated
+
+    assert not violated(auc=0.80)
+    assert not violated(auc=0.765)  # the interval reaches to 0.775
+    assert violated(auc=0.755)
+    assert not violated(auc=0.80, slope=0.65)
+    assert violated(auc=0.80, slope=0.55)
+    assert violated(auc=0.80, slope=1.6)
+    assert violated(auc=0.80, skill=-0.02)
+
+
+def test_drift_is_violated_by_the_score_or_by_a_share_of_the_features() -> None:
+    assert not drift_check(drift("2025-05-01", over=2), RULES).violated
+    assert drift_check(drift("2025-05-01", over=3), RULES).violated
+    assert drift_check(drift("2025-05-01", over=0, score=True), RULES).violated
+
+
+@given(
+    st.lists(st.booleans(), max_size=20), st.integers(1, 6), st.integers(1, 6), st.integers(0, 60), st.integers(0, 40)
+)
+def test_a_request_is_accepted_by_enough_of_the_newest_checks_and_after_the_pause(
+    before: list[bool], violations: int, window: int, since: int, pause: int
+) -> None:
+    rules = Retraining(violations=min(violations, window), of_last=window, cool_down_days=pause)
+    seen = [*before, True]
+    day = date(2025, 1, 1) + timedelta(days=len(seen))
+    checks = [Check(date(2025, 1, 1) + timedelta(days=place), "drift", one, "") for place, one in enumerate(seen)]
+    decision = decide(checks, rules, day=day, trained=day - timedelta(days=since))
+    assert decision.accepted == (sum(seen[-window:]) >= rules.violations and since >= pause)
+    # one more violated check before never turns a yes into a no
+    if before and decision.accepted:
+        worse = [Check(one.day, one.kind, True, "") for one in checks]
+        assert decide(worse, rules, day=day, trained=day - timedelta(days=since)).accepted
+
+
+def test_the_handler_looks_daily_and_takes_requests_by_hand(aws: SimpleNamespace) -> None:
+    asked = handler("request_retraining")
+    assert asked(event("request_retraining"), CONTEXT) == {"slot": "2025-11-01", "requests": []}
+    route = {**event("manage_registry"), "resource": "/v1/models/{model}/retraining"}
+    by_hand = {**route, "httpMethod": "POST", "body": json.dumps({"why": "new price list"})}
+    answers = [asked(by_hand, CONTEXT) for _ in range(2)]
+    assert [one["statusCode"] for one in answers] == [200, 200]
+    made = json.loads(answers[0]["body"])
+    assert json.loads(answers[1]["body"]) == made  # one signed request, delivered twice
+    assert (made["accepted"], made["by"]) == (True, "arn:aws:iam::000000000000:user/anna")
+    assert json.loads(asked(route, CONTEXT)["body"])["requests"] == [made]
+    refused = asked({**by_hand, "body": "{}"}, CONTEXT)
+    assert (refused["statusCode"], json.loads(refused["body"])["error"]) == (400, "BadInputError")

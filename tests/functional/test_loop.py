@@ -251,7 +251,10 @@ def test_without_effects_the_scores_order_nobody(tmp_path: Path) -> None:
     world = World("automotive", tmp_path / "lake")
     world.load(made.phases["history"])
     for model in ("buy", "service"):
-        world.train(model, DAY)
+        registered = world.train(model, DAY)
+        # nothing was proven, so nobody is promoted but by hand
+        assert "auc_floor" in registered["failed_gates"]
+        promote(world, model, 1, by="arn:aws:iam::1:user/anna", why="to see its scores", at=f"{DAY}T00:00:00Z")
         world.score(model, DAY)
     world.load([*made.phases["gap"], *made.phases["outcomes"]])
     match_due(world, slot=KNOWN_BY.isoformat())

@@ -77,8 +77,26 @@ class CalibrationChoice(Frozen):
 
 
 class Gates(Frozen):
+    """What a candidate must prove, and the harm that stops it (docs/gates.md says why these)."""
+
     parity_max_abs: float = Field(1e-5, gt=0)
-    min_positives: int = Field(30, ge=1)
+    min_positives: int = Field(30, ge=1)  # of the training set, and of a slice for it to be judged
+    min_fold_positives: int = Field(10, ge=1)  # of the newest validation fold, which the floors are measured on
+    auc_floor: float = Field(0.55, ge=0.5, lt=1)
+    lift_floor: float = Field(1.0, ge=0)
+    brier_skill_floor: float = Field(0.0, lt=1)
+    calibration_slope_low: float = Field(0.7, gt=0)
+    calibration_slope_high: float = Field(1.4, gt=0)
+    constant_share: float = Field(0.8, gt=0, le=1)
+    leak_auc: float = Field(0.95, gt=0.5, le=1)
+    copy_agreement: float = Field(0.9, gt=0, le=1)
+    latency_p99_ms: float = Field(100, gt=0)
+
+    @model_validator(mode="after")
+    def _slopes_are_a_range(self) -> Gates:
+        if self.calibration_slope_low >= self.calibration_slope_high:
+            raise ValueError("gates: calibration_slope_low must be below calibration_slope_high")
+        return self
 
 
 class Cadence(Frozen):

@@ -121,10 +121,14 @@ def brier(data: Scored) -> Estimate:
 
 
 def brier_skill(data: Scored) -> Estimate:
-    """1 - Brier / Brier of always saying the base rate; above 0 beats knowing only the rate."""
-    reference = data.base_rate * (1 - data.base_rate)
-    error = brier(data)
-    return Estimate(1 - error.value / reference, 1 - error.high / reference, 1 - error.low / reference, data.rows)
+    """1 - Brier / Brier of always saying the base rate; above 0 beats knowing only the rate.
+
+    Interval from the two squared errors' difference row by row, the base rate taken as known: what makes a row hard
+    for both is no doubt about which of them is better.
+    """
+    rate = data.base_rate
+    gain = _mean(((1 - rate) ** 2 - (1 - group.score) ** 2, rate**2 - group.score**2, group) for group in data.groups)
+    return gain.scaled(1 / (rate * (1 - rate)))
 
 
 def log_loss(data: Scored) -> Estimate:

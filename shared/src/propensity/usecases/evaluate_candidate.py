@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ from propensity.domain.calibration import Calibration, fit_sigmoid, fit_table, i
 from propensity.domain.drift import reference_bins
 from propensity.domain.errors import EvidenceError
 from propensity.domain.model_spec import ModelSpec
-from propensity.domain.ranking import decile, percentile
 from propensity.domain.selection import Entrant, select
 from propensity.domain.statistics import (
     Scored,
@@ -28,15 +25,17 @@ from propensity.domain.statistics import (
     scored,
 )
 from propensity.ports import Ports
+from propensity.usecases.judging import Case, Held, judge
+from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
-from propensity.usecases.training_data import TrainingData, read_training
+from propensity.usecases.training_data import read_training
 
 
 def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write `<run>/evaluation.json`, calibration.json and reference.json of the chosen candidate.
 
     A candidate whose ONNX disagrees with scikit-learn is out of the choice; were it the only one, it is
-    registered with its failed gate and never promoted. Same inputs, same bytes.
+    registered with its failed gate and never promoted. Same inputs, same bytes, but for the latency measured.
     """
     plan = read_json(ports.lake, f"{run}/plan.json")
     definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
@@ -44,25 +43,29 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     fits = read_results(ports.lake, run, "fit_candidate", len(spec.candidates))
     keys = [result["features"] for result in read_results(ports.lake, run, "build_features", len(plan["groups"]))]
     data = read_training(ports, keys, definition)
-    judged = [_judge(ports, fit, data, spec) for fit in fits]
-    sound = [one for one in judged if one["parity"]["max_abs"] <= spec.gates.parity_max_abs] or judged
+    parities = {fit["out"]: parity_of(ports, fit, data, definition) for fit in fits}
+    judged = [{**fit, "parity": parities[fit["out"]][0]} for fit in fits]
+    sound = [one for one in judged if all(gate.passed for gate in parities[one["out"]][1])] or judged
     winner = select([Entrant(one["family"], tuple(one["losses"])) for one in sound], spec.selection.rule)
     chosen = next(one for one in sound if one["family"] == winner.family)
-    calibrated, metrics = _calibrate(ports, chosen, spec)
+    calibrated, held, metrics = _calibrate(ports, chosen, spec)
     metrics |= {"parity": chosen["parity"], "rows": len(data.labels), "positives": int(data.labels.sum())}
-    raw = ports.scorer(ports.lake.get(f"{chosen['out']}/model.onnx")).predict(data.matrix)
-    newest = data.as_of == data.dates[-1]
-    reference = reference_bins(
-        definition.feature_names, data.matrix[newest], calibrated.apply(raw[newest]), str(data.dates[-1])
-    )
+    model = ports.scorer(ports.lake.get(f"{chosen['out']}/model.onnx"))
+    newest = data.matrix[data.as_of == data.dates[-1]]
+    scores = calibrated.apply(model.predict(newest))
+    reference = reference_bins(definition.feature_names, newest, scores, str(data.dates[-1]))
     reference["base_rate"] = float(data.labels.mean())
     ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
+    gates = [
+        *parities[chosen["out"]][1],
+        *judge(Case(definition=definition, data=data, model=model, held=held, metrics=metrics, scores=scores)),
+    ]
     evaluation = {
         "family": chosen["family"],
         "parameters": chosen["parameters"],
         "metrics": metrics,
-        "gates": _gates(chosen, spec, int(data.labels.sum())),
+        "gates": [gate.to_json() for gate in gates],
         "candidates": judged,
         "packages": chosen["packages"],
         "files": {
@@ -76,40 +79,28 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     return {"run": run, "model": plan["model"], "rows": len(data.labels), "positives": int(data.labels.sum())}
 
 
-def _judge(ports: Ports, fit: dict[str, Any], data: TrainingData, spec: ModelSpec) -> dict[str, Any]:
-    """A fit's summary with its parity on real rows."""
-    frame = _read(ports, f"{fit['out']}/reference.parquet")
-    rows, expected = frame["row"].astype(np.int64), frame["probability"]
-    got = ports.scorer(ports.lake.get(f"{fit['out']}/model.onnx")).predict(data.matrix[rows])
-    cuts = np.quantile(expected, np.arange(1, 100) / 100, method="inverted_cdf")
-    moved = decile(percentile(got, cuts)) != decile(percentile(expected, cuts))
-    # a row on an edge flips by rounding; it is a flip only where the two differ by more than parity allows
-    flips = moved & (np.abs(got - expected) > spec.gates.parity_max_abs)
-    parity = {"max_abs": float(np.abs(got - expected).max()), "decile_flips": int(flips.sum()), "rows": len(rows)}
-    return {**fit, "parity": parity}
-
-
-def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[Calibration, dict[str, Any]]:
-    """The calibration, and metrics on the newest fold by models and a calibrator fitted on older ones.
+def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[Calibration, Held, dict[str, Any]]:
+    """The calibration, the newest fold as scored by models and a calibrator fitted on older ones, and its metrics.
 
     Family, grid and method were chosen with that fold among others: matchback tells how good they are.
 
     The method is chosen on the newest fold after fitting on the older ones, then fitted on all folds. With
     one fold there is nothing older: the raw scores are measured, and the sigmoid, with two parameters, fitted.
     """
-    frame = _read(ports, f"{chosen['out']}/oof.parquet")
+    frame = read_frame(ports, f"{chosen['out']}/oof.parquet")
     fold, label, raw = frame["fold"], frame["label"], frame["raw"]
     weight = frame.get("weight", np.ones(len(label)))  # a fit from before there were weights has none
     newest = fold == fold.max()
     older = ~newest
     if spec.calibration.method == "none" or not older.any():
         method = "none" if spec.calibration.method == "none" else "sigmoid"
-        return _fit(method, raw, label, weight), _metrics(raw[newest], label[newest]) | {"calibration": method}
+        held = Held(label[newest], raw[newest])
+        return _fit(method, raw, label, weight), held, _metrics(held) | {"calibration": method}
     methods = ("sigmoid", "table") if spec.calibration.method == "auto" else (spec.calibration.method,)
     losses = {method: _fit(method, raw[older], label[older], weight[older]).apply(raw[newest]) for method in methods}
     best = min(methods, key=lambda method: log_loss(group(losses[method], label[newest])).value)
-    metrics = _metrics(losses[best], label[newest]) | {"calibration": best}
-    return _fit(best, raw, label, weight), metrics
+    held = Held(label[newest], losses[best])
+    return _fit(best, raw, label, weight), held, _metrics(held) | {"calibration": best}
 
 
 def _fit(method: str, raw: Any, label: Any, weight: Any) -> Calibration:
@@ -126,9 +117,9 @@ def group(scores: Any, labels: Any) -> Scored:
     return scored(zip(values.tolist(), rows.tolist(), positives.tolist(), strict=True))
 
 
-def _metrics(scores: Any, labels: Any) -> dict[str, Any]:
+def _metrics(held: Held) -> dict[str, Any]:
     try:
-        data = group(scores, labels)
+        data = group(held.scores, held.labels)
     except EvidenceError as error:
         raise EvidenceError(f"newest validation fold: {error}") from error
     slope, intercept = calibration(data)
@@ -144,22 +135,3 @@ def _metrics(scores: Any, labels: Any) -> dict[str, Any]:
         "lift_top_decile": lift(data, data.rows / 10),
     }
     return {name: asdict(figure) for name, figure in figures.items()}
-
-
-def _gates(chosen: dict[str, Any], spec: ModelSpec, positives: int) -> list[dict[str, Any]]:
-    parity = chosen["parity"]
-    checks = (
-        ("parity", parity["max_abs"], spec.gates.parity_max_abs, parity["max_abs"] <= spec.gates.parity_max_abs),
-        ("decile_flips", parity["decile_flips"], 0, parity["decile_flips"] == 0),
-        ("min_positives", positives, spec.gates.min_positives, positives >= spec.gates.min_positives),
-    )
-    return [
-        {"name": name, "figure": figure, "threshold": limit, "passed": passed} for name, figure, limit, passed in checks
-    ]
-
-
-def _read(ports: Ports, key: str) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "frame.parquet"
-        ports.lake.download(key, path)
-        return ports.frames.read(path)

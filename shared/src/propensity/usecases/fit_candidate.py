@@ -15,6 +15,7 @@ from propensity.domain.pack import Definition
 from propensity.domain.reasons import typical_values
 from propensity.domain.search import Setting, Trial, halve, settings_of
 from propensity.ports import FittedModel, ObjectStore, Ports
+from propensity.usecases.parity import probe_columns
 from propensity.usecases.run_files import dumps, read_definition, read_json, write_result
 from propensity.usecases.training_data import Fold, TrainingData, as_date, folds, read_training
 
@@ -23,10 +24,11 @@ _CLIP = 1e-7
 
 
 def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
-    """Write below `item.out`: model.onnx, explanation.json, oof.parquet, reference.parquet, fit.json.
+    """Write below `item.out`: model.onnx, explanation.json, oof.parquet, reference.parquet, probes.parquet, fit.json.
 
     oof.parquet: fold, label, raw probability and weight of the validation rows, none of which its model was fitted on.
     reference.parquet: row number in the training set and scikit-learn's own probability, for parity.
+    probes.parquet: made-up rows and scikit-learn's own probability, for parity too.
     Raises EvidenceError where there is too little history to validate on.
     """
     work = read_json(ports.lake, item)
@@ -49,6 +51,7 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         _upload(ports, folder, f"{out}/oof.parquet", chosen.columns())
         _upload(ports, folder, f"{out}/reference.parquet", _reference(fitted, data))
+        _upload(ports, folder, f"{out}/probes.parquet", probe_columns(fitted, data, spec))
     ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
     ports.lake.put_new(f"{out}/explanation.json", dumps(_explanation(fitted, data, spec)))
     trials += [Trial(setting, 1.0, one.loss) for setting, one in zip(finalists, tried, strict=True)]
@@ -63,6 +66,7 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
         "positives": int(data.labels[everything].sum()),
         "packages": dict(ports.trainer.packages()),
         "out": out,
+        "probes": f"{out}/probes.parquet",
     }
     ports.lake.put_new(f"{out}/fit.json", dumps(summary))
     write_result(ports.lake, work["run"], "fit_candidate", work["index"], summary)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ class TrainingData:
 
     `fit_weights` and `valid_weights` float64 (n,): how many rows of the population a row stands for where a model is
     fitted, and where one is validated or calibrated. 0: it takes no part. None: every row once.
+
+    `columns`: others that were asked for, (n,) each.
     """
 
     matrix: Any
@@ -30,6 +32,7 @@ class TrainingData:
     as_of: Any
     fit_weights: Any = None
     valid_weights: Any = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fitted(self) -> Any:
@@ -68,18 +71,28 @@ class TrainingData:
         return kept
 
 
-def read_training(ports: Ports, keys: Sequence[str], definition: Definition) -> TrainingData:
+def read_training(
+    ports: Ports, keys: Sequence[str], definition: Definition, columns: Sequence[str] = ()
+) -> TrainingData:
     """Raises EvidenceError where there are no rows, or only one class."""
     matrices, labels, days = [], [], []
+    others: dict[str, list[Any]] = {name: [] for name in columns}
     with tempfile.TemporaryDirectory() as folder:
         for number, key in enumerate(keys):
             path = Path(folder) / f"{number:04d}.parquet"
             ports.lake.download(key, path)
             matrices.append(ports.frames.matrix(path, definition.feature_names))
-            columns = ports.frames.read(path, ["as_of", "label"])
-            labels.append(np.asarray(columns["label"], dtype=np.int8))
-            days.append(columns["as_of"].astype("datetime64[D]"))
-    data = TrainingData(np.vstack(matrices), np.concatenate(labels), np.concatenate(days))
+            read = ports.frames.read(path, ["as_of", "label", *columns])
+            labels.append(np.asarray(read["label"], dtype=np.int8))
+            days.append(read["as_of"].astype("datetime64[D]"))
+            for name, parts in others.items():
+                parts.append(read[name])
+    data = TrainingData(
+        np.vstack(matrices),
+        np.concatenate(labels),
+        np.concatenate(days),
+        {name: np.concatenate(parts) for name, parts in others.items()},
+    )
     rows, positives = len(data.labels), int(data.labels.sum())
     if positives in (0, rows):
         raise EvidenceError(

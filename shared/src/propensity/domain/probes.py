@@ -1,0 +1,58 @@
+"""Made-up rows that a converter gets wrong first: missing and extreme values, unseen codes, both sides of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+MIDPOINTS = 8  # per feature; trees split midway between two neighbouring values
+SAMPLE = 20_000  # rows that the values are taken from
+
+
+def probes(names: Sequence[str], matrix: Any, codes: Sequence[int]) -> tuple[list[str], Any]:
+    """(what each row probes, float32 (m, k)): about 33 rows per feature.
+
+    One feature at a time is set, in a row of medians. `matrix` float32 (n, k), NaN for missing; `codes`: how many
+    categories a coded feature has, 0 for the others. Equal input, equal rows.
+    """
+    width = len(names)
+    some = matrix[np.unique(np.linspace(0, len(matrix) - 1, min(SAMPLE, len(matrix))).astype(np.int64))]
+    columns = [np.unique(some[np.isfinite(some[:, number]), number]) for number in range(width)]
+    usual = np.array([column[len(column) // 2] if len(column) else np.nan for column in columns], dtype=np.float32)
+    said = ["every value missing", "every value 0", "usual values"]
+    rows = [np.full(width, np.nan, np.float32), np.zeros(width, np.float32), usual]
+    for number, (name, column) in enumerate(zip(names, columns, strict=True)):
+        for what, value in _values(column, codes[number]):
+            if np.isinf(np.float32(value)):
+                continue  # build_features makes an infinity a missing value
+            row = usual.copy()
+            row[number] = value
+            said.append(f"{name} {what}")
+            rows.append(row)
+    return said, np.stack(rows).astype(np.float32)
+
+
+def _values(column: Any, codes: int) -> Iterator[tuple[str, Any]]:
+    """`column`: distinct values, ascending, float32."""
+    yield "missing", np.nan
+    yield "0", 0.0
+    if codes:
+        yield "of an unseen category", float(codes)
+        yield "of a negative code", -1.0
+    if not len(column):
+        return
+    least, most = column[0], column[-1]
+    low, high = float(least), float(most)
+    yield "at its least", least
+    yield "at its most", most
+    yield "just below its least", np.nextafter(least, np.float32(-np.inf))
+    yield "just above its most", np.nextafter(most, np.float32(np.inf))
+    yield "far below its least", low - 10 * (abs(low) + 1)
+    yield "far above its most", high + 10 * (abs(high) + 1)
+    for place in np.unique(np.linspace(0, len(column) - 2, MIDPOINTS).astype(np.int64)) if len(column) > 1 else ():
+        middle = np.float32((np.float64(column[place]) + np.float64(column[place + 1])) / 2)
+        yield "at a split", middle
+        yield "just below a split", np.nextafter(middle, np.float32(-np.inf))
+        yield "just above a split", np.nextafter(middle, np.float32(np.inf))

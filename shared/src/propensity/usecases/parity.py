@@ -1,0 +1,70 @@
+"""The exported model against scikit-learn's own probabilities, on real rows and on made-up ones."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.gates import Gate
+from propensity.domain.gates import parity as judge_parity
+from propensity.domain.model_spec import Gates
+from propensity.domain.pack import Definition
+from propensity.domain.probes import probes
+from propensity.domain.ranking import decile, percentile
+from propensity.ports import FittedModel, Ports
+from propensity.usecases.training_data import TrainingData
+
+_PROBE, _PROBABILITY = "_probe", "_probability"  # no feature's name begins with an underscore
+
+
+def probe_columns(fitted: FittedModel, data: TrainingData, definition: Definition) -> dict[str, Any]:
+    """The columns of a fit's probes.parquet: what is probed, the features, scikit-learn's own probability."""
+    names = definition.feature_names
+    said, rows = probes(names, data.matrix, [len(feature.categories) for feature in definition.features])
+    features = {name: np.ascontiguousarray(rows[:, number]) for number, name in enumerate(names)}
+    return {_PROBE: np.array(said, dtype=object), **features, _PROBABILITY: fitted.predict(rows)}
+
+
+def parity_of(
+    ports: Ports, fit: dict[str, Any], data: TrainingData, definition: Definition
+) -> tuple[dict[str, Any], list[Gate]]:
+    """(figures of the real rows and of the probes, their gates) of one fit."""
+    limits = definition.model.gates
+    model = ports.scorer(ports.lake.get(f"{fit['out']}/model.onnx"))
+    frame = read_frame(ports, f"{fit['out']}/reference.parquet")
+    rows, expected = frame["row"].astype(np.int64), frame["probability"]
+    got = model.predict(data.matrix[rows])
+    figures = {
+        "max_abs": float(np.abs(got - expected).max()),
+        "decile_flips": _flips(expected, got, limits),
+        "rows": len(rows),
+    }
+    made = None
+    if fit.get("probes"):  # a fit from before there were probes has none
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "probes.parquet"
+            ports.lake.download(fit["probes"], path)
+            matrix = ports.frames.matrix(path, definition.feature_names)
+            probed = ports.frames.read(path, [_PROBE, _PROBABILITY])
+        gaps = np.abs(model.predict(matrix) - probed[_PROBABILITY])
+        worst = int(np.argmax(gaps))
+        made = {"max_abs": float(gaps[worst]), "rows": len(gaps), "worst": str(probed[_PROBE][worst])}
+    return {**figures, "probes": made}, judge_parity(figures, made, limits)
+
+
+def _flips(expected: Any, got: Any, limits: Gates) -> int:
+    cuts = np.quantile(expected, np.arange(1, 100) / 100, method="inverted_cdf")
+    moved = decile(percentile(got, cuts)) != decile(percentile(expected, cuts))
+    # a row on an edge flips by rounding; it is a flip only where the two differ by more than parity allows
+    return int((moved & (np.abs(got - expected) > limits.parity_max_abs)).sum())
+
+
+def read_frame(ports: Ports, key: str) -> Any:
+    """All columns of a Parquet file in the lake."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frame.parquet"
+        ports.lake.download(key, path)
+        return ports.frames.read(path)

@@ -1,8 +1,12 @@
-"""Settings of a family: tried forward in time, on as many dates as they say, the same ones whenever they are tried."""
+"""Settings of a family: tried forward in time, on as many dates as they say, the same ones whenever they are tried.
+
+And the directions of features, which trees are held to.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from propensity.adapters.onnx_scorer import OnnxScorer
+from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.usecases.fit_candidate import fit_candidate
+from propensity.usecases.planning import pack_definition
 from propensity.usecases.training_data import TrainingData
 from tests.functional.harness import World
 
@@ -25,11 +32,11 @@ SPACE = {
 }
 
 
-def fitted(world: World, **training: Any) -> tuple[dict[str, Any], pa.Table]:
+def fitted(world: World, candidate: Mapping[str, Any] = SPACE, **training: Any) -> tuple[dict[str, Any], pa.Table]:
     """What the only candidate's fit.json says, and the training rows."""
     model = yaml.safe_load(world.pack_files["models/service.yaml"])
     model["training"] |= training
-    model["candidates"] = [SPACE]
+    model["candidates"] = [candidate]
     world.pack_files = {**world.pack_files, "models/service.yaml": yaml.safe_dump(model)}
     plan = world.prepare("service", DAY)
     [item] = world.items(plan["fit_items"])
@@ -60,6 +67,68 @@ def test_every_setting_is_tried_and_the_best_on_all_rows_is_taken(trained: World
     assert best["setting"] == {"parameters": said["parameters"], "dates": said["dates"]}
     assert best["loss"] == pytest.approx(np.mean(said["losses"]))
     assert len(said["losses"]) == len(said["folds"]) > 1
+
+
+TREES = [
+    ("hist_gradient_boosting", {"max_iter": 30, "min_samples_leaf": 20}),
+    ("random_forest", {"n_estimators": 10, "min_samples_leaf": 20}),
+]
+
+
+@pytest.mark.parametrize(("family", "parameters"), TREES)
+def test_trees_keep_to_a_features_direction_and_onnx_agrees(family: str, parameters: Mapping[str, Any]) -> None:
+    """The second feature lowers the chance and is told to raise it, the third the other way round."""
+    chance = np.random.default_rng(3)
+    matrix = chance.normal(size=(3_000, 4)).astype(np.float32)
+    matrix[chance.random(matrix.shape) < 0.1] = np.nan
+    pull = np.nan_to_num(matrix) @ np.array([1.0, -0.7, 0.7, 0.2]) + chance.normal(size=3_000)
+    labels = (pull > 0.5).astype(np.int8)
+    fit = SklearnTrainer().fit
+    free = fit(family, parameters, matrix, labels, seed=7)
+    held = fit(family, parameters, matrix, labels, seed=7, directions=(1, 1, -1, 0))
+    steps = np.linspace(-3, 3, 61, dtype=np.float32)
+    for column, sign in ((0, 1), (1, 1), (2, -1)):
+        grid = np.repeat(matrix[:40, np.newaxis], len(steps), axis=1)
+        grid[:, :, column] = steps
+        rises = [np.diff(model.predict(grid.reshape(-1, 4)).reshape(40, -1)) * sign for model in (held, free)]
+        assert rises[0].min() >= -1e-12
+        assert rises[1].min() < -0.01 or column == 0
+    assert np.abs(OnnxScorer(held.onnx()).predict(matrix) - held.predict(matrix)).max() < 1e-6
+
+
+@pytest.mark.parametrize(("family", "parameters"), TREES)
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5])
+def test_onnx_sends_a_missing_value_where_the_trees_do(
+    family: str, parameters: Mapping[str, Any], share: float
+) -> None:
+    """Also one of a feature that no training row lacked."""
+    chance = np.random.default_rng(3)
+    matrix = chance.normal(size=(2_000, 3)).astype(np.float32)
+    labels = (matrix[:, 0] - matrix[:, 1] + chance.normal(size=2_000) > 0).astype(np.int8)
+    known = matrix.copy()
+    known[chance.random(known.shape) < share] = np.nan
+    matrix[chance.random(matrix.shape) < 0.3] = np.nan
+    fitted = SklearnTrainer().fit(family, parameters, known, labels, seed=7)
+    assert np.abs(OnnxScorer(fitted.onnx()).predict(matrix) - fitted.predict(matrix)).max() < 1e-6
+
+
+def test_a_fit_is_held_to_the_directions_of_the_definition(trained: World, tmp_path: Path) -> None:
+    world = trained.copy(tmp_path)
+    path = "features/service_history.yaml"
+    group = yaml.safe_load(world.pack_files[path])
+    [visits] = [one for one in group["features"] if one["name"] == "visits_24m"]
+    visits["monotonic"] = "decreasing"  # against what the data say
+    world.pack_files = {**world.pack_files, path: yaml.safe_dump(group)}
+    said, rows = fitted(world, {"family": "hist_gradient_boosting", "grid": [{"max_iter": 8}]}, newest=[2])
+    names = pack_definition(world, "service").feature_names
+    matrix = np.column_stack([rows[name].to_numpy()[:200] for name in names]).astype(np.float32)
+    onnx = OnnxScorer(world.lake.get(f"{said['out']}/model.onnx"))
+    several = []
+    for visits_then in range(8):
+        matrix[:, names.index("visits_24m")] = visits_then
+        several.append(onnx.predict(matrix))
+    assert np.diff(several, axis=0).max() <= 1e-7
+    assert np.diff(several, axis=0).min() < 0
 
 
 def test_a_share_has_both_classes_in_their_proportion_and_is_the_same_again() -> None:

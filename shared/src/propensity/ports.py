@@ -278,11 +278,22 @@ class FittedModel(Protocol):
 
 class Trainer(Protocol):
     def fit(
-        self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int, weights: Any = None
+        self,
+        family: str,
+        parameters: Mapping[str, Any],
+        matrix: Any,
+        labels: Any,
+        *,
+        seed: int,
+        weights: Any = None,
+        directions: Sequence[int] = (),
     ) -> FittedModel:
         """Fit one model on a float32 matrix (n, k), NaN for missing, and labels 0 and 1 of shape (n,).
 
         `weights` float64 (n,), above 0: how many rows each row stands for; None: each for itself.
+
+        `directions`, k of them or none: 1 where a greater value may only raise the score, -1 where it may only lower
+        it, else 0. Trees are held to them; the linear model is not.
         """
 
     def packages(self) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ linear model, no calibrator and no scaler around the trees, `zipmap` off, the op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -40,6 +40,8 @@ class SklearnModel:
             options={"zipmap": False},
             target_opset=_OPSET,
         )
+        if isinstance(self._estimator, RandomForestClassifier):
+            _route_missing(converted, self._estimator)
         # the graph's name is a fresh UUID otherwise: equal models should be equal bytes
         converted.graph.name = "propensity"
         return bytes(converted.SerializeToString(deterministic=True))
@@ -60,11 +62,19 @@ class SklearnModel:
 
 class SklearnTrainer:
     def fit(
-        self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, *, seed: int, weights: Any = None
+        self,
+        family: str,
+        parameters: Mapping[str, Any],
+        matrix: Any,
+        labels: Any,
+        *,
+        seed: int,
+        weights: Any = None,
+        directions: Sequence[int] = (),
     ) -> SklearnModel:
         """Raises PackError for an unknown family or parameter."""
         try:
-            estimator = _estimator(family, parameters, seed)
+            estimator = _estimator(family, parameters, seed, directions)
         except TypeError as error:
             raise PackError(f"candidate {family}: {error}; the grid's names are scikit-learn's") from error
         estimator.fit(np.asarray(matrix, dtype=np.float32), labels, **_weighted(estimator, weights))
@@ -84,12 +94,27 @@ def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:
     return {"sample_weight": weights}
 
 
+def _route_missing(converted: Any, forest: RandomForestClassifier) -> None:
+    """Send a NaN at each node where the forest sends it.
+
+    skl2onnx 1.20.0 does so for boosted trees only: a forest's NaN would always go right, which moved probabilities by
+    up to 0.85 (github.com/onnx/sklearn-onnx/issues/1253).
+    """
+    for node in converted.graph.node:
+        held = {attribute.name: attribute.ints for attribute in node.attribute}
+        if "nodes_nodeids" in held:
+            places = zip(held["nodes_treeids"], held["nodes_nodeids"], strict=True)
+            left = [int(forest.estimators_[tree].tree_.missing_go_to_left[place]) for tree, place in places]
+            held["nodes_missing_value_tracks_true"][:] = left
+
+
 def _solver(parameters: Mapping[str, Any]) -> dict[str, Any]:
     # the only solver that takes an elastic net; its last digits cost more passes than they are worth
     return {"solver": "saga", "tol": 1e-3, "max_iter": 2000} if parameters.get("l1_ratio") else {"max_iter": 2000}
 
 
-def _estimator(family: str, parameters: Mapping[str, Any], seed: int) -> Any:
+def _estimator(family: str, parameters: Mapping[str, Any], seed: int, directions: Sequence[int]) -> Any:
+    tree = {"random_state": seed} | ({"monotonic_cst": list(directions)} if any(directions) else {})
     match family:
         case "logistic_regression":
             return Pipeline(
@@ -102,8 +127,8 @@ def _estimator(family: str, parameters: Mapping[str, Any], seed: int) -> Any:
             )
         case "hist_gradient_boosting":
             # scikit-learn's own early stopping splits at random, across as-of dates: the folds decide instead
-            return HistGradientBoostingClassifier(**{"random_state": seed, "early_stopping": False, **parameters})
+            return HistGradientBoostingClassifier(**{**tree, "early_stopping": False, **parameters})
         case "random_forest":
             bounded = {"n_estimators": 100, "max_depth": 10, "min_samples_leaf": 50}
-            return RandomForestClassifier(**{"random_state": seed, **bounded, **parameters})
+            return RandomForestClassifier(**{**tree, **bounded, **parameters})
     raise PackError(f"candidate {family!r}: expected logistic_regression, hist_gradient_boosting or random_forest")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
-from propensity.domain.spec import Frozen, Name
+from propensity.domain.spec import NAME_LENGTH, Frozen, Name
+
+Monotonic = Literal["increasing", "decreasing"]
+_MISSING = "_missing"
 
 
 class Feature(Frozen):
     """One column of the feature matrix: float32, NaN where unknown.
 
     `reason` is a sentence with {value} and {typical}; a feature kept as a logarithm is shown as `exp` or `expm1` of it.
+    `owner` is the group's where none is given. `monotonic`: a greater value never lowers (raises) the score of a model
+    whose family can be held to it. `missing_indicator`: a column of its own says where the SQL knew no value.
     """
 
     name: Name
@@ -23,6 +28,49 @@ class Feature(Frozen):
     categories: tuple[str, ...] = ()
     shown_as: Literal["value", "exp", "expm1"] = "value"
     reason: str | None = None
+    owner: str | None = None
+    monotonic: Monotonic | None = None
+    missing_indicator: bool = False
+
+    @property
+    def indicator(self) -> Feature:
+        """The column `<name>_missing`: 1 where the SQL knew no value, before the default, and 0 elsewhere."""
+        return Feature(
+            name=f"{self.name}{_MISSING}",
+            dtype="boolean",
+            description=f"Not known: {self.description}",
+            default=1,  # for a customer whom the group's SQL leaves out
+            owner=self.owner,
+        )
+
+    @property
+    def direction(self) -> int:
+        """1 where a greater value may only raise the score, -1 where it may only lower it, else 0."""
+        return {"increasing": 1, "decreasing": -1, None: 0}[self.monotonic]
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What the feature-set version rests on: what is for people is left out, and what is not asked for.
+
+        A field that came later stands here only where it is used, so that older definitions keep their version.
+        """
+        said = self.model_dump(mode="json", exclude={"description", "reason", "shown_as", "owner"})
+        for field in ("monotonic", "missing_indicator"):
+            if not said[field]:
+                del said[field]
+        return said
+
+    @model_validator(mode="after")
+    def _a_direction_needs_an_order(self) -> Feature:
+        if self.monotonic and self.dtype == "category":
+            raise ValueError(f"feature {self.name}: categories have no order, expected no monotonic")
+        return self
+
+    @model_validator(mode="after")
+    def _the_indicator_has_a_name(self) -> Feature:
+        if self.missing_indicator and len(self.name) > NAME_LENGTH - len(_MISSING):
+            raise ValueError(f"feature {self.name}: a name with an indicator has {NAME_LENGTH - len(_MISSING)} letters")
+        return self
 
     @model_validator(mode="after")
     def _categories_belong_to_category(self) -> Feature:
@@ -50,3 +98,12 @@ class FeatureGroup(Frozen):
     owner: str
     features: tuple[Feature, ...]
     sql: str
+
+    @property
+    def columns(self) -> tuple[Feature, ...]:
+        """The features, each with its indicator behind it where it asks for one: the group's part of the matrix."""
+        both = (([one, one.indicator] if one.missing_indicator else [one]) for one in self.features)
+        return tuple(column for columns in both for column in columns)
+
+    def owner_of(self, feature: Feature) -> str:
+        return feature.owner or self.owner

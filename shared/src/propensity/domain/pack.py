@@ -58,20 +58,23 @@ class Definition(Frozen):
     @property
     def features(self) -> tuple[Feature, ...]:
         """The columns of the matrix, in order."""
-        return tuple(feature for group in self.groups for feature in group.features)
+        return tuple(column for group in self.groups for column in group.columns)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         return tuple(feature.name for feature in self.features)
 
     @property
+    def directions(self) -> tuple[int, ...]:
+        """Per column of the matrix 1, -1 or 0: `Feature.direction`."""
+        return tuple(feature.direction for feature in self.features)
+
+    @property
     def feature_set(self) -> str:
         """Version of the feature set: hash of its normalised SQL and YAML, 12 hex digits."""
         digest = hashlib.sha256()
         for group in self.groups:
-            meaning = group.model_dump(mode="json", exclude={"sql", "description", "owner"})
-            for feature in meaning["features"]:
-                del feature["description"], feature["reason"], feature["shown_as"]
+            meaning = {"group": group.group, "features": [feature.meaning for feature in group.features]}
             digest.update(yaml.safe_dump(meaning, sort_keys=True).encode())
             digest.update(normalise_sql(group.sql).encode())
         return digest.hexdigest()[:12]
@@ -117,10 +120,12 @@ def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity
             raise PackError(f"{where}/features/{name}.sql: missing; every feature group is one SQL file and one YAML")
         raw["sql"] = files[f"features/{name}.sql"]
         groups.append(_validate(FeatureGroup, raw, f"{where}/features/{name}.yaml"))
-    names = [feature.name for group in groups for feature in group.features]
+    names = [column.name for group in groups for column in group.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise PackError(f"{where}/{path}: features {', '.join(twice)} are defined in more than one group")
+        raise PackError(
+            f"{where}/{path}: features {', '.join(twice)} are defined more than once, indicators among them"
+        )
     coded = [feature.name for group in groups for feature in group.features if feature.dtype == "category"]
     if coded and any(candidate.family == "logistic_regression" for candidate in spec.candidates):
         raise PackError(

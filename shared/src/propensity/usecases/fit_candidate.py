@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.model_spec import Candidate, ModelSpec
+from propensity.domain.model_spec import Candidate
 from propensity.domain.pack import Definition
 from propensity.domain.reasons import typical_values
 from propensity.domain.search import Setting, Trial, halve, settings_of
@@ -34,7 +34,7 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     work = read_json(ports.lake, item)
     spec = read_definition(ports.lake, work["definition"], work["model"])
     data = read_training(ports, work["training_keys"], spec)
-    search = _Search(ports, spec.model, work["family"], data)
+    search = _Search(ports, spec, work["family"], data)
     # an item that was planned before there were spaces has none
     candidate = Candidate.model_validate({name: work[name] for name in Candidate.model_fields if name in work})
     trials, finalists = halve(
@@ -84,9 +84,10 @@ def _explanation(fitted: FittedModel, data: TrainingData, spec: Definition) -> d
 class _Search:
     """Fits of one family, validated forward in time."""
 
-    def __init__(self, ports: Ports, spec: ModelSpec, family: str, data: TrainingData) -> None:
-        self._ports, self._spec, self._family, self._data = ports, spec, family, data
-        self.folds = folds(data, spec)
+    def __init__(self, ports: Ports, definition: Definition, family: str, data: TrainingData) -> None:
+        self._ports, self._spec, self._family, self._data = ports, definition.model, family, data
+        self._directions = definition.directions
+        self.folds = folds(data, definition.model)
         self.rows = max(int(fold.train.sum()) for fold in self.folds)
 
     def fit(self, setting: Setting, rows: Any) -> FittedModel:
@@ -99,6 +100,7 @@ class _Search:
             data.labels[rows],
             seed=seed,
             weights=data.weights_of(rows),
+            directions=self._directions,
         )
 
     def validate(self, setting: Setting, share: float = 1.0) -> _Tried:

@@ -59,7 +59,10 @@ class SilverSession:
             name = f"group_{group.group}"
             self._table(name, group.sql, f"feature group {group.group}", group)
             joined += f" left join {quote(name)} using (tenant_id, customer_id)"
-            columns += [f"{expression(feature)} as {quote(feature.name)}" for feature in group.features]
+            for feature in group.features:
+                columns.append(f"{expression(feature)} as {quote(feature.name)}")
+                if feature.missing_indicator:
+                    columns.append(f"{indicator(feature)} as {quote(feature.indicator.name)}")
         self.sql.execute(
             f"create or replace temp table {quote(table)} as "
             f"select p.tenant_id, p.customer_id, {', '.join(columns)} from {joined}"
@@ -145,17 +148,26 @@ def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, Silv
 
 def expression(feature: Feature) -> str:
     """A feature's column as float32: categories as their position in the YAML (unknown: missing), then the default."""
-    column = quote(feature.name)
+    default: float | None = None
+    if feature.default is not None:
+        category = feature.dtype == "category"
+        default = float(feature.categories.index(str(feature.default)) if category else feature.default)
+    return _known(feature) if default is None else f"coalesce({_known(feature)}, {default}::float)"
+
+
+def indicator(feature: Feature) -> str:
+    """Its missingness as float32: 1 where no value is known, whatever stands there by default, else 0."""
+    return f"({_known(feature)} is null)::float"
+
+
+def _known(feature: Feature) -> str:
+    """The value as float32, NULL where the SQL gave none."""
+    value = quote(feature.name)
     if feature.dtype == "category":
         listed = ", ".join(text(category) for category in feature.categories)
-        default = float(feature.categories.index(str(feature.default))) if feature.default is not None else None
-        value = f"nullif(list_position([{listed}], {column}), 0) - 1"
-    else:
-        default = feature.default if feature.default is None else float(feature.default)
-        value = column
+        value = f"nullif(list_position([{listed}], {value}), 0) - 1"
     # a NaN or infinity that the SQL made is as unknown as a null
-    value = f"case when isfinite(({value})::double) then ({value})::float end"
-    return value if default is None else f"coalesce({value}, {default}::float)"
+    return f"case when isfinite(({value})::double) then ({value})::float end"
 
 
 def download(sql: Sql, lake: ObjectStore, keys: Sequence[str], folder: str) -> list[str]:

@@ -45,7 +45,7 @@ def test_a_range_of_slopes_has_two_ends() -> None:
         Gates(calibration_slope_low=1.5)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_sentinel_is_the_best_reading_of_a_feature(seed: int) -> None:
     chance = np.random.default_rng(seed)

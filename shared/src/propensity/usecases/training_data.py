@@ -91,7 +91,7 @@ def read_training(
         np.vstack(matrices),
         np.concatenate(labels),
         np.concatenate(days),
-        {name: np.concatenate(parts) for name, parts in others.items()},
+        columns={name: np.concatenate(parts) for name, parts in others.items()},
     )
     rows, positives = len(data.labels), int(data.labels.sum())
     if positives in (0, rows):

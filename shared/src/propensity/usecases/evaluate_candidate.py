@@ -26,6 +26,7 @@ from propensity.domain.statistics import (
 )
 from propensity.ports import Ports
 from propensity.usecases.judging import Case, Held, judge
+from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
 from propensity.usecases.training_data import read_training
@@ -73,6 +74,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
             "explanation.json": f"{chosen['out']}/explanation.json",
             "calibration.json": f"{run}/calibration.json",
             "reference.json": f"{run}/reference.json",
+            **write_mlflow_files(ports, run, plan["as_of"], definition),
         },
     }
     ports.lake.put_new(f"{run}/evaluation.json", dumps(evaluation))

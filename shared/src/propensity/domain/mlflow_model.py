@@ -1,0 +1,72 @@
+"""The files that make a version's folder an MLflow model, beside what our own scoring reads.
+
+The format is MLflow's (mlflow.org, "MLflow Models"); nothing of MLflow is needed to write it, and a UUID and a clock
+of its own would give a rerun other bytes: both are derived from the run here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import yaml
+
+from propensity.domain.pack import Definition
+
+_CODE = "mlflow_code"
+
+
+def mlflow_files(
+    definition: Definition, *, run: str, as_of: str, loader: str, python: str, packages: Mapping[str, str]
+) -> dict[str, str]:
+    """File names of the version's folder to text. `loader`: the loader's source; `packages`: what it needs, pinned.
+
+    The folder must also hold model.onnx and calibration.json. Equal arguments give equal files.
+    """
+    # two versions may be loaded into one process, where a module's name is taken once
+    module = f"propensity_{hashlib.sha256(loader.encode()).hexdigest()[:8]}"
+    requirements = ["mlflow", "pandas", *(f"{name}=={version}" for name, version in sorted(packages.items()))]
+    model = definition.model
+    described = {
+        "flavors": {
+            "python_function": {
+                "loader_module": module,
+                "code": _CODE,
+                "data": ".",
+                "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+                "python_version": python,
+            }
+        },
+        "model_uuid": hashlib.sha256(run.encode()).hexdigest()[:32],
+        "utc_time_created": f"{as_of} 00:00:00.000000",
+        "signature": {
+            "inputs": json.dumps([_column(name) for name in definition.feature_names]),
+            "outputs": json.dumps([_column("probability")]),
+            "params": None,
+        },
+        "metadata": {"model": model.name, "run": run, "as_of": as_of, "feature_set": definition.feature_set},
+    }
+    conda = {
+        "name": "propensity",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", "pip", {"pip": requirements}],
+    }
+    environment = {"python": python, "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
+    return {
+        "MLmodel": _yaml(described),
+        "conda.yaml": _yaml(conda),
+        "python_env.yaml": _yaml(environment),
+        "requirements.txt": "".join(f"{line}\n" for line in requirements),
+        "features.json": json.dumps(list(definition.feature_names), indent=1) + "\n",
+        f"{_CODE}/{module}.py": loader,
+    }
+
+
+def _column(name: str) -> dict[str, object]:
+    # double, not float: MLflow refuses to narrow, and a DataFrame's numbers are doubles where nobody said otherwise
+    return {"type": "double", "name": name, "required": True}
+
+
+def _yaml(value: object) -> str:
+    return yaml.safe_dump(value, sort_keys=False, width=10_000)

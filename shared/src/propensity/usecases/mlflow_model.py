@@ -1,0 +1,28 @@
+"""Writing the files that make a version's folder an MLflow model, below the run that registers it."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from importlib.resources import files
+
+from propensity.domain.mlflow_model import mlflow_files
+from propensity.domain.pack import Definition
+from propensity.ports import Ports
+
+_PACKAGES = ("numpy", "onnxruntime")  # what the loader needs and the parity gate was passed with
+
+
+def write_mlflow_files(ports: Ports, run: str, as_of: str, definition: Definition) -> dict[str, str]:
+    """Names in the version's folder to the keys of what was written."""
+    made = mlflow_files(
+        definition,
+        run=run,
+        as_of=as_of,
+        loader=files("propensity").joinpath("pyfunc_loader.py").read_text(),
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        packages={name: version(name) for name in _PACKAGES},
+    )
+    for name, text in made.items():
+        ports.lake.put_new(f"{run}/mlflow/{name}", text.encode())
+    return {name: f"{run}/mlflow/{name}" for name in made}

@@ -1,0 +1,25 @@
+"""Run by uv in MLflow's environment: each folder's matrix.npy, scored as any user of MLflow would, to scores.npy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def score(folder: str) -> None:
+    import mlflow.pyfunc
+    import numpy as np
+    import pandas as pd
+
+    model = mlflow.pyfunc.load_model(folder)
+    matrix = np.load(Path(folder) / "matrix.npy")
+    frame = pd.DataFrame(matrix, columns=model.metadata.get_input_schema().input_names())
+    scores = model.predict(frame[frame.columns[::-1]])  # by name, not by place
+    assert list(scores.columns) == ["probability"]
+    assert model.predict(frame[:0]).empty
+    np.save(Path(folder) / "scores.npy", scores["probability"].to_numpy())
+
+
+print("environment made", flush=True)
+for one in sys.argv[1:]:
+    score(one)

@@ -1,4 +1,4 @@
-"""GET /v1/models/{model}, POST …/promote and …/rollback. Who asks is who signed, never what the body says."""
+"""Models over the API: versions, approvals, promotion, rollback. Who asks is who signed, never what the body says."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import Any
 from propensity.domain.errors import NotFoundError
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
-from propensity.usecases.manage_registry import list_versions, promote, roll_back
+from propensity.runtime.settings import approvers
+from propensity.usecases.manage_registry import approve, list_versions, promote, roll_back
 
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def manage(call: api.Call) -> dict[str, Any]:
-        ports, model, why = composition.ports(), call.path["model"], call.body.get("why")
+        ports, model = composition.ports(), call.path["model"]
+        version, why = call.body.get("version"), call.body.get("why")
         match event["resource"]:
             case "/v1/models/{model}":
                 return list_versions(ports, model)
             case "/v1/models/{model}/promote":
-                return promote(ports, model, call.body.get("version"), by=call.by, why=why, at=call.at)
+                return promote(ports, model, version, by=call.by, why=why, at=call.at, approvers=approvers())
+            case "/v1/models/{model}/approvals":
+                return approve(ports, model, version, by=call.by, why=why, at=call.at, approvers=approvers())
             case "/v1/models/{model}/rollback":
-                return roll_back(ports, model, by=call.by, why=why, at=call.at)
+                return roll_back(ports, model, by=call.by, why=why, at=call.at, version=version)
         raise NotFoundError(f"{event['resource']}: no such route")
 
     return api.answer(event, manage)

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from propensity.domain.callers import Approvers
 from propensity.domain.errors import EvidenceError, NotFoundError
 from propensity.usecases.check_drift import check_drift
 from propensity.usecases.manage_registry import list_versions, promote, roll_back
@@ -235,7 +236,8 @@ def test_scoring_follows_the_alias_features_included(loaded: World) -> None:
     sets = dict(loaded.query("select distinct run, feature_set from scores", scores="gold/scores"))
     assert sets[second["run"]] != sets[third["run"]]
     assert sets[third["run"]] == first["versions"][0]["feature_set"]
-    assert promote(loaded, "service", 2, by=by, why="looked again", at=at)["previous"] == 1
+    again = promote(loaded, "service", 2, by=by, why="looked again", at=at, approvers=Approvers("", "", ""))
+    assert again["previous"] == 1
     ledger = list_versions(loaded, "service")["ledger"]
     assert [(move["version"], move["by"]) for move in ledger] == [
         (1, "register_model"),

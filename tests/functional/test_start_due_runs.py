@@ -13,8 +13,9 @@ from propensity.adapters.memory import MemoryStore, MemoryWorkflows
 from propensity.domain.model_spec import Cadence
 from propensity.domain.schedule import last_due
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.registry import move_alias, register
+from propensity.usecases.registry import register
 from propensity.usecases.start_due_runs import start_due_runs
+from tests.functional.registries import crown
 
 MODEL = "service"  # trained every six months from January, scored every month
 
@@ -34,7 +35,7 @@ def tick(ports: SimpleNamespace, slot: str) -> list[str]:
 def champion(ports: SimpleNamespace, as_of: str) -> None:
     lineage = {"run": as_of, "as_of": as_of, "feature_set": "f"}
     number = register(ports.lake, MODEL, {}, lineage).number
-    move_alias(ports.lake, MODEL, "champion", number, by="a", why="b", at=as_of)
+    crown(ports.lake, MODEL, number)
     ports.lake.put(f"runs/train/{MODEL}/{as_of}/plan.json", b"{}")
 
 

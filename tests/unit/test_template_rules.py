@@ -216,6 +216,7 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("POST", "/v1/scores"),
         ("GET", "/v1/models/{model}"),
         ("POST", "/v1/models/{model}/promote"),
+        ("POST", "/v1/models/{model}/approvals"),
         ("POST", "/v1/models/{model}/rollback"),
         ("GET", "/v1/models/{model}/retraining"),
         ("POST", "/v1/models/{model}/retraining"),

@@ -243,6 +243,10 @@ class Metrics(Protocol):
 class Model(Protocol):
     """A loaded model: probabilities from a float32 matrix of shape (n, k), NaN for missing."""
 
+    @property
+    def width(self) -> int | None:
+        """k, where the model says it."""
+
     def predict(self, matrix: Any) -> Any:
         """float64, shape (n,), in [0, 1]: before calibration."""
 

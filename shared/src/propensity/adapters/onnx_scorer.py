@@ -23,10 +23,23 @@ class OnnxScorer:
         outputs = [output.name for output in self._session.get_outputs()]
         if len(self._session.get_inputs()) != 1 or "probabilities" not in outputs:
             raise ConflictError(f"model.onnx gives {', '.join(outputs)}, expected probabilities from one input")
-        self._input = self._session.get_inputs()[0].name
+        [self._taken] = self._session.get_inputs()
+        self._input = self._taken.name
+
+    @property
+    def width(self) -> int | None:
+        # an axis without a size has a name, or nothing
+        size = self._taken.shape[1] if len(self._taken.shape) == 2 else None
+        return size if isinstance(size, int) else None
 
     def predict(self, matrix: Any) -> Any:
         if len(matrix) == 0:
             return np.empty(0, dtype=np.float64)
-        [probabilities] = self._session.run(["probabilities"], {self._input: matrix})
+        try:
+            [probabilities] = self._session.run(["probabilities"], {self._input: matrix})
+        except Exception as error:
+            # its own text may tell of values
+            raise ConflictError(
+                f"model.onnx cannot score a matrix of shape {matrix.shape}: {type(error).__name__}"
+            ) from error
         return np.asarray(probabilities, dtype=np.float64)[:, 1]

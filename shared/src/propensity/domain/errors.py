@@ -39,6 +39,10 @@ class NotFoundError(PropensityError):
     """Something asked for by name is not there."""
 
 
+class ForbiddenError(PropensityError):
+    """Somebody asked for what their identity does not allow."""
+
+
 class ConflictError(PropensityError):
     """Something of that name is there already, with other content."""
 

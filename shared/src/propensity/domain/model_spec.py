@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from propensity.domain.spec import Frozen, Name, Query
 
+Policy = Literal["automatic", "two_approvals"]
 Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest"]
 
 
@@ -136,6 +137,12 @@ class Retraining(Frozen):
         return self
 
 
+class Promotion(Frozen):
+    """How a version that passed its gates becomes the champion: by itself, or by two people of two roles."""
+
+    policy: Policy = "automatic"
+
+
 class Fallback(Frozen):
     """What is answered for a customer nothing is known of: `base_rate` of the champion's training."""
 
@@ -159,6 +166,7 @@ class ModelSpec(Frozen):
     selection: Selection = Selection()
     calibration: CalibrationChoice = CalibrationChoice()
     gates: Gates = Gates()
+    promotion: Promotion = Promotion()
     cadence: Cadence = Cadence()
     drift: DriftLimits = DriftLimits()
     retraining: Retraining = Retraining()

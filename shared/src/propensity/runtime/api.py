@@ -9,11 +9,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from propensity.domain.errors import BadInputError, ConflictError, NotFoundError, PropensityError, RetryableError
+from propensity.domain.errors import (
+    BadInputError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    PropensityError,
+    RetryableError,
+)
 from propensity.runtime.logging import logger
 
 _STATUS: tuple[tuple[type[PropensityError], int], ...] = (
     (BadInputError, 400),
+    (ForbiddenError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
     (RetryableError, 503),

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from time import monotonic
 
 from propensity.domain.errors import NotFoundError
-from propensity.domain.registry import CHAMPION, holder
 from propensity.ports import Ports
-from propensity.usecases.registry import moves
+from propensity.usecases.registry import champion_number
 from propensity.usecases.serve_scores import Serving, load_serving
 
 # a promotion or rollback reaches every warm function within so many seconds
@@ -35,7 +34,7 @@ class Champions:
         held, now = self._held.get(model), self._clock()
         if held and now - held.asked < self._seconds:
             return held.serving
-        number = holder(moves(ports.lake, model), CHAMPION)
+        number = champion_number(ports.lake, model)
         if number is None:
             raise NotFoundError(f"model {model!r}: no champion; train it, or promote a version")
         serving = held.serving if held and held.serving.number == number else load_serving(ports, model, number)

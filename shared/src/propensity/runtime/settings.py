@@ -8,6 +8,7 @@ from functools import cache
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from propensity.domain.callers import Approvers
 from propensity.domain.errors import SettingError
 
 
@@ -24,6 +25,9 @@ class Settings(BaseModel):
     train_machine_arn: str | None = Field(None, alias="TRAIN_MACHINE_ARN")
     score_machine_arn: str | None = Field(None, alias="SCORE_MACHINE_ARN")
     online_table: str | None = Field(None, alias="ONLINE_TABLE")
+    account_id: str = Field("", alias="ACCOUNT_ID")
+    technical_approver_role: str = Field("", alias="TECHNICAL_APPROVER_ROLE")
+    business_approver_role: str = Field("", alias="BUSINESS_APPROVER_ROLE")
     rows_per_item: int = Field(2_000_000, alias="ROWS_PER_ITEM", ge=1)
     upload_link_seconds: int = Field(900, alias="UPLOAD_LINK_SECONDS", ge=60, le=43_200)
 
@@ -47,3 +51,9 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
 @cache
 def settings() -> Settings:
     return parse_settings(os.environ)
+
+
+def approvers() -> Approvers:
+    """Raises SettingError where both roles have one name."""
+    chosen = settings()
+    return Approvers(chosen.account_id, chosen.technical_approver_role, chosen.business_approver_role)

@@ -1,59 +1,126 @@
-"""manage_registry: list a model's versions, promote one, roll back; one call each, no redeploy."""
+"""manage_registry: list a model's versions, approve and promote one, roll back; one call each, no redeploy."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
+from propensity.domain import promotion
+from propensity.domain.callers import ROLES, Approvers
 from propensity.domain.errors import BadInputError, NotFoundError
-from propensity.domain.registry import CHAMPION, before, describe, holder
+from propensity.domain.promotion import Request
+from propensity.domain.registry import Line, Standing, describe, next_number, standing, way_back
 from propensity.ports import Ports
+from propensity.usecases.check_artifact import check_artifact
 from propensity.usecases.erasures import erasure_records, rows_erased_since
-from propensity.usecases.planning import pack_info
-from propensity.usecases.registry import load_version, move_alias, moves, version_numbers
-from propensity.usecases.scoring import load_artifact
+from propensity.usecases.planning import pack_info, policy_of
+from propensity.usecases.registry import Version, append_line, ledger, load_version, version_numbers
 
 
 def list_versions(ports: Ports, model: str) -> dict[str, Any]:
-    """Every version with its aliases and figures, and the ledger of alias moves, oldest first.
+    """Every version with its stage, approvals, gates and figures, and the ledger, oldest line first.
 
     `rows_erased` says per dataset how many rows of those that it was trained from were erased since.
 
     Raises NotFoundError for a model that the pack does not have and that was never registered.
     """
-    ledger = moves(ports.lake, model)
-    erased = erasure_records(ports.lake)
-    champion = holder(ledger, CHAMPION)
+    lines = ledger(ports.lake, model)
+    found, erased = standing(lines), erasure_records(ports.lake)
     versions = []
     for number in version_numbers(ports.lake, model):
         version = load_version(ports.lake, model, number)
-        aliases = [CHAMPION] if number == champion else []
-        said = describe(number, version.json(ports.lake, "metrics.json"), version.lineage, aliases)
-        versions.append({**said, "rows_erased": rows_erased_since(erased, version.lineage["silver"])})
+        gates = version.gates(ports.lake)
+        versions.append(
+            {
+                **describe(number, version.json(ports.lake, "metrics.json"), version.lineage),
+                **_standing(found, number),
+                "gates": gates.model_dump(),
+                "rows_erased": rows_erased_since(erased, version.lineage["silver"]),
+            }
+        )
     if not versions and model not in pack_info(ports).models:
         raise NotFoundError(f"model {model!r}: expected one of {', '.join(pack_info(ports).models)}")
-    return {"model": model, "champion": champion, "versions": versions, "ledger": [one.model_dump() for one in ledger]}
+    return {
+        "model": model,
+        "promotion": policy_of(ports, model),
+        "champion": found.champion,
+        "staging": found.staged,
+        "versions": versions,
+        "ledger": [line.model_dump() for line in lines],
+    }
 
 
-def promote(ports: Ports, model: str, version: object, *, by: str, why: object, at: str) -> dict[str, Any]:
-    """Make a version the champion after loading it. Raises BadInputError naming the field, NotFoundError."""
+def promote(
+    ports: Ports, model: str, version: object, *, by: str, why: object, at: str, approvers: Approvers
+) -> dict[str, Any]:
+    """Make a version the champion after loading it.
+
+    Raises BadInputError naming the field, NotFoundError, ConflictError where it takes two people or cannot be loaded.
+    """
+    asked, held = _request(ports, model, _number(version), by=by, why=why, at=at)
+    policy = policy_of(ports, model)
+    return _append(ports, held, lambda known: promotion.promote(asked, policy, approvers, known))
+
+
+def roll_back(ports: Ports, model: str, *, by: str, why: object, at: str, version: object = None) -> dict[str, Any]:
+    """Give the alias back to the version that held it before, or to an earlier one by its number.
+
+    Raises BadInputError, NotFoundError where there was none before, ConflictError where the version was never
+    champion, cannot be loaded or does not fit today's contracts, or where others move the alias meanwhile.
+    """
+    found = standing(ledger(ports.lake, model))
+    number = way_back(found, model) if version is None else _number(version)
+    asked, held = _request(ports, model, number, by=by, why=why, at=at)
+    return _append(ports, held, lambda known: promotion.roll_back(asked, found.champion, known))
+
+
+def approve(
+    ports: Ports, model: str, version: object, *, by: str, why: object, at: str, approvers: Approvers
+) -> dict[str, Any]:
+    """One role's approval of a version; the second one promotes it.
+
+    The line, with `stage`, `approvals` and the roles that are `missing`. Raises ForbiddenError for a signer of neither
+    role and for one person in both, ConflictError where there is nothing to approve or the version cannot be loaded.
+    """
+    role = approvers.role_of(by)
+    asked, held = _request(ports, model, _number(version), by=by, why=why, at=at)
+    done = _append(ports, held, lambda known: promotion.approve(asked, role, known))
+    return {**done, **_standing(standing(ledger(ports.lake, model)), held.number)}
+
+
+def _standing(found: Standing, number: int) -> dict[str, Any]:
+    given = found.approved_by(number)
+    return {
+        "stage": found.stage(number),
+        "aliases": found.aliases(number),
+        "approvals": [line.model_dump(include={"role", "by", "why", "at"}) for line in given.values()],
+        "missing": [role for role in ROLES if given and role not in given],
+    }
+
+
+def _number(version: object) -> int:
     if not isinstance(version, int) or isinstance(version, bool):
         raise BadInputError("version: expected a whole number, as GET of the model lists them")
-    return _move(ports, model, version, by=by, why=why, at=at)
+    return version
 
 
-def roll_back(ports: Ports, model: str, *, by: str, why: object, at: str) -> dict[str, Any]:
-    """Give the alias back to the version that held it before. Raises NotFoundError where there was none."""
-    return _move(ports, model, before(moves(ports.lake, model), CHAMPION, model), by=by, why=why, at=at)
-
-
-def _move(ports: Ports, model: str, version: int, *, by: str, why: object, at: str) -> dict[str, Any]:
+def _request(ports: Ports, model: str, number: int, *, by: str, why: object, at: str) -> tuple[Request, Version]:
     if not isinstance(why, str) or not why.strip():
         raise BadInputError("why: expected a sentence for the ledger")
-    artifact = load_artifact(ports, load_version(ports.lake, model, version))
-    # an artifact that cannot score a row of missing values must not become the one that scores everyone
-    artifact.score(np.full((1, len(artifact.definition.feature_names)), np.nan, dtype=np.float32))
-    move = move_alias(ports.lake, model, CHAMPION, version, by=by, why=why, at=at)
-    ports.metrics.count("ChampionMoved", model=model)
-    return move.model_dump()
+    version = load_version(ports.lake, model, number)
+    return Request(model, number, by=by, why=why, at=at, gates=version.gates(ports.lake)), version
+
+
+def _append(ports: Ports, version: Version, decide: Callable[[Sequence[Line]], Line]) -> dict[str, Any]:
+    """The line that the rule makes of the ledger, written only where the version can score.
+
+    The rule is asked before, so that nobody waits for an artifact that they may not have, and when the line is
+    written, because others may have been faster.
+    """
+    known = ledger(ports.lake, version.model)
+    decide(known)
+    checked = check_artifact(ports, version)
+    line = append_line(ports.lake, version.model, decide)
+    if line.alias and line.number >= next_number(known):
+        ports.metrics.count("ChampionMoved", model=version.model)
+    return {**line.model_dump(), "checked": checked}

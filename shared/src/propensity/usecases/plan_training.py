@@ -8,7 +8,7 @@ from propensity.domain.runs import parse_day, training_run
 from propensity.domain.schedule import training_dates
 from propensity.domain.time_travel import SilverAt
 from propensity.ports import Ports
-from propensity.usecases.planning import NEWEST, pack_definition, pack_info, pin_silver
+from propensity.usecases.planning import NEWEST, columns_named, pack_definition, pack_info, pin_silver
 from propensity.usecases.run_files import dumps, read_json, write_definition, write_items
 
 
@@ -29,6 +29,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         "horizon_days": definition.model.horizon_days,
         "gap_days": definition.model.gap_days,
         "feature_set": definition.feature_set,
+        "columns": columns_named(definition, pins.shapes),
         "silver": pins.versions(),
         "retracted": pins.retracted(),
         "silver_at": silver.said(),

@@ -13,6 +13,7 @@ from propensity.domain.buckets import bucket_of
 from propensity.domain.contract import Contract
 from propensity.domain.contract_parser import parse_contract
 from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, PackError, RetryableError
+from propensity.domain.model_spec import Policy
 from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
 from propensity.domain.runs import BucketRows, group_buckets
 from propensity.domain.time_travel import SilverAt
@@ -67,17 +68,43 @@ def pack_definition(ports: Ports, model: str) -> Definition:
     return parse_definition(ports.pack_files, model, where=ports.pack, entity=pack_info(ports).entity)
 
 
+def policy_of(ports: Ports, model: str) -> Policy:
+    """As the pack says today: who may promote is not rolled back with a model.
+
+    A model that the pack has no more is held to the stricter one.
+    """
+    if model not in pack_info(ports).models:
+        return "two_approvals"
+    return pack_definition(ports, model).model.promotion.policy
+
+
 def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
     """The datasets whose name stands as a word in any of the definition's SQL.
 
     A name that is only a column's or a comment's costs a needless read, never a missing one.
     """
+    words = _words(definition)
+    return [dataset for dataset in datasets if dataset in words]
+
+
+def columns_named(definition: Definition, shapes: Mapping[str, SilverShape]) -> dict[str, dict[str, str]]:
+    """Per dataset the columns whose names stand in the definition's SQL, with their DuckDB types.
+
+    What a version needs of the contracts to run again. A name that means something else there is one too many.
+    """
+    words = _words(definition)
+    return {
+        dataset: {name: kind for name, kind in shape.columns if name.lower() in words}
+        for dataset, shape in sorted(shapes.items())
+    }
+
+
+def _words(definition: Definition) -> set[str]:
     model = definition.model
     queries = [model.population.sql, model.target.sql, *(group.sql for group in definition.groups)]
     if model.filter:
         queries.append(model.filter.sql)
-    words = set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
-    return [dataset for dataset in datasets if dataset in words]
+    return set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
 
 
 @dataclass(frozen=True, slots=True)

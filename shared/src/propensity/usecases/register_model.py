@@ -1,20 +1,23 @@
-"""register_model: the chosen candidate of a training run becomes a version, and the champion where its gates pass."""
+"""register_model: the chosen candidate of a training run becomes a version, staged or champion where its gates pass."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.registry import CHAMPION
+from propensity.domain.promotion import Request, settle
+from propensity.domain.registry import CHAMPION, STAGING, GateSummary
 from propensity.ports import Ports
-from propensity.usecases.registry import move_alias, moves, register
-from propensity.usecases.run_files import dumps, read_json
+from propensity.usecases.planning import policy_of
+from propensity.usecases.registry import append_line, champion_number, recorded_files, register
+from propensity.usecases.run_files import dumps, read_definition, read_json
 
 BY = "register_model"
 
 
 def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
-    """Write the version folder; promote it where every gate passed, else leave it without an alias.
+    """Write the version folder; where every gate passed promote it, or by the model's policy stage it for approvals.
 
+    A version whose gates failed stays a candidate.
     A version that was trained on another Silver than the newest is there to be looked at: it is not promoted.
 
     The evaluation names the chosen candidate's files. A second call for the run finds its version.
@@ -26,6 +29,7 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
     files["gates.json"] = dumps(evaluation["gates"])
     definition = f"{run}/definition/"
     files |= {f"definition/{key.removeprefix(definition)}": store.get(key) for key in store.keys(definition)}
+    features = read_definition(store, f"{run}/definition", plan["model"]).feature_names
     lineage = {
         "run": run,
         "model": plan["model"],
@@ -38,28 +42,27 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
         "retracted": plan.get("retracted", {}),
         "silver_at": plan.get("silver_at"),
         "packages": evaluation["packages"],
+        # what a rollback holds the version against; a plan from before this was written down has no columns
+        "schema": {"features": list(features), "columns": plan.get("columns")},
+        "files": recorded_files(files),
     }
     version = register(store, plan["model"], files, lineage)
-    failed = [gate["name"] for gate in evaluation["gates"] if not gate["passed"]]
-    # a replay must not take back what was decided since: each version is promoted by its run once
-    promoted = any(move.version == version.number and move.by == BY for move in moves(store, plan["model"]))
-    champion = not failed and plan.get("silver_at") is None
-    if champion and not promoted:
-        move_alias(
-            store,
-            plan["model"],
-            CHAMPION,
-            version.number,
-            by=BY,
-            why="all gates passed",
-            at=plan["as_of"],
-        )
-    ports.metrics.count("ModelRegistered", model=plan["model"], promoted=str(champion).lower())
+    gates = GateSummary.of(evaluation["gates"])
+    line = None
+    if not gates.failed and plan.get("silver_at") is None:
+        asked = Request(plan["model"], version.number, by=BY, why="all gates passed", at=plan["as_of"], gates=gates)
+        policy = policy_of(ports, plan["model"])
+        line = append_line(store, plan["model"], lambda known: settle(asked, policy, known))
+    promoted, staged = (line is not None and line.alias == alias for alias in (CHAMPION, STAGING))
+    ports.metrics.count("ModelRegistered", model=plan["model"], promoted=str(promoted).lower())
     return {
         "run": run,
         "model": plan["model"],
         "version": version.number,
         "as_of": plan["as_of"],
-        "promoted": champion,
-        "failed_gates": failed,
+        "promoted": promoted,
+        "staged": staged,
+        # nobody can be scored before somebody approves; where a gate failed the run that follows shall ring the alarm
+        "waits": staged and champion_number(store, plan["model"]) is None,
+        "failed_gates": list(gates.failed),
     }

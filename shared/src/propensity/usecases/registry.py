@@ -1,22 +1,38 @@
-"""The model registry over an object store: immutable version folders, aliases as an append-only ledger.
+"""The model registry over an object store: immutable version folders, and an append-only ledger of what became of them.
 
-Every write is conditional, so two movers of one alias get one order, and a version once written stays.
+Every write is conditional, so two who write to one ledger get one order, and a version once written stays.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from propensity.domain.errors import NotFoundError, RetryableError
 from propensity.domain.pack import Definition
-from propensity.domain.registry import CHAMPION, Move, holder, ledger_key, model_root, version_folder
+from propensity.domain.registry import (
+    CHAMPION,
+    GateSummary,
+    Line,
+    ledger_key,
+    ledger_root,
+    model_root,
+    next_number,
+    version_folder,
+)
 from propensity.ports import ObjectStore
 from propensity.usecases.run_files import claim, dumps, read_definition, read_json
 
 _RACES = 20
+_READERS = 8  # below the number of connections that a client of boto3 keeps
+# what a score rests on; the other files of a version may hold rows, which erasures rewrite
+_SCORES_REST_ON = ("model.onnx", "calibration.json", "explanation.json", "reference.json")
+_DEFINITION = "definition/"
 _SEAL = "lineage.json"  # written last: a version without it is not there
 
 
@@ -35,30 +51,49 @@ class Version:
     def json(self, store: ObjectStore, name: str) -> dict[str, Any]:
         return read_json(store, f"{self.folder}/{name}")
 
+    def gates(self, store: ObjectStore) -> GateSummary:
+        """Raises NotFoundError where none were recorded."""
+        return GateSummary.of(json.loads(store.get(f"{self.folder}/gates.json")))
+
     def onnx(self, store: ObjectStore) -> bytes:
         return store.get(f"{self.folder}/model.onnx")
 
 
-def moves(store: ObjectStore, model: str) -> list[Move]:
-    return [Move.model_validate_json(store.get(key)) for key in store.keys(f"{model_root(model)}/ledger/")]
+def ledger(store: ObjectStore, model: str) -> list[Line]:
+    """Every line, in order."""
+    keys = list(store.keys(ledger_root(model)))
+    # a line is a small object: what takes time is waiting for each
+    with ThreadPoolExecutor(_READERS) as pool:
+        return [Line.model_validate_json(body) for body in pool.map(store.get, keys)]
 
 
-def move_alias(store: ObjectStore, model: str, alias: str, version: int, *, by: str, why: str, at: str) -> Move:
-    """Append one line to the ledger. Moving an alias to where it is adds nothing.
+def dated_ledger(store: ObjectStore, model: str) -> list[tuple[datetime, Line]]:
+    """Every line with when it was written, which is the object's own time: `at` may be the day of a run's plan."""
+    lines = {ledger_key(model, line.number): line for line in ledger(store, model)}
+    return [(info.last_modified, lines[info.key]) for info in store.infos(ledger_root(model)) if info.key in lines]
 
-    Raises NotFoundError for a version that is not there, RetryableError where others keep winning the race.
+
+def champion_number(store: ObjectStore, model: str) -> int | None:
+    """The champion's version, from the newest line that says one: it is asked for often, and the ledger only grows."""
+    for key in reversed(list(store.keys(ledger_root(model)))):
+        line = Line.model_validate_json(store.get(key))
+        if line.alias == CHAMPION:
+            return line.version
+    return None
+
+
+def append_line(store: ObjectStore, model: str, decide: Callable[[Sequence[Line]], Line]) -> Line:
+    """Append what `decide` makes of the ledger, a line with the next number; or answer with one of its own lines.
+
+    Whoever loses the race for a number decides again on what the winner wrote, so that no rule is kept on a ledger
+    that is not the newest any more. Errors of `decide` are raised. Raises RetryableError where others keep winning.
     """
-    load_version(store, model, version)
     for _ in range(_RACES):
-        known = moves(store, model)
-        previous = holder(known, alias)
-        if previous == version:
-            return [move for move in known if move.alias == alias][-1]
-        number = known[-1].number + 1 if known else 1
-        move = Move(number=number, alias=alias, version=version, previous=previous, by=by, why=why, at=at)
-        if store.put_new(ledger_key(model, number), dumps(move.model_dump())):
-            return move
-    raise RetryableError(f"model {model}: alias {alias} is being moved by others; try again")
+        known = ledger(store, model)
+        line = decide(known)
+        if line.number < next_number(known) or store.put_new(ledger_key(model, line.number), dumps(line.model_dump())):
+            return line
+    raise RetryableError(f"model {model}: others keep writing to its ledger; try again")
 
 
 def version_numbers(store: ObjectStore, model: str) -> list[int]:
@@ -79,7 +114,7 @@ def load_version(store: ObjectStore, model: str, number: int) -> Version:
 
 
 def load_champion(store: ObjectStore, model: str) -> Version:
-    number = holder(moves(store, model), CHAMPION)
+    number = champion_number(store, model)
     if number is None:
         raise NotFoundError(f"model {model}: no champion; train it, or promote a version")
     return load_version(store, model, number)
@@ -97,6 +132,15 @@ def register(store: ObjectStore, model: str, files: Mapping[str, bytes], lineage
         claim(store, f"{folder}/{name}", body)
     claim(store, f"{folder}/{_SEAL}", dumps(lineage))
     return load_version(store, model, number)
+
+
+def recorded_files(files: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 of those files of a version that its scores rest on, for its lineage."""
+    return {
+        name: hashlib.sha256(body).hexdigest()
+        for name, body in sorted(files.items())
+        if name in _SCORES_REST_ON or name.startswith(_DEFINITION)
+    }
 
 
 def _claim_number(store: ObjectStore, model: str, run: str) -> int:

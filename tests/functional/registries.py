@@ -1,0 +1,137 @@
+"""Registries for tests: a pack of one model and one feature, versions of hardly anything, and who signs what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, cast
+
+import numpy as np
+import yaml
+
+from propensity.adapters.memory import MemoryMetrics, MemoryStore
+from propensity.domain.callers import Approvers
+from propensity.domain.errors import ConflictError
+from propensity.domain.model_spec import Policy
+from propensity.domain.pack import parse_definition
+from propensity.domain.promotion import Request, settle
+from propensity.domain.registry import GateSummary, Line
+from propensity.ports import ObjectStore
+from propensity.usecases.register_model import register_model
+from propensity.usecases.registry import append_line
+from propensity.usecases.run_files import dumps
+
+ACCOUNT = "123456789012"
+APPROVERS = Approvers(ACCOUNT, "Scientist", "Owner")
+MODEL = "m"
+AT = "2026-01-01"
+
+
+def signed(role: str, person: str, account: str = ACCOUNT) -> str:
+    """How API Gateway names the signer."""
+    return f"arn:aws:sts::{account}:assumed-role/{role}/{person}"
+
+
+TECHNICAL, BUSINESS = signed("Scientist", "anna"), signed("Owner", "bert")
+
+
+class Scorer:
+    """A model whose bytes say what it does: `<width>`, or anything else for one that cannot be loaded."""
+
+    def __init__(self, onnx: bytes) -> None:
+        if not onnx.isdigit():
+            raise ConflictError("model.onnx cannot be loaded")
+        self.width = int(onnx)
+
+    def predict(self, matrix: Any) -> Any:
+        return np.full(len(matrix), 0.5)
+
+
+@cache
+def pack(policy: Policy) -> dict[str, str]:
+    query = {"description": "d", "sql": "select 1"}
+    files: dict[str, Any] = {
+        "pack.yaml": {
+            "name": "p",
+            "description": "d",
+            "entity": "customer_id",
+            "partition_key": "tenant",
+            "buckets": 1,
+            "datasets": [],
+            "models": [MODEL],
+        },
+        f"models/{MODEL}.yaml": {
+            "name": MODEL,
+            "hypothesis": "h",
+            "owner": "o",
+            "population": query,
+            "target": query,
+            "horizon_days": 30,
+            "features": ["g"],
+            "training": {"every_months": 1},
+            "candidates": [{"family": "hist_gradient_boosting"}],
+            "promotion": {"policy": policy},
+        },
+        "features/g.yaml": {
+            "group": "g",
+            "description": "d",
+            "owner": "o",
+            "features": [{"name": "f", "description": "d"}],
+        },
+    }
+    return {path: yaml.safe_dump(value) for path, value in files.items()} | {"features/g.sql": "select 1"}
+
+
+@dataclass
+class Ports:
+    """The ports that a registry needs."""
+
+    policy: Policy = "automatic"
+    lake: ObjectStore = field(default_factory=MemoryStore)
+    pack: str = "p"
+    metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
+
+    def __post_init__(self) -> None:
+        self.pack_files = pack(self.policy)
+
+    def scorer(self, onnx: bytes) -> Scorer:
+        return Scorer(onnx)
+
+    def register(self, day: int, *, good: bool = True, onnx: bytes = b"1") -> dict[str, Any]:
+        """What register_model makes of a run whose steps are done."""
+        run, lake = f"runs/train/{MODEL}/2026-{day:04d}", self.lake
+        definition = parse_definition(self.pack_files, MODEL, where="p", entity="customer_id")
+        plan = {"model": MODEL, "as_of": AT, "dates": [], "feature_set": "f", "silver": {}, "columns": {}}
+        calibration = {"method": "none", "raw_logit": [0, 1], "calibrated_logit": [0, 1], "rows": 1, "positives": 1}
+        made = {
+            "model.onnx": onnx,
+            "calibration.json": dumps(calibration),
+            "explanation.json": dumps({"kind": "opaque"}),
+            "reference.json": dumps({"base_rate": 0.1}),
+        }
+        gates = [{"name": "parity", "passed": True}, {"name": "min_positives", "passed": good}]
+        evaluation = {
+            "files": {name: f"{run}/{name}" for name in made},
+            "metrics": {"auc": {}, "rows": 1, "positives": 1},
+            "gates": gates,
+            "family": "hist_gradient_boosting",
+            "parameters": {},
+            "packages": {},
+        }
+        said = {"plan.json": dumps(plan), "evaluation.json": dumps(evaluation)}
+        texts = {f"definition/{path}": body.encode() for path, body in definition.files().items()}
+        for name, body in (made | said | texts).items():
+            lake.put_new(f"{run}/{name}", body)
+        return register_model(cast(Any, self), run=run)
+
+
+def open_registry(policy: Policy = "automatic", lake: ObjectStore | None = None) -> Any:
+    """An empty registry's ports, with `register`."""
+    return Ports(policy, lake or MemoryStore())
+
+
+def crown(store: ObjectStore, model: str, version: int) -> Line:
+    """Make a version champion as its training run would."""
+    gates = GateSummary(passed=(), failed=())
+    asked = Request(model, version, by=f"run {version}", why="test", at=AT, gates=gates)
+    return append_line(store, model, lambda known: settle(asked, "automatic", known))

@@ -1,0 +1,229 @@
+"""Approvals and rollbacks over the API, and what an artifact must stand before an alias goes to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from propensity.domain.callers import Approvers
+from propensity.domain.errors import ConflictError, ForbiddenError, SettingError
+from propensity.domain.promotion import Request, settle
+from propensity.domain.registry import version_folder
+from propensity.runtime import composition
+from propensity.runtime.pack_files import pack_files
+from propensity.usecases.manage_registry import list_versions, roll_back
+from propensity.usecases.registry import append_line, champion_number, load_version
+from propensity.usecases.run_files import dumps, read_json
+from tests.functional.handlers import CONTEXT, event, handler
+from tests.functional.harness import World
+from tests.functional.registries import ACCOUNT, APPROVERS, BUSINESS, TECHNICAL, signed
+
+MODEL = "service"
+FIRST = version_folder(MODEL, 1)
+
+
+def second(world: Any, policy: str) -> None:
+    """The same artifact once more, as a later training run would have registered it."""
+    folder = version_folder(MODEL, 2)
+    for key in list(world.lake.keys(f"{FIRST}/")):
+        world.lake.put(f"{folder}/{key.removeprefix(f'{FIRST}/')}", world.lake.get(key))
+    gates = load_version(world.lake, MODEL, 2).gates(world.lake)
+    asked = Request(MODEL, 2, by="run 2", why="all gates passed", at="2025-08-01", gates=gates)
+    append_line(world.lake, MODEL, lambda known: settle(asked, policy, known))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def waiting(aws: SimpleNamespace, trained: World, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A champion, and a version that waits for two approvals."""
+    files = dict(pack_files("automotive"))
+    files[f"models/{MODEL}.yaml"] += "\npromotion: {policy: two_approvals}\n"
+    monkeypatch.setattr(composition, "pack_files", lambda pack: files)
+    for name, value in (("TECHNICAL", APPROVERS.technical), ("BUSINESS", APPROVERS.business)):
+        monkeypatch.setenv(f"{name}_APPROVER_ROLE", value)
+    monkeypatch.setenv("ACCOUNT_ID", ACCOUNT)
+    for key in trained.lake.keys("registry/"):
+        aws.s3.put_object(Bucket="lake", Key=key, Body=trained.lake.get(key))
+    second(composition.ports(), "two_approvals")
+    return aws
+
+
+def ask(by: str, action: str = "", **body: Any) -> tuple[int, dict[str, Any]]:
+    asked = event("manage_registry")
+    asked["pathParameters"]["model"] = MODEL
+    asked["resource"] += action
+    asked["requestContext"]["identity"]["userArn"] = by
+    answer = handler("manage_registry")({**asked, "body": json.dumps(body)}, CONTEXT)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def stages() -> dict[int, str]:
+    _, listed = ask(TECHNICAL)
+    return {version["version"]: version["stage"] for version in listed["versions"]}
+
+
+def test_a_version_is_promoted_by_two_people_of_two_roles_and_rolled_back_by_anybody(waiting: SimpleNamespace) -> None:
+    assert stages() == {1: "production", 2: "staging"}
+    said = {"version": 2, "why": "the lift is worth it"}
+    status, refused = ask(TECHNICAL, "/promote", **said)
+    assert (status, refused["error"]) == (409, "ConflictError")
+    assert f"POST /v1/models/{MODEL}/approvals takes role Scientist (technical) and role Owner" in refused["message"]
+    status, given = ask(TECHNICAL, "/approvals", **said)
+    assert (status, given["stage"], given["role"], given["missing"]) == (200, "staging", "technical", ["business"])
+    assert ask(TECHNICAL, "/approvals", **said)[1]["number"] == given["number"]
+    status, refused = ask(signed("Owner", "Anna"), "/approvals", **said)
+    assert (status, "you gave its other approval" in refused["message"]) == (403, True)
+    status, refused = ask(signed("Scientist", "carl"), "/approvals", **said)
+    assert (status, "has its technical approval" in refused["message"]) == (409, True)
+    assert stages() == {1: "production", 2: "staging"}
+    status, given = ask(BUSINESS, "/approvals", **said)
+    assert (status, given["stage"], given["previous"], given["missing"]) == (200, "production", 1, [])
+    assert stages() == {1: "archived", 2: "production"}
+    _, listed = ask(TECHNICAL)
+    assert listed["promotion"] == "two_approvals"
+    approvals = listed["versions"][1]["approvals"]
+    assert [(one["role"], one["by"], one["why"]) for one in approvals] == [
+        ("technical", TECHNICAL, said["why"]),
+        ("business", BUSINESS, said["why"]),
+    ]
+    assert listed["ledger"][-1]["gates"] == listed["versions"][1]["gates"]
+    assert {"parity", "min_positives"} <= set(listed["versions"][1]["gates"]["passed"])
+    status, back = ask(signed("Intern", "zoe"), "/rollback", why="the list looked wrong")
+    assert (status, back["version"], set(back["checked"].values())) == (200, 1, {"ok"})
+    assert stages() == {1: "production", 2: "archived"}
+    # what put it there is void: it would need two anew, or one rollback
+    status, given = ask(BUSINESS, "/approvals", **said)
+    assert (status, given["stage"], given["missing"]) == (200, "archived", ["technical"])
+    status, refused = ask(BUSINESS, "/promote", **said)
+    assert (status, '/rollback with "version": 2 takes one' in refused["message"]) == (409, True)
+    assert ask(BUSINESS, "/rollback", **said)[0] == 200
+    assert stages() == {1: "archived", 2: "production"}
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        "arn:aws:iam::123456789012:user/Scientist/anna",
+        "arn:aws:iam::123456789012:role/Scientist",
+        "arn:aws:iam::123456789012:root",
+        signed("Intern", "anna"),
+        signed("Scientist", "anna", account="999999999999"),
+        signed("Scientist/Owner", "anna"),
+        "unsigned",
+    ],
+)
+def test_nobody_but_the_named_roles_of_this_account_approves_whatever_the_body_says(by: str) -> None:
+    if "Scientist/Owner" in by:
+        assert APPROVERS.role_of(by) == "technical"  # a session may be called anything: the role is what comes first
+        return
+    with pytest.raises(ForbiddenError, match="approvals are given by role Scientist"):
+        APPROVERS.role_of(by)
+
+
+def test_a_role_that_the_caller_declares_counts_for_nothing(waiting: SimpleNamespace) -> None:
+    said = {"version": 2, "why": "w", "role": "technical", "userArn": TECHNICAL}
+    status, refused = ask("arn:aws:iam::123456789012:user/anna", "/approvals", **said)
+    assert (status, refused["error"]) == (403, "ForbiddenError")
+    assert stages() == {1: "production", 2: "staging"}
+
+
+def test_a_stack_that_names_no_approvers_says_so_and_one_role_for_both_is_refused() -> None:
+    with pytest.raises(ForbiddenError, match="set its parameters TechnicalApproverRole and BusinessApproverRole"):
+        Approvers(ACCOUNT, "", "").role_of(TECHNICAL)
+    with pytest.raises(SettingError, match="expected two roles"):
+        Approvers(ACCOUNT, "Owner", "Owner")
+
+
+# What a version must stand --------------------------------------------------------------------------------
+
+
+def lineage(world: World, **changes: Any) -> None:
+    """The first version's lineage with other content; None takes a field out."""
+    key = f"{FIRST}/lineage.json"
+    said = {**read_json(world.lake, key), **changes}
+    world.lake.put(key, dumps({name: value for name, value in said.items() if value is not None}))
+
+
+def other_width(world: World) -> None:
+    """A model of two features in its place, in a version from before files were recorded."""
+    matrix = np.array([[0, 1], [1, 0], [2, 2], [3, 1]] * 20, dtype=np.float32)
+    fitted = world.trainer.fit("logistic_regression", {"C": 1.0}, matrix, np.array([0, 0, 1, 1] * 20), seed=1)
+    world.lake.put(f"{FIRST}/model.onnx", fitted.onnx())
+    lineage(world, files=None)
+
+
+def other_order(world: World) -> None:
+    key = f"{FIRST}/definition/model.yaml"
+    turned = re.sub(r"features:\n- (\w+)\n- (\w+)\n", r"features:\n- \2\n- \1\n", world.lake.get(key).decode(), count=1)
+    assert turned.encode() != world.lake.get(key)
+    world.lake.put(key, turned.encode())
+    lineage(world, files=None)
+
+
+def without_column(world: World) -> None:
+    path = "contracts/sales.yaml"
+    world.pack_files = {**world.pack_files, path: world.pack_files[path].replace("sold_on", "sold_at")}
+
+
+def without_dataset(world: World) -> None:
+    """In a version from before columns were recorded."""
+    text = world.pack_files["pack.yaml"]
+    assert ", leases]" in text
+    world.pack_files = {**world.pack_files, "pack.yaml": text.replace(", leases]", "]")}
+    lineage(world, files=None, schema=None)
+
+
+def put(name: str, body: bytes, **changes: Any) -> Callable[[World], None]:
+    def damage(world: World) -> None:
+        world.lake.put(f"{FIRST}/{name}", body)
+        lineage(world, **changes)
+
+    return damage
+
+
+BENT = {"method": "table", "raw_logit": [0, 1], "calibrated_logit": [float("nan")] * 2, "rows": 1, "positives": 1}
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (put("model.onnx", b"damaged"), "model.onnx: missing, or not as registered"),
+        (lambda world: world.lake.remove(f"{FIRST}/calibration.json"), "calibration.json: missing, or not as"),
+        (put("model.onnx", b"damaged", files=None), "cannot be loaded: model.onnx cannot be loaded"),
+        (put("calibration.json", b"{", files=None), "it cannot be loaded: JSONDecodeError"),
+        (put("calibration.json", json.dumps(BENT).encode(), files=None), "calibration"),
+        (lambda world: lineage(world, silver={"nothing": 1}, schema=None), "no dataset nothing"),
+        (other_width, "model.onnx takes 2 features, its definition has 23"),
+        (other_order, "its features are"),
+        (without_column, "sales.sold_on is missing, was DATE"),
+        (without_dataset, "no dataset leases"),
+    ],
+)
+def test_a_version_that_cannot_score_today_does_not_become_champion(
+    trained: World, tmp_path: Path, damage: Callable[[World], None], told: str
+) -> None:
+    world = trained.copy(tmp_path)
+    second(world, "automatic")
+    damage(world)
+    with pytest.raises(ConflictError, match=told) as refused:
+        roll_back(world, MODEL, by=TECHNICAL, why="test", at="2025-08-02")
+    assert "the alias stays where it is" in str(refused.value)
+    assert champion_number(world.lake, MODEL) == 2
+
+
+def test_a_version_from_before_its_schema_was_recorded_is_checked_by_what_is_there(
+    trained: World, tmp_path: Path
+) -> None:
+    world = trained.copy(tmp_path)
+    second(world, "automatic")
+    lineage(world, files=None, schema=None)
+    back = roll_back(world, MODEL, by=TECHNICAL, why="test", at="2025-08-02")
+    recorded = {"files": "not recorded", "columns": "not recorded", "features": "not recorded", "score": "ok"}
+    assert back["checked"] == recorded
+    assert list_versions(world, MODEL)["champion"] == 1

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from propensity.domain.registry import CHAMPION, holder
-from propensity.usecases.registry import moves
+from propensity.usecases.registry import champion_number
 from tests.functional.harness import World
 from tests.functional.planted import (
     MODEL,
@@ -50,7 +49,7 @@ def judged(
     if trainer:
         other.trainer = trainer
     gates = finish(other, plan)
-    assert holder(moves(other.lake, MODEL), CHAMPION) == (1 if failed(gates) else 2)
+    assert champion_number(other.lake, MODEL) == (1 if failed(gates) else 2)
     return gates
 
 

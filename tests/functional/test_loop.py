@@ -11,13 +11,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from propensity.domain.callers import Approvers
 from propensity.domain.errors import EvidenceError, NotFoundError
 from propensity.usecases.check_drift import check_drift
-from propensity.usecases.manage_registry import list_versions, promote, roll_back
+from propensity.usecases.manage_registry import approve, list_versions, promote, roll_back
 from propensity.usecases.run_matchback import match_due, run_matchback
 from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.functional.harness import World
+from tests.functional.registries import APPROVERS, BUSINESS, TECHNICAL
 from tests.stack.automotive import AS_OF, GAP_DAY, KNOWN_BY, Generated, generate
 from tests.stack.lake import rows_in_file
 
@@ -236,7 +236,7 @@ def test_scoring_follows_the_alias_features_included(loaded: World) -> None:
     sets = dict(loaded.query("select distinct run, feature_set from scores", scores="gold/scores"))
     assert sets[second["run"]] != sets[third["run"]]
     assert sets[third["run"]] == first["versions"][0]["feature_set"]
-    again = promote(loaded, "service", 2, by=by, why="looked again", at=at, approvers=Approvers("", "", ""))
+    again = promote(loaded, "service", 2, by=by, why="looked again", at=at, approvers=APPROVERS)
     assert again["previous"] == 1
     ledger = list_versions(loaded, "service")["ledger"]
     assert [(move["version"], move["by"]) for move in ledger] == [
@@ -254,9 +254,10 @@ def test_without_effects_the_scores_order_nobody(tmp_path: Path) -> None:
     world.load(made.phases["history"])
     for model in ("buy", "service"):
         registered = world.train(model, DAY)
-        # nothing was proven, so nobody is promoted but by hand
+        # nothing was proven, so nobody is promoted but by two people's hands
         assert "auc_floor" in registered["failed_gates"]
-        promote(world, model, 1, by="arn:aws:iam::1:user/anna", why="to see its scores", at=f"{DAY}T00:00:00Z")
+        for by in (TECHNICAL, BUSINESS):
+            approve(world, model, 1, by=by, why="to see its scores", at=f"{DAY}T00:00:00Z", approvers=APPROVERS)
         world.score(model, DAY)
     world.load([*made.phases["gap"], *made.phases["outcomes"]])
     match_due(world, slot=KNOWN_BY.isoformat())

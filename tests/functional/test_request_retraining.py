@@ -17,10 +17,11 @@ from propensity.domain.model_spec import Retraining
 from propensity.domain.retraining import Check, decide, drift_check, performance_check
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.planning import pack_definition
-from propensity.usecases.registry import move_alias, register
+from propensity.usecases.registry import register
 from propensity.usecases.request_retraining import list_requests, request_by_hand, request_retraining
 from propensity.usecases.run_files import dumps
 from tests.functional.handlers import CONTEXT, event, handler
+from tests.functional.registries import crown
 
 MODEL = "service"  # trained every six months
 RULES = Retraining()
@@ -46,7 +47,7 @@ def champion(ports: Any, as_of: str) -> None:
     files = {f"definition/{name}": text.encode() for name, text in definition.files().items()}
     files["metrics.json"] = dumps({"auc": figure(0.80)})
     number = register(ports.lake, MODEL, files, {"run": as_of, "as_of": as_of}).number
-    move_alias(ports.lake, MODEL, "champion", number, by="a", why="b", at=as_of)
+    crown(ports.lake, MODEL, number)
     ports.lake.put(f"runs/train/{MODEL}/{as_of}/plan.json", b"{}")
 
 

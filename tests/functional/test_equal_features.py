@@ -18,14 +18,14 @@ from propensity.adapters.arro3_frames import Arro3Frames
 from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.domain.calibration import identity
-from propensity.domain.registry import CHAMPION
 from propensity.ports import Frames
 from propensity.usecases.planning import pack_definition
-from propensity.usecases.registry import move_alias, register
+from propensity.usecases.registry import register
 from propensity.usecases.run_files import dumps
 from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.drops import column, contract
 from tests.functional.harness import World
+from tests.functional.registries import crown
 
 DAY = date(2025, 7, 1)
 HORIZON = 30
@@ -209,7 +209,7 @@ def _world(folder: Path) -> World:
     }
     lineage = {"run": "r", "model": "again", "as_of": str(DAY), "feature_set": definition.feature_set, "silver": {}}
     number = register(world.lake, "again", files, lineage).number
-    move_alias(world.lake, "again", CHAMPION, number, by="test", why="first", at=str(DAY))
+    crown(world.lake, "again", number)
     return world
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.calibration import Calibration, fit_table
+from propensity.domain.calibration import Calibration, fit_isotonic
 from propensity.domain.mlflow_model import mlflow_files
 from propensity.domain.pack import parse_definition
 from propensity.runtime.pack_files import pack_files
@@ -45,7 +45,7 @@ def version_of_trees(folder: Path) -> tuple[OnnxScorer, Calibration, Any]:
     matrix[random.random(matrix.shape) < 0.1] = np.nan
     labels = (np.nan_to_num(matrix[:, 0]) + random.normal(size=len(matrix)) > 1).astype(np.int8)
     fitted = SklearnTrainer().fit("hist_gradient_boosting", {"max_iter": 30}, matrix, labels, seed=1)
-    calibration = fit_table(fitted.predict(matrix), labels)
+    calibration = fit_isotonic(fitted.predict(matrix), labels)
     loader = Path(HERE.parents[1] / "shared/src/propensity/pyfunc_loader.py").read_text()
     files = mlflow_files(definition, run="runs/x", as_of="2025-07-01", loader=loader, python="3.13", packages={})
     for name, text in files.items():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.calibration import Calibration, fit_sigmoid, fit_table, identity
+from propensity.domain.calibration import Calibration, fit_isotonic, fit_sigmoid, identity
 from propensity.domain.drift import drift_of, reference_bins
 from propensity.domain.errors import ConflictError, EvidenceError
 from propensity.domain.ranking import decile, percentile, rank
@@ -22,7 +22,7 @@ def crooked(rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
     return 1 / (1 + np.exp(-(2 * logit + 1))), labels
 
 
-@pytest.mark.parametrize("fit", [fit_sigmoid, fit_table])
+@pytest.mark.parametrize("fit", [fit_sigmoid, fit_isotonic])
 def test_a_calibration_straightens_what_is_crooked(fit) -> None:  # type: ignore[no-untyped-def]
     raw, labels = crooked()
     made = fit(raw, labels)
@@ -36,7 +36,7 @@ def test_a_calibration_straightens_what_is_crooked(fit) -> None:  # type: ignore
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=30, max_size=200),
-    st.sampled_from([fit_sigmoid, fit_table]),
+    st.sampled_from([fit_sigmoid, fit_isotonic]),
 )
 def test_a_calibration_never_turns_two_customers_around(rows, fit) -> None:  # type: ignore[no-untyped-def]
     raw, labels = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -45,7 +45,7 @@ def test_a_calibration_never_turns_two_customers_around(rows, fit) -> None:  # t
     assert np.all((calibrated >= 0) & (calibrated <= 1))
 
 
-@pytest.mark.parametrize("fit", [fit_sigmoid, fit_table])
+@pytest.mark.parametrize("fit", [fit_sigmoid, fit_isotonic])
 def test_a_calibration_of_sampled_rows_with_weights_has_the_rate_of_the_rows_they_stand_for(fit) -> None:  # type: ignore[no-untyped-def]
     raw, labels = crooked()
     kept = labels | (np.arange(len(raw)) % 4 == 0)
@@ -55,7 +55,7 @@ def test_a_calibration_of_sampled_rows_with_weights_has_the_rate_of_the_rows_the
 
 
 def test_a_calibration_reads_back_what_it_wrote() -> None:
-    made = fit_table(*crooked())
+    made = fit_isotonic(*crooked())
     assert Calibration.from_json(made.to_json()) == made
     raw = np.linspace(0.001, 0.999, 50)
     assert identity().apply(raw) == pytest.approx(raw, abs=1e-9)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from propensity.domain.model_spec import Candidate, Range
-from propensity.domain.search import FACTOR, MIN_ROWS, Setting, halve, settings_of, shares
+from propensity.domain.search import FACTOR, MIN_ROWS, Setting, Trial, halve, settings_of, shares
 
 SPACE = Candidate.model_validate(
     {
@@ -64,10 +64,10 @@ def test_halving_keeps_the_best_third_of_each_rung_and_ties_in_their_order() -> 
     settings = [Setting({"C": float(number)}, 1) for number in range(27)]
     seen: list[tuple[float, float]] = []
 
-    def measure(setting: Setting, share: float) -> float:
+    def measure(setting: Setting, share: float) -> Trial:
         given = float(setting.parameters["C"])
         seen.append((given, share))
-        return abs(given // 2 - 5)
+        return Trial(setting, share, abs(given // 2 - 5))
 
     trials, left = halve(settings, 9 * MIN_ROWS, measure)
     assert [one.parameters["C"] for one in left] == [10.0, 11.0, 8.0]

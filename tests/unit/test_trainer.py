@@ -1,43 +1,63 @@
-"""A row that stands for several counts as so many, whatever the family."""
+"""scikit-learn's fits: grown by and by or at once, and the same in ONNX, forests and missing values included."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.domain.errors import PackError
+
+TREES = {"learning_rate": 0.1, "max_leaf_nodes": 6, "min_samples_leaf": 20}
 
 
-def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    chance = np.random.default_rng(3)
-    matrix = chance.normal(size=(2_000, 3)).astype(np.float32)
-    labels = (matrix[:, 0] + chance.normal(size=2_000) > 1).astype(np.int8)
-    return matrix, labels, chance.integers(1, 4, size=2_000)
+def rows(count: int = 1_000, seed: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Matrix with missing values, labels, weights."""
+    random = np.random.default_rng(seed)
+    matrix = random.normal(size=(count, 5)).astype(np.float32)
+    logit = matrix[:, 0] - matrix[:, 1] * (matrix[:, 2] > 0) - 1
+    matrix[random.random(matrix.shape) < 0.1] = np.nan
+    return matrix, (random.random(count) < 1 / (1 + np.exp(-logit))).astype(np.int8), random.uniform(0.5, 3, count)
 
 
-def test_a_weighted_linear_fit_is_the_fit_of_the_rows_repeated() -> None:
-    matrix, labels, times = rows()
-    weighted = SklearnTrainer().fit("logistic_regression", {}, matrix, labels, seed=1, weights=times.astype(float))
-    whole = SklearnTrainer().fit("logistic_regression", {}, matrix.repeat(times, axis=0), labels.repeat(times), seed=1)
-    # the imputer is not asked: nothing is missing
-    assert weighted.predict(matrix) == pytest.approx(whole.predict(matrix), abs=1e-4)
+def test_a_model_that_is_grown_is_the_one_that_is_fitted_at_once() -> None:
+    matrix, labels, weights = rows()
+    trainer = SklearnTrainer()
+    growing = trainer.grow("hist_gradient_boosting", TREES, matrix, labels, seed=3, weights=weights)
+    for iterations in (6, 9, 12):
+        growing.grow(iterations)
+    stages = list(growing.staged(matrix))
+    assert len(stages) == 12
+    for iterations in (1, 9, 12):
+        at_once = trainer.fit(
+            "hist_gradient_boosting", {**TREES, "max_iter": iterations}, matrix, labels, seed=3, weights=weights
+        )
+        assert np.array_equal(stages[iterations - 1], at_once.predict(matrix))
+    assert np.array_equal(next(iter(growing.staged(matrix, 10))), stages[9])
+
+
+def test_only_what_is_a_sum_of_small_models_can_be_grown() -> None:
+    matrix, labels, _ = rows(100)
+    with pytest.raises(PackError, match="logistic_regression: is fitted at once"):
+        SklearnTrainer().grow("logistic_regression", {}, matrix, labels, seed=1)
+    with pytest.raises(PackError, match="leaves"):
+        SklearnTrainer().grow("hist_gradient_boosting", {"leaves": 3}, matrix, labels, seed=1)
 
 
 @pytest.mark.parametrize(
     ("family", "parameters"),
     [
-        ("logistic_regression", {}),
-        ("hist_gradient_boosting", {"max_iter": 20, "min_samples_leaf": 200}),
-        ("random_forest", {}),
+        ("random_forest", {"n_estimators": 10}),
+        ("hist_gradient_boosting", {"max_iter": 10}),
+        ("logistic_regression", {"C": 0.1}),
+        ("logistic_regression", {"C": 0.1, "l1_ratio": 0.5}),
     ],
 )
-def test_a_fit_on_a_quarter_of_the_negatives_with_weights_has_the_rate_of_all_rows(
-    family: str, parameters: dict[str, int]
-) -> None:
-    matrix, labels, _ = rows()
-    kept = (labels == 1) | (np.arange(len(labels)) % 4 == 0)
-    weights = np.where(labels == 1, 1.0, 4.0)[kept]
-    fitted = SklearnTrainer().fit(family, parameters, matrix[kept], labels[kept], seed=1, weights=weights)
-    unweighted = SklearnTrainer().fit(family, parameters, matrix[kept], labels[kept], seed=1)
-    assert fitted.predict(matrix).mean() == pytest.approx(labels.mean(), abs=0.03)
-    assert unweighted.predict(matrix).mean() > labels.mean() + 0.1
+def test_onnx_gives_the_same_probabilities_missing_values_included(family: str, parameters: dict[str, float]) -> None:
+    matrix, labels, weights = rows()
+    fitted = SklearnTrainer().fit(family, parameters, matrix, labels, seed=3, weights=weights)
+    assert np.abs(OnnxScorer(fitted.onnx()).predict(matrix) - fitted.predict(matrix)).max() < 1e-5
+    again = SklearnTrainer().fit(family, parameters, matrix, labels, seed=3, weights=weights)
+    assert np.array_equal(again.predict(matrix), fitted.predict(matrix))
+    assert again.onnx() == fitted.onnx()

@@ -280,6 +280,16 @@ class FittedModel(Protocol):
         """`kind` linear with coefficients, imputed, mean and scale per feature; or `kind` opaque."""
 
 
+class GrowingModel(Protocol):
+    """A boosted model while it is fitted."""
+
+    def grow(self, iterations: int) -> None:
+        """Fit on until there are so many in all: the model is then the one that `fit` gives with as many."""
+
+    def staged(self, matrix: Any, first: int = 1) -> Iterator[Any]:
+        """Probabilities, float64, (n,), by the first `first` iterations, by one more, and so on to all."""
+
+
 class Trainer(Protocol):
     def fit(
         self,
@@ -299,6 +309,19 @@ class Trainer(Protocol):
         `directions`, k of them or none: 1 where a greater value may only raise the score, -1 where it may only lower
         it, else 0. Trees are held to them; the linear model is not.
         """
+
+    def grow(
+        self,
+        family: str,
+        parameters: Mapping[str, Any],
+        matrix: Any,
+        labels: Any,
+        *,
+        seed: int,
+        weights: Any = None,
+        directions: Sequence[int] = (),
+    ) -> GrowingModel:
+        """The same fit, to be grown by and by; of a family whose model is a sum of small ones (`max_iter`)."""
 
     def packages(self) -> Mapping[str, str]:
         """Versions of the libraries that a fit rests on."""

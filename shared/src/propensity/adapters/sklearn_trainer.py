@@ -6,8 +6,9 @@ linear model, no calibrator and no scaler around the trees, `zipmap` off, the op
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from propensity.domain.cost import FOREST, GROWING, TREE_ROWS
 from propensity.domain.errors import PackError
 
 _OPSET = {"": 21, "ai.onnx.ml": 3}
@@ -60,6 +62,24 @@ class SklearnModel:
         }
 
 
+class SklearnGrowing:
+    """A warm start fits on from the trees that are there; the sum is that of one fit (test_trainer.py)."""
+
+    def __init__(self, estimator: HistGradientBoostingClassifier, matrix: Any, labels: Any, weights: Any) -> None:
+        self._estimator = estimator
+        self._rows = (matrix, labels, weights)
+
+    def grow(self, iterations: int) -> None:
+        matrix, labels, weights = self._rows
+        self._estimator.set_params(max_iter=iterations)
+        self._estimator.fit(matrix, labels, sample_weight=weights)
+
+    def staged(self, matrix: Any, first: int = 1) -> Iterator[Any]:
+        stages = self._estimator.staged_predict_proba(np.asarray(matrix, dtype=np.float32))
+        for found in islice(stages, first - 1, None):
+            yield np.asarray(found[:, 1], dtype=np.float64)
+
+
 class SklearnTrainer:
     def fit(
         self,
@@ -73,12 +93,32 @@ class SklearnTrainer:
         directions: Sequence[int] = (),
     ) -> SklearnModel:
         """Raises PackError for an unknown family or parameter."""
-        try:
-            estimator = _estimator(family, parameters, seed, directions)
-        except TypeError as error:
-            raise PackError(f"candidate {family}: {error}; the grid's names are scikit-learn's") from error
+        estimator = _made(family, parameters, seed, directions)
+        if family == "random_forest" and len(labels) > TREE_ROWS and "max_samples" not in parameters:
+            # each tree draws its own; more rows cost in proportion and change little
+            estimator.set_params(max_samples=TREE_ROWS)
         estimator.fit(np.asarray(matrix, dtype=np.float32), labels, **_weighted(estimator, weights))
+        if family == "random_forest":
+            # its threads add probabilities up in the order in which they are done: other last digits each time
+            estimator.set_params(n_jobs=1)
         return SklearnModel(estimator, matrix.shape[1])
+
+    def grow(
+        self,
+        family: str,
+        parameters: Mapping[str, Any],
+        matrix: Any,
+        labels: Any,
+        *,
+        seed: int,
+        weights: Any = None,
+        directions: Sequence[int] = (),
+    ) -> SklearnGrowing:
+        """Raises PackError for a family that does not grow, or an unknown parameter."""
+        if family not in GROWING:
+            raise PackError(f"candidate {family}: is fitted at once, only {', '.join(GROWING)} can be grown")
+        estimator = _made(family, {**parameters, "warm_start": True}, seed, directions)
+        return SklearnGrowing(estimator, np.asarray(matrix, dtype=np.float32), labels, weights)
 
     def packages(self) -> Mapping[str, str]:
         return {name: version(name) for name in _PACKAGES}
@@ -113,6 +153,13 @@ def _solver(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {"solver": "saga", "tol": 1e-3, "max_iter": 2000} if parameters.get("l1_ratio") else {"max_iter": 2000}
 
 
+def _made(family: str, parameters: Mapping[str, Any], seed: int, directions: Sequence[int]) -> Any:
+    try:
+        return _estimator(family, parameters, seed, directions)
+    except TypeError as error:
+        raise PackError(f"candidate {family}: {error}; the grid's names are scikit-learn's") from error
+
+
 def _estimator(family: str, parameters: Mapping[str, Any], seed: int, directions: Sequence[int]) -> Any:
     tree = {"random_state": seed} | ({"monotonic_cst": list(directions)} if any(directions) else {})
     match family:
@@ -129,6 +176,5 @@ def _estimator(family: str, parameters: Mapping[str, Any], seed: int, directions
             # scikit-learn's own early stopping splits at random, across as-of dates: the folds decide instead
             return HistGradientBoostingClassifier(**{**tree, "early_stopping": False, **parameters})
         case "random_forest":
-            bounded = {"n_estimators": 100, "max_depth": 10, "min_samples_leaf": 50}
-            return RandomForestClassifier(**{**tree, **bounded, **parameters})
+            return RandomForestClassifier(**{**tree, "n_jobs": -1, **FOREST, **parameters})
     raise PackError(f"candidate {family!r}: expected logistic_regression, hist_gradient_boosting or random_forest")

@@ -1,13 +1,13 @@
 """The calibrator: a small table that maps a model's raw probability to a calibrated one.
 
 Piecewise linear between knots on the logit scale, straight beyond the outer ones, strictly increasing, so that
-it never changes a ranking. Platt's sigmoid is two knots; a table is the pooled means of equal-sized bins.
+it never changes a ranking. Platt's sigmoid is two knots, isotonic regression one per block of pooled rows.
 It stays outside the ONNX graph: isotonic calibration inside it was off by up to 0.04 (docs/decisions.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,9 +16,9 @@ import numpy as np
 from propensity.domain.errors import ConflictError
 from propensity.domain.statistics import is_ascending
 
-Method = Literal["none", "sigmoid", "table"]
+Method = Literal["none", "sigmoid", "isotonic", "table"]  # table: 20 pooled bins, what isotonic was before
 _CLIP = 1e-7
-_BINS = 20
+_BLOCK = 100  # rows of a knot at least: fewer would follow chance
 _MIN_RISE = 1e-3  # logits; keeps neighbouring knots apart so that no two scores become one
 
 
@@ -73,8 +73,9 @@ def logit(p: Any) -> Any:
     return np.log(clipped / (1 - clipped))
 
 
-def identity(rows: int = 0, positives: int = 0) -> Calibration:
-    return Calibration("none", (0.0, 1.0), (0.0, 1.0), rows, positives)
+def identity(rows: int = 0, positives: int = 0, offset: float = 0.0) -> Calibration:
+    """The raw scores, less the offset that weights of the classes put on their logit (domain/imbalance.py)."""
+    return Calibration("none", (0.0, 1.0), (-offset, 1.0 - offset), rows, positives)
 
 
 def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
@@ -104,34 +105,69 @@ def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     return Calibration("sigmoid", (0.0, 1.0), (intercept, slope + intercept), len(y), positives)
 
 
-def fit_table(raw: Any, labels: Any, weights: Any = None, bins: int = _BINS) -> Calibration:
-    """Means of equal-sized bins, pooled until they ascend (pool adjacent violators; Ayer et al. 1955).
+def fit_isotonic(raw: Any, labels: Any, weights: Any = None) -> Calibration:
+    """Isotonic regression by pooling adjacent violators (Ayer et al. 1955; Zadrozny and Elkan 2002), drawn as a line.
 
-    `weights` as of `fit_sigmoid`; the bins are of equal numbers of rows.
+    `weights` as of `fit_sigmoid`. The step function would give many customers one score; so its blocks, joined until
+    each has _BLOCK rows, are knots at their mean logits, and what lies between rises straight.
     Written out here because scikit-learn's is in a layer that does not fit beside pyarrow.
     """
-    order = np.argsort(raw, kind="stable")
-    x, y = logit(np.asarray(raw)[order]), np.asarray(labels, dtype=np.float64)[order]
-    w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)[order]
-    pooled: list[list[float]] = []  # sums of weights, of weighted logits, of the positives' weights
-    for part in np.array_split(np.arange(len(y)), min(bins, len(y))):
-        pooled.append([float(w[part].sum()), float(w[part] @ x[part]), float(w[part] @ y[part])])
-        while len(pooled) > 1 and _rate(pooled[-2]) >= _rate(pooled[-1]):
-            last = pooled.pop()
-            pooled[-1] = [one + other for one, other in zip(pooled[-1], last, strict=True)]
+    x, y = logit(raw), np.asarray(labels, dtype=np.float64)
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
+    places, of_row = np.unique(x, return_inverse=True)
+    sums = [np.bincount(of_row, weights=one, minlength=len(places)) for one in (w, w * x, w * y, np.ones(len(y)))]
+    pooled: list[list[float]] = []  # weight, weighted logits, weight of the positives, rows
+    for one in zip(*(part.tolist() for part in sums), strict=True):
+        pooled.append(list(one))
+        while len(pooled) > 1 and pooled[-2][2] * pooled[-1][0] >= pooled[-1][2] * pooled[-2][0]:
+            _join(pooled)
+    blocks: list[list[float]] = []
+    for block in pooled:
+        blocks.append(block)
+        while len(blocks) > 1 and (blocks[-2][3] < _BLOCK or _rate(blocks[-2]) >= _rate(blocks[-1])):
+            _join(blocks)
+    while len(blocks) > 1 and (blocks[-1][3] < _BLOCK or _rate(blocks[-2]) >= _rate(blocks[-1])):
+        _join(blocks)
     knots: list[float] = []
     values: list[float] = []
-    for one in pooled:
-        knot, value = one[1] / one[0], float(logit(_rate(one)))
+    for block in blocks:
+        knot, value = block[1] / block[0], float(logit(_rate(block)))
         if knots and (knot - knots[-1] < _MIN_RISE or value - values[-1] < _MIN_RISE):
             continue
         knots.append(knot)
         values.append(value)
     if len(knots) < 2:
         return fit_sigmoid(raw, labels, weights)
-    return Calibration("table", tuple(knots), tuple(values), len(y), int(y.sum()))
+    return Calibration("isotonic", tuple(knots), tuple(values), len(y), int(y.sum()))
+
+
+FITS: dict[str, Callable[[Any, Any, Any], Calibration]] = {"sigmoid": fit_sigmoid, "isotonic": fit_isotonic}
+
+
+def choose(
+    raw: Any, labels: Any, weights: Any, older: Any, methods: Sequence[str]
+) -> tuple[str, Any, dict[str, float]]:
+    """The method that is best on later rows after fitting on the `older` ones (a mask, both sides not empty).
+
+    Returns its name, the later rows' probabilities by it, and the log loss by each method; equal losses: the first.
+    """
+    said = {method: FITS[method](raw[older], labels[older], weights[older]).apply(raw[~older]) for method in methods}
+    losses = {method: log_loss(p, labels[~older], weights[~older]) for method, p in said.items()}
+    best = min(methods, key=lambda method: losses[method])
+    return best, said[best], losses
+
+
+def log_loss(said: Any, labels: Any, weights: Any) -> float:
+    """Mean over rows of -ln of the probability that was given to what happened, in nats."""
+    held = np.clip(said, _CLIP, 1 - _CLIP)
+    return float(-np.average(np.where(np.asarray(labels) == 1, np.log(held), np.log1p(-held)), weights=weights))
+
+
+def _join(pools: list[list[float]]) -> None:
+    last = pools.pop()
+    pools[-1] = [one + other for one, other in zip(pools[-1], last, strict=True)]
 
 
 def _rate(pool: list[float]) -> float:
-    # half a positive and half a negative more, so that a bin without either has a finite logit
+    # half a positive and half a negative more, so that a block without either has a finite logit
     return (pool[2] + 0.5) / (pool[0] + 1.0)

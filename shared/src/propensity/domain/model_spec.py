@@ -21,6 +21,9 @@ class Training(Frozen):
     # how many of the newest as-of dates a fit may take, tried like any other setting; all if nothing is said
     newest: tuple[Annotated[int, Field(ge=1)], ...] = ()
     seed: int = 7
+    # estimated, of one candidate's whole search: settings beyond it are left untried. 700 fit into Lambda's 900 s on
+    # one core; with six, trees may take 3,800 (docs/automl.md)
+    cpu_seconds: float = Field(700, gt=0)
 
     @property
     def date_counts(self) -> tuple[int, ...]:
@@ -59,6 +62,8 @@ class Candidate(Frozen):
     grid: tuple[dict[str, Any], ...] = ({},)
     space: dict[str, Range | tuple[Any, ...]] = Field(default_factory=dict)
     draws: int = Field(27, ge=1, le=1000)
+    # a boosted model grows until its validation loss has not fallen for so many iterations; 0: to max_iter, as stated
+    patience: int = Field(20, ge=0)
 
     @model_validator(mode="after")
     def _choices_are_there(self) -> Candidate:
@@ -74,7 +79,7 @@ class Selection(Frozen):
 
 
 class CalibrationChoice(Frozen):
-    method: Literal["auto", "sigmoid", "none"] = "auto"
+    method: Literal["auto", "sigmoid", "isotonic", "none"] = "auto"
 
 
 class Gates(Frozen):
@@ -163,6 +168,7 @@ class ModelSpec(Frozen):
     training: Training
     validation: Validation = Validation()
     candidates: tuple[Candidate, ...]
+    imbalance: Literal["none", "balanced"] = "none"
     selection: Selection = Selection()
     calibration: CalibrationChoice = CalibrationChoice()
     gates: Gates = Gates()

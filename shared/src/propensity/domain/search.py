@@ -28,11 +28,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A setting's mean log loss over the validation folds, fitted on a share of the training rows, in (0, 1]."""
+    """A setting's mean log loss over the validation folds, fitted on a share of the training rows, in (0, 1].
+
+    `iterations`: how many of a boosted model's were best there, None for other families.
+    """
 
     setting: Setting
     share: float
     loss: float
+    iterations: int | None = None
 
 
 def settings_of(candidate: Candidate, dates: Sequence[int], seed: int) -> list[Setting]:
@@ -71,16 +75,16 @@ def shares(settings: int, rows: int) -> list[float]:
 
 
 def halve(
-    settings: Sequence[Setting], rows: int, measure: Callable[[Setting, float], float]
+    settings: Sequence[Setting], rows: int, measure: Callable[[Setting, float], Trial]
 ) -> tuple[list[Trial], list[Setting]]:
     """Every trial, and the settings that are left for all of the rows (not tried there yet), best first.
 
-    `measure` gives a setting's loss on a share of the rows; equal losses keep the order of the settings.
+    `measure` tries a setting on a share of the rows; equal losses keep the order of the settings.
     """
     trials: list[Trial] = []
     left = list(settings)
     for share in shares(len(left), rows)[:-1]:
-        rung = [Trial(one, share, measure(one, share)) for one in left]
+        rung = [measure(one, share) for one in left]
         trials += rung
         best = sorted(rung, key=lambda trial: trial.loss)[: math.ceil(len(rung) / FACTOR)]
         left = [trial.setting for trial in best]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import Calibration, fit_sigmoid, fit_table, identity
+from propensity.domain.calibration import FITS, Calibration, choose, identity
 from propensity.domain.drift import reference_bins
 from propensity.domain.errors import EvidenceError
 from propensity.domain.model_spec import ModelSpec
@@ -92,23 +92,17 @@ def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[C
     frame = read_frame(ports, f"{chosen['out']}/oof.parquet")
     fold, label, raw = frame["fold"], frame["label"], frame["raw"]
     weight = frame.get("weight", np.ones(len(label)))  # a fit from before there were weights has none
-    newest = fold == fold.max()
-    older = ~newest
-    if spec.calibration.method == "none" or not older.any():
-        method = "none" if spec.calibration.method == "none" else "sigmoid"
-        held = Held(label[newest], raw[newest])
-        return _fit(method, raw, label, weight), held, _metrics(held) | {"calibration": method}
-    methods = ("sigmoid", "table") if spec.calibration.method == "auto" else (spec.calibration.method,)
-    losses = {method: _fit(method, raw[older], label[older], weight[older]).apply(raw[newest]) for method in methods}
-    best = min(methods, key=lambda method: log_loss(group(losses[method], label[newest])).value)
-    held = Held(label[newest], losses[best])
-    return _fit(best, raw, label, weight), held, _metrics(held) | {"calibration": best}
-
-
-def _fit(method: str, raw: Any, label: Any, weight: Any) -> Calibration:
-    if method == "none":
-        return identity(len(label), int(label.sum()))
-    return fit_sigmoid(raw, label, weight) if method == "sigmoid" else fit_table(raw, label, weight)
+    newest, offset = fold == fold.max(), chosen.get("offset", 0.0)
+    asked = spec.calibration.method
+    if asked == "none" or newest.all():
+        said, method = identity(offset=offset).apply(raw[newest]), "none" if asked == "none" else "sigmoid"
+        losses: dict[str, float] = {}
+    else:
+        method, said, losses = choose(raw, label, weight, ~newest, tuple(FITS) if asked == "auto" else (asked,))
+    plain = identity(len(label), int(label.sum()), offset)
+    calibrated = plain if method == "none" else FITS[method](raw, label, weight)
+    held = Held(label[newest], said)
+    return calibrated, held, _metrics(held) | {"calibration": method, "calibration_losses": losses}
 
 
 def group(scores: Any, labels: Any) -> Scored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.domain.cost import check_forest
 from propensity.domain.runs import parse_day, training_run
 from propensity.domain.schedule import training_dates
 from propensity.domain.time_travel import SilverAt
@@ -21,6 +22,8 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     day = parse_day(as_of, "as_of")
     run = training_run(model, day, silver.name())
     definition = pack_definition(ports, model)
+    for candidate in definition.model.candidates:
+        check_forest(candidate, f"model {model}")
     info = pack_info(ports)
     pins = pin_silver(ports, definition, silver)
     plan: dict[str, Any] = {

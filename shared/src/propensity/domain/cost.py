@@ -1,0 +1,82 @@
+"""What a search may cost: settings are left out by an estimate of CPU-seconds, never by a clock.
+
+A clock would stop the search elsewhere on a slower day, and the same inputs would give another model. The estimates
+are products of rows, columns and iterations, all known before the first fit, with constants measured on one core
+(docs/automl.md). They are upper bounds where a fit may stop early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, log2
+from typing import Any
+
+from propensity.domain.errors import PackError
+from propensity.domain.model_spec import Candidate, Family
+from propensity.domain.search import FACTOR, Setting, shares
+
+GROWING = ("hist_gradient_boosting",)  # families that are grown an iteration at a time
+MAX_ITER = 100  # of those, where a setting says nothing
+TREE_ROWS = 200_000  # rows that one tree of a forest draws, at most
+# a forest where nothing is said, and the most that scoring can afford: 13 CPU-seconds for 1,000,000 rows (decisions.md)
+FOREST = {"n_estimators": 100, "max_depth": 10, "min_samples_leaf": 50}
+_PASSES = 60  # of a linear model over its rows until it stands, about; saga's are counted as these
+
+
+def fit_seconds(family: Family, parameters: Mapping[str, Any], rows: int, columns: int) -> float:
+    """CPU-seconds of one fit on a matrix (rows, columns), about."""
+    cells = rows * max(1, columns)
+    match family:
+        case "hist_gradient_boosting":
+            iterations = int(parameters.get("max_iter", MAX_ITER))
+            return iterations * (2e-3 + 1.6e-8 * cells)
+        case "random_forest":
+            trees, depth, _ = ({**FOREST, **parameters}[name] for name in FOREST)
+            drawn = min(rows, TREE_ROWS)
+            # a split looks at the square root of the columns, each level at every row, in order of the column
+            return float(trees * drawn * depth * max(1.0, columns) ** 0.5 * log2(max(2, drawn)) * 5e-9)
+        case "logistic_regression":
+            return _PASSES * (1e-3 + (6e-9 if parameters.get("l1_ratio") else 3e-9) * cells)
+
+
+def check_forest(candidate: Candidate, where: str) -> None:
+    """Raises PackError naming a parameter with which a forest would be too dear to score with."""
+    if candidate.family != "random_forest":
+        return
+    stated: list[tuple[str, Any]] = [(name, value) for setting in candidate.grid for name, value in setting.items()]
+    for name, values in candidate.space.items():
+        stated += [(name, one) for one in (values if isinstance(values, tuple) else (values.low, values.high))]
+    for name, value in stated:
+        bound = FOREST.get(name)
+        within = bound is None or (
+            isinstance(value, int | float) and (value >= bound if name == "min_samples_leaf" else 0 < value <= bound)
+        )
+        if not within:
+            raise PackError(
+                f"{where}: candidate random_forest, {name} {value}: expected a number "
+                f"{'not below' if name == 'min_samples_leaf' else 'not above'} {bound}; a larger forest takes too long "
+                "to score with (docs/automl.md)"
+            )
+
+
+def affordable(settings: Sequence[Setting], rows: int, price: Callable[[Setting], float], budget: float) -> int:
+    """How many of the settings, in their order, can be halved and the best fitted within a budget; one at least.
+
+    `price` is what a setting costs on all rows and folds; `budget` and price are CPU-seconds. Whichever settings each
+    rung keeps, the dearest are reckoned with.
+    """
+    prices = [price(one) for one in settings]
+    for count in range(len(settings), 1, -1):
+        if search_seconds(prices[:count], rows) <= budget:
+            return count
+    return min(1, len(settings))
+
+
+def search_seconds(prices: Sequence[float], rows: int) -> float:
+    """What halving settings of these prices costs at most, the best one's last fit included."""
+    dearest = sorted(prices, reverse=True)
+    spent, left = dearest[0], len(prices)  # the last fit takes every date: about what a setting's folds take
+    for share in shares(left, rows):
+        spent += share * sum(dearest[:left])
+        left = ceil(left / FACTOR)
+    return spent

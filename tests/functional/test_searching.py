@@ -1,0 +1,108 @@
+"""A family's search: it stops where later dates gain nothing more, costs what it may, and evens classes out."""
+
+from __future__ import annotations
+
+from datetime import date
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.domain.model_spec import ModelSpec
+from propensity.ports import Ports
+from propensity.usecases.searching import Found, Search
+from propensity.usecases.training_data import TrainingData
+
+PORTS = cast("Ports", SimpleNamespace(trainer=SklearnTrainer()))
+EAGER = {"learning_rate": 0.5, "max_iter": 60, "max_leaf_nodes": 6, "min_samples_leaf": 20}
+
+
+def months(rate: float = 0.2) -> TrainingData:
+    """Six monthly dates of 400 customers, of whom about so many convert."""
+    random = np.random.default_rng(2)
+    matrix = random.normal(size=(2_400, 4)).astype(np.float32)
+    labels = random.random(2_400) < 1 / (1 + np.exp(-matrix[:, 0] - np.log(rate / (1 - rate))))
+    days = np.repeat(np.arange("2025-01", "2025-07", dtype="datetime64[M]").astype("datetime64[D]"), 400)
+    return TrainingData(matrix, labels.astype(np.int8), days)
+
+
+def found(
+    data: TrainingData, family: str, more: dict[str, Any] | None = None, **candidate: Any
+) -> tuple[Search, Found]:
+    query = {"description": "d", "sql": "select 1"}
+    spec = ModelSpec.model_validate(
+        {
+            "name": "m",
+            "hypothesis": "h",
+            "owner": "o",
+            "population": query,
+            "target": query,
+            "horizon_days": 20,
+            "features": ["g"],
+            "training": {"every_months": 1, "as_of_count": 6, **(more or {}).pop("training", {})},
+            "candidates": [{"family": family, **candidate}],
+            **(more or {}),
+        }
+    )
+    search = Search(PORTS, spec, spec.candidates[0].family, data)
+    return search, search.run(spec.candidates[0])
+
+
+def test_a_boosted_model_stops_where_later_dates_gain_nothing_more() -> None:
+    data = months()
+    _, stopped = found(data, "hist_gradient_boosting", grid=[EAGER], patience=10)
+    _, whole = found(data, "hist_gradient_boosting", grid=[EAGER], patience=0)
+    iterations = stopped.setting.parameters["max_iter"]
+    assert 1 <= iterations < 40
+    assert whole.setting.parameters["max_iter"] == 60
+    assert stopped.best.loss < whole.best.loss
+    [trial] = stopped.trials
+    assert (trial.iterations, trial.setting.parameters["max_iter"]) == (iterations, 60)
+    # what is said of it is said of the model that so many iterations give
+    _, exactly = found(data, "hist_gradient_boosting", grid=[{**EAGER, "max_iter": iterations}], patience=0)
+    assert exactly.best.losses == stopped.best.losses
+    assert np.array_equal(exactly.best.columns()["raw"], stopped.best.columns()["raw"])
+
+
+def test_a_learner_that_still_gains_is_grown_to_the_end() -> None:
+    _, slow = found(
+        months(), "hist_gradient_boosting", grid=[{**EAGER, "learning_rate": 0.01, "max_iter": 12}], patience=5
+    )
+    assert slow.setting.parameters["max_iter"] == 12
+
+
+def test_what_the_budget_does_not_pay_for_is_left_untried_and_counted() -> None:
+    grid = [{"C": 0.01}, {"C": 0.1}, {"C": 1.0}]
+    _, poor = found(months(), "logistic_regression", {"training": {"cpu_seconds": 1e-6}}, grid=grid)
+    assert (poor.untried, [trial.setting.parameters for trial in poor.trials]) == (2, grid[:1])
+    _, rich = found(months(), "logistic_regression", grid=grid)
+    assert (rich.untried, len(rich.trials)) == (0, 3)
+    assert poor.cpu_seconds < rich.cpu_seconds < 700
+
+
+@pytest.mark.parametrize(
+    ("family", "setting"), [("logistic_regression", {"C": 1.0}), ("random_forest", {"n_estimators": 20})]
+)
+def test_balanced_classes_are_put_right_before_they_are_held_against_others(
+    family: str, setting: dict[str, Any]
+) -> None:
+    data = months(0.05)
+    _, plain = found(data, family, grid=[setting])
+    search, even = found(data, family, {"imbalance": "balanced"}, grid=[setting])
+    positives = int(data.labels.sum())
+    assert search.balance.offset == pytest.approx(np.log((2_400 - positives) / positives))
+    # the graph's own probabilities are of a world in which half convert; the loss is of this one
+    assert even.best.columns()["raw"].mean() > 3 * plain.best.columns()["raw"].mean()
+    assert even.best.loss == pytest.approx(plain.best.loss, rel=0.15)
+
+
+def test_folds_lie_behind_what_they_are_trained_on_by_the_horizon() -> None:
+    search, _ = found(months(), "logistic_regression", grid=[{"C": 1.0}])
+    data = months()
+    assert len(search.folds) == 3
+    for fold in search.folds:
+        last = data.as_of[fold.train].max()
+        assert (fold.day - last).astype(int) >= 20 + 7
+    assert search.folds[-1].day.astype(date) == date(2025, 6, 1)

@@ -1,0 +1,72 @@
+"""What a search may cost: how many settings it takes, and forests that would be too dear to score with."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from propensity.domain.cost import affordable, check_forest, fit_seconds, search_seconds
+from propensity.domain.errors import PackError
+from propensity.domain.model_spec import Candidate
+from propensity.domain.search import Setting
+
+
+def settings(count: int) -> list[Setting]:
+    return [Setting({"max_iter": 10 * (number + 1)}, 3) for number in range(count)]
+
+
+def price(setting: Setting) -> float:
+    return float(setting.parameters["max_iter"])
+
+
+@given(st.integers(1, 60), st.integers(1_000, 1_000_000), st.floats(1, 50_000))
+def test_as_many_settings_are_tried_as_the_budget_pays_for_and_one_at_least(
+    count: int, rows: int, budget: float
+) -> None:
+    made = settings(count)
+    kept = affordable(made, rows, price, budget)
+    assert 1 <= kept <= count
+    assert kept == 1 or search_seconds([price(one) for one in made[:kept]], rows) <= budget
+    if kept < count:
+        assert search_seconds([price(one) for one in made[: kept + 1]], rows) > budget
+
+
+def test_halving_costs_less_than_trying_everything_on_all_rows() -> None:
+    prices = [1.0] * 27
+    assert search_seconds(prices, 1_000_000) == pytest.approx(27 / 9 + 9 / 3 + 3 + 1)
+    assert search_seconds(prices, 1_000) == pytest.approx(27 + 1)
+
+
+@pytest.mark.parametrize("family", ["logistic_regression", "hist_gradient_boosting", "random_forest"])
+def test_more_rows_cost_more_until_a_tree_has_its_share(family: str) -> None:
+    few, many, more = (fit_seconds(family, {}, rows, 40) for rows in (10_000, 150_000, 1_000_000))  # type: ignore[arg-type]
+    assert 0 < few < many < more
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"grid": [{"n_estimators": 101}]}, "n_estimators 101: expected a number not above 100"),
+        ({"grid": [{"max_depth": None}]}, "max_depth None: expected a number not above 10"),
+        ({"space": {"max_depth": [4, 11]}}, "max_depth 11"),
+        ({"space": {"min_samples_leaf": {"low": 20, "high": 90, "whole": True}}}, "min_samples_leaf 20.* not below 50"),
+    ],
+)
+def test_a_forest_that_would_be_too_dear_to_score_with_is_refused(stated: dict[str, object], said: str) -> None:
+    with pytest.raises(PackError, match=f"model buy: candidate random_forest, {said}"):
+        check_forest(Candidate.model_validate({"family": "random_forest", **stated}), "model buy")
+    check_forest(Candidate.model_validate({"family": "hist_gradient_boosting", **stated}), "model buy")
+
+
+def test_a_forest_within_the_bounds_is_taken() -> None:
+    check_forest(
+        Candidate.model_validate(
+            {
+                "family": "random_forest",
+                "grid": [{"n_estimators": 100, "max_features": 0.5}],
+                "space": {"max_depth": [3]},
+            }
+        ),
+        "model buy",
+    )

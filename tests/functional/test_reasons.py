@@ -13,12 +13,23 @@ from tests.stack.automotive import AS_OF
 DAY = AS_OF.isoformat()
 TREES = {"family": "hist_gradient_boosting", "grid": [{"max_iter": 40, "max_leaf_nodes": 8, "min_samples_leaf": 100}]}
 
+ANYTHING_GOES = {
+    "min_positives": 1,
+    "min_fold_positives": 1,
+    "auc_floor": 0.5,
+    "lift_floor": 0,
+    "brier_skill_floor": -1,
+    "calibration_slope_low": 0.01,
+    "calibration_slope_high": 100,
+    "latency_p99_ms": 10_000,
+}
+
 
 @pytest.fixture(scope="module")
 def trees(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     world = trained.copy(tmp_path_factory.mktemp("trees"))
     model = yaml.safe_load(world.pack_files["models/buy.yaml"])
-    model |= {"candidates": [TREES], "gates": {"min_positives": 1}, "validation": {"folds": 1}}
+    model |= {"candidates": [TREES], "gates": ANYTHING_GOES, "validation": {"folds": 1}}
     model["training"] = {"as_of_count": 3, "every_days": 90, "seed": 7}
     world.pack_files = {**world.pack_files, "models/buy.yaml": yaml.safe_dump(model)}
     assert world.train("buy", DAY)["promoted"]

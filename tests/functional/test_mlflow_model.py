@@ -64,7 +64,7 @@ def test_mlflow_loads_a_version_and_gives_the_same_calibrated_scores(trained: Wo
     random = np.random.default_rng(2)
     wide = (random.normal(size=(500, len(artifact.definition.feature_names))) * 30).astype(np.float32)
     wide[::7] = np.nan
-    _, expected = artifact.score(wide)
+    _, expected = artifact.score(wide, np.full(len(wide), "dealer_01", dtype=object))
     assert expected.min() < 0.02 < 0.99 < expected.max()
     scorer, calibration, matrix = version_of_trees(trees)
     np.save(linear / "matrix.npy", wide)

@@ -154,6 +154,20 @@ class Fallback(Frozen):
     score: Literal["base_rate"] = "base_rate"
 
 
+class LadderSpec(Frozen):
+    """Which tenants may leave the global model, and from how much evidence on (docs/tenant-ladder.md).
+
+    Positives are those of the training rows; where negatives are fewer, those. `segment` gives tenant_id and segment,
+    one row a tenant; without it there are no segments.
+    """
+
+    segment: Query | None = None
+    min_positives_own: int = Field(200, ge=10)
+    min_positives_segment: int = Field(200, ge=10)
+    min_rows_intercept: int = Field(200, ge=10)
+    max_own_models: int = Field(50, ge=0, le=500)
+
+
 class ModelSpec(Frozen):
     name: Name
     hypothesis: str
@@ -178,3 +192,4 @@ class ModelSpec(Frozen):
     retraining: Retraining = Retraining()
     fallback: Fallback = Fallback()
     filter: Query | None = None
+    ladder: LadderSpec | None = None

@@ -70,6 +70,11 @@ class Definition(Frozen):
         return tuple(feature.direction for feature in self.features)
 
     @property
+    def has_segments(self) -> bool:
+        """Whether the model's ladder puts tenants into segments."""
+        return self.model.ladder is not None and self.model.ladder.segment is not None
+
+    @property
     def feature_set(self) -> str:
         """Version of the feature set: hash of its normalised SQL and YAML, 12 hex digits."""
         digest = hashlib.sha256()

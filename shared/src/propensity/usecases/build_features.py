@@ -23,7 +23,8 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write the item's features to `item.out` and its counts to the run's results.
 
     The file: tenant_id, customer_id VARCHAR, bucket INTEGER, as_of DATE, one FLOAT per feature (NULL where
-    unknown), label TINYINT for training; sorted by as_of, tenant, customer.
+    unknown), label TINYINT for training; sorted by as_of, tenant, customer. A model whose ladder has segments gets the
+    tenant's as of the row's date for training, segment VARCHAR; the result has all tenants' as of the run's day.
     """
     work = read_json(ports.lake, item)
     definition = read_definition(ports.lake, work["definition"], work["model"])
@@ -37,8 +38,11 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
             session.features("features")
             if known_by:
                 session.outcomes("converted", day, known_by)
+                session.segments("segments")
             _keep(sql, number, day, definition, work, labelled=known_by is not None)
         counts = _write(sql, ports.lake, work, definition, labelled=known_by is not None)
+        if known_by and definition.has_segments:
+            counts["segments"] = session.segments_on(known_by)
     finally:
         sql.close()
     write_result(ports.lake, work["run"], "build_features", work["index"], {**counts, "features": work["out"]})
@@ -50,6 +54,9 @@ def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mappin
     names = ", ".join(f"f.{quote(name)}" for name in definition.feature_names)
     label = ", (c.customer_id is not null)::tinyint as label" if labelled else ""
     join = "left join converted c using (tenant_id, customer_id)" if labelled else ""
+    if labelled and definition.has_segments:
+        label += ", s.segment"
+        join += " left join segments s using (tenant_id)"
     key = "tenant_id" if work["partition_key"] == "tenant" else "customer_id"
     bucket = bucket_of(f"f.{key}", work["bucket_count"])
     # a population query may name customers it only refers to; those of other buckets are other items' work

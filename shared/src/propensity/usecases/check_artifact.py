@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from propensity.domain.erasure import tenant_of
 from propensity.domain.errors import ConflictError, NotFoundError, PropensityError, RetryableError
 from propensity.ports import ObjectStore, Ports
 from propensity.usecases.planning import contract_of, pack_info
@@ -50,7 +51,9 @@ def _files(store: ObjectStore, version: Version) -> str:
 
     with ThreadPoolExecutor(_READERS) as pool:
         found = dict(zip(recorded, pool.map(digest, recorded), strict=True))
-    damaged = sorted(name for name, digest in recorded.items() if found[name] != digest)
+    # a tenant's own model goes when the tenant is erased
+    there = {name for name, digest in found.items() if digest is not None or tenant_of(name) is None}
+    damaged = sorted(name for name, digest in recorded.items() if name in there and found[name] != digest)
     if damaged:
         raise _refused(version, f"{', '.join(damaged)}: missing, or not as registered")
     return "ok"
@@ -104,10 +107,11 @@ def _features(artifact: Artifact, recorded: Sequence[str] | None) -> str:
 
 def _score(artifact: Artifact) -> str:
     """A row of missing values must score: an artifact that cannot must not become the one that scores everyone."""
-    row = np.full((1, len(artifact.definition.feature_names)), np.nan, dtype=np.float32)
-    raw, score = artifact.score(row)
+    tenants = artifact.one_tenant_each()
+    rows = np.full((len(tenants), len(artifact.definition.feature_names)), np.nan, dtype=np.float32)
+    raw, score = artifact.score(rows, tenants)
     for name, values in (("model.onnx", raw), ("calibration.json", score)):
-        if not (values.shape == (1,) and 0 <= float(values[0]) <= 1):
+        if not (values.shape == (len(tenants),) and ((values >= 0) & (values <= 1)).all()):
             raise _refused(artifact.version, f"{name} gives {values.tolist()} for a row of missing values")
     return "ok"
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.ranking import decile, rank
-from propensity.domain.reasons import top_reasons
 from propensity.ports import Ports
 from propensity.usecases.gold import SCORES, score_file
 from propensity.usecases.rank_run import CUTS
@@ -57,14 +56,14 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
 
 
 def _labels(artifact: Artifact, columns: dict[str, Any], matrix: Any, cuts: dict[str, Any]) -> dict[str, Any]:
-    explained = artifact.explain(matrix)
+    reasons, methods = artifact.reasons(matrix, columns["tenant_id"], REASONS)
     percentiles = rank(columns["tenant_id"], columns["score"], cuts["tenants"], cuts["everyone"])
     return {
         "percentile": percentiles,
         "decile": decile(percentiles),
-        "reasons": top_reasons(explained, artifact.definition.features, matrix, REASONS),
+        "reasons": reasons,
         # beside the list: a table that is there cannot be given another field inside its structs
-        "reason_method": np.full(len(matrix), explained.method, dtype=object),
+        "reason_method": methods,
     }
 
 

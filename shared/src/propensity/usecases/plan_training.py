@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.domain.cost import check_forest
+from propensity.domain.errors import PackError
 from propensity.domain.runs import parse_day, training_run
 from propensity.domain.schedule import training_dates
 from propensity.domain.time_travel import SilverAt
@@ -17,7 +18,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     """Claim the run of this model, day and Silver; a second call finds the first one's plan and goes on from it.
 
     Returns the run's prefix and the keys of the Maps' items. Raises NotFoundError for an unknown model or version of
-    a table, EvidenceError where Silver is empty.
+    a table, EvidenceError where Silver is empty, PackError for segments of tenants that no worker sees whole.
     """
     day = parse_day(as_of, "as_of")
     run = training_run(model, day, silver.name())
@@ -25,6 +26,11 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     for candidate in definition.model.candidates:
         check_forest(candidate, f"model {model}")
     info = pack_info(ports)
+    if definition.has_segments and info.partition_key != "tenant":
+        raise PackError(
+            f"{ports.pack}/models/{model}.yaml: ladder.segment needs partition_key tenant in pack.yaml: "
+            "where rows are spread by entity, a worker sees a part of each tenant only"
+        )
     pins = pin_silver(ports, definition, silver)
     plan: dict[str, Any] = {
         "model": model,

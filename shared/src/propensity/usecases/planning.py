@@ -104,6 +104,8 @@ def _words(definition: Definition) -> set[str]:
     queries = [model.population.sql, model.target.sql, *(group.sql for group in definition.groups)]
     if model.filter:
         queries.append(model.filter.sql)
+    if model.ladder and model.ladder.segment:
+        queries.append(model.ladder.segment.sql)
     return set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
 
 

@@ -13,16 +13,21 @@ from propensity.usecases.scoring import load_artifact
 
 
 def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
-    """Write `item.scored_out`: tenant_id, customer_id, bucket, as_of, raw, score, in the features' order."""
+    """Write `item.scored_out`: tenant_id, customer_id, bucket, as_of, raw, score, in the features' order.
+
+    And the rung that scored each row, where the version has a ladder."""
     work = read_json(ports.lake, item)
     artifact = load_artifact(ports, load_version(ports.lake, work["model"], work["version"]))
     with tempfile.TemporaryDirectory() as folder:
         features = Path(folder) / "features.parquet"
         ports.lake.download(work["out"], features)
-        raw, score = artifact.score(ports.frames.matrix(features, artifact.definition.feature_names))
         who = ports.frames.read(features, ["tenant_id", "customer_id", "bucket", "as_of"])
+        matrix = ports.frames.matrix(features, artifact.definition.feature_names)
+        raw, score = artifact.score(matrix, who["tenant_id"])
+        rungs = artifact.rungs(who["tenant_id"])
+        ladder = {} if rungs is None else {"rung": rungs}
         scored = Path(folder) / "scored.parquet"
-        ports.frames.write(scored, {**who, "raw": raw, "score": score})
+        ports.frames.write(scored, {**who, "raw": raw, "score": score, **ladder})
         ports.lake.upload_new(work["scored_out"], scored)
     write_result(
         ports.lake, work["run"], "score_shard", work["index"], {"rows": len(score), "scored": work["scored_out"]}

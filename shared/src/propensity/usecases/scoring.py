@@ -10,9 +10,10 @@ import numpy as np
 from propensity.domain.calibration import Calibration
 from propensity.domain.errors import ConflictError
 from propensity.domain.pack import Definition
-from propensity.domain.reasons import Explained, explain
+from propensity.domain.reasons import explain, top_reasons
 from propensity.ports import Model, Ports
 from propensity.usecases.registry import Version
+from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +25,67 @@ class Artifact:
     model: Model
     calibration: Calibration
     explanation: dict[str, Any]
+    ladder: TenantModels | None = None
 
-    def score(self, matrix: Any) -> tuple[Any, Any]:
-        """(raw, score): float64, shape (n,), in [0, 1], for a float32 matrix of shape (n, features)."""
+    def score(self, matrix: Any, tenants: Any) -> tuple[Any, Any]:
+        """(raw, score): float64, shape (n,), in [0, 1], for a float32 matrix of shape (n, features).
+
+        `tenants`: whose rows they are, object (n,); a version with a ladder scores each by its tenant's model, one
+        that training did not know by the global model. Raises ConflictError for a matrix of another shape.
+        """
         width = len(self.definition.feature_names)
         if matrix.ndim != 2 or matrix.shape[1] != width:
             raise ConflictError(
                 f"model {self.version.model} version {self.version.number}: matrix of shape {matrix.shape}, "
                 f"expected (n, {width}); features {', '.join(self.definition.feature_names)}"
             )
+        if len(tenants) != len(matrix):
+            raise ConflictError(f"{len(matrix)} rows with {len(tenants)} tenants, expected one tenant per row")
+        # all rows, those of other models too: few rows add up a tree ensemble's leaves in another order than many
         raw = np.asarray(self.model.predict(np.ascontiguousarray(matrix, dtype=np.float32)), dtype=np.float64)
-        return raw, np.asarray(self.calibration.apply(raw), dtype=np.float64)
+        score = np.asarray(self.calibration.apply(raw), dtype=np.float64)
+        return (raw, score) if self.ladder is None else self.ladder.apply(matrix, tenants, raw, score)
 
-    def explain(self, matrix: Any) -> Explained:
-        """What moved each row's raw score, for the matrix that was scored."""
-        return explain(self.explanation, self.model.predict, np.ascontiguousarray(matrix, dtype=np.float32))
+    def rungs(self, tenants: Any) -> Any | None:
+        """Which rung scored each row: names, object (n,), for tenants (n,); None for a version without a ladder."""
+        return None if self.ladder is None else self.ladder.rungs(tenants)
+
+    def one_tenant_each(self) -> Any:
+        """Tenants, object (n,), whose rows between them go through every model of the version."""
+        return np.array(["", *(self.ladder.one_of_each() if self.ladder else [])], dtype=object)
+
+    def reasons(self, matrix: Any, tenants: Any, count: int) -> tuple[Any, Any]:
+        """(reasons, methods), object (n,): what moved each row's raw score most, and the method that says so.
+
+        Of each row by the model that scored it; a heuristic score, the same for all of a tenant, has no reasons.
+        """
+        out, methods = np.empty(len(matrix), dtype=object), np.full(len(matrix), None, dtype=object)
+        rest = np.ones(len(matrix), dtype=bool)
+        parts: list[tuple[dict[str, Any], Model, Any]] = []
+        for place, sub, rows in self.ladder.parts(tenants) if self.ladder else ():
+            if sub is not None:
+                parts.append((sub.explanation, sub.model, rows))
+                rest &= ~rows
+            elif place.rate is not None:
+                for row in np.flatnonzero(rows):
+                    out[row] = []
+                rest &= ~rows
+        for explanation, model, rows in [(self.explanation, self.model, rest), *parts]:
+            part = np.ascontiguousarray(matrix[rows], dtype=np.float32)
+            explained = explain(explanation, model.predict, part)
+            out[rows] = top_reasons(explained, self.definition.features, part, count)
+            methods[rows] = explained.method
+        return out, methods
 
 
 def load_artifact(ports: Ports, version: Version) -> Artifact:
     store = ports.lake
+    definition = version.definition(store)
     return Artifact(
         version=version,
-        definition=version.definition(store),
+        definition=definition,
         model=ports.scorer(version.onnx(store)),
         calibration=Calibration.from_json(version.json(store, "calibration.json")),
         explanation=version.json(store, "explanation.json"),
+        ladder=load_tenant_models(ports, version) if definition.model.ladder else None,
     )

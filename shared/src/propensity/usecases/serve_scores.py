@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.errors import BadInputError
-from propensity.domain.reasons import top_reasons
 from propensity.ports import OnlineScore, Ports
 from propensity.usecases.label_shard import REASONS
 from propensity.usecases.registry import load_version, version_numbers
@@ -78,7 +77,7 @@ def serve_scores(ports: Ports, serving: Serving, request: ScoreRequest, *, reque
     as_of, source.
 
     `source` is champion, or fallback for a customer without a feature vector, whose percentile, decile and
-    as_of are null.
+    as_of are null. `rung` says which model of the version's ladder answered; null without a ladder.
     """
     found: dict[str, OnlineScore] = {}
     for version in serving.versions:
@@ -108,9 +107,10 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
     artifact = serving.artifact
     width = len(artifact.definition.feature_names)
     matrix = np.frombuffer(b"".join(one.vector for one in known), dtype=np.float32).reshape(len(known), width)
-    _, scores = artifact.score(matrix)
-    explained = artifact.explain(matrix)
-    reasons = top_reasons(explained, artifact.definition.features, matrix, REASONS)
+    tenants = np.full(len(known), request.tenant_id, dtype=object)
+    _, scores = artifact.score(matrix, tenants)
+    rungs = artifact.rungs(tenants)
+    reasons, methods = artifact.reasons(matrix, tenants, REASONS)
     answers = {}
     for number, one in enumerate(known):
         # a place among others was published with this version's score; another version's vector has none
@@ -121,10 +121,11 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
             "percentile": one.percentile if placed else None,
             "decile": one.decile if placed else None,
             "reasons": [reason["text"] for reason in reasons[number]],
-            "reason_method": explained.method,
+            "reason_method": methods[number],
             "model_version": serving.number,
             "as_of": one.as_of,
             "source": "champion",
+            "rung": None if rungs is None else str(rungs[number]),
         }
     unknown: dict[str, Any] = {
         "score": serving.fallback,
@@ -135,5 +136,6 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
         "model_version": serving.number,
         "as_of": None,
         "source": "fallback",
+        "rung": None,
     }
     return [answers.get(one, {"customer_id": one, **unknown}) for one in request.customer_ids]

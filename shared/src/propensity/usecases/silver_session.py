@@ -85,6 +85,27 @@ class SilverSession:
             raise PackError(f"model {model.name}: has no filter")
         self._table(table, model.filter.sql, f"model {model.name}, filter")
 
+    def segments(self, table: str) -> None:
+        """A table of tenants and their segments, as of the last cut; empty where the model has none."""
+        ladder, name = self._definition.model.ladder, self._definition.model.name
+        query = ladder.segment.sql if ladder and ladder.segment else "select '' as tenant_id, '' as segment limit 0"
+        try:
+            self.sql.execute(
+                f"create or replace temp table {quote(table)} as select tenant_id::varchar as tenant_id, "
+                f"segment::varchar as segment from ({query.strip().rstrip(';')}) where segment is not null"
+            )
+        except SqlError as error:
+            raise PackError(f"model {name}, segment: {error}; its SELECT must give tenant_id and segment") from error
+        [(rows, tenants)] = self.sql.rows(f"select count(*), count(distinct tenant_id) from {quote(table)}")
+        if rows != tenants:
+            raise PackError(f"model {name}, segment: {rows} rows for {tenants} tenants; expected one row per tenant")
+
+    def segments_on(self, day: date) -> dict[str, str]:
+        """The segment of every tenant that has one on a day."""
+        self.cut(day)
+        self.segments("segments")
+        return dict(self.sql.rows("select tenant_id, segment from segments order by tenant_id"))
+
     def _table(self, table: str, query: str, what: str, group: FeatureGroup | None = None) -> None:
         entity = quote(self._definition.entity)
         wanted = [quote(feature.name) for feature in group.features] if group else []
@@ -135,6 +156,8 @@ def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, Silv
         queries[f"feature group {group.group}"] = (group.sql, with_population)
     if model.filter:
         queries[f"model {model.name}, filter"] = (model.filter.sql, with_population)
+    if model.ladder and model.ladder.segment:
+        queries[f"model {model.name}, segment"] = (model.ladder.segment.sql, with_population)
     for what, (query, allowed) in queries.items():
         [(answer,)] = sql.rows("select json_serialize_sql(?)", [query])
         tree = json.loads(answer)

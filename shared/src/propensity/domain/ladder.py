@@ -1,0 +1,60 @@
+"""The tenant ladder as scoring reads it: which model answers for a tenant.
+
+Rungs, lowest first: `heuristic` (the tenant's own rate, the same for everyone), `global`, `intercept` (global, shifted
+by a tenant's intercept on the logit scale), `segment` (the model of the tenant's segment), `own`. How a rung is earned:
+domain/ladder_evidence.py and docs/tenant-ladder.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from propensity.domain.errors import ConflictError
+
+Rung = Literal["heuristic", "global", "intercept", "segment", "own"]
+RUNGS: tuple[Rung, ...] = ("heuristic", "global", "intercept", "segment", "own")
+LADDER = "ladder.json"  # in a version's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tenant stands. `model` is the folder of its model below the version's, for segment and own; `intercept`
+    in logits; `rate`, in (0, 1), what the heuristic answers."""
+
+    rung: Rung
+    model: str | None = None
+    intercept: float = 0.0
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.rung not in RUNGS:
+            raise ConflictError(f"{LADDER}: rung {self.rung!r}, expected one of {', '.join(RUNGS)}")
+        if (self.model is not None) != (self.rung in ("segment", "own")):
+            raise ConflictError(
+                f"{LADDER}: rung {self.rung} with model {self.model}; segment and own name one, no other"
+            )
+        if (self.rate is not None) != (self.rung == "heuristic"):
+            raise ConflictError(f"{LADDER}: rung {self.rung} with rate {self.rate}; the heuristic has one, no other")
+
+
+GLOBAL = Place("global")
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Places by tenant. A tenant that training did not know stands on the global model."""
+
+    places: Mapping[str, Place]
+
+    def place(self, tenant: str) -> Place:
+        return self.places.get(tenant, GLOBAL)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Ladder:
+        return Ladder({tenant: _place(one) for tenant, one in value["tenants"].items()})
+
+
+def _place(said: Mapping[str, Any]) -> Place:
+    return Place(said["rung"], said["model"], float(said["intercept"]), said["rate"])

@@ -26,6 +26,7 @@ from propensity.adapters.memory import (
 )
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.adapters.sqlglot_lineage import SqlglotLineage
 from propensity.domain.views import current_view
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.build_features import build_features
@@ -68,6 +69,7 @@ class World:
         self.frames = ArrowFrames()
         self.trainer = SklearnTrainer()
         self.upload_access = MemoryUploadAccess(self.landing)
+        self.query_lineage = SqlglotLineage()
 
     def copy(self, folder: Path) -> World:
         """Another world of the same content, what landed and what is online included."""

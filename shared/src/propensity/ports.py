@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from propensity.domain.lineage import Lineage
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
@@ -327,6 +329,23 @@ class Trainer(Protocol):
         """Versions of the libraries that a fit rests on."""
 
 
+class QueryLineage(Protocol):
+    """What a query's columns come from, told from its text."""
+
+    def trace(
+        self, query: str, tables: Mapping[str, Sequence[str]], keys: Collection[str], *, what: str
+    ) -> Mapping[str, Lineage]:
+        """Per column of a query where it comes from.
+
+        `tables`: the columns of each view that it may read, named `sales` or `outcome.sales`. `keys`: columns that are
+        in every query, and are left out. Raises PackError beginning with `what` for SQL that cannot be read and for a
+        table or column that is not there.
+        """
+
+    def formatted(self, query: str) -> str:
+        """The query laid out in one way, without comments. Raises PackError for SQL that cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class UploadLink:
     """An address that takes one object by HTTP PUT, without credentials, for so many seconds."""
@@ -399,3 +418,6 @@ class Ports(Protocol):
 
     @property
     def upload_access(self) -> UploadAccess: ...
+
+    @property
+    def query_lineage(self) -> QueryLineage: ...

@@ -17,6 +17,7 @@ from propensity.ports import (
     Model,
     ObjectStore,
     OnlineTable,
+    QueryLineage,
     Queue,
     SqlFactory,
     Tables,
@@ -126,6 +127,12 @@ class AwsPorts:
         return S3UploadAccess(
             _client("s3"), self._settings.need("landing_bucket"), seconds=self._settings.upload_link_seconds
         )
+
+    @property
+    def query_lineage(self) -> QueryLineage:
+        from propensity.adapters.sqlglot_lineage import SqlglotLineage
+
+        return SqlglotLineage()
 
     def _store(self, setting: str) -> ObjectStore:
         from propensity.adapters.s3_store import S3Store

@@ -218,6 +218,7 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("POST", "/v1/models/{model}/promote"),
         ("POST", "/v1/models/{model}/approvals"),
         ("POST", "/v1/models/{model}/rollback"),
+        ("POST", "/v1/models/{model}/recalibrate"),
         ("GET", "/v1/models/{model}/retraining"),
         ("POST", "/v1/models/{model}/retraining"),
         ("GET", "/v1/tenants/{tenant}/landings/{day}"),

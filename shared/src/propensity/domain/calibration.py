@@ -109,14 +109,14 @@ def fit_isotonic(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     """Isotonic regression by pooling adjacent violators (Ayer et al. 1955; Zadrozny and Elkan 2002), drawn as a line.
 
     `weights` as of `fit_sigmoid`. The step function would give many customers one score; so its blocks, joined until
-    each has _BLOCK rows, are knots at their mean logits, and what lies between rises straight.
+    each counts _BLOCK rows, are knots at their mean logits, and what lies between rises straight.
     Written out here because scikit-learn's is in a layer that does not fit beside pyarrow.
     """
     x, y = logit(raw), np.asarray(labels, dtype=np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     places, of_row = np.unique(x, return_inverse=True)
-    sums = [np.bincount(of_row, weights=one, minlength=len(places)) for one in (w, w * x, w * y, np.ones(len(y)))]
-    pooled: list[list[float]] = []  # weight, weighted logits, weight of the positives, rows
+    sums = [np.bincount(of_row, weights=one, minlength=len(places)) for one in (w, w * x, w * y)]
+    pooled: list[list[float]] = []  # sums of weights, of weighted logits, of the positives' weights
     for one in zip(*(part.tolist() for part in sums), strict=True):
         pooled.append(list(one))
         while len(pooled) > 1 and pooled[-2][2] * pooled[-1][0] >= pooled[-1][2] * pooled[-2][0]:
@@ -124,9 +124,9 @@ def fit_isotonic(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     blocks: list[list[float]] = []
     for block in pooled:
         blocks.append(block)
-        while len(blocks) > 1 and (blocks[-2][3] < _BLOCK or _rate(blocks[-2]) >= _rate(blocks[-1])):
+        while len(blocks) > 1 and (blocks[-2][0] < _BLOCK or _rate(blocks[-2]) >= _rate(blocks[-1])):
             _join(blocks)
-    while len(blocks) > 1 and (blocks[-1][3] < _BLOCK or _rate(blocks[-2]) >= _rate(blocks[-1])):
+    while len(blocks) > 1 and (blocks[-1][0] < _BLOCK or _rate(blocks[-2]) >= _rate(blocks[-1])):
         _join(blocks)
     knots: list[float] = []
     values: list[float] = []

@@ -146,6 +146,15 @@ def ledger_root(model: str) -> str:
     return f"{model_root(model)}/ledger/"
 
 
+def calibration_root(model: str, version: int) -> str:
+    """Where a version's later calibrations lie: beside its folder, which is never written again."""
+    return f"{model_root(model)}/calibrations/{version:06d}/"
+
+
+def calibration_key(model: str, version: int, number: int) -> str:
+    return f"{calibration_root(model, version)}{number:06d}.json"
+
+
 def ledger_key(model: str, number: int) -> str:
     return f"{ledger_root(model)}{number:06d}.json"
 

@@ -201,6 +201,18 @@ def ece(data: Scored, bins: int = 10) -> Estimate:
     return _bounded(value, sqrt(spread), data.rows)
 
 
+def gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
+    """By how much the second score's log loss is below the first's, nats a row; (first, second, rows, positives).
+
+    The interval is of the differences row by row: what makes a row hard for both says nothing about which is better.
+    """
+    terms = []
+    for first, second, rows, positives in groups:
+        one, other = _clipped(first), _clipped(second)
+        terms.append((log(other / one), log((1 - other) / (1 - one)), ScoreGroup(second, rows, positives)))
+    return _mean(terms)
+
+
 def lift(data: Scored, top: float) -> Estimate:
     """Rate among the `top` highest scores (a number of rows) over the rate of all.
 

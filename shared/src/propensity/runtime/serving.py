@@ -8,10 +8,11 @@ from time import monotonic
 
 from propensity.domain.errors import NotFoundError
 from propensity.ports import Ports
+from propensity.usecases.calibrations import newest_number
 from propensity.usecases.registry import champion_number
 from propensity.usecases.serve_scores import Serving, load_serving
 
-# a promotion or rollback reaches every warm function within so many seconds
+# a promotion, rollback or recalibration reaches every warm function within so many seconds
 ALIAS_SECONDS = 10.0
 
 
@@ -22,7 +23,7 @@ class _Held:
 
 
 class Champions:
-    """One serving champion per model; the artifact is loaded only when the alias has moved."""
+    """One serving champion per model; the artifact is loaded only when the alias has moved, or was recalibrated."""
 
     def __init__(self, clock: Callable[[], float] = monotonic, seconds: float = ALIAS_SECONDS) -> None:
         self._clock = clock
@@ -37,6 +38,9 @@ class Champions:
         number = champion_number(ports.lake, model)
         if number is None:
             raise NotFoundError(f"model {model!r}: no champion; train it, or promote a version")
-        serving = held.serving if held and held.serving.number == number else load_serving(ports, model, number)
+        calibration = newest_number(ports.lake, model, number)
+        serving = held.serving if held else None
+        if serving is None or (serving.number, serving.artifact.calibration_number) != (number, calibration):
+            serving = load_serving(ports, model, number)
         self._held[model] = _Held(serving, now)
         return serving

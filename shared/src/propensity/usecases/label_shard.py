@@ -25,7 +25,9 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
     work = read_json(ports.lake, item)
     cuts = read_json(ports.lake, f"{work['run']}/{CUTS}")
     plan = read_json(ports.lake, f"{work['run']}/plan.json")
-    artifact = load_artifact(ports, load_version(ports.lake, work["model"], work["version"]))
+    version = load_version(ports.lake, work["model"], work["version"])
+    # an item that was planned before there were recalibrations names none: the version's own
+    artifact = load_artifact(ports, version, work.get("calibration", 0))
     files = []
     with tempfile.TemporaryDirectory() as folder:
         features, scored = Path(folder) / "features.parquet", Path(folder) / "scored.parquet"
@@ -71,6 +73,7 @@ def _provenance(artifact: Artifact, work: dict[str, Any], plan: dict[str, Any], 
     """What every score's row says of where it comes from."""
     said: dict[str, object] = {
         "model_version": np.int32(artifact.version.number),
+        "calibration": np.int32(artifact.calibration_number),
         "feature_set": artifact.definition.feature_set,
         "table_versions": json.dumps(plan["silver"], sort_keys=True),
         "run": work["run"],

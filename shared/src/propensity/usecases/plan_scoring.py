@@ -9,6 +9,7 @@ from propensity.domain.errors import NotFoundError
 from propensity.domain.runs import Scope, file_stem, parse_day, parse_scope, scoring_run
 from propensity.domain.time_travel import SilverAt
 from propensity.ports import Ports, Snapshot
+from propensity.usecases.calibrations import newest_number
 from propensity.usecases.gold import SCORES, feature_table, score_file_day
 from propensity.usecases.planning import NEWEST, pack_info, pin_silver
 from propensity.usecases.registry import Version, load_champion, load_version
@@ -42,6 +43,7 @@ def plan_scoring(
         {
             "model": model,
             "version": champion.number,
+            "calibration": plan.get("calibration", 0),
             "scope": kind,
             "definition": f"{champion.folder}/definition",
             "registry": champion.folder,
@@ -73,6 +75,7 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: Silv
     plan: dict[str, Any] = {
         "model": champion.model,
         "version": champion.number,
+        "calibration": newest_number(ports.lake, champion.model, champion.number),
         "scope": scope,
         "as_of": day.isoformat(),
         "silver": pins.versions(),
@@ -91,6 +94,8 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: Silv
                 f"model {champion.model} version {champion.number}: no batch run on or before {day}; "
                 "run scope batch first, a gap run reuses its cut points"
             )
+        # the batch's cut points are of its own scores
+        plan["calibration"] = read_json(ports.lake, f"{batch['run']}/plan.json").get("calibration", 0)
         plan |= {"batch_as_of": batch["as_of"], "batch_run": batch["run"], "scores_version": scores.version}
     return plan
 

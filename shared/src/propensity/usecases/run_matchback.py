@@ -65,6 +65,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
             name,
         )
         append_once(ports, sql, MATCHBACK, f"select *, {stamp} from measured", name)
+        _keep_outcomes(ports, sql, f"{run}/outcomes/{day.isoformat()}.parquet")
     finally:
         sql.close()
     summary = _summary(run, plan, day, found, seen)
@@ -105,13 +106,29 @@ def _match(
     if definition.model.filter:
         session.filtered("filtered")
         chosen, join = "f.customer_id is not null", "left join filtered f using (tenant_id, customer_id)"
+    files = read_files(download(sql, ports.lake, keys, "scores"))
+    laddered = any(row[0] == "rung" for row in sql.rows(f"describe select * from {files}"))
     sql.execute(
-        f"create temp table matched as select s.tenant_id, s.customer_id, s.score, s.decile, "
+        f"create temp table matched as select s.tenant_id, s.customer_id, s.raw, s.score, s.decile, "
+        f"{f'coalesce(s.rung, {text("none")})' if laddered else text('none')} as rung, "
         f"(o.customer_id is not null) as converted, {chosen} as {quote('chosen')} "
-        f"from (select * from {read_files(download(sql, ports.lake, keys, 'scores'))} where run = {text(run)}) s "
+        f"from (select * from {files} where run = {text(run)}) s "
         f"left join outcomes o using (tenant_id, customer_id) {join}"
     )
     return pins.versions()
+
+
+def _keep_outcomes(ports: Ports, sql: Sql, key: str) -> None:
+    """What recalibration needs: raw probabilities by the version's own model with rows and positives, and no name.
+
+    Rows that another rung of a ladder scored are calibrated by that rung.
+    """
+    path = sql.scratch / "outcomes.parquet"
+    sql.execute(
+        "copy (select raw, count(*) as rows, count(*) filter (converted) as positives from matched "
+        f"where rung in ('none', 'global') group by raw order by raw) to {text(str(path))} (format parquet)"
+    )
+    ports.lake.upload_new(key, path)
 
 
 def _measure(sql: Sql, definition: Definition) -> list[Measure]:

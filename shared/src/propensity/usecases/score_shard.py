@@ -17,7 +17,9 @@ def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
 
     And the rung that scored each row, where the version has a ladder."""
     work = read_json(ports.lake, item)
-    artifact = load_artifact(ports, load_version(ports.lake, work["model"], work["version"]))
+    version = load_version(ports.lake, work["model"], work["version"])
+    # an item that was planned before there were recalibrations names none: the version's own
+    artifact = load_artifact(ports, version, work.get("calibration", 0))
     with tempfile.TemporaryDirectory() as folder:
         features = Path(folder) / "features.parquet"
         ports.lake.download(work["out"], features)

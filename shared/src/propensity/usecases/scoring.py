@@ -12,6 +12,7 @@ from propensity.domain.errors import ConflictError
 from propensity.domain.pack import Definition
 from propensity.domain.reasons import explain, top_reasons
 from propensity.ports import Model, Ports
+from propensity.usecases.calibrations import newest_number, read_calibration
 from propensity.usecases.registry import Version
 from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 
@@ -26,6 +27,7 @@ class Artifact:
     calibration: Calibration
     explanation: dict[str, Any]
     ladder: TenantModels | None = None
+    calibration_number: int = 0  # 0: as registered; a later one by recalibrate_model
 
     def score(self, matrix: Any, tenants: Any) -> tuple[Any, Any]:
         """(raw, score): float64, shape (n,), in [0, 1], for a float32 matrix of shape (n, features).
@@ -78,14 +80,17 @@ class Artifact:
         return out, methods
 
 
-def load_artifact(ports: Ports, version: Version) -> Artifact:
+def load_artifact(ports: Ports, version: Version, calibration: int | None = None) -> Artifact:
+    """With its newest calibration, or with the one of that number, so that a run has one from end to end."""
     store = ports.lake
     definition = version.definition(store)
+    number = newest_number(store, version.model, version.number) if calibration is None else calibration
     return Artifact(
         version=version,
         definition=definition,
         model=ports.scorer(version.onnx(store)),
-        calibration=Calibration.from_json(version.json(store, "calibration.json")),
+        calibration=read_calibration(store, version, number),
         explanation=version.json(store, "explanation.json"),
         ladder=load_tenant_models(ports, version) if definition.model.ladder else None,
+        calibration_number=number,
     )

@@ -74,7 +74,7 @@ def load_serving(ports: Ports, model: str, number: int) -> Serving:
 
 def serve_scores(ports: Ports, serving: Serving, request: ScoreRequest, *, request_id: str, at: str) -> dict[str, Any]:
     """One answer per customer, in the order asked: score, percentile, decile, reasons, reason_method, model_version,
-    as_of, source.
+    calibration, as_of, source.
 
     `source` is champion, or fallback for a customer without a feature vector, whose percentile, decile and
     as_of are null. `rung` says which model of the version's ladder answered; null without a ladder.
@@ -123,6 +123,7 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
             "reasons": [reason["text"] for reason in reasons[number]],
             "reason_method": methods[number],
             "model_version": serving.number,
+            "calibration": artifact.calibration_number,
             "as_of": one.as_of,
             "source": "champion",
             "rung": None if rungs is None else str(rungs[number]),
@@ -134,6 +135,7 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
         "reasons": [],
         "reason_method": None,
         "model_version": serving.number,
+        "calibration": None,
         "as_of": None,
         "source": "fallback",
         "rung": None,

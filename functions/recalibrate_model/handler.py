@@ -1,0 +1,25 @@
+"""POST /v1/models/{model}/recalibrate: probabilities put right by outcomes. Who asks is who signed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import api, composition
+from propensity.runtime.logging import logged
+from propensity.usecases.recalibrate_model import recalibrate_model
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    def recalibrate(call: api.Call) -> dict[str, Any]:
+        return recalibrate_model(
+            composition.ports(),
+            call.path["model"],
+            by=call.by,
+            why=call.body.get("why"),
+            at=call.at,
+            version=call.body.get("version"),
+            restore=call.body.get("restore"),
+        )
+
+    return api.answer(event, recalibrate)

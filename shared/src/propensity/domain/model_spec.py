@@ -193,3 +193,7 @@ class ModelSpec(Frozen):
     fallback: Fallback = Fallback()
     filter: Query | None = None
     ladder: LadderSpec | None = None
+    # for the model card: whom the scores are for, what could go wrong for whom, and what they do not say
+    intended_use: str = ""
+    ethical_considerations: str = ""
+    limits: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -25,10 +26,11 @@ from propensity.domain.statistics import (
     scored,
 )
 from propensity.ports import Ports
+from propensity.usecases.card import TENANT, card_facts, card_files, write_card
 from propensity.usecases.judging import Case, Held, judge
 from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
-from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
+from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
 from propensity.usecases.training_data import read_training
 
 
@@ -43,7 +45,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     spec = definition.model
     fits = read_results(ports.lake, run, "fit_candidate", len(spec.candidates))
     keys = [result["features"] for result in read_results(ports.lake, run, "build_features", len(plan["groups"]))]
-    data = read_training(ports, keys, definition)
+    data = read_training(ports, keys, definition, [TENANT])
     parities = {fit["out"]: parity_of(ports, fit, data, definition) for fit in fits}
     judged = [{**fit, "parity": parities[fit["out"]][0]} for fit in fits]
     sound = [one for one in judged if all(gate.passed for gate in parities[one["out"]][1])] or judged
@@ -58,6 +60,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     reference["base_rate"] = float(data.labels.mean())
     ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
+    explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
     gates = [
         *parities[chosen["out"]][1],
         *judge(Case(definition=definition, data=data, model=model, held=held, metrics=metrics, scores=scores)),
@@ -75,9 +78,12 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
             "calibration.json": f"{run}/calibration.json",
             "reference.json": f"{run}/reference.json",
             **write_mlflow_files(ports, run, plan["as_of"], definition),
+            **card_files(run),
         },
+        "card": card_facts(definition, data, model, explanation, group(held.scores, held.labels)),
     }
-    ports.lake.put_new(f"{run}/evaluation.json", dumps(evaluation))
+    # the card is of the evaluation that stands, which may be an earlier try's
+    write_card(ports, run, json.loads(write_once(ports.lake, f"{run}/evaluation.json", dumps(evaluation))))
     return {"run": run, "model": plan["model"], "rows": len(data.labels), "positives": int(data.labels.sum())}
 
 

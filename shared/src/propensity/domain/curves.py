@@ -1,0 +1,64 @@
+"""What a reader sees of how good scores were: reliability by bins of equal size, and gains by tenths of a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from propensity.domain.statistics import Estimate, Scored, wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """`score`: mean of the bin's scores; `rate`: share of its rows that converted, with Wilson's interval and n."""
+
+    score: float
+    rate: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Tenth:
+    """`number` 1 is the likeliest tenth of the list. `lift`: its rate over everyone's; `captured`: share of all
+    positives in it and in those before it, in [0, 1]."""
+
+    number: int
+    lift: Estimate
+    captured: float
+
+
+def reliability(data: Scored, bins: int = 10) -> list[Bin]:
+    """Bins of about equal size by score, ascending; rows of one score stay together, so there may be fewer bins."""
+    sums = [[0.0, 0, 0] for _ in range(bins)]
+    seen = 0
+    for group in data.groups:
+        place = min(bins - 1, int((seen + group.rows / 2) * bins / data.rows))
+        sums[place][0] += group.score * group.rows
+        sums[place][1] += group.rows
+        sums[place][2] += group.positives
+        seen += group.rows
+    return [Bin(total / rows, wilson(positives, rows)) for total, rows, positives in sums if rows]
+
+
+def gains(data: Scored) -> list[Tenth]:
+    """Tenths of the list, likeliest first. Equal scores that straddle an edge count in proportion; the lift's interval
+    is Wilson's for the tenth's rate, the base rate taken as known."""
+    taken = hits = 0.0
+    edges = [data.rows * number / 10 for number in range(1, 11)]
+    caught = []
+    groups = iter(reversed(data.groups))
+    group, left = next(groups), 1.0
+    for edge in edges:
+        while taken + left * group.rows < edge - 1e-9:
+            taken, hits = taken + left * group.rows, hits + left * group.positives
+            group, left = next(groups), 1.0
+        share = (edge - taken) / group.rows
+        taken, hits, left = edge, hits + share * group.positives, left - share
+        caught.append(hits)
+    size = data.rows / 10
+    return [
+        Tenth(
+            number,
+            wilson(min(size, max(0.0, now - before)), size).scaled(1 / data.base_rate),
+            min(1.0, now / data.positives),
+        )
+        for number, (before, now) in enumerate(zip([0.0, *caught], caught, strict=False), start=1)
+    ]

@@ -1,0 +1,234 @@
+"""The model card of a version: what it is for, how good it is, on whom, why it was let through, and what it rests on.
+
+Sections after Mitchell et al., "Model Cards for Model Reporting" (2019). Every figure comes from the run's evaluation;
+what the evaluation of an older run lacks is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from propensity.domain import charts
+from propensity.domain.pack import Definition
+from propensity.domain.pages import Figure, Page, Section, Table
+
+_METRICS = {
+    "auc": "AUC: the chance that one who did outranks one who did not; 0.5 is chance",
+    "average_precision": "Average precision",
+    "lift_top_decile": "Lift of the top tenth: its rate over everyone's",
+    "brier": "Brier score: mean squared error, less is better",
+    "brier_skill": "Brier skill: gain over saying the base rate; above 0 is better than that",
+    "log_loss": "Log loss in nats, less is better",
+    "calibration_slope": "Calibration slope; 1 is right",
+    "calibration_intercept": "Calibration intercept; 0 is right",
+    "ece": "Expected calibration error",
+}
+_NOT_STATED = "The model's YAML does not say."
+_ALWAYS = (
+    "Figures are of the newest validation fold. Family, settings and calibration were chosen with that fold among "
+    "others, so they are a little too good; matchback measures each scoring run afterwards.",
+    "Reasons and importances say what the score rests on, not what would happen if a customer changed.",
+)
+
+
+def model_card(
+    definition: Definition, plan: Mapping[str, Any], evaluation: Mapping[str, Any], slices: Sequence[Mapping[str, Any]]
+) -> Page:
+    """`plan` and `evaluation` as the run's JSON has them; `slices` as slices.json, [] where there is none."""
+    model, facts = definition.model, evaluation.get("card", {})
+    metrics, gates = evaluation["metrics"], evaluation["gates"]
+    failed = [gate["name"] for gate in gates if not gate["passed"]]
+    verdict = f"{len(failed)} of {len(gates)} gates failed" if failed else f"all {len(gates)} gates passed"
+    sections = [
+        _use(definition),
+        Section("Ethical considerations", (model.ethical_considerations or _NOT_STATED,)),
+        _data(definition, plan, metrics),
+        _performance(metrics, facts),
+        _slices(slices),
+        _features(definition, facts),
+        _segments(facts),
+        _gates(gates),
+        Section("Limits", ((*model.limits, *_ALWAYS),)),
+        _lineage(plan, evaluation),
+    ]
+    return Page(
+        f"Model card: {model.name}, {plan['as_of']}",
+        f"{evaluation['family']}, calibration {metrics['calibration']}; {verdict}.",
+        tuple(section for section in sections if section),
+    )
+
+
+def _use(definition: Definition) -> Section:
+    model = definition.model
+    rows = (
+        ("Hypothesis", model.hypothesis),
+        ("Predicts", f"{model.target.description} In the {_window(definition)}."),
+        ("For", model.population.description),
+        ("Owner", model.owner),
+    )
+    return Section("Intended use", (model.intended_use or _NOT_STATED, Table("What it predicts", ("", ""), rows)))
+
+
+def _window(definition: Definition) -> str:
+    model = definition.model
+    after = f"that begin {model.gap_days} days after the as-of date" if model.gap_days else "after the as-of date"
+    return f"{model.horizon_days} days {after}"
+
+
+def _data(definition: Definition, plan: Mapping[str, Any], metrics: Mapping[str, Any]) -> Section:
+    dates = sorted(plan["dates"])
+    rows = (
+        ("As-of dates", f"{len(dates)}, from {dates[0]} to {dates[-1]}"),
+        ("Known by", plan["as_of"]),
+        ("Outcomes", f"of the {_window(definition)}"),
+        ("Rows", f"{metrics['rows']:,}"),
+        ("Positives", f"{metrics['positives']:,} ({metrics['positives'] / metrics['rows']:.2%})"),
+    )
+    return Section("Data window", (Table("What it was trained on", ("", ""), rows),))
+
+
+def _performance(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> Section:
+    rows = tuple((said, *_estimate(metrics[name])) for name, said in _METRICS.items() if name in metrics)
+    blocks: list[Table | Figure] = [Table("On the newest validation fold", ("figure", "value", "95 %", "n"), rows)]
+    if facts:
+        blocks += [calibration_plot(facts["reliability"]), lift_chart(facts["gains"])]
+    return Section("Performance", tuple(blocks))
+
+
+def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
+    """`bins`: JSON of curves.Bin."""
+    points = [charts.Point(one["rate"]["value"], one["rate"]["low"], one["rate"]["high"], one["score"]) for one in bins]
+    n = sum(one["rate"]["n"] for one in bins)
+    labels = charts.Labels(
+        "calibration",
+        f"Calibration (n = {n:,})",
+        "mean score of the bin",
+        "share that did",
+        f"{len(bins)} bins of {n:,} rows by score: the share of each that did, with its 95 % interval, against its "
+        "mean score. On the dashed line scores are right.",
+    )
+    rows = tuple((f"{one['score']:.3g}", *_estimate(one["rate"])) for one in bins)
+    return Figure(charts.scatter(points, labels), Table(labels.title, ("mean score", "share", "95 %", "n"), rows))
+
+
+def lift_chart(tenths: Sequence[Mapping[str, Any]]) -> Figure:
+    """`tenths`: JSON of curves.Tenth."""
+    points = [
+        charts.Point(one["lift"]["value"], one["lift"]["low"], one["lift"]["high"], label=str(one["number"]))
+        for one in tenths
+    ]
+    n = sum(one["lift"]["n"] for one in tenths)
+    labels = charts.Labels(
+        "lift",
+        f"Lift by tenth of the list (n = {n:,})",
+        "tenth of the customers, 1 is the likeliest",
+        "its rate over everyone's",
+        f"Rate of each tenth of {n:,} customers, likeliest first, over everyone's rate, with its 95 % interval. The "
+        "dashed line is everyone's rate.",
+    )
+    rows = tuple((str(one["number"]), *_estimate(one["lift"]), f"{one['captured']:.1%}") for one in tenths)
+    header = ("tenth", "lift", "95 %", "n", "of all positives, so far")
+    return Figure(charts.bars(points, labels, ideal=1.0), Table(labels.title, header, rows))
+
+
+def _slices(slices: Sequence[Mapping[str, Any]]) -> Section | None:
+    if not slices:
+        return None
+    rows = tuple(
+        (
+            f"{one['slice']}: {one['value']}" + (" (protected)" if one["protected"] else ""),
+            f"{one['n']:,}",
+            f"{one['positives']:,}",
+            _short(one["auc"]),
+            _short(one["calibration"]),
+            one["evidence"],
+        )
+        for one in slices
+    )
+    header = ("slice", "n", "positives", "AUC (95 %)", "observed / expected (95 %)", "evidence")
+    return Section("Slices", (Table("On the newest validation fold", header, rows),))
+
+
+def _features(definition: Definition, facts: Mapping[str, Any]) -> Section:
+    found = {one["name"]: one for one in facts.get("features", ())}
+    rows = tuple(
+        (
+            feature.name,
+            feature.description,
+            feature.unit or feature.dtype,
+            found.get(feature.name, {}).get("effect", "not measured"),
+            _importance(found.get(feature.name, {}).get("importance")),
+        )
+        for feature in sorted(definition.features, key=lambda one: -found.get(one.name, {}).get("importance", 0.0))
+    )
+    said = {
+        "exact": "Importance: how far one standard deviation of the feature moves the score, in logits. The effect is "
+        "the sign of its coefficient; of features that say nearly the same one may point the other way.",
+        "ablation": "Importance: how far setting the feature to its typical value moves the score, in logits, on "
+        f"average over {facts.get('rows', 0):,} customers. The effect is how the mean score goes along the feature's "
+        "values with all else as it is.",
+    }.get(facts.get("method") or "", "Effects were not measured.")
+    header = ("feature", "what it is", "unit", "effect on the score as it grows", "importance")
+    return Section("Features", (said, Table("Features, most important first", header, rows)))
+
+
+def _segments(facts: Mapping[str, Any]) -> Section | None:
+    segments = facts.get("segments", ())
+    if not segments:
+        return None
+    rows = tuple(
+        (one["segment"], f"{one['n']:,}", ", ".join(f"{name} {_importance(value)}" for name, value in one["top"]))
+        for one in segments
+    )
+    said = "Mean size of each feature's contribution to the scores of the segment's customers, in logits."
+    header = ("segment", "n", "most important features")
+    return Section("Importance by segment", (said, Table("The five most important of each", header, rows)))
+
+
+def _gates(gates: Sequence[Mapping[str, Any]]) -> Section:
+    rows = tuple(
+        (
+            gate["name"],
+            "pass" if gate["passed"] else "FAIL",
+            gate.get("said") or f"{gate['figure']} against {gate['threshold']}",
+        )
+        for gate in gates
+    )
+    return Section("Gates", (Table("What it had to prove", ("gate", "result", "in words"), rows),))
+
+
+def _lineage(plan: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Section:
+    rows = [
+        ("Run", plan["run"]),
+        ("Feature set", plan["feature_set"]),
+        ("Settings", _pairs(evaluation["parameters"])),
+        ("Seed", str(plan["seed"])),
+        ("Silver versions", _pairs(plan["silver"])),
+        ("Packages", _pairs(evaluation["packages"])),
+    ]
+    if evaluation.get("training_set"):
+        rows.append(("Training set (content hash)", _said(evaluation["training_set"])))
+    return Section("Lineage", (Table("What it rests on", ("", ""), tuple(rows)),))
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_said(value)}" for name, value in sorted(values.items())) or "none"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"({_pairs(value)})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _estimate(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    return f"{found['value']:.3g}", f"{found['low']:.3g} to {found['high']:.3g}", f"{found['n']:,}"
+
+
+def _short(found: Mapping[str, Any] | None) -> str:
+    return f"{found['value']:.3g} ({found['low']:.3g} to {found['high']:.3g})" if found else "not measured"
+
+
+def _importance(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3f}"

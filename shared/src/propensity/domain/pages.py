@@ -1,0 +1,129 @@
+"""A page of sections, as one self-contained HTML file and as Markdown, from the same content.
+
+HTML is built as elements and written out by the standard library, which escapes every text and attribute: there is no
+place where a string becomes markup. A template engine would be one more wheel in the layer of every function.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from propensity.domain import charts
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart, and its figures for those who do not see it."""
+
+    chart: Element
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    heading: str
+    blocks: tuple[str | Table | Figure | tuple[str, ...], ...]  # a tuple of texts is a list
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    title: str
+    summary: str
+    sections: tuple[Section, ...]
+
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d5d9de; --mark: #2f6fb0; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --paper: #15181c; --line: #3a4048; --mark: #6ea8e0; } }
+body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto;
+  max-width: 60rem; padding: 0 1rem; }
+table { border-collapse: collapse; display: block; margin: 1rem 0; overflow-x: auto; }
+caption { text-align: left; font-weight: 600; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
+figure { margin: 1rem 0; max-width: 36rem; }
+"""
+
+
+def to_html(page: Page) -> str:
+    root = Element("html", {"lang": "en"})
+    head = SubElement(root, "head")
+    SubElement(head, "meta", {"charset": "utf-8"})
+    SubElement(head, "meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"})
+    SubElement(head, "title").text = page.title
+    SubElement(head, "style").text = _STYLE + charts.STYLE
+    main = SubElement(SubElement(root, "body"), "main")
+    SubElement(main, "h1").text = page.title
+    SubElement(main, "p").text = page.summary
+    for section in page.sections:
+        place = SubElement(main, "section")
+        SubElement(place, "h2").text = section.heading
+        for block in section.blocks:
+            _html(place, block)
+    indent(root, " ")
+    return f"<!doctype html>\n{tostring(root, encoding='unicode', method='html')}\n"
+
+
+def _html(place: Element, block: str | Table | Figure | tuple[str, ...]) -> None:
+    if isinstance(block, str):
+        SubElement(place, "p").text = block
+    elif isinstance(block, Table):
+        _html_table(place, block)
+    elif isinstance(block, Figure):
+        figure = SubElement(place, "figure")
+        figure.append(block.chart)
+        details = SubElement(SubElement(figure, "figcaption"), "details")
+        SubElement(details, "summary").text = "The figures as a table"
+        _html_table(details, block.table)
+    else:
+        listed = SubElement(place, "ul")
+        for one in block:
+            SubElement(listed, "li").text = one
+
+
+def _html_table(place: Element, block: Table) -> None:
+    table = SubElement(place, "table")
+    SubElement(table, "caption").text = block.caption
+    head = SubElement(SubElement(table, "thead"), "tr")
+    for name in block.header:
+        SubElement(head, "th", {"scope": "col"}).text = name
+    body = SubElement(table, "tbody")
+    for row in block.rows:
+        line = SubElement(body, "tr")
+        first, *others = row
+        SubElement(line, "th", {"scope": "row"}).text = first
+        for cell in others:
+            SubElement(line, "td").text = cell
+
+
+def to_markdown(page: Page) -> str:
+    parts = [f"# {_plain(page.title)}", _plain(page.summary)]
+    for section in page.sections:
+        parts += [f"## {_plain(section.heading)}", *(_markdown(block) for block in section.blocks)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(block: str | Table | Figure | tuple[str, ...]) -> str:
+    if isinstance(block, str):
+        return _plain(block)
+    if isinstance(block, Figure):
+        block = block.table
+    if isinstance(block, Table):
+        lines = [block.header, ("---",) * len(block.header), *block.rows]
+        told = ["| " + " | ".join(cell if cell == "---" else _plain(cell) for cell in line) + " |" for line in lines]
+        return "\n".join([f"**{_plain(block.caption)}**", "", *told])
+    return "\n".join(f"- {_plain(one)}" for one in block)
+
+
+def _plain(text: str) -> str:
+    """Text that no Markdown reader takes for markup, or for HTML, on one line."""
+    said = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*\[\]|#])", r"\\\1", said)

@@ -1,0 +1,117 @@
+"""The model card of a run: its facts, measured on the newest as-of date, and the two files of the version's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.curves import gains, reliability
+from propensity.domain.effects import direction, trend
+from propensity.domain.model_card import model_card
+from propensity.domain.pack import Definition
+from propensity.domain.pages import to_html, to_markdown
+from propensity.domain.reasons import Explained, explain
+from propensity.domain.statistics import Scored
+from propensity.ports import Model, Ports
+from propensity.usecases.run_files import read_definition, read_json
+from propensity.usecases.training_data import TrainingData
+
+TENANT = "tenant_id"
+FORMATS = {"html": "card.html", "md": "card.md"}
+_ROWS = 1_000  # of the newest date, spread evenly: importances
+_TREND_ROWS = 300
+_TOP = 5
+
+
+def card_files(run: str) -> dict[str, str]:
+    """Names in the version's folder to keys."""
+    return {name: f"{run}/{name}" for name in FORMATS.values()}
+
+
+def card_facts(
+    definition: Definition, data: TrainingData, model: Model, explanation: Mapping[str, Any], held: Scored
+) -> dict[str, Any]:
+    """What a card shows beyond metrics and gates, as JSON.
+
+    reliability and gains of the held-out scores; per feature its effect and importance; the most important features of
+    segments of the newest date's customers.
+    """
+    newest = np.flatnonzero(data.as_of == data.dates[-1])
+    rows = newest[_spread(len(newest), _ROWS)]
+    matrix = np.ascontiguousarray(data.matrix[rows])
+    explained = explain(explanation, model.predict, matrix)
+    facts: dict[str, Any] = {
+        "reliability": [asdict(one) for one in reliability(held)],
+        "gains": [asdict(one) for one in gains(held)],
+        "rows": len(rows),
+        "method": explained.method,
+    }
+    if explained.method is None:
+        return facts
+    moved = np.abs(explained.contributions)
+    names = definition.feature_names
+    effects: list[str]
+    if explained.method == "exact":
+        per_deviation = np.asarray(explanation["coefficients"], dtype=np.float64)
+        effects = [direction(np.array([0.0, one])) for one in per_deviation]
+        importance = np.abs(per_deviation)
+    else:
+        some = matrix[_spread(len(matrix), _TREND_ROWS)]
+        effects = [
+            "by category" if feature.dtype == "category" else trend(model.predict, some, place)
+            for place, feature in enumerate(definition.features)
+        ]
+        importance = moved.mean(axis=0)
+    facts["features"] = [
+        {"name": name, "effect": effect, "importance": float(one)}
+        for name, effect, one in zip(names, effects, importance, strict=True)
+    ]
+    facts["segments"] = list(_segments(data, rows, names, explained))
+    return facts
+
+
+def write_card(ports: Ports, run: str, evaluation: Mapping[str, Any]) -> None:
+    """Put card.html and card.md below the run, from its plan, its definition and its evaluation as they stand."""
+    plan = read_json(ports.lake, f"{run}/plan.json")
+    definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
+    slices = evaluation["files"].get("slices.json")
+    page = model_card(
+        definition,
+        {**plan, "run": run, "seed": definition.model.training.seed},
+        evaluation,
+        json.loads(ports.lake.get(slices)) if slices else [],
+    )
+    ports.lake.put_new(f"{run}/{FORMATS['html']}", to_html(page).encode())
+    ports.lake.put_new(f"{run}/{FORMATS['md']}", to_markdown(page).encode())
+
+
+def _segments(data: TrainingData, rows: Any, names: tuple[str, ...], explained: Explained) -> Iterator[dict[str, Any]]:
+    """Customers of larger and of smaller tenants: the larger ones are those that hold half of everyone."""
+    if TENANT not in data.columns:
+        return
+    newest = data.columns[TENANT][data.as_of == data.dates[-1]]
+    tenants, counts = np.unique(newest, return_counts=True)
+    if len(tenants) < 2:
+        return
+    order = np.argsort(-counts, kind="stable")
+    # a tenant is among the larger while those before it hold less than half
+    before = np.concatenate([[0], np.cumsum(counts[order])[:-1]])
+    larger = set(tenants[order[before < len(newest) / 2]].tolist())
+    mine = np.array([tenant in larger for tenant in data.columns[TENANT][rows]])
+    for segment, mask in (
+        (f"largest tenants ({len(larger)})", mine),
+        (f"other tenants ({len(tenants) - len(larger)})", ~mine),
+    ):
+        if mask.any():
+            means = np.abs(explained.contributions[mask]).mean(axis=0)
+            best = np.argsort(-means, kind="stable")[:_TOP]
+            top = [[names[place], float(means[place])] for place in best]
+            yield {"segment": segment, "n": int(mask.sum()), "top": top}
+
+
+def _spread(count: int, most: int) -> Any:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

@@ -1,0 +1,90 @@
+"""The model card of a trained version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from propensity.domain.model_card import model_card
+from propensity.domain.pages import to_html, to_markdown
+from propensity.usecases.card import write_card
+from propensity.usecases.registry import Version, load_version
+from propensity.usecases.run_files import read_json
+from tests.functional.harness import World
+from tests.unit.test_charts import Reader
+
+
+@pytest.fixture(scope="module")
+def version(trained: World) -> Version:
+    return load_version(trained.lake, "service", 1)
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained: World, version: Version) -> dict[str, Any]:
+    return read_json(trained.lake, f"{version.lineage['run']}/evaluation.json")
+
+
+@pytest.mark.parametrize("name", ["card.html", "card.md"])
+def test_a_card_names_every_feature_and_gate_and_gives_metrics_with_intervals(
+    trained: World, version: Version, evaluation: dict[str, Any], name: str
+) -> None:
+    text = trained.lake.get(f"{version.folder}/{name}").decode()
+    definition = version.definition(trained.lake)
+    for feature in definition.features:
+        assert feature.name in text
+    for gate in evaluation["gates"]:
+        assert gate["name"] in text
+    auc = evaluation["metrics"]["auc"]
+    assert f"{auc['low']:.3g} to {auc['high']:.3g}" in text
+    assert f"{auc['n']:,}" in text
+    for said in (definition.model.intended_use, definition.model.ethical_considerations, version.lineage["run"]):
+        assert said
+        assert " ".join(said.split()[:5]) in text
+
+
+def test_its_html_is_whole_loads_nothing_and_holds_both_charts(trained: World, version: Version) -> None:
+    text = trained.lake.get(f"{version.folder}/card.html").decode()
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert text.count("<svg") == 2
+    assert not {"script", "link", "img", "@src", "@href"} & reader.tags
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_what_it_measured_is_of_the_version(trained: World, version: Version, evaluation: dict[str, Any]) -> None:
+    facts = evaluation["card"]
+    assert sum(one["rate"]["n"] for one in facts["reliability"]) == evaluation["metrics"]["auc"]["n"]
+    assert facts["gains"][0]["lift"]["value"] == pytest.approx(evaluation["metrics"]["lift_top_decile"]["value"])
+    explanation = version.json(trained.lake, "explanation.json")
+    signs = {"rises": 1, "falls": -1, "none": 0}
+    for one, coefficient in zip(facts["features"], explanation["coefficients"], strict=True):
+        assert one["importance"] == pytest.approx(abs(coefficient))
+        assert signs[one["effect"]] in (0, 1 if coefficient > 0 else -1)
+    assert [len(one["top"]) for one in facts["segments"]] == [5, 5]
+    assert sum(one["n"] for one in facts["segments"]) == facts["rows"]
+
+
+def test_the_same_evaluation_gives_the_same_bytes(trained: World, version: Version, tmp_path: Path) -> None:
+    again, run = trained.copy(tmp_path), version.lineage["run"]
+    for name in ("card.html", "card.md"):
+        again.lake.remove(f"{run}/{name}")
+    write_card(again, run, read_json(again.lake, f"{run}/evaluation.json"))
+    for name in ("card.html", "card.md"):
+        assert again.lake.get(f"{run}/{name}") == trained.lake.get(f"{version.folder}/{name}")
+
+
+def test_an_evaluation_from_before_there_were_cards_still_makes_one_and_slices_are_shown(
+    trained: World, version: Version, evaluation: dict[str, Any]
+) -> None:
+    old = {name: value for name, value in evaluation.items() if name != "card"}
+    plan = {**read_json(trained.lake, f"{version.lineage['run']}/plan.json"), "run": "r", "seed": 7}
+    estimate = {"value": 0.7, "low": 0.61, "high": 0.79, "n": 99}
+    part = {"slice": "region", "value": "north <b>", "protected": True, "n": 99, "positives": 9, "evidence": "enough"}
+    page = model_card(version.definition(trained.lake), plan, old, [{**part, "auc": None, "calibration": estimate}])
+    html = to_html(page)
+    assert "region: north &lt;b&gt; (protected)" in html
+    assert "0.7 (0.61 to 0.79)" in html
+    assert "Effects were not measured" in to_markdown(page)

@@ -168,6 +168,14 @@ class LadderSpec(Frozen):
     max_own_models: int = Field(50, ge=0, le=500)
 
 
+class Value(Frozen):
+    """What a conversion brings and a contact costs, in one currency: for lists as money."""
+
+    per_conversion: float = Field(gt=0)
+    cost_per_contact: float = Field(ge=0)
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+
+
 class ModelSpec(Frozen):
     name: Name
     hypothesis: str
@@ -192,6 +200,7 @@ class ModelSpec(Frozen):
     retraining: Retraining = Retraining()
     fallback: Fallback = Fallback()
     filter: Query | None = None
+    value: Value | None = None
     ladder: LadderSpec | None = None
     # for the model card: whom the scores are for, what could go wrong for whom, and what they do not say
     intended_use: str = ""

@@ -8,8 +8,7 @@ from time import monotonic
 
 from propensity.domain.errors import NotFoundError
 from propensity.ports import Ports
-from propensity.usecases.calibrations import newest_number
-from propensity.usecases.registry import champion_number
+from propensity.usecases.registry import champion_number, newest_calibration
 from propensity.usecases.serve_scores import Serving, load_serving
 
 # a promotion, rollback or recalibration reaches every warm function within so many seconds
@@ -38,7 +37,7 @@ class Champions:
         number = champion_number(ports.lake, model)
         if number is None:
             raise NotFoundError(f"model {model!r}: no champion; train it, or promote a version")
-        calibration = newest_number(ports.lake, model, number)
+        calibration = newest_calibration(ports.lake, model, number)
         serving = held.serving if held else None
         if serving is None or (serving.number, serving.artifact.calibration_number) != (number, calibration):
             serving = load_serving(ports, model, number)

@@ -24,7 +24,8 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
 
     The file: tenant_id, customer_id VARCHAR, bucket INTEGER, as_of DATE, one FLOAT per feature (NULL where
     unknown), label TINYINT for training; sorted by as_of, tenant, customer. A model whose ladder has segments gets the
-    tenant's as of the row's date for training, segment VARCHAR; the result has all tenants' as of the run's day.
+    tenant's as of the row's date for training, segment VARCHAR; the result has all tenants' as of the run's day. A
+    model with a filter gets chosen TINYINT for training: whether it would have chosen the customer on that date.
     """
     work = read_json(ports.lake, item)
     definition = read_definition(ports.lake, work["definition"], work["model"])
@@ -39,6 +40,8 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
             if known_by:
                 session.outcomes("converted", day, known_by)
                 session.segments("segments")
+                if definition.model.filter:
+                    session.filtered("filtered")
             _keep(sql, number, day, definition, work, labelled=known_by is not None)
         counts = _write(sql, ports.lake, work, definition, labelled=known_by is not None)
         if known_by and definition.has_segments:
@@ -57,6 +60,9 @@ def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mappin
     if labelled and definition.has_segments:
         label += ", s.segment"
         join += " left join segments s using (tenant_id)"
+    if labelled and definition.model.filter:
+        label += ", (m.customer_id is not null)::tinyint as chosen"
+        join += " left join filtered m using (tenant_id, customer_id)"
     key = "tenant_id" if work["partition_key"] == "tenant" else "customer_id"
     bucket = bucket_of(f"f.{key}", work["bucket_count"])
     # a population query may name customers it only refers to; those of other buckets are other items' work
@@ -95,6 +101,7 @@ def _write(
         },
         "bytes": path.stat().st_size,
         "columns": list(definition.feature_names),
+        "chosen": labelled and definition.model.filter is not None,
     }
 
 

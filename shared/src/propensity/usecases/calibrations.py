@@ -6,17 +6,10 @@ from typing import Any
 
 from propensity.domain.calibration import Calibration
 from propensity.domain.errors import NotFoundError
-from propensity.domain.registry import calibration_key, calibration_root
+from propensity.domain.registry import calibration_key
 from propensity.ports import ObjectStore
-from propensity.usecases.registry import Version
+from propensity.usecases.registry import Version, newest_calibration
 from propensity.usecases.run_files import dumps, read_json
-
-
-def newest_number(store: ObjectStore, model: str, version: int) -> int:
-    """The number of the calibration in force: 0 where the version was never recalibrated."""
-    root = calibration_root(model, version)
-    numbers = [int(key.removeprefix(root).removesuffix(".json")) for key in store.keys(root)]
-    return max(numbers, default=0)
 
 
 def read_calibration(store: ObjectStore, version: Version, number: int) -> Calibration:
@@ -26,7 +19,7 @@ def read_calibration(store: ObjectStore, version: Version, number: int) -> Calib
     try:
         said = read_json(store, calibration_key(version.model, version.number, number))
     except NotFoundError as error:
-        newest = newest_number(store, version.model, version.number)
+        newest = newest_calibration(store, version.model, version.number)
         raise NotFoundError(
             f"model {version.model} version {version.number}: no calibration {number}; there are 0 to {newest}"
         ) from error

@@ -30,6 +30,7 @@ from propensity.usecases.card import TENANT, card_facts, card_files, write_card
 from propensity.usecases.judging import Case, Held, judge
 from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
+from propensity.usecases.reporting import report_columns, write_report
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
 from propensity.usecases.training_data import read_training
 
@@ -44,8 +45,9 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
     spec = definition.model
     fits = read_results(ports.lake, run, "fit_candidate", len(spec.candidates))
-    keys = [result["features"] for result in read_results(ports.lake, run, "build_features", len(plan["groups"]))]
-    data = read_training(ports, keys, definition, [TENANT])
+    built = read_results(ports.lake, run, "build_features", len(plan["groups"]))
+    keys = [result["features"] for result in built]
+    data = read_training(ports, keys, definition, sorted({TENANT, *report_columns(built)}))
     parities = {fit["out"]: parity_of(ports, fit, data, definition) for fit in fits}
     judged = [{**fit, "parity": parities[fit["out"]][0]} for fit in fits]
     sound = [one for one in judged if all(gate.passed for gate in parities[one["out"]][1])] or judged
@@ -65,18 +67,22 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
         *parities[chosen["out"]][1],
         *judge(Case(definition=definition, data=data, model=model, held=held, metrics=metrics, scores=scores)),
     ]
+    report = write_report(ports, plan, definition, data, held, judged, sound, chosen["family"])
+    ports.lake.put_new(f"{run}/report.json", dumps(report))
     evaluation = {
         "family": chosen["family"],
         "parameters": chosen["parameters"],
         "metrics": metrics,
         "gates": [gate.to_json() for gate in gates],
         "candidates": judged,
+        "report": report,
         "packages": chosen["packages"],
         "files": {
             "model.onnx": f"{chosen['out']}/model.onnx",
             "explanation.json": f"{chosen['out']}/explanation.json",
             "calibration.json": f"{run}/calibration.json",
             "reference.json": f"{run}/reference.json",
+            "report.json": f"{run}/report.json",
             **write_mlflow_files(ports, run, plan["as_of"], definition),
             **card_files(run),
         },

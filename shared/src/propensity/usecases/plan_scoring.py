@@ -9,10 +9,9 @@ from propensity.domain.errors import NotFoundError
 from propensity.domain.runs import Scope, file_stem, parse_day, parse_scope, scoring_run
 from propensity.domain.time_travel import SilverAt
 from propensity.ports import Ports, Snapshot
-from propensity.usecases.calibrations import newest_number
 from propensity.usecases.gold import SCORES, feature_table, score_file_day
 from propensity.usecases.planning import NEWEST, pack_info, pin_silver
-from propensity.usecases.registry import Version, load_champion, load_version
+from propensity.usecases.registry import Version, load_champion, load_version, newest_calibration
 from propensity.usecases.run_files import dumps, read_json, write_items
 
 
@@ -75,7 +74,7 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: Silv
     plan: dict[str, Any] = {
         "model": champion.model,
         "version": champion.number,
-        "calibration": newest_number(ports.lake, champion.model, champion.number),
+        "calibration": newest_calibration(ports.lake, champion.model, champion.number),
         "scope": scope,
         "as_of": day.isoformat(),
         "silver": pins.versions(),

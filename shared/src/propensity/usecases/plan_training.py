@@ -11,6 +11,7 @@ from propensity.domain.schedule import training_dates
 from propensity.domain.time_travel import SilverAt
 from propensity.ports import Ports
 from propensity.usecases.planning import NEWEST, columns_named, pack_definition, pack_info, pin_silver
+from propensity.usecases.registry import present_champion
 from propensity.usecases.run_files import dumps, read_json, write_definition, write_items
 
 
@@ -42,6 +43,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         "silver": pins.versions(),
         "retracted": pins.retracted(),
         "silver_at": silver.said(),
+        "champion": present_champion(ports.lake, model),
         "dates": [one.isoformat() for one in training_dates(definition.model, day)],
         "groups": pins.groups(ports.rows_per_item),
     }

@@ -18,8 +18,8 @@ from propensity.domain.calibration import FITS, Calibration
 from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, RetryableError
 from propensity.domain.statistics import Estimate, Scored, brier, calibration, gain, log_loss, scored
 from propensity.ports import ObjectStore, Ports
-from propensity.usecases.calibrations import add_calibration, newest_number, read_calibration
-from propensity.usecases.registry import Version, load_champion, load_version
+from propensity.usecases.calibrations import add_calibration, read_calibration
+from propensity.usecases.registry import Version, load_champion, load_version, newest_calibration
 
 FITTED_ON = 3  # of the batches before the newest: older ones tell of a market that is gone
 
@@ -52,7 +52,7 @@ def recalibrate_model(
     store = ports.lake
     number = _whole(version, "version")
     held = load_champion(store, model) if number is None else load_version(store, model, number)
-    present = newest_number(store, model, held.number)
+    present = newest_calibration(store, model, held.number)
     back = _whole(restore, "restore")
     if back is not None:
         found: dict[str, Any] = {"restores": back, "calibration": read_calibration(store, held, back).to_json()}

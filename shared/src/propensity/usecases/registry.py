@@ -19,6 +19,7 @@ from propensity.domain.registry import (
     CHAMPION,
     GateSummary,
     Line,
+    calibration_root,
     ledger_key,
     ledger_root,
     model_root,
@@ -80,6 +81,18 @@ def champion_number(store: ObjectStore, model: str) -> int | None:
         if line.alias == CHAMPION:
             return line.version
     return None
+
+
+def newest_calibration(store: ObjectStore, model: str, version: int) -> int:
+    """The number of a version's calibration in force: 0 where it was never recalibrated."""
+    root = calibration_root(model, version)
+    return max((int(key.removeprefix(root).removesuffix(".json")) for key in store.keys(root)), default=0)
+
+
+def present_champion(store: ObjectStore, model: str) -> dict[str, int] | None:
+    """What a plan keeps of the champion, so that a rerun holds a candidate against the same one."""
+    number = champion_number(store, model)
+    return None if number is None else {"version": number, "calibration": newest_calibration(store, model, number)}
 
 
 def append_line(store: ObjectStore, model: str, decide: Callable[[Sequence[Line]], Line]) -> Line:

@@ -12,8 +12,8 @@ from propensity.domain.errors import ConflictError
 from propensity.domain.pack import Definition
 from propensity.domain.reasons import explain, top_reasons
 from propensity.ports import Model, Ports
-from propensity.usecases.calibrations import newest_number, read_calibration
-from propensity.usecases.registry import Version
+from propensity.usecases.calibrations import read_calibration
+from propensity.usecases.registry import Version, newest_calibration
 from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 
 
@@ -84,7 +84,7 @@ def load_artifact(ports: Ports, version: Version, calibration: int | None = None
     """With its newest calibration, or with the one of that number, so that a run has one from end to end."""
     store = ports.lake
     definition = version.definition(store)
-    number = newest_number(store, version.model, version.number) if calibration is None else calibration
+    number = newest_calibration(store, version.model, version.number) if calibration is None else calibration
     return Artifact(
         version=version,
         definition=definition,

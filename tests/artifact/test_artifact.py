@@ -91,6 +91,8 @@ ADAPTERS_OF = {
     "BuildFeatures": SQL,
     "FitCandidate": ["arro3_frames", "sklearn_trainer"],
     "EvaluateCandidate": ARROW,
+    "FitLadder": ["arro3_frames", "sklearn_trainer"],
+    "EvaluateLadder": ARROW,
     "PlanScoring": DELTA,
     "ScoreShard": ARROW,
     "RankRun": SQL,

@@ -32,7 +32,9 @@ from propensity.runtime.pack_files import pack_files
 from propensity.usecases.build_features import build_features
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.evaluate_candidate import evaluate_candidate
+from propensity.usecases.evaluate_ladder import evaluate_ladder
 from propensity.usecases.fit_candidate import fit_candidate
+from propensity.usecases.fit_ladder import fit_ladder
 from propensity.usecases.label_shard import label_shard
 from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
@@ -121,7 +123,9 @@ class World:
         plan = self.prepare(model, as_of)
         for item in self.items(plan["fit_items"]):
             fit_candidate(self, item=item)
-        evaluate_candidate(self, run=plan["run"])
+        if evaluate_candidate(self, run=plan["run"])["ladder"]:
+            fit_ladder(self, run=plan["run"])
+            evaluate_ladder(self, run=plan["run"])
         return register_model(self, run=plan["run"])
 
     def score(self, model: str, as_of: str, scope: str = "batch", request: str = "pull") -> dict[str, Any]:

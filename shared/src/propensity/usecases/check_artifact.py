@@ -29,7 +29,7 @@ def check_artifact(ports: Ports, version: Version) -> dict[str, Any]:
     """
     schema = version.lineage.get("schema") or {}
     checked = {
-        "files": _files(ports.lake, version),
+        "files": check_files(ports.lake, version),
         "columns": _columns(ports, version, schema),
     }
     artifact = _load(ports, version)
@@ -38,7 +38,8 @@ def check_artifact(ports: Ports, version: Version) -> dict[str, Any]:
     return checked
 
 
-def _files(store: ObjectStore, version: Version) -> str:
+def check_files(store: ObjectStore, version: Version) -> str:
+    """Whether every file is as it was registered. Raises ConflictError naming those that are not."""
     recorded = version.lineage.get("files")
     if recorded is None:
         return NOT_RECORDED

@@ -90,7 +90,13 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     }
     # the card is of the evaluation that stands, which may be an earlier try's
     write_card(ports, run, json.loads(write_once(ports.lake, f"{run}/evaluation.json", dumps(evaluation))))
-    return {"run": run, "model": plan["model"], "rows": len(data.labels), "positives": int(data.labels.sum())}
+    return {
+        "run": run,
+        "model": plan["model"],
+        "rows": len(data.labels),
+        "positives": int(data.labels.sum()),
+        "ladder": spec.ladder is not None,
+    }
 
 
 def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[Calibration, Held, dict[str, Any]]:

@@ -40,11 +40,13 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     fitted = search.fit(found.setting, found.rows)
     out = work["out"]
     with tempfile.TemporaryDirectory() as folder:
-        _upload(ports, folder, f"{out}/oof.parquet", found.best.columns())
-        _upload(ports, folder, f"{out}/reference.parquet", _reference(fitted, data))
-        _upload(ports, folder, f"{out}/probes.parquet", probe_columns(fitted, data, spec))
+        upload(ports, folder, f"{out}/oof.parquet", found.best.columns())
+        upload(ports, folder, f"{out}/reference.parquet", _reference(fitted, data))
+        upload(ports, folder, f"{out}/probes.parquet", probe_columns(fitted, data, spec))
     ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
-    ports.lake.put_new(f"{out}/explanation.json", dumps(_explanation(fitted, data, spec)))
+    ports.lake.put_new(
+        f"{out}/explanation.json", dumps(explanation_of(fitted, data.matrix[data.as_of == data.dates[-1]], spec))
+    )
     setting = found.setting
     summary = {
         "family": work["family"],
@@ -68,11 +70,12 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     return {}
 
 
-def _explanation(fitted: FittedModel, data: TrainingData, spec: Definition) -> dict[str, Any]:
-    """The model's own; where it has none, what a customer of the newest date usually has, to hold others against."""
+def explanation_of(fitted: FittedModel, newest: Any, spec: Definition) -> dict[str, Any]:
+    """The model's own; where it has none, what a customer usually has, to hold others against: of those of the newest
+    date, the rows of the matrix `newest`."""
     said = dict(fitted.explanation())
     if said["kind"] == "opaque":
-        said["typical"] = typical_values(spec.features, data.matrix[data.as_of == data.dates[-1]])
+        said["typical"] = typical_values(spec.features, newest)
     return said
 
 
@@ -83,7 +86,8 @@ def _reference(fitted: FittedModel, data: TrainingData) -> dict[str, Any]:
     return {"row": rows, "probability": fitted.predict(data.matrix[rows])}
 
 
-def _upload(ports: Ports, folder: str, key: str, columns: Mapping[str, Any]) -> None:
+def upload(ports: Ports, folder: str, key: str, columns: Mapping[str, Any]) -> None:
+    """Columns as a Parquet file in the lake, by way of a local folder."""
     path = Path(folder) / key.rsplit("/", 1)[1]
     ports.frames.write(path, columns)
     store: ObjectStore = ports.lake

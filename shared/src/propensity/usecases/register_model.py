@@ -7,6 +7,7 @@ from typing import Any
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import CHAMPION, STAGING, GateSummary
 from propensity.ports import Ports
+from propensity.usecases.ladder_files import ladder_files
 from propensity.usecases.planning import policy_of
 from propensity.usecases.registry import append_line, champion_number, recorded_files, register
 from propensity.usecases.run_files import dumps, read_definition, read_json
@@ -24,7 +25,7 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
     """
     store = ports.lake
     plan, evaluation = read_json(store, f"{run}/plan.json"), read_json(store, f"{run}/evaluation.json")
-    files = {name: store.get(key) for name, key in evaluation["files"].items()}
+    files = {name: store.get(key) for name, key in {**evaluation["files"], **ladder_files(store, run)}.items()}
     files["metrics.json"] = dumps(evaluation["metrics"])
     files["gates.json"] = dumps(evaluation["gates"])
     definition = f"{run}/definition/"

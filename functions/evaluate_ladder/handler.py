@@ -1,0 +1,14 @@
+"""Choose the rung of each tenant of one training run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.evaluate_ladder import evaluate_ladder
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return evaluate_ladder(composition.ports(), run=event["run"])

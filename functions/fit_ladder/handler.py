@@ -1,0 +1,14 @@
+"""Fit the models of one training run's segments and tenants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.fit_ladder import fit_ladder
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return fit_ladder(composition.ports(), run=event["run"])

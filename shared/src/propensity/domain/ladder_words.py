@@ -1,0 +1,78 @@
+"""Why a tenant stands on its rung, in a sentence for the people of that tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp
+from typing import Any
+
+from propensity.domain.ladder import Rung
+from propensity.domain.ladder_evidence import MIN_HELD
+from propensity.domain.model_spec import LadderSpec
+
+_NAMES: dict[Rung, str] = {
+    "heuristic": "its own rate for everyone",
+    "global": "the global model",
+    "intercept": "the global model with an intercept of its own",
+    "segment": "the model of its segment",
+    "own": "a model of its own",
+}
+
+
+def reason(
+    rung: Rung,
+    evidence: Mapping[str, Any],
+    spec: LadderSpec,
+    segment: tuple[str | None, Mapping[str, Any] | None],
+    shift: float,
+    rarer: int,
+) -> str:
+    """`evidence` as ladder.json has it; `segment`: its name and what ladder.json says of it; `shift` in logits;
+    `rarer`: training rows of the rarer class."""
+    held = f"{evidence['held_rows']} rows held out forward in time"
+    if rung == "global":
+        return f"The global model: {_why_not_more(evidence, spec, rarer, held)}."
+    gain = evidence["gains"][rung]
+    shown = (
+        f"log loss lower by {gain['value']:.4f} a row{_interval(gain)} than {_NAMES[gain['over']]} on {gain['n']} rows"
+    )
+    match rung:
+        case "heuristic":
+            return f"Its own rate for everyone, so that nobody is ranked: {shown}; the models mislead here."
+        case "intercept":
+            direction = "more" if shift > 0 else "less"
+            return (
+                f"The global model with its odds times {exp(shift):.2f}: its customers do it {direction} often than "
+                f"that expects; {shown}."
+            )
+        case "segment" if segment[1]:
+            pooled = segment[1]["gain"]
+            return (
+                f"The model of segment {segment[0]}: on {pooled['n']} rows of its {segment[1]['tenants']} tenants log "
+                f"loss lower by {pooled['value']:.4f} a row{_interval(pooled)} than where they stood, and its own rows "
+                "do not speak against it."
+            )
+    return f"A model of its own, from {evidence['rows']} rows with {evidence['positives']} positives: {shown}."
+
+
+def _why_not_more(evidence: Mapping[str, Any], spec: LadderSpec, rarer: int, held: str) -> str:
+    if not evidence["held_rows"]:
+        return "no row of it could be held out forward in time yet"
+    if evidence["held_rows"] < spec.min_rows_intercept and rarer < spec.min_positives_own:
+        return (
+            f"{held}, an intercept takes {spec.min_rows_intercept}; {rarer} positives in training (or negatives, where "
+            f"those are fewer), a model of its own takes {spec.min_positives_own}"
+        )
+    tried = [_NAMES[one] for one in evidence["gains"] if one != "heuristic"]
+    if not tried:
+        return f"too little of it was held out to tell ({evidence['held_positives']} positives, {MIN_HELD} are needed)"
+    own = (
+        ""
+        if rarer >= spec.min_positives_own
+        else f"; a model of its own takes {spec.min_positives_own} positives, it has {rarer}"
+    )
+    return f"{' and '.join(tried)} did no better beyond chance on {held}{own}"
+
+
+def _interval(gain: Mapping[str, Any]) -> str:
+    return f" (95 % interval {gain['low']:.4f} to {gain['high']:.4f})" if gain["low"] is not None else ""

@@ -1,0 +1,143 @@
+"""fit_ladder: the models of segments and of single tenants, by the family and setting that training chose.
+
+Each is fitted forward in time on the folds that the candidates were, and once more on all its rows. Whether one is used
+is decided afterwards (evaluate_ladder). The sum of all these fits is at most about two fits of the chosen setting per
+fold and at the end: a row belongs to one segment and to one tenant.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.errors import ConflictError
+from propensity.domain.ladder_evidence import rarer
+from propensity.domain.model_spec import LadderSpec
+from propensity.domain.pack import Definition
+from propensity.domain.search import Setting
+from propensity.ports import Ports
+from propensity.usecases.fit_candidate import PARITY_ROWS, explanation_of, upload
+from propensity.usecases.parity import probe_columns
+from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
+from propensity.usecases.searching import Search
+from propensity.usecases.training_data import TrainingData, read_training
+
+MAX_SEGMENTS = 50
+FITS = "ladder/fit.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows (mask) that a model of the ladder is fitted on: one segment's or one tenant's."""
+
+    kind: str
+    name: str
+    folder: str
+    rows: Any
+
+
+def fit_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
+    """Write `<run>/ladder/fit.json`, and per model below `<run>/ladder/`: model.onnx, explanation.json,
+    reference.parquet and probes.parquet for parity, oof.parquet: row number and raw probability of validation rows.
+    """
+    plan, evaluation = read_json(ports.lake, f"{run}/plan.json"), read_json(ports.lake, f"{run}/evaluation.json")
+    definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
+    data = training_of(ports, run, plan, definition)
+    chosen = next(one for one in evaluation["candidates"] if one["family"] == evaluation["family"])
+    search = Search(ports, definition.model, chosen["family"], data, definition.directions)
+    setting = Setting(chosen["parameters"], chosen["dates"])
+    made = [_fit(ports, run, definition, search, setting, group, data) for group in groups_of(data, definition)]
+    ports.lake.put_new(f"{run}/{FITS}", dumps({"models": made, "offset": search.balance.offset, "out": chosen["out"]}))
+    return {"run": run, "model": plan["model"], "models": len(made)}
+
+
+def training_of(ports: Ports, run: str, plan: dict[str, Any], definition: Definition) -> TrainingData:
+    """The run's training set with whose rows they are."""
+    keys = [result["features"] for result in read_results(ports.lake, run, "build_features", len(plan["groups"]))]
+    return read_training(
+        ports, keys, definition, ["tenant_id", "customer_id", *(["segment"] if definition.has_segments else [])]
+    )
+
+
+def groups_of(data: TrainingData, definition: Definition) -> Iterator[Group]:
+    """The segments with enough positives and at least two tenants, then the tenants with enough, most first."""
+    spec = definition.model.ladder
+    if spec is None:
+        raise ConflictError(f"model {definition.model.name}: has no ladder to fit")
+    for number, name in enumerate(_segments(data, spec), start=1):
+        yield Group("segment", name, f"ladder/segment-{number:02d}", data.fitted & (data.columns["segment"] == name))
+    for name in _enough(data, data.columns["tenant_id"], spec.min_positives_own)[: spec.max_own_models]:
+        rows = data.fitted & (data.columns["tenant_id"] == name)
+        if rows.sum() < data.fitted.sum():  # the only tenant's own model is the global one
+            yield Group("own", name, f"ladder/tenant_id={name}", rows)
+
+
+def _segments(data: TrainingData, spec: LadderSpec) -> list[str]:
+    if spec.segment is None:
+        return []
+    segments, tenants = data.columns["segment"], data.columns["tenant_id"]
+    found = []
+    for name in _enough(data, segments, spec.min_positives_segment)[:MAX_SEGMENTS]:
+        rows = data.fitted & (segments == name)
+        if len(set(tenants[rows])) > 1 and rows.sum() < data.fitted.sum():
+            found.append(name)
+    return found
+
+
+def _enough(data: TrainingData, owners: Any, least: int) -> list[str]:
+    """Owners (object, (n,)) whose rarer class has enough rows, most first."""
+    counts = {
+        str(name): rarer(data.labels[data.fitted & (owners == name)])
+        for name in sorted({one for one in owners if one is not None})
+    }
+    return sorted((name for name, count in counts.items() if count >= least), key=lambda name: (-counts[name], name))
+
+
+def _fit(
+    ports: Ports,
+    run: str,
+    definition: Definition,
+    search: Search,
+    setting: Setting,
+    group: Group,
+    data: TrainingData,
+) -> dict[str, Any]:
+    out = f"{run}/{group.folder}"
+    rows = data.newest(group.rows, setting.dates)
+    fitted = search.fit(setting, rows)
+    said = explanation_of(fitted, data.matrix[rows & (data.as_of == data.as_of[rows].max())], definition)
+    there = np.flatnonzero(group.rows)
+    reference = there[np.unique(np.linspace(0, len(there) - 1, min(PARITY_ROWS, len(there))).astype(np.int64))]
+    with tempfile.TemporaryDirectory() as folder:
+        upload(ports, folder, f"{out}/oof.parquet", _held_out(search, setting, group, data))
+        expected = {"row": reference, "probability": fitted.predict(data.matrix[reference])}
+        upload(ports, folder, f"{out}/reference.parquet", expected)
+        upload(ports, folder, f"{out}/probes.parquet", probe_columns(fitted, data, definition))
+    ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
+    ports.lake.put_new(f"{out}/explanation.json", dumps(said))
+    return {
+        "kind": group.kind,
+        "name": group.name,
+        "folder": group.folder,
+        "rows": int(rows.sum()),
+        "positives": int(data.labels[rows].sum()),
+        "out": out,
+        "probes": f"{out}/probes.parquet",
+    }
+
+
+def _held_out(search: Search, setting: Setting, group: Group, data: TrainingData) -> dict[str, Any]:
+    """Of each fold whose earlier dates hold both classes of the group, the group's own validation rows."""
+    owner = data.columns["segment" if group.kind == "segment" else "tenant_id"] == group.name
+    numbers: Sequence[Any] = [np.empty(0, np.int64)]
+    raw: Sequence[Any] = [np.empty(0)]
+    for fold in search.folds:
+        train, valid = data.newest(fold.train & group.rows, setting.dates), fold.valid & owner
+        if rarer(data.labels[train]) and valid.any():
+            numbers = [*numbers, np.flatnonzero(valid)]
+            raw = [*raw, search.fit(setting, train).predict(data.matrix[valid])]
+    return {"row": np.concatenate(numbers), "raw": np.concatenate(raw)}

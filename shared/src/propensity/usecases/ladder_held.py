@@ -1,0 +1,152 @@
+"""Held-out rows of a training run scored by every rung, each fold by what was fitted on older ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.calibration import FITS, Calibration, fit_sigmoid, identity
+from propensity.domain.errors import ConflictError
+from propensity.domain.ladder_choice import Held
+from propensity.domain.ladder_evidence import between, intercept, rarer, row_losses, shift_of, smoothed_rate
+from propensity.domain.pack import Definition
+from propensity.ports import Ports
+from propensity.usecases.parity import read_frame
+from propensity.usecases.tenant_models import shifted
+from propensity.usecases.training_data import Fold, TrainingData, folds
+
+_CALIBRATED = 30  # rows of the rarer class that two parameters take; below them the model's own probabilities stay
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The validation rows of all folds, oldest fold first, (n,) each; `index` into the training set."""
+
+    index: Any
+    fold: Any
+    label: Any
+    weight: Any
+    raw: Any
+    tenant: Any
+    customer: Any
+
+
+class HeldOut:
+    """All rungs' scores of the validation rows. The oldest fold has none: there is nothing older to fit on."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        data: TrainingData,
+        definition: Definition,
+        evaluation: Mapping[str, Any],
+        fits: Mapping[str, Any],
+    ) -> None:
+        self._data, self._offset = data, float(fits["offset"])
+        self._method = str(evaluation["metrics"]["calibration"])
+        self._folds = folds(data, definition.model)
+        self.rows = _rows(ports, data, self._folds, fits["out"])
+        self._place = np.full(len(data.labels), -1)
+        self._place[self.rows.index] = np.arange(len(self.rows.index))
+        self.judged = self.rows.fold > 0
+        self.scores = {"global": self._global(), "heuristic": self._heuristic()}
+        self.scores["intercept"] = self._intercepts()
+
+    def sub(self, ports: Ports, out: str) -> tuple[Any, Calibration]:
+        """A model's scores of the validation rows, NaN where it has none, and its calibration on all of them."""
+        frame = read_frame(ports, f"{out}/oof.parquet")
+        raw = np.full(len(self.rows.index), np.nan)
+        raw[self._place[frame["row"].astype(np.int64)]] = frame["raw"]
+        scores = np.full(len(raw), np.nan)
+        for number in range(1, len(self._folds)):
+            mine = (self.rows.fold == number) & np.isfinite(raw)
+            scores[mine] = self._sub_calibration(raw, self.rows.fold < number).apply(raw[mine])
+        return scores, self._sub_calibration(raw, np.ones(len(raw), dtype=bool))
+
+    def held(self, segment: Any, own: Any) -> Held:
+        """The judged rows with every rung's loss; `segment` and `own` are scores as of `sub`."""
+        rows, label = self.judged, self.rows.label[self.judged]
+        scores = {**self.scores, "segment": segment, "own": own}
+        losses: dict[Any, Any] = {rung: row_losses(values[rows], label) for rung, values in scores.items()}
+        return Held(label, self.rows.weight[rows], self.rows.customer[rows], losses)
+
+    def final_intercepts(self, calibrated: Calibration) -> tuple[float, dict[str, float]]:
+        """Variance between the tenants, and the intercept of each, from the validation rows of all folds."""
+        return self._shifts(calibrated.apply(self.rows.raw), np.ones(len(self.rows.raw), dtype=bool))
+
+    def rates(self, rows: Any) -> dict[str, float]:
+        """Each tenant's smoothed rate among training rows, a mask; the rate of everyone stands under ''."""
+        data = self._data
+        counts = np.ones(len(data.labels)) if data.fit_weights is None else data.fit_weights
+        everyone = float(np.average(data.labels[rows], weights=counts[rows]))
+        names, place = np.unique(data.columns["tenant_id"][rows].astype(str), return_inverse=True)
+        total = np.bincount(place, weights=counts[rows])
+        positives = np.bincount(place, weights=counts[rows] * data.labels[rows])
+        found = zip(names.tolist(), positives.tolist(), total.tolist(), strict=True)
+        return {"": everyone, **{name: smoothed_rate(hits, count, everyone) for name, hits, count in found}}
+
+    def _calibration(self, rows: Any) -> Calibration:
+        one = self.rows
+        if self._method == "none":
+            return identity(offset=self._offset)
+        return FITS[self._method](one.raw[rows], one.label[rows], one.weight[rows])
+
+    def _sub_calibration(self, raw: Any, rows: Any) -> Calibration:
+        known = rows & np.isfinite(raw)
+        label = self.rows.label[known]
+        if self._method == "none" or rarer(label) < _CALIBRATED:
+            return identity(len(label), int(label.sum()), self._offset)
+        return fit_sigmoid(raw[known], label, self.rows.weight[known])
+
+    def _global(self) -> Any:
+        scores = np.full(len(self.rows.raw), np.nan)
+        for number in range(1, len(self._folds)):
+            mine = self.rows.fold == number
+            scores[mine] = self._calibration(self.rows.fold < number).apply(self.rows.raw[mine])
+        return scores
+
+    def _heuristic(self) -> Any:
+        scores = np.full(len(self.rows.raw), np.nan)
+        for number, fold in enumerate(self._folds):
+            rates, mine = self.rates(fold.train), self.rows.fold == number
+            scores[mine] = [rates.get(str(tenant), rates[""]) for tenant in self.rows.tenant[mine]]
+        return scores
+
+    def _intercepts(self) -> Any:
+        scores = self.scores["global"].copy()
+        for number in range(1, len(self._folds)):
+            older, mine = self.rows.fold < number, self.rows.fold == number
+            _, found = self._shifts(self._calibration(older).apply(self.rows.raw), older)
+            for tenant, value in found.items():
+                rows = mine & (self.rows.tenant == tenant)
+                scores[rows] = shifted(scores[rows], value)
+        return scores
+
+    def _shifts(self, scores: Any, rows: Any) -> tuple[float, dict[str, float]]:
+        one = self.rows
+        masks = {str(name): rows & (one.tenant == name) for name in np.unique(one.tenant[rows].astype(str))}
+        told = {name: (scores[mask], one.label[mask], one.weight[mask]) for name, mask in masks.items()}
+        variance = between([shift_of(*part) for part in told.values()])
+        return variance, {name: intercept(*part, variance) for name, part in told.items()}
+
+
+def _rows(ports: Ports, data: TrainingData, made: Sequence[Fold], out: str) -> Row:
+    frame = read_frame(ports, f"{out}/oof.parquet")
+    index = np.concatenate([np.flatnonzero(fold.valid) for fold in made])
+    if len(index) != len(frame["label"]) or (data.labels[index] != frame["label"]).any():
+        raise ConflictError(f"{out}/oof.parquet: is not of this run's folds; train the model again")
+    tenants = data.columns["tenant_id"][index]
+    _, tenant = np.unique(tenants.astype(str), return_inverse=True)
+    _, customer = np.unique(data.columns["customer_id"][index].astype(str), return_inverse=True)
+    return Row(
+        index=index,
+        fold=np.concatenate([np.full(int(fold.valid.sum()), number) for number, fold in enumerate(made)]),
+        label=frame["label"].astype(np.int64),
+        weight=frame["weight"].astype(np.float64),
+        raw=frame["raw"].astype(np.float64),
+        tenant=tenants,
+        customer=tenant.astype(np.int64) * (len(index) + 1) + customer,
+    )

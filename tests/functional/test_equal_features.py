@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.arro3_frames import Arro3Frames
@@ -151,7 +151,7 @@ ALWAYS = (
 )
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(PEOPLE, min_size=10, max_size=30))
 def test_training_batch_gap_and_on_demand_compute_equal_bits(drawn: list[Person]) -> None:
     people = {f"m{number}": one for number, one in enumerate([*ALWAYS, *drawn])}

@@ -68,6 +68,17 @@ def test_what_is_for_people_is_no_new_version(feature: str, fields: Mapping[str,
     )
 
 
+def test_white_space_and_comments_mean_nothing_and_what_stands_in_quotes_does() -> None:
+    def version(where: str) -> str:
+        return definition(sql=f"select tenant_id, customer, 1 as weeks from orders where {where}").feature_set
+
+    plain = version("note = '--a  b'")
+    assert version("note /* why */ =\n -- and how\n\t'--a  b' ; ") == plain
+    others = {version(f"note = {value}") for value in ("'--a b'", "'--b'", "'/* a */'", "'it''s --a'", "'it''s --b'")}
+    assert len({plain, *others}) == 6
+    assert version('"a  b" = 1') != version('"a b" = 1')
+
+
 def test_what_decides_values_or_how_they_are_used_is_a_new_version_each() -> None:
     others = [
         changed("weeks", {"missing_indicator": True}),

@@ -20,6 +20,7 @@ from propensity.domain.model_spec import ModelSpec
 from propensity.domain.spec import Frozen, Name
 
 MOST_BUCKETS = 4096
+_SPACES = re.compile(r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/\*.*?\*/|\s)+""", re.DOTALL)
 
 
 class QuarantineLimits(Frozen):
@@ -94,9 +95,11 @@ class Definition(Frozen):
 
 
 def normalise_sql(sql: str) -> str:
-    """SQL without comments, with runs of white space as one blank: what does not change its meaning."""
-    text = re.sub(r"--[^\n]*", " ", sql)
-    return " ".join(text.split()).rstrip("; ")
+    """SQL without comments, with runs of white space as one blank: what does not change its meaning.
+
+    What stands in quotes is left as it is.
+    """
+    return _SPACES.sub(lambda found: found["quoted"] or " ", sql).strip().rstrip("; ")
 
 
 def parse_pack(files: Mapping[str, str], pack: str) -> PackInfo:

@@ -142,6 +142,21 @@ def history_view(shape: SilverShape, source: str, as_of: date) -> str:
             qualify row_number() over (partition by tenant_id, _key, _valid_from order by {order}) = 1)"""
 
 
+def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
+    """SELECT of one row: when the newest event happened or state began, and when the newest row became known.
+
+    Of the rows that features see at as_of; RFC 3339 in UTC, NULL where there are none.
+    """
+    moment = instant(as_of)
+    conditions = [f"_known_at < {moment}", f"{shape.time_column} < {moment}"]
+    if shape.retracted:
+        conditions.append(_not_retracted(shape.retracted, moment))
+    both = ", ".join(
+        f"strftime(timezone('UTC', max({column})), '%Y-%m-%dT%H:%M:%SZ')" for column in (shape.time_column, "_known_at")
+    )
+    return f"select {both} from {source} where {' and '.join(conditions)}"
+
+
 def outcome_view(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:
     """CREATE VIEW of an event dataset in schema `outcome`: events in [start, end), as known by a day's start."""
     known = instant(known_by) if known_by else None

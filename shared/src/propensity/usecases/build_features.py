@@ -15,6 +15,7 @@ from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
 from propensity.domain.views import quote, read_files, text
 from propensity.ports import ObjectStore, Ports, Sql
+from propensity.usecases.feature_counts import FeatureCounts
 from propensity.usecases.run_files import read_definition, read_json, write_result
 from propensity.usecases.silver_session import SilverSession, download
 
@@ -34,6 +35,7 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
         session = SilverSession(sql, ports.lake, work["sources"], definition)
         days = [parse_day(day, "as_of") for day in work["as_of"]]
         known_by = parse_day(work["known_by"], "known_by") if work["known_by"] else None
+        coverage = FeatureCounts(sql, definition)
         for number, day in enumerate(days):
             session.cut(day)
             session.features("features")
@@ -43,7 +45,10 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
                 if definition.model.filter:
                     session.filtered("filtered")
             _keep(sql, number, day, definition, work, labelled=known_by is not None)
+            coverage.add("features f", f"{_bucket(work)} in ({_mine(work)})")
         counts = _write(sql, ports.lake, work, definition, labelled=known_by is not None)
+        counts |= coverage.said(whole=work["partition_key"] == "tenant")
+        counts["newest"] = session.newest(days[-1])
         if known_by and definition.has_segments:
             counts["segments"] = session.segments_on(known_by)
     finally:
@@ -63,15 +68,21 @@ def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mappin
     if labelled and definition.model.filter:
         label += ", (m.customer_id is not null)::tinyint as chosen"
         join += " left join filtered m using (tenant_id, customer_id)"
-    key = "tenant_id" if work["partition_key"] == "tenant" else "customer_id"
-    bucket = bucket_of(f"f.{key}", work["bucket_count"])
-    # a population query may name customers it only refers to; those of other buckets are other items' work
-    mine = ", ".join(str(one) for one in work["buckets"])
+    bucket, mine = _bucket(work), _mine(work)
     target = "insert into rows_kept" if number else "create or replace temp table rows_kept as"
     sql.execute(
         f"{target} select f.tenant_id, f.customer_id, {bucket} as bucket, {text(day.isoformat())}::date as as_of, "
         f"{names}{label} from features f {join} where {bucket} in ({mine})"
     )
+
+
+def _bucket(work: Mapping[str, Any]) -> str:
+    return bucket_of(f"f.{'tenant_id' if work['partition_key'] == 'tenant' else 'customer_id'}", work["bucket_count"])
+
+
+def _mine(work: Mapping[str, Any]) -> str:
+    """A population query may name customers it only refers to; those of other buckets are other items' work."""
+    return ", ".join(str(one) for one in work["buckets"])
 
 
 def _write(

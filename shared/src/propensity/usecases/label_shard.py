@@ -74,7 +74,7 @@ def _provenance(artifact: Artifact, work: dict[str, Any], plan: dict[str, Any], 
     said: dict[str, object] = {
         "model_version": np.int32(artifact.version.number),
         "calibration": np.int32(artifact.calibration_number),
-        "feature_set": artifact.definition.feature_set,
+        "feature_set": artifact.version.lineage["feature_set"],
         "table_versions": json.dumps(plan["silver"], sort_keys=True),
         "run": work["run"],
         "scope": work["scope"],

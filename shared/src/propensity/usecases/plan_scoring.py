@@ -54,7 +54,7 @@ def plan_scoring(
             "partition_key": info.partition_key,
             "scored": _scored(scores, model, pins.bucket_count, buckets, plan["batch_as_of"]) if scores else None,
             "scored_version": champion.number,
-            "out": f"{feature_table(definition.feature_set)}/{stem}-{number:04d}.parquet",
+            "out": f"{feature_table(str(champion.lineage['feature_set']))}/{stem}-{number:04d}.parquet",
             "scored_out": f"{run}/scored/{number:04d}.parquet",
             "stem": f"{plan['as_of']}-{stem}-{number:04d}",
         }

@@ -17,6 +17,7 @@ from propensity.domain.views import (
     as_of_view,
     history_view,
     midnight,
+    newest_row,
     outcome_view,
     quote,
     read_files,
@@ -52,7 +53,8 @@ class SilverSession:
     def features(self, table: str) -> None:
         """A table with one row per customer of the population: tenant_id, customer_id and the matrix, float32.
 
-        A customer that a group's SQL does not name gets the defaults.
+        A customer that a group's SQL does not name gets the defaults. Of a feature with a default a boolean column
+        besides, `known_column`, says whether its value was known.
         """
         joined, columns = "population p", []
         for group in self._definition.groups:
@@ -63,10 +65,19 @@ class SilverSession:
                 columns.append(f"{expression(feature)} as {quote(feature.name)}")
                 if feature.missing_indicator:
                     columns.append(f"{indicator(feature)} as {quote(feature.indicator.name)}")
+                if feature.default is not None:
+                    columns.append(f"{_known(feature)} is not null as {quote(known_column(feature))}")
         self.sql.execute(
             f"create or replace temp table {quote(table)} as "
             f"select p.tenant_id, p.customer_id, {', '.join(columns)} from {joined}"
         )
+
+    def newest(self, as_of: date) -> dict[str, tuple[str | None, str | None]]:
+        """Per dataset `newest_row` of a day."""
+        return {
+            dataset: self.sql.rows(newest_row(shape, f"silver.{quote(dataset)}", as_of))[0]
+            for dataset, shape in sorted(self._shapes.items())
+        }
 
     def outcomes(self, table: str, as_of: date, known_by: date | None) -> None:
         """A table of the customers that converted in the label window, as known before a day."""
@@ -181,6 +192,11 @@ def expression(feature: Feature) -> str:
 def indicator(feature: Feature) -> str:
     """Its missingness as float32: 1 where no value is known, whatever stands there by default, else 0."""
     return f"({_known(feature)} is null)::float"
+
+
+def known_column(feature: Feature) -> str:
+    """No feature has a dot in its name."""
+    return f"{feature.name}.known"
 
 
 def _known(feature: Feature) -> str:

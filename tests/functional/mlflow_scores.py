@@ -13,7 +13,10 @@ def score(folder: str) -> None:
 
     model = mlflow.pyfunc.load_model(folder)
     matrix = np.load(Path(folder) / "matrix.npy")
-    frame = pd.DataFrame(matrix, columns=model.metadata.get_input_schema().input_names())
+    schema = model.metadata.get_input_schema()
+    frame = pd.DataFrame(matrix, columns=schema.required_input_names())
+    if schema.optional_input_names():
+        frame = frame.assign(tenant_id=np.load(Path(folder) / "tenants.npy"))
     scores = model.predict(frame[frame.columns[::-1]])  # by name, not by place
     assert list(scores.columns) == ["probability"]
     assert model.predict(frame[:0]).empty

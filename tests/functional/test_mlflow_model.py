@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 import yaml
 
-from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.domain.calibration import Calibration, fit_isotonic
+from propensity.domain.ladder import Ladder
 from propensity.domain.mlflow_model import mlflow_files
+from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import parse_definition
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.evaluate_candidate import evaluate_candidate
-from propensity.usecases.registry import load_version
+from propensity.usecases.registry import Version, load_version
 from propensity.usecases.scoring import load_artifact
+from propensity.usecases.tenant_models import TenantModels
 from tests.functional.harness import World
 
 HERE = Path(__file__).parent
@@ -37,50 +39,68 @@ def in_mlflow(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def version_of_trees(folder: Path) -> tuple[OnnxScorer, Calibration, Any]:
-    """A folder as register_model would write it, with a table as its calibration."""
+def version_with_a_ladder(world: World) -> tuple[TenantModels, Calibration, Any]:
+    """A folder `v` as register_model would write it: boosted trees, and a tenant on each rung."""
     definition = parse_definition(pack_files("automotive"), "buy", where="automotive", entity="customer_id")
-    random = np.random.default_rng(5)
-    matrix = random.normal(size=(3_000, len(definition.feature_names))).astype(np.float32)
-    matrix[random.random(matrix.shape) < 0.1] = np.nan
-    labels = (np.nan_to_num(matrix[:, 0]) + random.normal(size=len(matrix)) > 1).astype(np.int8)
-    fitted = SklearnTrainer().fit("hist_gradient_boosting", {"max_iter": 30}, matrix, labels, seed=1)
-    calibration = fit_isotonic(fitted.predict(matrix), labels)
+    definition = definition.model_copy(
+        update={"model": definition.model.model_copy(update={"ladder": LadderSpec.model_validate({})})}
+    )
     loader = Path(HERE.parents[1] / "shared/src/propensity/pyfunc_loader.py").read_text()
     files = mlflow_files(definition, run="runs/x", as_of="2025-07-01", loader=loader, python="3.13", packages={})
     for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    (folder / "model.onnx").write_bytes(fitted.onnx())
-    (folder / "calibration.json").write_text(json.dumps(calibration.to_json()))
-    return OnnxScorer(fitted.onnx()), calibration, matrix
+        world.lake.put(f"v/{name}", text.encode())
+    random = np.random.default_rng(5)
+    matrix = random.normal(size=(3_000, len(definition.feature_names))).astype(np.float32)
+    matrix[random.random(matrix.shape) < 0.1] = np.nan
+    calibrations = []
+    for folder, family, column in (("v", "hist_gradient_boosting", 0), ("v/own", "logistic_regression", 1)):
+        labels = (np.nan_to_num(matrix[:, column]) + random.normal(size=len(matrix)) > 1).astype(np.int8)
+        fitted = SklearnTrainer().fit(family, {"max_iter": 30}, matrix, labels, seed=1)
+        calibrations.append(fit_isotonic(fitted.predict(matrix), labels))
+        world.lake.put(f"{folder}/model.onnx", fitted.onnx())
+        world.lake.put(f"{folder}/calibration.json", json.dumps(calibrations[-1].to_json()).encode())
+        world.lake.put(f"{folder}/explanation.json", b"{}")
+    plain = {"model": None, "intercept": 0.0, "rate": None}
+    places = {
+        "a": {**plain, "rung": "own", "model": "own"},
+        "b": {**plain, "rung": "intercept", "intercept": 0.7},
+        "c": {**plain, "rung": "heuristic", "rate": 0.03},
+        "erased": {**plain, "rung": "own", "model": "gone"},
+    }
+    world.lake.put("v/ladder.json", json.dumps({"tenants": places}).encode())
+    ladder = Ladder.from_json({"tenants": places})
+    return TenantModels(world, Version("buy", 1, "v", {}), ladder), calibrations[0], matrix
 
 
 def test_mlflow_loads_a_version_and_gives_the_same_calibrated_scores(trained: World, tmp_path: Path) -> None:
     version = load_version(trained.lake, "service", 1)
-    linear, trees = tmp_path / "linear", tmp_path / "trees"
-    shutil.copytree(trained.folder / version.folder, linear)
+    plain, world = tmp_path / "plain", World("automotive", tmp_path / "world")
+    shutil.copytree(trained.folder / version.folder, plain)
     artifact = load_artifact(trained, version)
     random = np.random.default_rng(2)
     wide = (random.normal(size=(500, len(artifact.definition.feature_names))) * 30).astype(np.float32)
     wide[::7] = np.nan
-    _, expected = artifact.score(wide, np.full(len(wide), "dealer_01", dtype=object))
+    _, expected = artifact.score(wide, np.full(len(wide), "nobody", dtype=object))
     assert expected.min() < 0.02 < 0.99 < expected.max()
-    scorer, calibration, matrix = version_of_trees(trees)
-    np.save(linear / "matrix.npy", wide)
-    np.save(trees / "matrix.npy", matrix)
-    in_mlflow(str(HERE / "mlflow_scores.py"), str(linear), str(trees))
-    np.testing.assert_allclose(np.load(linear / "scores.npy"), expected, atol=1e-6, rtol=0)
-    np.testing.assert_allclose(
-        np.load(trees / "scores.npy"), calibration.apply(scorer.predict(matrix)), atol=1e-6, rtol=0
-    )
+    np.save(plain / "matrix.npy", wide)
+    np.save(plain / "tenants.npy", np.full(len(wide), "nobody"))
+    models, calibration, matrix = version_with_a_ladder(world)
+    tenants = np.array(["a", "b", "c", "erased", "new"])[np.arange(len(matrix)) % 5]
+    raw = world.scorer(world.lake.get("v/model.onnx")).predict(matrix)
+    _, by_ladder = models.apply(matrix, tenants, raw, calibration.apply(raw))
+    laddered = world.folder / "v"
+    np.save(laddered / "matrix.npy", matrix)
+    np.save(laddered / "tenants.npy", tenants)
+    in_mlflow(str(HERE / "mlflow_scores.py"), str(plain), str(laddered))
+    np.testing.assert_allclose(np.load(plain / "scores.npy"), expected, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(np.load(laddered / "scores.npy"), by_ladder, atol=1e-6, rtol=0)
 
 
 def test_what_mlflow_reads_says_whose_version_it_is_and_pins_what_it_was_tried_with(trained: World) -> None:
     version = load_version(trained.lake, "service", 1)
     model = yaml.safe_load(trained.lake.get(f"{version.folder}/MLmodel"))
     inputs = json.loads(model["signature"]["inputs"])
-    assert tuple(one["name"] for one in inputs) == version.definition(trained.lake).feature_names
+    assert tuple(one["name"] for one in inputs if one["required"]) == version.definition(trained.lake).feature_names
     assert model["metadata"]["run"] == version.lineage["run"]
     assert model["utc_time_created"].startswith(version.lineage["as_of"])
     pinned = trained.lake.get(f"{version.folder}/requirements.txt").decode()

@@ -28,6 +28,8 @@ def mlflow_files(
     module = f"propensity_{hashlib.sha256(loader.encode()).hexdigest()[:8]}"
     requirements = ["mlflow", "pandas", *(f"{name}=={version}" for name, version in sorted(packages.items()))]
     model = definition.model
+    # without it the rows are scored by the global model
+    tenant = [{"type": "string", "name": "tenant_id", "required": False}] if model.ladder else []
     described = {
         "flavors": {
             "python_function": {
@@ -41,7 +43,7 @@ def mlflow_files(
         "model_uuid": hashlib.sha256(run.encode()).hexdigest()[:32],
         "utc_time_created": f"{as_of} 00:00:00.000000",
         "signature": {
-            "inputs": json.dumps([_column(name) for name in definition.feature_names]),
+            "inputs": json.dumps([*map(_column, definition.feature_names), *tenant]),
             "outputs": json.dumps([_column("probability")]),
             "params": None,
         },

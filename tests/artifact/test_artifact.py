@@ -110,6 +110,7 @@ ADAPTERS_OF = {
     "ReplayQuarantine": [*SQL, "sqs_queue"],
     "CheckQuarantine": DELTA,
     "ReportLandings": ["delta_tables"],
+    "ExplainScore": DELTA,
     "ManageTenants": [*DELTA, "s3_upload_access"],
     "ExportTenant": DELTA,
     "RebucketSilver": DELTA,

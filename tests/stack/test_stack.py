@@ -112,6 +112,12 @@ def test_on_demand_answers_are_the_batch_s_and_are_logged(stack: Stack, ran: Run
     stack.wait(lambda: bool(ran.lake.keys("gold/inference_log/_delta_log/")), WAIT, "the inference log")
     logged = ran.lake.query("select count(*) from l", l=ran.lake.table_files("gold/inference_log"))
     assert logged == [(4,)]
+    question = {"customer_id": rows[0][0], "model": MODEL, "day": DAY}
+    status, told = stack.call("POST", "/v1/tenants/dealer_01/explanations", question)
+    assert status == 200, told
+    [found] = told["scores"]
+    assert (found["score"], found["decile"], found["stage_now"]) == (rows[0][1], rows[0][2], "production")
+    assert found["lineage"]["silver"]
 
 
 def test_an_unsigned_call_is_refused(stack: Stack) -> None:
@@ -138,6 +144,11 @@ def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None
     status, refused = stack.call("POST", f"/v1/models/{MODEL}/promote", {"version": 9, "why": "x"})
     assert status == 404
     assert "9" in refused["message"]
+    # whoever signs here has assumed neither role, and the stack names none
+    status, refused = stack.call(
+        "POST", f"/v1/models/{MODEL}/approvals", {"version": 2, "why": "x", "role": "business"}
+    )
+    assert (status, refused["error"]) == (403, "ForbiddenError")
 
 
 @contextmanager

@@ -222,6 +222,7 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("GET", "/v1/models/{model}/retraining"),
         ("POST", "/v1/models/{model}/retraining"),
         ("GET", "/v1/tenants/{tenant}/landings/{day}"),
+        ("POST", "/v1/tenants/{tenant}/explanations"),
         ("GET", "/v1/tenants"),
         ("GET", "/v1/tenants/{tenant}"),
         ("PUT", "/v1/tenants/{tenant}"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 SCORES = "gold/scores"
 # the number of buckets too: a customer's bucket is another one after a re-bucketing
 SCORES_PARTITION = ("model", "bucket_count", "bucket")
@@ -40,3 +43,9 @@ def score_file(model: str, bucket_count: int, bucket: int, stem: str) -> str:
 
 def score_file_day(key: str) -> str:
     return key.rsplit("/", 1)[1][:10]
+
+
+def may_hold_day_until(key: str, day: str) -> bool:
+    """Whether a file of gold/scores can hold rows as of a day or before: a compacted one does not say of which days."""
+    named = score_file_day(key)
+    return named <= day or not _DAY.fullmatch(named)

@@ -58,8 +58,8 @@ def promote(
     Raises BadInputError naming the field, NotFoundError, ConflictError where it takes two people or cannot be loaded.
     """
     asked, held = _request(ports, model, _number(version), by=by, why=why, at=at)
-    policy = policy_of(ports, model)
-    return _append(ports, held, lambda known: promotion.promote(asked, policy, approvers, known))
+    policy, lines = policy_of(ports, model), ledger(ports.lake, model)
+    return _append(ports, held, lines, lambda known: promotion.promote(asked, policy, approvers, known))
 
 
 def roll_back(ports: Ports, model: str, *, by: str, why: object, at: str, version: object = None) -> dict[str, Any]:
@@ -68,10 +68,11 @@ def roll_back(ports: Ports, model: str, *, by: str, why: object, at: str, versio
     Raises BadInputError, NotFoundError where there was none before, ConflictError where the version was never
     champion, cannot be loaded or does not fit today's contracts, or where others move the alias meanwhile.
     """
-    found = standing(ledger(ports.lake, model))
+    lines = ledger(ports.lake, model)
+    found = standing(lines)
     number = way_back(found, model) if version is None else _number(version)
     asked, held = _request(ports, model, number, by=by, why=why, at=at)
-    return _append(ports, held, lambda known: promotion.roll_back(asked, found.champion, known))
+    return _append(ports, held, lines, lambda known: promotion.roll_back(asked, found.champion, known))
 
 
 def approve(
@@ -84,8 +85,9 @@ def approve(
     """
     role = approvers.role_of(by)
     asked, held = _request(ports, model, _number(version), by=by, why=why, at=at)
-    done = _append(ports, held, lambda known: promotion.approve(asked, role, known))
-    return {**done, **_standing(standing(ledger(ports.lake, model)), held.number)}
+    lines = ledger(ports.lake, model)
+    done = _append(ports, held, lines, lambda known: promotion.approve(asked, role, known))
+    return {**done, **_standing(standing(ledger(ports.lake, model, lines)), held.number)}
 
 
 def _standing(found: Standing, number: int) -> dict[str, Any]:
@@ -111,16 +113,17 @@ def _request(ports: Ports, model: str, number: int, *, by: str, why: object, at:
     return Request(model, number, by=by, why=why, at=at, gates=version.gates(ports.lake)), version
 
 
-def _append(ports: Ports, version: Version, decide: Callable[[Sequence[Line]], Line]) -> dict[str, Any]:
+def _append(
+    ports: Ports, version: Version, lines: Sequence[Line], decide: Callable[[Sequence[Line]], Line]
+) -> dict[str, Any]:
     """The line that the rule makes of the ledger, written only where the version can score.
 
     The rule is asked before, so that nobody waits for an artifact that they may not have, and when the line is
     written, because others may have been faster.
     """
-    known = ledger(ports.lake, version.model)
-    decide(known)
+    decide(lines)
     checked = check_artifact(ports, version)
-    line = append_line(ports.lake, version.model, decide)
-    if line.alias and line.number >= next_number(known):
+    line = append_line(ports.lake, version.model, decide, lines)
+    if line.alias and line.number >= next_number(lines):
         ports.metrics.count("ChampionMoved", model=version.model)
     return {**line.model_dump(), "checked": checked}

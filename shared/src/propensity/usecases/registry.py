@@ -60,18 +60,26 @@ class Version:
         return store.get(f"{self.folder}/model.onnx")
 
 
-def ledger(store: ObjectStore, model: str) -> list[Line]:
-    """Every line, in order."""
-    keys = list(store.keys(ledger_root(model)))
+def ledger(store: ObjectStore, model: str, known: Sequence[Line] = ()) -> list[Line]:
+    """Every line, in order; `known` are the first ones, which were read before and never change."""
+    keys = list(store.keys(ledger_root(model)))[len(known) :]
     # a line is a small object: what takes time is waiting for each
     with ThreadPoolExecutor(_READERS) as pool:
-        return [Line.model_validate_json(body) for body in pool.map(store.get, keys)]
+        return [*known, *(Line.model_validate_json(body) for body in pool.map(store.get, keys))]
 
 
 def dated_ledger(store: ObjectStore, model: str) -> list[tuple[datetime, Line]]:
     """Every line with when it was written, which is the object's own time: `at` may be the day of a run's plan."""
     lines = {ledger_key(model, line.number): line for line in ledger(store, model)}
     return [(info.last_modified, lines[info.key]) for info in store.infos(ledger_root(model)) if info.key in lines]
+
+
+def written_at(store: ObjectStore, key: str) -> datetime | None:
+    """When an object that is written once was written; None where it is not there."""
+    try:
+        return store.head(key).last_modified
+    except NotFoundError:
+        return None
 
 
 def champion_number(store: ObjectStore, model: str) -> int | None:
@@ -95,14 +103,17 @@ def present_champion(store: ObjectStore, model: str) -> dict[str, int] | None:
     return None if number is None else {"version": number, "calibration": newest_calibration(store, model, number)}
 
 
-def append_line(store: ObjectStore, model: str, decide: Callable[[Sequence[Line]], Line]) -> Line:
+def append_line(
+    store: ObjectStore, model: str, decide: Callable[[Sequence[Line]], Line], known: Sequence[Line] = ()
+) -> Line:
     """Append what `decide` makes of the ledger, a line with the next number; or answer with one of its own lines.
 
     Whoever loses the race for a number decides again on what the winner wrote, so that no rule is kept on a ledger
-    that is not the newest any more. Errors of `decide` are raised. Raises RetryableError where others keep winning.
+    that is not the newest any more. `known`: as in `ledger`. Errors of `decide` are raised, and RetryableError where
+    others keep winning.
     """
     for _ in range(_RACES):
-        known = ledger(store, model)
+        known = ledger(store, model, known)
         line = decide(known)
         if line.number < next_number(known) or store.put_new(ledger_key(model, line.number), dumps(line.model_dump())):
             return line

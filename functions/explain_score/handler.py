@@ -1,0 +1,20 @@
+"""POST /v1/tenants/{tenant}/explanations: which model scored this customer on that day?
+
+A question in a body: what stands in an address stands in traces and logs of others as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import api, composition
+from propensity.runtime.logging import logged
+from propensity.usecases.explain_score import Question, explain_score
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    def explain(call: api.Call) -> dict[str, Any]:
+        return explain_score(composition.ports(), Question.parse(call.path["tenant"], call.body))
+
+    return api.answer(event, explain)

@@ -1,0 +1,213 @@
+"""explain_score: which model scored this customer on that day, out of what, and what was answered on demand.
+
+Nothing is computed again: the answer is what gold/scores, gold/inference_log and the registry hold. When a thing was
+known is the time of the object that made it so (a run's receipt, a ledger's line), in UTC.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from propensity.domain.buckets import bucket_of
+from propensity.domain.errors import BadInputError, NotFoundError
+from propensity.domain.landing import parse_tenant
+from propensity.domain.registry import Line, standing
+from propensity.domain.runs import parse_day
+from propensity.domain.views import midnight, quote, read_files, text
+from propensity.ports import DataFile, ObjectStore, Ports, Snapshot, Sql
+from propensity.usecases.gold import INFERENCE_LOG, SCORES, may_hold_day_until
+from propensity.usecases.planning import pack_info
+from propensity.usecases.registry import dated_ledger, load_version, version_numbers, written_at
+from propensity.usecases.silver_session import download
+
+_READ = 256_000_000  # bytes of the inference log that one answer reads
+_SCORE = ("score", "percentile", "decile", "model_version", "feature_set", "run", "scope", "source", "reason_method")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whose score, by which model, on which day (in UTC)."""
+
+    tenant_id: str
+    customer_id: str
+    model: str
+    day: date
+
+    @staticmethod
+    def parse(tenant_id: str, body: Mapping[str, Any]) -> Question:
+        """Raises BadInputError naming the field."""
+        for field in ("customer_id", "model", "day"):
+            if not isinstance(body.get(field), str) or not body[field]:
+                raise BadInputError(f"{field}: expected text")
+        day = parse_day(body["day"], "day")
+        return Question(parse_tenant(tenant_id), body["customer_id"], body["model"], day)
+
+    @property
+    def start(self) -> datetime:
+        return midnight(self.day).replace(tzinfo=UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The moment that the day is judged at: all that was written before it counts."""
+        return self.start + timedelta(days=1)
+
+
+def explain_score(ports: Ports, question: Question) -> dict[str, Any]:
+    """What held when the day ended, every score as of the day, and the day's answers on demand.
+
+    `held` is the newest score that was committed by then, of the version that was champion by then; where that one had
+    not scored the customer yet, of the version that had. `scores` may have been committed later: each says when.
+    `answers` is null, with `answers_bytes`, where more than 256 MB would have to be read for them.
+
+    Raises BadInputError for what is no tenant, NotFoundError for a model that was never registered.
+    """
+    history = _History.read(ports.lake, question)
+    if not history.lines and not version_numbers(ports.lake, question.model):
+        raise NotFoundError(f"model {question.model!r}: never registered; expected one of {_models(ports)}")
+    sql = ports.sql()
+    try:
+        rows = [history.dated(row) for row in _scores(ports, sql, question)]
+        answers = _answers(ports, sql, question)
+    finally:
+        sql.close()
+    held = _held(rows, history.champion, question)
+    of_day = [row for row in rows if row["as_of"] == question.day.isoformat()]
+    return {
+        "tenant_id": question.tenant_id,
+        "customer_id": question.customer_id,
+        "model": question.model,
+        "day": question.day.isoformat(),
+        "champion": history.champion,
+        "held": held and history.explained(held),
+        "scores": [history.explained(row) for row in sorted(of_day, key=_order)],
+        **answers,
+    }
+
+
+def _models(ports: Ports) -> str:
+    return ", ".join(pack_info(ports).models)
+
+
+def _held(rows: Sequence[dict[str, Any]], champion: int | None, question: Question) -> dict[str, Any] | None:
+    """A receipt may have gone by age: then a run counts from the day that it was as of."""
+    known = [
+        row
+        for row in rows
+        if row["source"] != "challenger"
+        and (row["committed_at"] is None or datetime.fromisoformat(row["committed_at"]) < question.end)
+    ]
+    return max(known, key=lambda row: (row["model_version"] == champion, *_order(row)), default=None)
+
+
+def _order(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return row["as_of"], row["committed_at"] or "", row["run"]
+
+
+@dataclass(slots=True)
+class _History:
+    """The registry of a model, by when it was written."""
+
+    store: ObjectStore
+    question: Question
+    lines: Sequence[tuple[datetime, Line]]
+
+    @staticmethod
+    def read(store: ObjectStore, question: Question) -> _History:
+        return _History(store, question, dated_ledger(store, question.model))
+
+    @property
+    def champion(self) -> int | None:
+        """When the day ended."""
+        return standing(line for written, line in self.lines if written < self.question.end).champion
+
+    def dated(self, row: dict[str, Any]) -> dict[str, Any]:
+        committed = written_at(self.store, f"{row['run']}/receipt.json")
+        return {**row, "committed_at": committed and committed.isoformat()}
+
+    def explained(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A score with its version: stage when the day ended (null: not registered yet) and now, and lineage."""
+        number, end = row["model_version"], self.question.end
+        version = load_version(self.store, self.question.model, number)
+        registered = written_at(self.store, f"{version.folder}/lineage.json")
+        then = standing(line for written, line in self.lines if written < end)
+        return {
+            **row,
+            "stage_then": then.stage(number) if registered and registered < end else None,
+            "stage_now": standing(line for _, line in self.lines).stage(number),
+            "lineage": {
+                "family": version.lineage.get("family"),
+                "trained_as_of": version.lineage.get("as_of"),
+                "silver": version.lineage.get("silver"),
+                "run": version.lineage.get("run"),
+            },
+        }
+
+
+def _scores(ports: Ports, sql: Sql, question: Question) -> list[dict[str, Any]]:
+    """The customer's rows as of the day or before."""
+    snapshot = ports.tables.snapshot(SCORES)
+    keys = [f"{SCORES}/{file.path}" for file in _files(ports, sql, snapshot, question)] if snapshot else []
+    if not keys:
+        return []
+    source = read_files(download(sql, ports.lake, keys, "scores"))
+    there = {name for name, *_ in sql.rows(f"describe select * from {source}")}
+    columns = [name for name in _SCORE if name in there]
+    rows = sql.rows(
+        f"select {', '.join(map(quote, columns))}, as_of::varchar, table_versions, [one.text for one in reasons] "
+        f"from {source} where {_mine(question)} and as_of <= {text(question.day.isoformat())}::date"
+    )
+    return [
+        {
+            **dict(zip(columns, row, strict=False)),
+            "as_of": row[-3],
+            "table_versions": json.loads(row[-2]),
+            "reasons": list(row[-1] or ()),
+        }
+        for row in rows
+    ]
+
+
+def _files(ports: Ports, sql: Sql, snapshot: Snapshot, question: Question) -> Iterator[DataFile]:
+    """Those of the model and the customer's bucket, but for runs of later days."""
+    by_tenant = pack_info(ports).partition_key == "tenant"
+    key = text(question.tenant_id if by_tenant else question.customer_id)
+    buckets: dict[str, str] = {}
+    for file in snapshot.files:
+        count = file.partition["bucket_count"]
+        if count not in buckets:
+            [(bucket,)] = sql.rows(f"select {bucket_of(key, int(count))}")
+            buckets[count] = str(bucket)
+        mine = file.partition["model"] == question.model and file.partition["bucket"] == buckets[count]
+        if mine and may_hold_day_until(file.path, question.day.isoformat()):
+            yield file
+
+
+def _answers(ports: Ports, sql: Sql, question: Question) -> dict[str, Any]:
+    """Of the log's files only those written since the day began can hold an answer of the day."""
+    snapshot = ports.tables.snapshot(INFERENCE_LOG)
+    if snapshot is None:
+        return {"answers": []}
+    written = {info.key: info.last_modified for info in ports.lake.infos(f"{INFERENCE_LOG}/")}
+    files = [file for file in snapshot.files if written[f"{INFERENCE_LOG}/{file.path}"] >= question.start]
+    size = sum(file.size for file in files)
+    if size > _READ:
+        return {"answers": None, "answers_bytes": size}
+    if not files:
+        return {"answers": []}
+    paths = download(sql, ports.lake, [f"{INFERENCE_LOG}/{file.path}" for file in files], "answers")
+    columns = ("answered_at", "model_version", "score", "decile", "source")
+    rows = sql.rows(
+        "select strftime(timezone('UTC', answered_at), '%Y-%m-%dT%H:%M:%S.%gZ'), model_version, score, decile, source "
+        f"from {read_files(paths)} where {_mine(question)} and model = {text(question.model)} "
+        f"and answered_at >= {text(question.start.isoformat())}::timestamptz "
+        f"and answered_at < {text(question.end.isoformat())}::timestamptz order by answered_at, source"
+    )
+    return {"answers": [dict(zip(columns, row, strict=True)) for row in rows]}
+
+
+def _mine(question: Question) -> str:
+    return f"tenant_id = {text(question.tenant_id)} and customer_id = {text(question.customer_id)}"

@@ -25,7 +25,20 @@ from propensity.usecases.registry import dated_ledger, load_version, version_num
 from propensity.usecases.silver_session import download
 
 _READ = 256_000_000  # bytes of the inference log that one answer reads
-_SCORE = ("score", "percentile", "decile", "model_version", "feature_set", "run", "scope", "source", "reason_method")
+# of these the columns that the table has: it got some of them later than its first rows
+_SCORE = (
+    "score",
+    "percentile",
+    "decile",
+    "model_version",
+    "calibration",
+    "rung",
+    "feature_set",
+    "run",
+    "scope",
+    "source",
+    "reason_method",
+)
 
 
 @dataclass(frozen=True, slots=True)

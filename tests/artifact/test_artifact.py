@@ -103,6 +103,7 @@ ADAPTERS_OF = {
     "CheckDrift": DELTA,
     "ServeScores": [*ONNX, "dynamo_online", "sqs_queue"],
     "ManageRegistry": ONNX,
+    "RecalibrateModel": ARROW,
     "LogInference": DELTA,
     "MaintainTables": ["delta_tables"],
     "CheckReferences": DELTA,

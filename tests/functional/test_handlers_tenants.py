@@ -48,7 +48,7 @@ def test_a_person_and_then_their_tenant_are_erased_from_buckets_and_tables(
     assert composition.ports().online.get_many(score.tenant_id, ["C0000007"], "buy", 1) == []
 
 
-@pytest.mark.parametrize("name", ["serve_scores", "manage_registry"])
+@pytest.mark.parametrize("name", ["serve_scores", "manage_registry", "recalibrate_model"])
 def test_an_api_answers_what_is_missing_or_wrong_with_a_status_and_a_message(aws: SimpleNamespace, name: str) -> None:
     function = handler(name)
     if name == "serve_scores":
@@ -58,6 +58,10 @@ def test_an_api_answers_what_is_missing_or_wrong_with_a_status_and_a_message(aws
         wrong = {**event(name), "body": json.dumps({"model": "m", "tenant_id": "t", "customer_ids": []})}
         assert "customer_ids: 0 ids, expected 1 to 100" in function(wrong, CONTEXT)["body"]
         assert function({**event(name), "body": "{"}, CONTEXT)["statusCode"] == 400
+    elif name == "recalibrate_model":
+        answer = function(event(name), CONTEXT)
+        assert (answer["statusCode"], "no champion" in answer["body"]) == (404, True)
+        assert function({**event(name), "body": "{}"}, CONTEXT)["statusCode"] == 400
     else:
         listed = json.loads(function(event(name), CONTEXT)["body"])
         assert (listed["champion"], listed["versions"], listed["ledger"]) == (None, [], [])

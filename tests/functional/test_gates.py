@@ -100,8 +100,9 @@ def test_a_converter_that_is_off_only_where_no_row_has_been_is_caught_by_the_pro
     most: list[float] = []
 
     def look(table: pa.Table) -> pa.Table:
-        start = table.column_names.index("as_of") + 1
-        most.extend(np.nanmax(column.to_numpy()) for column in table.columns[start:-1])
+        names = table.column_names
+        features = names[names.index("as_of") + 1 : names.index("label")]
+        most.extend(np.nanmax(table[name].to_numpy()) for name in features)
         return table
 
     world, plan = prepared

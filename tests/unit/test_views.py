@@ -131,11 +131,11 @@ def test_what_becomes_known_or_happens_later_changes_no_earlier_view(
 def test_labels_see_the_events_of_their_window_as_known_by_a_day(
     data: list[tuple[str, int, int, int, int]], known_by: int | None
 ) -> None:
-    # gap 2, horizon 5 from the 10th: the 12th to the 16th, which are days 11 to 15 of the data
+    # gap 2, horizon 7 from the 10th: the 12th to the 16th, which are days 11 to 15 of the data
     latest = latest_events(data, known_by)
     expected = sorted((revision, value) for revision, at, value in latest if 11 <= at <= 15)
     with loaded(data, "_event_time") as connection:
-        window = LabelWindow.of(DAY, gap_days=2, horizon_days=5)
+        window = LabelWindow.of(DAY, gap_days=2, horizon_days=7)
         day = None if known_by is None else date(2025, 1, 1) + timedelta(days=known_by)
         connection.execute(outcome_view(shape("event"), "s", start=window.start, end=window.end, known_by=day))
         assert sorted(connection.execute("select revision, value from outcome.d").fetchall()) == expected
@@ -174,7 +174,7 @@ def test_every_training_window_has_closed_by_the_runs_day(day: date, count: int,
     dates = training_dates(chosen, day)
     assert len(set(dates)) == count
     assert list(dates) == sorted(dates)
-    assert max(dates) + timedelta(days=97) <= day
+    assert max(dates) + timedelta(days=90 + 7) <= day
 
 
 def test_months_end_on_their_last_day_where_they_are_shorter() -> None:

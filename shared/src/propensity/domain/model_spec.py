@@ -20,6 +20,8 @@ class Training(Frozen):
     every_days: int | None = Field(None, ge=1)
     # how many of the newest as-of dates a fit may take, tried like any other setting; all if nothing is said
     newest: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    # rows that a fit takes at most: the commoner label is sampled down, and each row left counts for more
+    max_rows: int | None = Field(None, ge=100)
     seed: int = 7
     # estimated, of one candidate's whole search: settings beyond it are left untried. 700 fit into Lambda's 900 s on
     # one core; with six, trees may take 3,800 (docs/automl.md)
@@ -33,6 +35,37 @@ class Training(Frozen):
     def _one_step(self) -> Training:
         if (self.every_months is None) == (self.every_days is None):
             raise ValueError("training: give every_months or every_days, one of them")
+        return self
+
+
+class Censoring(Frozen):
+    """Whose outcome could not be seen: such rows are left out of training, and counted.
+
+    A tenant of whom nothing came in the `silent_days` before the run's day has left with its newest event. `sql` names
+    customers besides: its SELECT gives tenant_id and the entity from the views of the as-of date and of the outcomes.
+    """
+
+    description: str = ""
+    sql: str | None = None
+    silent_days: int = Field(45, ge=1, le=730)
+
+
+class Treatment(Frozen):
+    """Who was under a campaign in the label window, and what a training set makes of it.
+
+    `exclude`: such rows are left out; `weight`: each counts `weight` in fits, validation and calibration; `keep`: each
+    counts as any other, and the report says how many there are.
+    """
+
+    description: str
+    sql: str
+    policy: Literal["exclude", "weight", "keep"]
+    weight: float | None = Field(None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _weight_is_for_its_policy(self) -> Treatment:
+        if (self.policy == "weight") != (self.weight is not None):
+            raise ValueError("treatment: give a weight above 0 and up to 1 with policy weight, and with no other")
         return self
 
 
@@ -182,6 +215,7 @@ class ModelSpec(Frozen):
     owner: str
     population: Query
     target: Query
+    # an outcome counts from `gap_days` after the as-of date until `horizon_days` after it
     horizon_days: int = Field(ge=1, le=730)
     gap_days: int = Field(0, ge=0, le=365)
     # days after the window's end until its outcomes are all known: what is recorded late would count as "did not"
@@ -206,3 +240,19 @@ class ModelSpec(Frozen):
     intended_use: str = ""
     ethical_considerations: str = ""
     limits: tuple[str, ...] = ()
+    censored: Censoring = Censoring()
+    treatment: Treatment | None = None
+
+    @model_validator(mode="after")
+    def _window_has_days(self) -> ModelSpec:
+        if self.gap_days >= self.horizon_days:
+            raise ValueError(
+                f"gap_days {self.gap_days}: expected fewer than horizon_days {self.horizon_days}, which is counted "
+                "from the as-of date too"
+            )
+        return self
+
+    @property
+    def reach_days(self) -> int:
+        """Days from an as-of date until all of its outcomes are known."""
+        return self.horizon_days + self.settle_days

@@ -24,7 +24,7 @@ def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
 
     A date before the data begins gives no rows.
     """
-    newest = run_date - timedelta(days=spec.gap_days + spec.horizon_days + spec.settle_days)
+    newest = run_date - timedelta(days=spec.reach_days)
     if spec.training.every_months is not None:
         # as-of dates fall on the run's own day of the month, so that training looks like scoring
         aligned = 0

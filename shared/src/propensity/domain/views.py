@@ -168,15 +168,17 @@ def outcome_view(shape: SilverShape, source: str, *, start: date, end: date, kno
 
 @dataclass(frozen=True, slots=True)
 class LabelWindow:
-    """[as_of + gap, as_of + gap + horizon): the days in which an outcome counts."""
+    """[as_of + gap, as_of + horizon): the days in which an outcome counts, `end` not among them.
+
+    An as-of date is its day's first instant, so that no event falls between what features see and what labels see.
+    """
 
     start: date
     end: date
 
     @staticmethod
     def of(as_of: date, *, gap_days: int, horizon_days: int) -> LabelWindow:
-        start = as_of + timedelta(days=gap_days)
-        return LabelWindow(start, start + timedelta(days=horizon_days))
+        return LabelWindow(as_of + timedelta(days=gap_days), as_of + timedelta(days=horizon_days))
 
 
 def midnight(day: date) -> datetime:

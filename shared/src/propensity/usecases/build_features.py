@@ -18,15 +18,17 @@ from propensity.ports import ObjectStore, Ports, Sql
 from propensity.usecases.feature_counts import FeatureCounts
 from propensity.usecases.run_files import read_definition, read_json, write_result
 from propensity.usecases.silver_session import SilverSession, download
+from propensity.usecases.training_rows import COLUMNS, count_rows, mark_rows
 
 
 def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write the item's features to `item.out` and its counts to the run's results.
 
     The file: tenant_id, customer_id VARCHAR, bucket INTEGER, as_of DATE, one FLOAT per feature (NULL where
-    unknown), label TINYINT for training; sorted by as_of, tenant, customer. A model whose ladder has segments gets the
-    tenant's as of the row's date for training, segment VARCHAR; the result has all tenants' as of the run's day. A
-    model with a filter gets chosen TINYINT for training: whether it would have chosen the customer on that date.
+    unknown), for training label, _treated TINYINT and _draw DOUBLE; sorted by as_of, tenant, customer. Rows that
+    training leaves out are counted by reason. A model whose ladder has segments gets the tenant's as of the row's date
+    for training, segment VARCHAR; the result has all tenants' as of the run's day. A model with a filter gets chosen
+    TINYINT for training: whether it would have chosen the customer on that date.
     """
     work = read_json(ports.lake, item)
     definition = read_definition(ports.lake, work["definition"], work["model"])
@@ -36,19 +38,24 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
         days = [parse_day(day, "as_of") for day in work["as_of"]]
         known_by = parse_day(work["known_by"], "known_by") if work["known_by"] else None
         coverage = FeatureCounts(sql, definition)
+        population: dict[str, int] = {}
         for number, day in enumerate(days):
             session.cut(day)
             session.features("features")
             if known_by:
-                session.outcomes("converted", day, known_by)
+                mine = _mine(work)
+                population[day.isoformat()] = _count(sql, f"features f where {mine}")
+                mark_rows(session, definition.model, work, day, mine)
                 session.segments("segments")
                 if definition.model.filter:
                     session.filtered("filtered")
             _keep(sql, number, day, definition, work, labelled=known_by is not None)
-            coverage.add("features f", f"{_bucket(work)} in ({_mine(work)})")
+            coverage.add("features f", _mine(work))
         counts = _write(sql, ports.lake, work, definition, labelled=known_by is not None)
         counts |= coverage.said(whole=work["partition_key"] == "tenant")
         counts["newest"] = session.newest(days[-1])
+        if known_by:
+            counts |= {"population_by_date": population, **count_rows(session, known_by)}
         if known_by and definition.has_segments:
             counts["segments"] = session.segments_on(known_by)
     finally:
@@ -60,29 +67,33 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
 def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mapping[str, Any], *, labelled: bool) -> None:
     """Add one as-of date's rows to the item's rows."""
     names = ", ".join(f"f.{quote(name)}" for name in definition.feature_names)
-    label = ", (c.customer_id is not null)::tinyint as label" if labelled else ""
-    join = "left join converted c using (tenant_id, customer_id)" if labelled else ""
+    marks = "".join(f", m.{name}" for name in COLUMNS) if labelled else ""
+    join = "join marked m on m.reason is null and (m.tenant_id, m.customer_id) = (f.tenant_id, f.customer_id)"
     if labelled and definition.has_segments:
-        label += ", s.segment"
-        join += " left join segments s using (tenant_id)"
+        marks += ", s.segment"
+        join += " left join segments s on s.tenant_id = f.tenant_id"
     if labelled and definition.model.filter:
-        label += ", (m.customer_id is not null)::tinyint as chosen"
-        join += " left join filtered m using (tenant_id, customer_id)"
-    bucket, mine = _bucket(work), _mine(work)
+        marks += ", (w.customer_id is not null)::tinyint as chosen"
+        join += " left join filtered w on (w.tenant_id, w.customer_id) = (f.tenant_id, f.customer_id)"
     target = "insert into rows_kept" if number else "create or replace temp table rows_kept as"
     sql.execute(
-        f"{target} select f.tenant_id, f.customer_id, {bucket} as bucket, {text(day.isoformat())}::date as as_of, "
-        f"{names}{label} from features f {join} where {bucket} in ({mine})"
+        f"{target} select f.tenant_id, f.customer_id, {_bucket(work)} as bucket, "
+        f"{text(day.isoformat())}::date as as_of, {names}{marks} "
+        f"from features f {join if labelled else ''} where {_mine(work)}"
     )
 
 
 def _bucket(work: Mapping[str, Any]) -> str:
-    return bucket_of(f"f.{'tenant_id' if work['partition_key'] == 'tenant' else 'customer_id'}", work["bucket_count"])
+    key = "tenant_id" if work["partition_key"] == "tenant" else "customer_id"
+    return bucket_of(f"f.{key}", work["bucket_count"])
 
 
 def _mine(work: Mapping[str, Any]) -> str:
-    """A population query may name customers it only refers to; those of other buckets are other items' work."""
-    return ", ".join(str(one) for one in work["buckets"])
+    """A condition on features `f`: a population query may name customers it only refers to.
+
+    Those of other buckets are other items' work.
+    """
+    return f"{_bucket(work)} in ({', '.join(str(one) for one in work['buckets'])})"
 
 
 def _write(
@@ -129,5 +140,5 @@ def _drop_scored(sql: Sql, lake: ObjectStore, keys: Sequence[str], version: int)
     return before - _count(sql, "rows_kept")
 
 
-def _count(sql: Sql, table: str) -> int:
-    return int(sql.rows(f"select count(*) from {quote(table)}")[0][0])
+def _count(sql: Sql, source: str) -> int:
+    return int(sql.rows(f"select count(*) from {source}")[0][0])

@@ -32,11 +32,11 @@ from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.reporting import report_columns, write_report
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
-from propensity.usecases.training_data import read_training
+from propensity.usecases.training_report import read_hashed, training_report
 
 
 def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
-    """Write `<run>/evaluation.json`, calibration.json and reference.json of the chosen candidate.
+    """Write `<run>/evaluation.json`, calibration.json and reference.json of the chosen candidate, and training.json.
 
     A candidate whose ONNX disagrees with scikit-learn is out of the choice; were it the only one, it is
     registered with its failed gate and never promoted. Same inputs, same bytes, but for the latency measured.
@@ -47,21 +47,24 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     fits = read_results(ports.lake, run, "fit_candidate", len(spec.candidates))
     built = read_results(ports.lake, run, "build_features", len(plan["groups"]))
     keys = [result["features"] for result in built]
-    data = read_training(ports, keys, definition, sorted({TENANT, *report_columns(built)}))
+    data, digest = read_hashed(ports, keys, definition, sorted({TENANT, *report_columns(built)}))
+    training = training_report(ports, plan, keys, definition, data, digest)
     parities = {fit["out"]: parity_of(ports, fit, data, definition) for fit in fits}
     judged = [{**fit, "parity": parities[fit["out"]][0]} for fit in fits]
     sound = [one for one in judged if all(gate.passed for gate in parities[one["out"]][1])] or judged
     winner = select([Entrant(one["family"], tuple(one["losses"])) for one in sound], spec.selection.rule)
     chosen = next(one for one in sound if one["family"] == winner.family)
     calibrated, held, metrics = _calibrate(ports, chosen, spec)
-    metrics |= {"parity": chosen["parity"], "rows": len(data.labels), "positives": int(data.labels.sum())}
+    metrics |= {"parity": chosen["parity"], "rows": training["rows"], "positives": training["positives"]}
+    metrics["training_set"] = digest
     model = ports.scorer(ports.lake.get(f"{chosen['out']}/model.onnx"))
-    newest = data.matrix[data.as_of == data.dates[-1]]
+    newest = data.matrix[data.validated & (data.as_of == data.dates[-1])]
     scores = calibrated.apply(model.predict(newest))
     reference = reference_bins(definition.feature_names, newest, scores, str(data.dates[-1]))
-    reference["base_rate"] = float(data.labels.mean())
+    reference["base_rate"] = float(np.average(data.labels, weights=data.fit_weights))
     ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
+    ports.lake.put_new(f"{run}/training.json", dumps(training))
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
     gates = [
         *parities[chosen["out"]][1],
@@ -76,13 +79,17 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
         "gates": [gate.to_json() for gate in gates],
         "candidates": judged,
         "report": report,
-        "packages": chosen["packages"],
+        "packages": {**chosen["packages"], **training.get("packages", {})},
+        "training_set": digest,
+        "seed": spec.training.seed,
         "files": {
             "model.onnx": f"{chosen['out']}/model.onnx",
             "explanation.json": f"{chosen['out']}/explanation.json",
             "calibration.json": f"{run}/calibration.json",
             "reference.json": f"{run}/reference.json",
             "report.json": f"{run}/report.json",
+            "training.json": f"{run}/training.json",
+            "plan.json": f"{run}/plan.json",
             **write_mlflow_files(ports, run, plan["as_of"], definition),
             **card_files(run),
         },
@@ -93,8 +100,8 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     return {
         "run": run,
         "model": plan["model"],
-        "rows": len(data.labels),
-        "positives": int(data.labels.sum()),
+        "rows": training["rows"],
+        "positives": training["positives"],
         "ladder": spec.ladder is not None,
     }
 

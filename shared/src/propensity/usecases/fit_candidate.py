@@ -45,7 +45,8 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
         upload(ports, folder, f"{out}/probes.parquet", probe_columns(fitted, data, spec))
     ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
     ports.lake.put_new(
-        f"{out}/explanation.json", dumps(explanation_of(fitted, data.matrix[data.as_of == data.dates[-1]], spec))
+        f"{out}/explanation.json",
+        dumps(explanation_of(fitted, data.matrix[data.validated & (data.as_of == data.dates[-1])], spec)),
     )
     setting = found.setting
     summary = {

@@ -55,7 +55,7 @@ def judge(case: Case) -> list[Gate]:
     metrics = {name: Estimate(**case.metrics[name]) for name in gates.MEASURED}
     _, counts = np.unique(case.scores, return_counts=True)
     return [
-        *gates.evidence(_count(data.labels), _count(case.held.labels), limits),
+        *gates.evidence(_count(data.labels[data.fitted]), _count(case.held.labels), limits),
         gates.constant(float(counts.max() / counts.sum()), len(case.scores), limits),
         *gates.quality(metrics, limits),
         *gates.leaks(found, len(data.labels), limits),

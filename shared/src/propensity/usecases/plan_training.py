@@ -13,6 +13,7 @@ from propensity.ports import Ports
 from propensity.usecases.planning import NEWEST, columns_named, pack_definition, pack_info, pin_silver
 from propensity.usecases.registry import present_champion
 from propensity.usecases.run_files import dumps, read_json, write_definition, write_items
+from propensity.usecases.tenants import closed_periods
 
 
 def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
@@ -36,6 +37,10 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     plan: dict[str, Any] = {
         "model": model,
         "as_of": day.isoformat(),
+        # outcomes are known as the run's day begins, or as its Silver stood before that
+        "outcomes_until": min(day, silver.as_of_time.date() if silver.as_of_time else day).isoformat(),
+        "closed": closed_periods(ports.lake),
+        "silent_days": definition.model.censored.silent_days,
         "horizon_days": definition.model.horizon_days,
         "gap_days": definition.model.gap_days,
         "feature_set": definition.feature_set,
@@ -58,6 +63,9 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
             "definition": f"{run}/definition",
             "as_of": plan["dates"],
             "known_by": plan["as_of"],
+            # a run that was planned before these stood in its plan leaves nobody out
+            "outcomes_until": plan.get("outcomes_until", plan["as_of"]),
+            "closed": plan.get("closed", {}),
             "sources": pins.sources(buckets),
             "buckets": buckets,
             "bucket_count": pins.bucket_count,

@@ -106,6 +106,10 @@ def _words(definition: Definition) -> set[str]:
         queries.append(model.filter.sql)
     if model.ladder and model.ladder.segment:
         queries.append(model.ladder.segment.sql)
+    if model.treatment:
+        queries.append(model.treatment.sql)
+    if model.censored.sql:
+        queries.append(model.censored.sql)
     return set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
 
 

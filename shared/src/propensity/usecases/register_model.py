@@ -46,6 +46,9 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
         # what a rollback holds the version against; a plan from before this was written down has no columns
         "schema": {"features": list(features), "columns": plan.get("columns")},
         "files": recorded_files(files),
+        # an evaluation from before there was a hash has none
+        "training_set": evaluation.get("training_set"),
+        "seed": evaluation.get("seed"),
     }
     version = register(store, plan["model"], files, lineage)
     gates = GateSummary.of(evaluation["gates"])

@@ -16,6 +16,7 @@ from propensity.domain.views import (
     SilverShape,
     as_of_view,
     history_view,
+    instant,
     midnight,
     newest_row,
     outcome_view,
@@ -89,6 +90,38 @@ class SilverSession:
                 self.sql.execute(outcome_view(shape, source, start=window.start, end=window.end, known_by=known_by))
         self._table(table, model.target.sql, f"model {model.name}, target")
 
+    def censored(self, table: str) -> None:
+        """A table of the customers that the model names as out of sight in the last outcomes' window."""
+        model = self._definition.model
+        self._named(table, model.censored.sql, f"model {model.name}, censored")
+
+    def treated(self, table: str) -> None:
+        """A table of the customers that were under a campaign in the last outcomes' window."""
+        model = self._definition.model
+        self._named(table, model.treatment.sql if model.treatment else None, f"model {model.name}, treatment")
+
+    def _named(self, table: str, query: str | None, what: str) -> None:
+        """The customers of a query, none where there is no query."""
+        if query is None:
+            query = f"select null::varchar as tenant_id, null::varchar as {quote(self._definition.entity)} where false"
+        self._table(table, query, what)
+
+    def newest_events(self, until: date) -> dict[str, date]:
+        """By tenant, the day of its newest event before a day, as known by then, over all datasets here."""
+        moment = instant(until)
+        parts = [
+            f"select tenant_id, _event_time from silver.{quote(dataset)} "
+            f"where _event_time < {moment} and _known_at < {moment}{_not_taken_back(shape)}"
+            for dataset, shape in self._shapes.items()
+            if shape.kind == "event"
+        ]
+        if not parts:
+            return {}
+        found = self.sql.rows(
+            f"select tenant_id, max(timezone('UTC', _event_time))::date from ({' union all '.join(parts)}) group by 1"
+        )
+        return dict(sorted(found))
+
     def filtered(self, table: str) -> None:
         """A table of the customers that the manual rule of the trade would choose, as of the last cut."""
         model = self._definition.model
@@ -158,10 +191,15 @@ def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, Silv
     datasets = list(shapes)
     views = {("", dataset) for dataset in datasets}
     views |= {("history", dataset) for dataset, shape in shapes.items() if shape.kind == "state"}
+    with_outcomes = views | {("outcome", dataset) for dataset in datasets}
     queries = {
         f"model {model.name}, population": (model.population.sql, views),
-        f"model {model.name}, target": (model.target.sql, views | {("outcome", dataset) for dataset in datasets}),
+        f"model {model.name}, target": (model.target.sql, with_outcomes),
     }
+    if model.treatment:
+        queries[f"model {model.name}, treatment"] = (model.treatment.sql, with_outcomes | {("", "population")})
+    if model.censored.sql:
+        queries[f"model {model.name}, censored"] = (model.censored.sql, with_outcomes | {("", "population")})
     with_population = views | {("", "population")}
     for group in definition.groups:
         queries[f"feature group {group.group}"] = (group.sql, with_population)
@@ -178,6 +216,12 @@ def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, Silv
         if found:
             listed = ", ".join(sorted(".".join(part for part in one if part) for one in allowed))
             raise PackError(f"{what}: names {', '.join(found)}; it may read {listed}, and take the date from as_of()")
+
+
+def _not_taken_back(shape: SilverShape) -> str:
+    if not shape.retracted:
+        return ""
+    return f" and _content_id not in ({', '.join(text(content_id) for content_id, _ in shape.retracted)})"
 
 
 def expression(feature: Feature) -> str:

@@ -34,6 +34,27 @@ def last_lines(store: ObjectStore) -> list[Line]:
     return [_line(store, key) for _, key in sorted(last.items())]
 
 
+def closed_periods(store: ObjectStore) -> dict[str, list[list[str | None]]]:
+    """By tenant, the periods in which its files were refused: RFC 3339 instants, the end None while one is open."""
+    by_tenant: dict[str, list[Line]] = {}
+    for key in store.keys(f"{ROOT}/"):
+        if "/record/" in key:
+            line = _line(store, key)
+            by_tenant.setdefault(line.tenant_id, []).append(line)
+    return {tenant: found for tenant, known in sorted(by_tenant.items()) if (found := _closed(known))}
+
+
+def _closed(known: Sequence[Line]) -> list[list[str | None]]:
+    found: list[list[str | None]] = []
+    for line in sorted(known, key=lambda line: line.number):
+        is_open = bool(found) and found[-1][1] is None
+        if line.refuses and not is_open:
+            found.append([line.files_from.isoformat(), None])
+        elif not line.refuses and is_open:
+            found[-1][1] = line.files_from.isoformat()
+    return found
+
+
 def append_line(
     store: ObjectStore, tenant_id: str, body: Mapping[str, Any], datasets: Sequence[str], *, by: str, at: str
 ) -> Line:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,7 +15,12 @@ import numpy as np
 from propensity.domain.errors import EvidenceError
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.pack import Definition
+from propensity.domain.runs import parse_day
+from propensity.domain.training_set import TrainingSet
 from propensity.ports import Ports
+from propensity.usecases.content_hash import ContentHash
+from propensity.usecases.run_files import read_json, read_results
+from propensity.usecases.training_rows import COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +28,8 @@ class TrainingData:
     """`matrix` float32 (n, k); `labels` int8 (n,); `as_of` datetime64[D] (n,).
 
     `fit_weights` and `valid_weights` float64 (n,): how many rows of the population a row stands for where a model is
-    fitted, and where one is validated or calibrated. 0: it takes no part. None: every row once.
-
-    `columns`: others that were asked for, (n,) each.
+    fitted, and where one is validated or calibrated. 0: it takes no part. None: every row once. `columns`: others that
+    were asked for, (n,) each.
     """
 
     matrix: Any
@@ -32,7 +37,7 @@ class TrainingData:
     as_of: Any
     fit_weights: Any = None
     valid_weights: Any = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
 
     @property
     def fitted(self) -> Any:
@@ -72,34 +77,170 @@ class TrainingData:
 
 
 def read_training(
-    ports: Ports, keys: Sequence[str], definition: Definition, columns: Sequence[str] = ()
+    ports: Ports,
+    keys: Sequence[str],
+    definition: Definition,
+    columns: Sequence[str] = (),
+    *,
+    hashed: ContentHash | None = None,
 ) -> TrainingData:
-    """Raises EvidenceError where there are no rows, or only one class."""
-    matrices, labels, days = [], [], []
-    others: dict[str, list[Any]] = {name: [] for name in columns}
+    """The rows of a run's files below `<run>/features/`, by as-of date and draw: however the work was cut.
+
+    Rows that a cap leaves out are not kept in memory, beyond one file's. `columns` are read besides; `hashed` is given
+    every row. Raises EvidenceError where there are no rows, or only one class.
+    """
+    chosen = training_set(ports, keys, definition)
     with tempfile.TemporaryDirectory() as folder:
-        for number, key in enumerate(keys):
-            path = Path(folder) / f"{number:04d}.parquet"
+        files = [Path(folder) / f"{number:04d}.parquet" for number, _ in enumerate(keys)]
+        for key, path in zip(keys, files, strict=True):
             ports.lake.download(key, path)
-            matrices.append(ports.frames.matrix(path, definition.feature_names))
-            read = ports.frames.read(path, ["as_of", "label", *columns])
-            labels.append(np.asarray(read["label"], dtype=np.int8))
-            days.append(read["as_of"].astype("datetime64[D]"))
-            for name, parts in others.items():
-                parts.append(read[name])
-    data = TrainingData(
-        np.vstack(matrices),
-        np.concatenate(labels),
-        np.concatenate(days),
-        columns={name: np.concatenate(parts) for name, parts in others.items()},
-    )
+        parts = [_choose(ports, path, chosen) for path in files]
+        merged = _Part(*(np.concatenate(values) for values in zip(*(part.arrays() for part in parts), strict=True)))
+        # a run from before there were draws keeps the order of its files
+        order = np.lexsort((merged.draw, merged.as_of)) if chosen else np.arange(len(merged.rows))
+        data = _weighed(merged.at(order), definition, chosen)
+        places = np.empty_like(order)
+        places[order] = np.arange(len(order))
+        start = 0
+        for path, part in zip(files, parts, strict=True):
+            here = places[start : start + len(part.rows)]
+            start += len(part.rows)
+            _fill(ports, path, part, here, data, definition, columns)
+            if hashed is not None:
+                _hash(ports, path, part, here, data, hashed)
     rows, positives = len(data.labels), int(data.labels.sum())
     if positives in (0, rows):
         raise EvidenceError(
             f"model {definition.model.name}: {positives} of {rows} training rows are positive; both kinds are needed. "
-            "Load more history, or look at the target's SQL"
+            f"Load more history, or look at the target's SQL{chosen.said() if chosen else ''}"
         )
     return data
+
+
+def training_set(ports: Ports, keys: Sequence[str], definition: Definition) -> Chosen | None:
+    """Who of a run's files takes part; None for a run that was planned before anybody was left out."""
+    run = keys[0].rpartition("/features/")[0]
+    results = read_results(ports.lake, run, "build_features", len(keys))
+    if not all("strata" in result for result in results):
+        return None
+    plan = read_json(ports.lake, f"{run}/plan.json")
+    until = parse_day(plan.get("outcomes_until", plan["as_of"]), "outcomes_until")
+    found = TrainingSet.of(results, definition.model, until=until, silent_days=plan.get("silent_days"))
+    return Chosen(found, definition.model)
+
+
+class Chosen:
+    """Which rows of a file take part, and what they count."""
+
+    def __init__(self, found: TrainingSet, spec: ModelSpec) -> None:
+        self.found, self.rates = found, found.rates(spec)
+        self.silent = {day: names for day, names in found.silent_on(spec).items() if names}
+        self.treated_weight = spec.treatment.weight if spec.treatment else None
+
+    def said(self) -> str:
+        """What was left out, for an error's text; empty where nothing was."""
+        rows: Counter[str] = Counter()
+        for (_, reason), count in self.found.left_out.items():
+            rows[reason] += count
+        return f"; left out: {', '.join(f'{count} {reason}' for reason, count in sorted(rows.items()))}" if rows else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The rows of one file that take part: where in the file they are, and what is needed to order and weigh them."""
+
+    rows: Any
+    labels: Any
+    as_of: Any
+    draw: Any
+    treated: Any
+
+    def arrays(self) -> tuple[Any, ...]:
+        return self.rows, self.labels, self.as_of, self.draw, self.treated
+
+    def at(self, places: Any) -> _Part:
+        return _Part(*(values[places] for values in self.arrays()))
+
+
+def _choose(ports: Ports, path: Path, chosen: Chosen | None) -> _Part:
+    columns = ports.frames.read(path, ["as_of", "label"] if chosen is None else ["as_of", "tenant_id", *COLUMNS])
+    days, labels = columns["as_of"].astype("datetime64[D]"), np.asarray(columns["label"], dtype=np.int8)
+    if chosen is None:
+        everything = np.arange(len(labels))
+        return _Part(everything, labels, days, np.zeros(len(labels)), np.zeros(len(labels), dtype=np.int8))
+    draw = np.asarray(columns["_draw"], dtype=np.float64)
+    keep = np.zeros(len(labels), dtype=bool)
+    for day in np.unique(days):
+        there = days == day
+        share = np.where(labels == 1, chosen.rates.fit[1], chosen.rates.fit[0])
+        share = np.maximum(share, chosen.rates.valid.get(as_date(day), 0.0))
+        keep |= there & (draw < share)
+        gone = chosen.silent.get(as_date(day))
+        if gone:
+            keep &= ~(there & np.isin(columns["tenant_id"], list(gone)))
+    rows = np.flatnonzero(keep)
+    return _Part(rows, labels[rows], days[rows], draw[rows], np.asarray(columns["_treated"], dtype=np.int8)[rows])
+
+
+def _weighed(rows: _Part, definition: Definition, chosen: Chosen | None) -> TrainingData:
+    """The rows in their order with what they count; their matrix is still empty."""
+    matrix = np.empty((len(rows.labels), len(definition.feature_names)), dtype=np.float32)
+    fit = valid = None
+    if chosen and not chosen.rates.whole:
+        fit, valid = _sampled(chosen, rows)
+    if chosen and chosen.treated_weight is not None:
+        counts = np.where(rows.treated == 1, chosen.treated_weight, 1.0)
+        fit = counts if fit is None else fit * counts
+        valid = counts if valid is None else valid * counts
+    return TrainingData(matrix, rows.labels, rows.as_of, fit, valid)
+
+
+def _sampled(chosen: Chosen, rows: _Part) -> tuple[Any, Any]:
+    """Weights of the rows of a capped set: in fits the rows of their stratum that each stands for, 0 for none."""
+    fit, valid = np.zeros(len(rows.labels)), np.zeros(len(rows.labels))
+    for (day, label), count in chosen.found.counts().items():
+        there = (rows.as_of == np.datetime64(day, "D")) & (rows.labels == label)
+        taken = there & (rows.draw < chosen.rates.fit[label])
+        if taken.any():
+            fit[taken] = count / int(taken.sum())
+        valid[there & (rows.draw < chosen.rates.valid.get(day, 0.0))] = 1.0
+    return fit, valid
+
+
+def _fill(
+    ports: Ports,
+    path: Path,
+    part: _Part,
+    here: Any,
+    data: TrainingData,
+    definition: Definition,
+    columns: Sequence[str],
+) -> None:
+    """Put a file's rows at their places, so that there is never more than one file beside the matrix."""
+    data.matrix[here] = ports.frames.matrix(path, definition.feature_names)[part.rows]
+    if columns:
+        read = ports.frames.read(path, columns)
+        for name in columns:
+            values = read[name][part.rows]
+            if name not in data.columns:
+                data.columns[name] = np.empty(len(data.labels), dtype=values.dtype)
+            data.columns[name][here] = values
+
+
+def _hash(ports: Ports, path: Path, part: _Part, here: Any, data: TrainingData, hashed: ContentHash) -> None:
+    keys = ports.frames.read(path, ["tenant_id", "customer_id"])
+    ones = np.ones(len(here))
+    hashed.add(
+        [
+            f"{tenant}\0{customer}"
+            for tenant, customer in zip(keys["tenant_id"][part.rows], keys["customer_id"][part.rows], strict=True)
+        ],
+        data.as_of[here].astype(np.int64),
+        data.labels[here],
+        ones if data.fit_weights is None else data.fit_weights[here],
+        ones if data.valid_weights is None else data.valid_weights[here],
+        data.matrix[here],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +258,7 @@ def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
     Purged: a training date's label window has ended and settled by the validation date. Raises EvidenceError where
     no date has one.
     """
-    reach = np.timedelta64(timedelta(days=spec.gap_days + spec.horizon_days + spec.settle_days), "D")
+    reach = np.timedelta64(timedelta(days=spec.reach_days), "D")
     made = []
     for day in data.dates:
         train = data.fitted & (data.as_of + reach <= day)

@@ -1,0 +1,177 @@
+"""The training set of a run, as counts: who is left out and why, and which of the others a capped fit takes.
+
+A run's items count their own rows; what needs all of them (whether a tenant fell silent, how much of a label a cap
+leaves) is decided here, so that it does not depend on how the work was cut into items.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from propensity.domain.errors import ConflictError
+from propensity.domain.model_spec import ModelSpec
+from propensity.domain.views import LabelWindow
+
+# a row is left out for the first of these that holds
+REASONS = ("immature", "tenant_closed", "censored", "treated", "tenant_silent")
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """So many rows of an as-of date, a tenant and a label, and how many of them were under treatment."""
+
+    as_of: date
+    tenant_id: str
+    label: int
+    rows: int
+    treated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Shares of rows, in (0, 1], that are taken: `fit` per label, `valid` per as-of date, whatever the label."""
+
+    fit: Mapping[int, float] = field(default_factory=dict)
+    valid: Mapping[date, float] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row is taken."""
+        return all(rate == 1 for rate in (*self.fit.values(), *self.valid.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """`population`: rows by as-of date. `left_out`: by date and reason. `strata`: the others, all of them.
+
+    `silent`: tenants that had left, and the day from which nothing of them could be seen.
+    """
+
+    population: Mapping[date, int]
+    left_out: Mapping[tuple[date, str], int]
+    strata: tuple[Stratum, ...]
+    silent: Mapping[str, date]
+
+    @staticmethod
+    def of(
+        results: Iterable[Mapping[str, Any]], spec: ModelSpec, *, until: date, silent_days: int | None
+    ) -> TrainingSet:
+        """From what build_features counted. `until`: the day before which outcomes were known to the run.
+
+        `silent_days` None: no tenant is taken for silent. Raises ConflictError where rows were lost.
+        """
+        population: Counter[date] = Counter()
+        left_out: Counter[tuple[date, str]] = Counter()
+        counted: Counter[tuple[date, str, int]] = Counter()
+        treated: Counter[tuple[date, str, int]] = Counter()
+        newest: dict[str, date] = {}
+        for result in results:
+            for day, rows in result["population_by_date"].items():
+                population[date.fromisoformat(day)] += rows
+            for day, reason, rows in result["left_out"]:
+                left_out[date.fromisoformat(day), reason] += rows
+            for day, tenant, label, rows, under in result["strata"]:
+                counted[date.fromisoformat(day), tenant, label] += rows
+                treated[date.fromisoformat(day), tenant, label] += under
+            for tenant, day in result["newest_by_tenant"].items():
+                newest[tenant] = max(date.fromisoformat(day), newest.get(tenant, date.min))
+        silent = silent_tenants(newest, until=until, silent_days=silent_days)
+        strata = []
+        for key in sorted(counted):
+            day, tenant, label = key
+            if _ends_after(spec, day, silent.get(tenant)):
+                left_out[day, "tenant_silent"] += counted[key]
+            else:
+                strata.append(Stratum(day, tenant, label, counted[key], treated[key]))
+        made = TrainingSet(dict(population), dict(left_out), tuple(strata), silent)
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        for day, rows in self.population.items():
+            out = sum(self.left_out.get((day, reason), 0) for reason in REASONS)
+            kept = sum(one.rows for one in self.strata if one.as_of == day)
+            if rows != out + kept:
+                raise ConflictError(
+                    f"training rows of {day}: {rows} in the population, but {kept} kept and {out} left out; "
+                    "the run's results were changed: train under another day"
+                )
+
+    @property
+    def rows(self) -> int:
+        return sum(one.rows for one in self.strata)
+
+    @property
+    def positives(self) -> int:
+        return sum(one.rows for one in self.strata if one.label == 1)
+
+    @property
+    def treated(self) -> int:
+        return sum(one.treated for one in self.strata)
+
+    def counts(self) -> Counter[tuple[date, int]]:
+        """Rows by as-of date and label."""
+        found: Counter[tuple[date, int]] = Counter()
+        for one in self.strata:
+            found[one.as_of, one.label] += one.rows
+        return found
+
+    def silent_on(self, spec: ModelSpec) -> dict[date, set[str]]:
+        """By as-of date, the tenants whose rows of that date are left out because they had left."""
+        return {
+            day: {tenant for tenant, end in self.silent.items() if _ends_after(spec, day, end)}
+            for day in self.population
+        }
+
+    def rates(self, spec: ModelSpec) -> Rates:
+        """What a cap leaves: of both labels for fits, and of the dates that are validated on."""
+        counts, most = self.counts(), spec.training.max_rows
+        if most is None or self.rows <= most:
+            return Rates({0: 1.0, 1: 1.0}, dict.fromkeys(self.population, 1.0))
+        shares = capped(self.rows - self.positives, self.positives, most)
+        per_day = {day: counts[day, 0] + counts[day, 1] for day in self.population}
+        return Rates(
+            {0: shares[0], 1: shares[1]},
+            {day: min(1.0, most / per_day[day]) for day in validation_days(counts, spec) if per_day[day]},
+        )
+
+
+def _ends_after(spec: ModelSpec, day: date, seen_until: date | None) -> bool:
+    window = LabelWindow.of(day, gap_days=spec.gap_days, horizon_days=spec.horizon_days)
+    return seen_until is not None and window.end > seen_until
+
+
+def silent_tenants(newest: Mapping[str, date], *, until: date, silent_days: int | None) -> dict[str, date]:
+    """Tenants of whom nothing came in the `silent_days` before a day, and the day after their newest event."""
+    if silent_days is None:
+        return {}
+    return {
+        tenant: day + timedelta(days=1)
+        for tenant, day in sorted(newest.items())
+        if until - day > timedelta(days=silent_days)
+    }
+
+
+def capped(negatives: int, positives: int, most: int) -> tuple[float, float]:
+    """Shares of the negatives and of the positives, in (0, 1], that make `most` rows of more than that.
+
+    The rarer label stays whole as long as it is at most half of them.
+    """
+    kept = min(positives, max(most // 2, most - negatives))
+    return (min(1.0, (most - kept) / negatives) if negatives else 1.0, kept / positives if positives else 1.0)
+
+
+def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> list[date]:
+    """The days that folds may validate on, oldest first, and the newest one whatever it holds."""
+    days = sorted({day for day, _ in counts})
+    reach = timedelta(days=spec.reach_days)
+
+    def two_classes(chosen: Sequence[date]) -> bool:
+        return all(any(counts.get((day, label), 0) for day in chosen) for label in (0, 1))
+
+    eligible = [day for day in days if two_classes([day]) and two_classes([one for one in days if one + reach <= day])]
+    return sorted({*eligible[-spec.validation.folds :], *days[-1:]})

@@ -1,0 +1,93 @@
+"""What a training row is besides its features: its label, whether it was under treatment, and why it is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from propensity.domain.model_spec import ModelSpec
+from propensity.domain.runs import parse_day
+from propensity.domain.views import LabelWindow, text
+from propensity.ports import Sql
+from propensity.usecases.silver_session import SilverSession
+
+# what a training file has besides features and keys; `_draw` in [0, 1) depends on the row's key and the seed alone, and
+# orders the rows of a date: whom a sample takes does not depend on how the work was cut
+_DRAW = "(('0x' || substr(md5(concat_ws(chr(31), {key})), 1, 13))::ubigint / {range}.0)"
+_RANGE = 1 << 52
+COLUMNS = ("label", "_treated", "_draw")
+
+
+def mark_rows(session: SilverSession, model: ModelSpec, work: Mapping[str, Any], day: date, mine: str) -> None:
+    """Table `marked`: a row per row of `features` for which `mine` holds, with `reason` (NULL: kept) and COLUMNS.
+
+    `label` TINYINT, `_treated` TINYINT, `_draw` DOUBLE.
+    """
+    known_by = parse_day(work["known_by"], "known_by")
+    session.outcomes("converted", day, known_by)
+    session.treated("under_treatment")
+    session.censored("out_of_sight")
+    key = f"f.tenant_id, f.customer_id, {text(day.isoformat())}, {text(str(model.training.seed))}"
+    session.sql.execute(
+        f"""create or replace temp table marked as
+        select f.tenant_id, f.customer_id, (c.customer_id is not null)::tinyint as label,
+            (t.customer_id is not null)::tinyint as _treated, {_DRAW.format(key=key, range=_RANGE)} as _draw,
+            case {_reasons(model, work, day)} end as reason
+        from features f
+        left join converted c using (tenant_id, customer_id)
+        left join under_treatment t using (tenant_id, customer_id)
+        left join out_of_sight o using (tenant_id, customer_id)
+        where {mine}"""
+    )
+    create = "create temp table if not exists left_out (as_of date, reason varchar, rows bigint)"
+    session.sql.execute(create)
+    session.sql.execute(
+        f"insert into left_out select {text(day.isoformat())}::date, reason, count(*) from marked "
+        "where reason is not null group by reason"
+    )
+
+
+def _reasons(model: ModelSpec, work: Mapping[str, Any], day: date) -> str:
+    """WHEN by reason, in the order in which they count."""
+    window = LabelWindow.of(day, gap_days=model.gap_days, horizon_days=model.horizon_days)
+    # an item that was planned before these stood in it leaves nobody out
+    until = parse_day(work.get("outcomes_until") or work["known_by"], "outcomes_until")
+    immature = window.end + timedelta(days=model.settle_days) > until
+    closed = _closed(work.get("closed", {}), window)
+    found = {
+        "immature": "true" if immature else "false",
+        "tenant_closed": f"f.tenant_id in ({', '.join(map(text, closed))})" if closed else "false",
+        "censored": "o.customer_id is not null",
+    }
+    if model.treatment and model.treatment.policy == "exclude":
+        found["treated"] = "t.customer_id is not null"
+    return " ".join(f"when {condition} then {text(reason)}" for reason, condition in found.items())
+
+
+def _closed(periods: Mapping[str, Sequence[Sequence[str | None]]], window: LabelWindow) -> list[str]:
+    """Tenants whose files were refused in some part of a window; a period without an end goes on."""
+    return sorted(
+        tenant
+        for tenant, spans in periods.items()
+        if any(
+            str(start) < window.end.isoformat() and (end is None or end > window.start.isoformat())
+            for start, end in spans
+        )
+    )
+
+
+def count_rows(session: SilverSession, until: date) -> dict[str, Any]:
+    """What the rows kept so far, and those left out, come to, for domain/training_set.py."""
+    sql: Sql = session.sql
+    strata = sql.rows(
+        "select as_of, tenant_id, label, count(*), sum(_treated) from rows_kept group by all order by all"
+    )
+    left_out = sql.rows("select as_of, reason, sum(rows) from left_out group by all order by all")
+    [(version,)] = sql.rows("select version()")
+    return {
+        "strata": [[day.isoformat(), tenant, label, rows, int(under)] for day, tenant, label, rows, under in strata],
+        "left_out": [[day.isoformat(), reason, int(rows)] for day, reason, rows in left_out],
+        "newest_by_tenant": {tenant: day.isoformat() for tenant, day in session.newest_events(until).items()},
+        "packages": {"duckdb": str(version)},
+    }

@@ -1,0 +1,158 @@
+"""Rows in are rows kept and rows left out; a cap takes what it says; nothing depends on how the work was cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from propensity.domain.errors import ConflictError
+from propensity.domain.model_spec import ModelSpec, Treatment
+from propensity.domain.training_set import REASONS, TrainingSet, capped, validation_days
+from propensity.usecases.content_hash import ContentHash
+
+DAYS = [date(2025, 1, 1) + timedelta(days=40 * number) for number in range(5)]
+UNTIL = DAYS[-1] + timedelta(days=40)
+
+
+def spec(**changes: Any) -> ModelSpec:
+    query = {"description": "d", "sql": "select 1"}
+    return ModelSpec.model_validate(
+        {
+            "name": "m",
+            "hypothesis": "h",
+            "owner": "o",
+            "population": query,
+            "target": query,
+            "horizon_days": 30,
+            "features": [],
+            "training": {"every_days": 40, "max_rows": changes.pop("max_rows", None)},
+            "candidates": [],
+        }
+        | changes
+    )
+
+
+row = st.tuples(
+    st.sampled_from(DAYS),
+    st.sampled_from(["a", "b", "c"]),
+    st.integers(0, 1),
+    st.booleans(),
+    st.sampled_from([None, "immature", "tenant_closed", "censored", "treated"]),
+)
+newest = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.dates(DAYS[0], UNTIL))
+
+
+def counted(rows: list[Any], last: dict[str, date]) -> dict[str, Any]:
+    """As build_features counts an item's rows."""
+    population: Counter[str] = Counter()
+    strata: Counter[tuple[Any, ...]] = Counter()
+    treated: Counter[tuple[Any, ...]] = Counter()
+    left_out: Counter[tuple[str, str]] = Counter()
+    for day, tenant, label, under, reason in rows:
+        population[day.isoformat()] += 1
+        if reason:
+            left_out[day.isoformat(), reason] += 1
+        else:
+            strata[day.isoformat(), tenant, label] += 1
+            treated[day.isoformat(), tenant, label] += under
+    return {
+        "population_by_date": dict(population),
+        "strata": [[*key, rows, treated[key]] for key, rows in strata.items()],
+        "left_out": [[*key, rows] for key, rows in left_out.items()],
+        "newest_by_tenant": {tenant: day.isoformat() for tenant, day in last.items()},
+    }
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(row, max_size=60), newest, st.integers(0, 60))
+def test_rows_in_are_rows_kept_and_rows_left_out_however_the_work_was_cut(
+    rows: list[Any], last: dict[str, date], cut: int
+) -> None:
+    whole = TrainingSet.of([counted(rows, last)], spec(), until=UNTIL, silent_days=45)
+    parts = [counted(rows[:cut], last), counted(rows[cut:], {})]
+    assert TrainingSet.of(parts, spec(), until=UNTIL, silent_days=45) == whole
+    assert sum(whole.population.values()) == len(rows) == whole.rows + sum(whole.left_out.values())
+    assert {reason for _, reason in whole.left_out} <= set(REASONS)
+    gone = {tenant for tenant, day in last.items() if UNTIL - day > timedelta(days=45)}
+    for one in whole.strata:
+        assert one.tenant_id not in gone or one.as_of + timedelta(days=30) <= last[one.tenant_id] + timedelta(days=1)
+
+
+def test_rows_that_vanished_on_the_way_are_told() -> None:
+    item = counted([(DAYS[0], "a", 1, False, None)] * 3, {})
+    item["strata"][0][3] = 2
+    with pytest.raises(ConflictError, match="3 in the population, but 2 kept and 0 left out"):
+        TrainingSet.of([item], spec(), until=UNTIL, silent_days=None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(100, 10**7))
+def test_a_cap_takes_its_rows_and_the_rarer_label_whole_as_long_as_it_can(
+    negatives: int, positives: int, most: int
+) -> None:
+    if negatives + positives <= most:
+        return
+    shares = capped(negatives, positives, most)
+    assert shares[0] * negatives + shares[1] * positives == pytest.approx(most)
+    assert all(0 < share <= 1 for share in shares)
+    rarer, share = min((positives, shares[1]), (negatives, shares[0]))
+    assert share == 1 or rarer >= most // 2
+
+
+def test_an_uncapped_set_takes_every_row() -> None:
+    rows = [(day, "a", label, False, None) for day in DAYS for label in (0, 1)] * 30
+    found = TrainingSet.of([counted(rows, {})], spec(max_rows=300), until=UNTIL, silent_days=None)
+    assert found.rates(spec(max_rows=300)).whole
+    rates = found.rates(spec(max_rows=150))
+    assert not rates.whole
+    # the days that folds validate on, and no other, are read besides
+    assert sorted(rates.valid) == DAYS[-3:] == validation_days(found.counts(), spec())
+
+
+def test_a_treatments_weight_is_for_its_policy_alone() -> None:
+    said = {"description": "d", "sql": "select 1"}
+    assert Treatment.model_validate({**said, "policy": "weight", "weight": 0.5}).weight == 0.5
+    for wrong in ({"policy": "weight"}, {"policy": "keep", "weight": 0.5}, {"policy": "weight", "weight": 0}):
+        with pytest.raises(ValueError, match="weight"):
+            Treatment.model_validate({**said, **wrong})
+
+
+def test_a_window_ends_a_horizon_after_its_date_and_a_gap_takes_from_its_beginning() -> None:
+    with pytest.raises(ValueError, match="gap_days 30: expected fewer than horizon_days 30"):
+        spec(gap_days=30)
+
+
+values = st.lists(
+    st.tuples(st.text("ab", max_size=3), st.integers(0, 3), st.sampled_from([0.0, -0.0, 1.5, float("nan")])),
+    min_size=1,
+    max_size=20,
+)
+
+
+def hashed(*files: list[Any]) -> str:
+    found = ContentHash(["x"])
+    for rows in files:
+        numbers = np.array([row[1] for row in rows], dtype=np.int64)
+        found.add([row[0] for row in rows], numbers, np.array([[row[2]] for row in rows], dtype=np.float32))
+    return found.hexdigest()
+
+
+@settings(max_examples=100, deadline=None)
+@given(values, st.randoms(use_true_random=False), st.integers(0, 20), st.data())
+def test_a_content_hash_knows_no_order_and_no_files_but_every_value(
+    rows: list[Any], chance: Any, cut: int, data: st.DataObject
+) -> None:
+    mixed = list(rows)
+    chance.shuffle(mixed)
+    assert hashed(mixed[:cut], mixed[cut:]) == hashed(rows)
+    place = data.draw(st.integers(0, len(rows) - 1))
+    name, number, value = rows[place]
+    other = data.draw(st.sampled_from([(name + "c", number, value), (name, number + 4, value), (name, number, 7.0)]))
+    assert hashed([*rows[:place], other, *rows[place + 1 :]]) != hashed(rows)
+    assert hashed([*rows, rows[place]]) != hashed(rows)

@@ -8,17 +8,20 @@ from propensity.domain.errors import NotFoundError
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
 from propensity.runtime.settings import approvers
-from propensity.usecases.manage_registry import approve, list_versions, promote, roll_back
+from propensity.usecases.manage_registry import approve, list_versions, promote, read_card, roll_back
 
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    def manage(call: api.Call) -> dict[str, Any]:
+    def manage(call: api.Call) -> dict[str, Any] | api.Document:
         ports, model = composition.ports(), call.path["model"]
         version, why = call.body.get("version"), call.body.get("why")
         match event["resource"]:
             case "/v1/models/{model}":
                 return list_versions(ports, model)
+            case "/v1/models/{model}/versions/{version}/card":
+                card = read_card(ports, model, call.path["version"], call.query.get("format", "html"))
+                return api.Document(*card)
             case "/v1/models/{model}/promote":
                 return promote(ports, model, version, by=call.by, why=why, at=call.at, approvers=approvers())
             case "/v1/models/{model}/approvals":

@@ -227,3 +227,27 @@ def test_a_version_from_before_its_schema_was_recorded_is_checked_by_what_is_the
     recorded = {"files": "not recorded", "columns": "not recorded", "features": "not recorded", "score": "ok"}
     assert back["checked"] == recorded
     assert list_versions(world, MODEL)["champion"] == 1
+
+
+def card_of(version: str, form: str | None = None) -> dict[str, Any]:
+    asked = event("manage_registry") | {"resource": "/v1/models/{model}/versions/{version}/card"}
+    asked |= {"queryStringParameters": {"format": form} if form else None}
+    return handler("manage_registry")({**asked, "pathParameters": {"model": MODEL, "version": version}}, CONTEXT)
+
+
+def test_a_card_is_fetched_as_a_page_or_as_markdown(waiting: SimpleNamespace, trained: World) -> None:
+    page, text = card_of("1"), card_of("1", "md")
+    assert (page["statusCode"], text["statusCode"]) == (200, 200)
+    assert page["headers"]["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page["headers"]["Content-Security-Policy"]
+    assert page["body"] == trained.lake.get(f"{FIRST}/card.html").decode()
+    assert text["body"] == trained.lake.get(f"{FIRST}/card.md").decode()
+    waiting.s3.delete_object(Bucket="lake", Key=f"{version_folder(MODEL, 2)}/card.html")
+    for answer, status, said in (
+        (card_of("2"), 404, "from before there were model cards"),
+        (card_of("9"), 404, "no version 9"),
+        (card_of("../1"), 400, "version"),
+        (card_of("1", "pdf"), 400, "format"),
+    ):
+        assert answer["statusCode"] == status
+        assert said in json.loads(answer["body"])["message"]

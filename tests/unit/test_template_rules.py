@@ -215,6 +215,7 @@ def test_every_route_of_the_api_is_signed() -> None:
     assert routes == {
         ("POST", "/v1/scores"),
         ("GET", "/v1/models/{model}"),
+        ("GET", "/v1/models/{model}/versions/{version}/card"),
         ("POST", "/v1/models/{model}/promote"),
         ("POST", "/v1/models/{model}/approvals"),
         ("POST", "/v1/models/{model}/rollback"),

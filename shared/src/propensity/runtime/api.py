@@ -36,7 +36,16 @@ class Call:
     by: str
     at: str
     path: Mapping[str, str]
+    query: Mapping[str, str]
     body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer that is no JSON."""
+
+    content_type: str
+    text: str
 
 
 def parse_call(event: Mapping[str, Any]) -> Call:
@@ -58,11 +67,12 @@ def parse_call(event: Mapping[str, Any]) -> Call:
         by=identity.get("userArn") or identity.get("caller") or "unsigned",
         at=at.isoformat(timespec="milliseconds"),
         path=event.get("pathParameters") or {},
+        query=event.get("queryStringParameters") or {},
         body=body,
     )
 
 
-def answer(event: Mapping[str, Any], work: Callable[[Call], Mapping[str, Any]]) -> dict[str, Any]:
+def answer(event: Mapping[str, Any], work: Callable[[Call], Mapping[str, Any] | Document]) -> dict[str, Any]:
     """Run the work; an error that is the caller's becomes a 4xx with its message, any other is raised."""
     try:
         return _answer(200, work(parse_call(event)))
@@ -74,7 +84,12 @@ def answer(event: Mapping[str, Any], work: Callable[[Call], Mapping[str, Any]]) 
         return _answer(status, {"error": type(error).__name__, "message": str(error)})
 
 
-def _answer(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(status: int, body: Mapping[str, Any] | Document) -> dict[str, Any]:
+    if isinstance(body, Document):
+        # a page may style itself, and do nothing else
+        policy = "default-src 'none'; style-src 'unsafe-inline'"
+        headers = {"Content-Type": body.content_type, "Content-Security-Policy": policy}
+        return {"statusCode": status, "headers": headers, "body": body.text}
     return {
         "statusCode": status,
         "headers": {"Content-Type": "application/json"},

@@ -16,6 +16,9 @@ from propensity.usecases.erasures import erasure_records, rows_erased_since
 from propensity.usecases.planning import pack_info, policy_of
 from propensity.usecases.registry import Version, append_line, ledger, load_version, version_numbers
 
+# the version folder's files, and what a browser is told that they are
+CARDS = {"html": ("card.html", "text/html; charset=utf-8"), "md": ("card.md", "text/markdown; charset=utf-8")}
+
 
 def list_versions(ports: Ports, model: str) -> dict[str, Any]:
     """Every version with its stage, approvals, gates and figures, and the ledger, oldest line first.
@@ -48,6 +51,23 @@ def list_versions(ports: Ports, model: str) -> dict[str, Any]:
         "versions": versions,
         "ledger": [line.model_dump() for line in lines],
     }
+
+
+def read_card(ports: Ports, model: str, version: str, kind: str) -> tuple[str, str]:
+    """(content type, text) of a version's model card, `kind` html or md.
+
+    Raises BadInputError naming the field, NotFoundError for a version that is not there or has no card.
+    """
+    if kind not in CARDS:
+        raise BadInputError(f"format: {kind!r}, expected {' or '.join(CARDS)}")
+    if not (version.isascii() and version.isdigit()):
+        raise BadInputError(f"version: {version!r}, expected a whole number, as GET of the model lists them")
+    held = load_version(ports.lake, model, int(version))
+    name, content_type = CARDS[kind]
+    try:
+        return content_type, ports.lake.get(f"{held.folder}/{name}").decode()
+    except NotFoundError as error:
+        raise NotFoundError(f"model {model}: version {held.number} is from before there were model cards") from error
 
 
 def promote(

@@ -14,7 +14,7 @@ from propensity.adapters.folder_store import FolderStore
 from propensity.domain.errors import PackError
 from propensity.domain.pack import parse_definition, parse_pack
 from propensity.domain.views import SilverShape
-from propensity.runtime.pack_files import pack_files
+from propensity.runtime.pack_files import pack_files, pack_names
 from propensity.usecases.planning import contract_of, shape_of
 from propensity.usecases.silver_session import SilverSession, check_definition
 from tests.drops import Drops
@@ -97,7 +97,7 @@ def test_only_the_target_sees_outcomes(where: str) -> None:
         check(**{where: "select tenant_id, customer, 1 as n from outcome.orders"})
 
 
-PACKS = [(pack, model) for pack in ("automotive", "retail") for model in parse_pack(pack_files(pack), pack).models]
+PACKS = [(pack, model) for pack in pack_names() for model in parse_pack(pack_files(pack), pack).models]
 
 
 @pytest.mark.parametrize(("pack", "model"), PACKS)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 import tarfile
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+
+from propensity.domain.schedule import months_before
+from tests.stack import bank_marketing
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,34 @@ def retail(data: Path, work: Path) -> Scenario:
     )
 
 
+def leads(data: Path, work: Path, *, as_of: date = date(2009, 5, 2)) -> Scenario:
+    """Bank Marketing: a file of leads and one of outcomes a month; the month of `as_of` is scored, the next pulled.
+
+    Of later months nothing is dropped.
+    """
+    place = "tenant_id=bank"
+    history, gap, outcomes = [], [], []
+    scored, pulled = as_of.replace(day=1), months_before(as_of.replace(day=1), -1)
+    for month, listed, closed in bank_marketing.write(bank_marketing.calls(data), work):
+        lead = Drop(listed, f"leads/{place}/{listed.name}")
+        outcome = Drop(closed, f"lead_outcomes/{place}/{closed.name}")
+        if month < scored:
+            history += [lead, outcome]
+        elif month == scored:
+            history.append(lead)
+            outcomes.append(outcome)
+        elif month == pulled:
+            gap.append(lead)
+    return Scenario(
+        history=history,
+        scored=[Scored("subscribe", as_of, as_of + timedelta(days=30))],
+        gap_model="subscribe",
+        gap_day=pulled.replace(day=as_of.day),
+        gap=gap,
+        outcomes=outcomes,
+    )
+
+
 def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Scenario:
     """Generated dealers: four years, then two weeks with new customers, then the outcomes of 90 days."""
     from tests.stack.automotive import AS_OF, GAP_DAY, KNOWN_BY, generate
@@ -96,6 +127,10 @@ def make(pack: str, data: Path | None, work: Path) -> Scenario:
         if data is None or not (data / "year_2009_2010.parquet").exists():
             raise SystemExit("make demo PACK=retail needs DATA=<folder of Online Retail II>; see README.md")
         return retail(data, work)
+    if pack == "leads":
+        if data is None or not (data / bank_marketing.ARCHIVE).exists():
+            raise SystemExit("make demo PACK=leads needs DATA=<folder of Bank Marketing>; see README.md")
+        return leads(data, work)
     if pack == "automotive":
         return automotive(work)
-    raise SystemExit(f"PACK is {pack!r}, expected automotive or retail")
+    raise SystemExit(f"PACK is {pack!r}, expected automotive, retail or leads")

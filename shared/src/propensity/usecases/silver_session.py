@@ -50,6 +50,12 @@ class SilverSession:
                 self.sql.execute(history_view(shape, f"silver.{quote(dataset)}", as_of))
         model = self._definition.model
         self._table("population", model.population.sql, f"model {model.name}, population")
+        if self._definition.entity != "customer_id":
+            # a pack's SQL knows its customers by the pack's own name for them
+            entity = quote(self._definition.entity)
+            self.sql.execute(
+                f"create or replace temp table population as select *, customer_id as {entity} from population"
+            )
 
     def features(self, table: str) -> None:
         """A table with one row per customer of the population: tenant_id, customer_id and the matrix, float32.

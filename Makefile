@@ -68,7 +68,7 @@ bridge: $(DEV) ## let the containers of sam local reach the running stack
 down: $(DEV) ## end the local stack
 	@.venv/bin/python -m tests.stack.down --folder $(FOLDER)
 
-demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail DATA=<folder>)
+demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>)
 	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA))
 
 test: $(BUILT) ## lint, types, imports and every test

@@ -62,6 +62,12 @@ def with_column(table: pa.Table, name: str, values: Any) -> pa.Table:
     return table.set_column(place, name, pa.array(values, type=table.schema.field(name).type, from_pandas=True))
 
 
+def features_of(table: pa.Table) -> list[str]:
+    """Between the row's identity and its label."""
+    names = table.column_names
+    return list(names[names.index("as_of") + 1 : names.index("label")])
+
+
 class Converted:
     """A fitted model whose export is tampered with; its own probabilities are right."""
 

@@ -71,7 +71,7 @@ class Column:
     """One column of a dataset. Bounds are as the contract says them: numbers, or ISO text for dates.
 
     `formats` are strptime formats; none means ISO 8601. `logic` is SQL over the other columns: the column is computed,
-    and no file brings it. `severities` are those that are not reject_row.
+    and no file brings it. `severities` are those that are not reject_row. `protected`: models are judged by its values.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Column:
     unique: bool = False
     optional: bool = False
     classification: str | None = None
+    protected: bool = False
     source_names: tuple[str, ...] = ()
     null_values: tuple[str, ...] = ()
     normalise: tuple[Normalisation, ...] = ()

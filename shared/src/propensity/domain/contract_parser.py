@@ -46,7 +46,16 @@ _OPTIONS = {
     "date": _BOUNDS | {"format"},
     "timestamp": _BOUNDS | {"format"},
 }
-_COLUMN_CUSTOM = {"sourceNames", "nullValues", "normalise", "formats", "optional", "severity", "callingCode"}
+_COLUMN_CUSTOM = {
+    "sourceNames",
+    "nullValues",
+    "normalise",
+    "formats",
+    "optional",
+    "severity",
+    "callingCode",
+    "protected",
+}
 _OBJECT_CUSTOM = {"kind", "eventTime", "validFrom", "knownAt", "versionColumn", "partitionKey", "occurrence", "text"}
 _RESERVED = {"bucket"}  # Silver's partition column
 
@@ -194,8 +203,15 @@ def _column(raw: SchemaProperty, where: str) -> Column:
         raise ContractError(f"{where}: normalise is {normalise} on {kind}, expected some of {listed} on string")
     if ("phone" in normalise) != ("callingCode" in custom):
         raise ContractError(f"{where}: normalise phone and callingCode (like '44') go together")
+    protected = custom.get("protected", False)
+    if not isinstance(protected, bool) or (protected and kind not in ("string", "boolean")):
+        raise ContractError(
+            f"{where}: protected is {protected!r} on {kind}, expected true or false on string or boolean; for bands of "
+            "numbers or dates give the model a slice"
+        )
     return Column(
         name=str(raw.name),
+        protected=protected,
         logical_type=kind,
         required=bool(raw.required or raw.primaryKey) and not custom.get("optional", False),
         unique=bool(raw.unique),

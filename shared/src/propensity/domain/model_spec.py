@@ -130,12 +130,30 @@ class Gates(Frozen):
     leak_auc: float = Field(0.95, gt=0.5, le=1)
     copy_agreement: float = Field(0.9, gt=0, le=1)
     latency_p99_ms: float = Field(100, gt=0)
+    slice_max_gap: float = Field(0.2, gt=0, le=0.5)  # AUC below the others'
+    slice_calibration_gap: float = Field(0.25, gt=0)  # observed over expected, as a factor either way
+    fairness_gap: float = Field(0.2, gt=0, le=1)  # between a protected slice's error rates and the others'
 
     @model_validator(mode="after")
     def _slopes_are_a_range(self) -> Gates:
         if self.calibration_slope_low >= self.calibration_slope_high:
             raise ValueError("gates: calibration_slope_low must be below calibration_slope_high")
         return self
+
+
+class Slice(Query):
+    """A part of the customers that is judged by itself: SQL that gives tenant_id, the entity and a text, `slice`.
+
+    It is run as of each training date. Of a protected one, error rates are held to each other too.
+    """
+
+    name: Name
+    protected: bool = False
+
+    @property
+    def column(self) -> str:
+        """The column of a training set; no feature's name begins with an underscore."""
+        return f"_slice_{self.name}"
 
 
 class Cadence(Frozen):
@@ -240,6 +258,7 @@ class ModelSpec(Frozen):
     intended_use: str = ""
     ethical_considerations: str = ""
     limits: tuple[str, ...] = ()
+    slices: tuple[Slice, ...] = ()
     censored: Censoring = Censoring()
     treatment: Treatment | None = None
 
@@ -256,3 +275,11 @@ class ModelSpec(Frozen):
     def reach_days(self) -> int:
         """Days from an as-of date until all of its outcomes are known."""
         return self.horizon_days + self.settle_days
+
+    @model_validator(mode="after")
+    def _slices_have_names_of_their_own(self) -> ModelSpec:
+        names = [one.name for one in self.slices]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"slices: {', '.join(twice)} stands there more than once")
+        return self

@@ -25,10 +25,10 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write the item's features to `item.out` and its counts to the run's results.
 
     The file: tenant_id, customer_id VARCHAR, bucket INTEGER, as_of DATE, one FLOAT per feature (NULL where
-    unknown), for training label, _treated TINYINT and _draw DOUBLE; sorted by as_of, tenant, customer. Rows that
-    training leaves out are counted by reason. A model whose ladder has segments gets the tenant's as of the row's date
-    for training, segment VARCHAR; the result has all tenants' as of the run's day. A model with a filter gets chosen
-    TINYINT for training: whether it would have chosen the customer on that date.
+    unknown), for training label, _treated TINYINT, _draw DOUBLE and a VARCHAR per slice; sorted by as_of, tenant,
+    customer. Rows that training leaves out are counted by reason. A model whose ladder has segments gets the tenant's
+    as of the row's date for training, segment VARCHAR; the result has all tenants' as of the run's day. A model with a
+    filter gets chosen TINYINT for training: whether it would have chosen the customer on that date.
     """
     work = read_json(ports.lake, item)
     definition = read_definition(ports.lake, work["definition"], work["model"])
@@ -43,6 +43,7 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
             session.cut(day)
             session.features("features")
             if known_by:
+                session.slices("features")
                 mine = _mine(work)
                 population[day.isoformat()] = _count(sql, f"features f where {mine}")
                 mark_rows(session, definition.model, work, day, mine)
@@ -67,7 +68,8 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
 def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mapping[str, Any], *, labelled: bool) -> None:
     """Add one as-of date's rows to the item's rows."""
     names = ", ".join(f"f.{quote(name)}" for name in definition.feature_names)
-    marks = "".join(f", m.{name}" for name in COLUMNS) if labelled else ""
+    columns = [f"m.{name}" for name in COLUMNS] + [f"f.{quote(one.column)}" for one in definition.model.slices]
+    marks = "".join(f", {column}" for column in columns) if labelled else ""
     join = "join marked m on m.reason is null and (m.tenant_id, m.customer_id) = (f.tenant_id, f.customer_id)"
     if labelled and definition.has_segments:
         marks += ", s.segment"

@@ -18,9 +18,9 @@ from propensity.domain.reasons import Explained, explain
 from propensity.domain.statistics import Scored
 from propensity.ports import Model, Ports
 from propensity.usecases.run_files import read_definition, read_json
+from propensity.usecases.slicing import TENANT
 from propensity.usecases.training_data import TrainingData
 
-TENANT = "tenant_id"
 FORMATS = {"html": "card.html", "md": "card.md"}
 _ROWS = 1_000  # of the newest date, spread evenly: importances
 _TREND_ROWS = 300

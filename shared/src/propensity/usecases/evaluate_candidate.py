@@ -14,7 +14,6 @@ from propensity.domain.errors import EvidenceError
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.selection import Entrant, select
 from propensity.domain.statistics import (
-    Scored,
     auc,
     average_precision,
     brier,
@@ -23,15 +22,16 @@ from propensity.domain.statistics import (
     ece,
     lift,
     log_loss,
-    scored,
 )
 from propensity.ports import Ports
-from propensity.usecases.card import TENANT, card_facts, card_files, write_card
-from propensity.usecases.judging import Case, Held, judge
+from propensity.usecases.card import card_facts, card_files, write_card
+from propensity.usecases.held import Held, group
+from propensity.usecases.judging import Case, judge
 from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.reporting import report_columns, write_report
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
+from propensity.usecases.slicing import slice_columns
 from propensity.usecases.training_report import read_hashed, training_report
 
 
@@ -47,7 +47,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     fits = read_results(ports.lake, run, "fit_candidate", len(spec.candidates))
     built = read_results(ports.lake, run, "build_features", len(plan["groups"]))
     keys = [result["features"] for result in built]
-    data, digest = read_hashed(ports, keys, definition, sorted({TENANT, *report_columns(built)}))
+    data, digest = read_hashed(ports, keys, definition, sorted({*slice_columns(definition), *report_columns(built)}))
     training = training_report(ports, plan, keys, definition, data, digest)
     parities = {fit["out"]: parity_of(ports, fit, data, definition) for fit in fits}
     judged = [{**fit, "parity": parities[fit["out"]][0]} for fit in fits]
@@ -65,18 +65,17 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
     ports.lake.put_new(f"{run}/training.json", dumps(training))
+    case = Case(definition=definition, data=data, model=model, held=held, metrics=metrics, scores=scores)
+    verdict = judge(case)
+    ports.lake.put_new(f"{run}/slices.json", dumps(verdict.slices))
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
-    gates = [
-        *parities[chosen["out"]][1],
-        *judge(Case(definition=definition, data=data, model=model, held=held, metrics=metrics, scores=scores)),
-    ]
     report = write_report(ports, plan, definition, data, held, judged, sound, chosen["family"])
     ports.lake.put_new(f"{run}/report.json", dumps(report))
     evaluation = {
         "family": chosen["family"],
         "parameters": chosen["parameters"],
         "metrics": metrics,
-        "gates": [gate.to_json() for gate in gates],
+        "gates": [gate.to_json() for gate in [*parities[chosen["out"]][1], *verdict.gates]],
         "candidates": judged,
         "report": report,
         "packages": {**chosen["packages"], **training.get("packages", {})},
@@ -90,6 +89,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
             "report.json": f"{run}/report.json",
             "training.json": f"{run}/training.json",
             "plan.json": f"{run}/plan.json",
+            "slices.json": f"{run}/slices.json",
             **write_mlflow_files(ports, run, plan["as_of"], definition),
             **card_files(run),
         },
@@ -128,14 +128,6 @@ def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[C
     calibrated = plain if method == "none" else FITS[method](raw, label, weight)
     held = Held(label[newest], said)
     return calibrated, held, _metrics(held) | {"calibration": method, "calibration_losses": losses}
-
-
-def group(scores: Any, labels: Any) -> Scored:
-    """Arrays of scores and labels as groups."""
-    values, inverse = np.unique(scores, return_inverse=True)
-    rows = np.bincount(inverse, minlength=len(values))
-    positives = np.bincount(inverse, weights=labels, minlength=len(values)).astype(int)
-    return scored(zip(values.tolist(), rows.tolist(), positives.tolist(), strict=True))
 
 
 def _metrics(held: Held) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import Definition
 from propensity.domain.statistics import Estimate, auc
 from propensity.ports import ObjectStore, Ports
-from propensity.usecases.evaluate_candidate import group
 from propensity.usecases.fit_ladder import FITS, training_of
+from propensity.usecases.held import group
 from propensity.usecases.ladder_files import FILES
 from propensity.usecases.ladder_held import HeldOut
 from propensity.usecases.parity import parity_of

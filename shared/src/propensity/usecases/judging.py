@@ -10,25 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain import gates
+from propensity.domain import gates, slices
 from propensity.domain.gates import Gate
 from propensity.domain.leakage import sentinels
 from propensity.domain.pack import Definition
 from propensity.domain.statistics import Estimate
 from propensity.ports import Model
+from propensity.usecases.held import Held
+from propensity.usecases.slicing import parts_of
 from propensity.usecases.training_data import TrainingData
 
 _THREADS = 4
 _CALLS = 100  # per thread and round
 _ROUNDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The newest validation fold: labels, and scores by a model and a calibrator fitted on older dates, (n,) each."""
-
-    labels: Any
-    scores: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +41,31 @@ class Case:
     scores: Any
 
 
-def judge(case: Case) -> list[Gate]:
-    """Every gate but parity's, in the order in which a reader wants them."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Every gate but parity's, in the order in which a reader wants them, and all slices with their figures."""
+
+    gates: list[Gate]
+    slices: list[dict[str, Any]]
+
+
+def judge(case: Case) -> Verdict:
     data, definition, limits = case.data, case.definition, case.definition.model.gates
     coded = {feature.name for feature in definition.features if feature.dtype == "category"}
     found = sentinels(definition.feature_names, data.matrix, data.labels, coded)
     metrics = {name: Estimate(**case.metrics[name]) for name in gates.MEASURED}
     _, counts = np.unique(case.scores, return_counts=True)
-    return [
+    rows = case.held.rows(data, definition.model)
+    parts, whole = parts_of(case.held, rows, data, definition)
+    judged = [
         *gates.evidence(_count(data.labels[data.fitted]), _count(case.held.labels), limits),
         gates.constant(float(counts.max() / counts.sum()), len(case.scores), limits),
         *gates.quality(metrics, limits),
         *gates.leaks(found, len(data.labels), limits),
+        *slices.judge(parts, whole, limits),
         _latency(case),
     ]
+    return Verdict(judged, [part.to_json(limits.min_positives) for part in [whole, *parts]])
 
 
 def _count(labels: Any) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from propensity.domain.runs import parse_day, training_run
 from propensity.domain.schedule import training_dates
 from propensity.domain.time_travel import SilverAt
 from propensity.ports import Ports
-from propensity.usecases.planning import NEWEST, columns_named, pack_definition, pack_info, pin_silver
+from propensity.usecases.planning import NEWEST, columns_named, pack_info, pin_silver, training_definition
 from propensity.usecases.registry import present_champion
 from propensity.usecases.run_files import dumps, read_json, write_definition, write_items
 from propensity.usecases.tenants import closed_periods
@@ -24,7 +24,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     """
     day = parse_day(as_of, "as_of")
     run = training_run(model, day, silver.name())
-    definition = pack_definition(ports, model)
+    definition = training_definition(ports, model)
     for candidate in definition.model.candidates:
         check_forest(candidate, f"model {model}")
     info = pack_info(ports)

@@ -16,6 +16,7 @@ from propensity.domain.errors import BadInputError, ConflictError, EvidenceError
 from propensity.domain.model_spec import Policy
 from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
 from propensity.domain.runs import BucketRows, group_buckets
+from propensity.domain.slices import protected_slices
 from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import SilverShape, text
 from propensity.ports import Ports, Snapshot, Sql
@@ -68,6 +69,20 @@ def pack_definition(ports: Ports, model: str) -> Definition:
     return parse_definition(ports.pack_files, model, where=ports.pack, entity=pack_info(ports).entity)
 
 
+def training_definition(ports: Ports, model: str) -> Definition:
+    """The pack's definition, with a slice for every column that a contract marks as protected.
+
+    Raises PackError for one that cannot be told of a customer: its dataset has no column of the entity.
+    """
+    info, definition = pack_info(ports), pack_definition(ports, model)
+    slices = {one.name: one for one in definition.model.slices}
+    for dataset in info.datasets:
+        found = {one.name: one for one in protected_slices(contract_of(ports, dataset), info.entity, slices)}
+        slices = {**found, **slices}
+    own = definition.model.model_copy(update={"slices": tuple(slices.values())})
+    return definition.model_copy(update={"model": own})
+
+
 def policy_of(ports: Ports, model: str) -> Policy:
     """As the pack says today: who may promote is not rolled back with a model.
 
@@ -110,6 +125,7 @@ def _words(definition: Definition) -> set[str]:
         queries.append(model.treatment.sql)
     if model.censored.sql:
         queries.append(model.censored.sql)
+    queries += [one.sql for one in model.slices]
     return set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
 
 

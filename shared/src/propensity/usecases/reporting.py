@@ -20,7 +20,7 @@ from propensity.domain.selection import Entrant, standing
 from propensity.domain.statistics import gain
 from propensity.ports import Ports
 from propensity.usecases.champions import ChampionScores, score_by_champion
-from propensity.usecases.judging import Held
+from propensity.usecases.held import Held
 from propensity.usecases.training_data import TrainingData, as_date, folds
 
 _SHARE = 0.1  # of each tenant's customers, where the model has no filter

@@ -86,6 +86,16 @@ class SilverSession:
             for dataset, shape in sorted(self._shapes.items())
         }
 
+    def slices(self, table: str) -> None:
+        """Add a column per slice of the model to a table of features, NULL for customers that its SQL does not name."""
+        model, joined, columns = self._definition.model, f"{quote(table)} f", []
+        for one in model.slices:
+            name = f"slice_{one.name}"
+            self._table(name, one.sql, f"model {model.name}, slice {one.name}", others=["slice"])
+            joined += f" left join {quote(name)} using (tenant_id, customer_id)"
+            columns.append(f", {quote(name)}.slice::varchar as {quote(one.column)}")
+        self.sql.execute(f"create or replace temp table {quote(table)} as select f.*{''.join(columns)} from {joined}")
+
     def outcomes(self, table: str, as_of: date, known_by: date | None) -> None:
         """A table of the customers that converted in the label window, as known before a day."""
         model = self._definition.model
@@ -156,9 +166,11 @@ class SilverSession:
         self.segments("segments")
         return dict(self.sql.rows("select tenant_id, segment from segments order by tenant_id"))
 
-    def _table(self, table: str, query: str, what: str, group: FeatureGroup | None = None) -> None:
+    def _table(
+        self, table: str, query: str, what: str, group: FeatureGroup | None = None, others: Sequence[str] = ()
+    ) -> None:
         entity = quote(self._definition.entity)
-        wanted = [quote(feature.name) for feature in group.features] if group else []
+        wanted = [quote(feature.name) for feature in group.features] if group else [quote(name) for name in others]
         try:
             self.sql.execute(
                 f"create or replace temp table {quote(table)} as "
@@ -213,6 +225,8 @@ def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, Silv
         queries[f"model {model.name}, filter"] = (model.filter.sql, with_population)
     if model.ladder and model.ladder.segment:
         queries[f"model {model.name}, segment"] = (model.ladder.segment.sql, with_population)
+    for one in model.slices:
+        queries[f"model {model.name}, slice {one.name}"] = (one.sql, with_population)
     for what, (query, allowed) in queries.items():
         [(answer,)] = sql.rows("select json_serialize_sql(?)", [query])
         tree = json.loads(answer)

@@ -1,0 +1,196 @@
+"""Slices: parts of the customers that a model is judged on by itself, and what is held against them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from propensity.domain.contract import Contract
+from propensity.domain.errors import PackError
+from propensity.domain.gates import Gate, number
+from propensity.domain.model_spec import Gates, Slice
+from propensity.domain.statistics import Estimate, difference, wilson
+from propensity.domain.views import quote
+
+UNKNOWN = "unknown"
+NAMED = 5  # small slices that a sentence names; all stand in slices.json
+
+
+def protected_slices(contract: Contract, entity: str, named: Collection[str] = ()) -> Iterator[Slice]:
+    """A slice per column that the contract marks as protected: its newest value as of the date.
+
+    Raises PackError where the dataset cannot tell it of a customer and no slice in `named` stands for it.
+    """
+    moment = contract.event_time or contract.valid_from or ""
+    for column in contract.columns:
+        name = f"{contract.dataset}_{column.name}".lower()[:50]
+        if not column.protected or name in named:
+            continue
+        if entity not in {one.name for one in contract.columns}:
+            raise PackError(
+                f"contract {contract.dataset}: {column.name} is protected, and the dataset has no column {entity}; "
+                f"give the model a slice {name} whose SQL joins them, with protected: true"
+            )
+        who = f"tenant_id, {quote(entity)}"
+        yield Slice(
+            name=name,
+            description=f"{column.name} of {contract.dataset}, protected by its contract.",
+            protected=True,
+            sql=f"select {who}, arg_max({quote(column.name)}::varchar, {quote(moment)}) as slice "
+            f"from {quote(contract.dataset)} where {quote(entity)} is not null group by all",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One value of a slice on the newest validation fold.
+
+    `expected`: sum of the calibrated scores; `listed` and `hits`: rows, and positives, above the top tenth's cut.
+    `auc`, and `others_auc` of all other rows, are None where one of the kinds is missing.
+    """
+
+    slice: str
+    value: str
+    protected: bool
+    rows: int
+    positives: int
+    expected: float
+    listed: int
+    hits: int
+    auc: Estimate | None
+    others_auc: Estimate | None
+
+    @property
+    def said(self) -> str:
+        return f"{self.slice} {self.value}"
+
+    def enough(self, least: int) -> bool:
+        """At least so many of either kind."""
+        return min(self.positives, self.rows - self.positives) >= least
+
+    @property
+    def lag(self) -> Estimate | None:
+        """AUC of all others less the slice's own."""
+        return difference(self.others_auc, self.auc) if self.auc and self.others_auc else None
+
+    @property
+    def calibration(self) -> Estimate:
+        """Observed over expected positives; 1 is right, above 1 the scores are too low."""
+        return wilson(self.positives, self.rows).scaled(self.rows / max(self.expected, 1e-9))
+
+    @property
+    def rates(self) -> tuple[Estimate, Estimate]:
+        """(true, false) positive rate at the cut: the share of its positives, and of its others, that are listed."""
+        others = self.rows - self.positives
+        return wilson(self.hits, self.positives), wilson(self.listed - self.hits, others)
+
+    def to_json(self, least: int) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "slice": self.slice,
+            "value": self.value,
+            "protected": self.protected,
+            "n": self.rows,
+            "positives": self.positives,
+            "evidence": "enough" if self.enough(least) else "not enough evidence",
+            "auc": asdict(self.auc) if self.auc else None,
+            "auc_below_others": asdict(self.lag) if self.lag else None,
+            "calibration": asdict(self.calibration),
+        }
+        if self.positives and self.rows > self.positives:
+            true, false = self.rates
+            said |= {"true_positive_rate": asdict(true), "false_positive_rate": asdict(false)}
+        return said
+
+
+def judge(parts: Sequence[Part], whole: Part, limits: Gates) -> list[Gate]:
+    """No slice worse than a stated gap: a gate fails only on a slice with enough evidence, by its interval's bound."""
+    judged = [part for part in parts if part.enough(limits.min_positives)]
+    left = _unjudged([part for part in parts if part not in judged])
+    return [_auc(judged, limits, left), _calibration(judged, limits, left), _fairness(judged, whole, limits)]
+
+
+def _unjudged(small: Sequence[Part]) -> str:
+    if not small:
+        return ""
+    largest = sorted(small, key=lambda part: (-part.rows, part.said))[:NAMED]
+    named = ", ".join(f"{part.said} (n {part.rows:,}, {part.positives:,} positive)" for part in largest)
+    more = f" and {len(small) - NAMED} smaller ones (slices.json)" if len(small) > NAMED else ""
+    return f"; not enough evidence: {named}{more}"
+
+
+def _auc(judged: Sequence[Part], limits: Gates, left: str) -> Gate:
+    """A slice fails that is proven to be far below the others, or proven to be below the floor for everyone."""
+    gap = limits.slice_max_gap
+    lags = [(part.lag, part.said) for part in judged if part.lag]
+    if not lags:
+        return Gate("slices_auc", None, gap, True, f"no slice can be judged{left}")
+    worst, said = max(lags, key=lambda pair: (pair[0].value, pair[1]))
+    low = [part.said for part in judged if part.auc and part.auc.high < limits.auc_floor]
+    bad = sorted({what for lag, what in lags if lag.low > gap} | set(low))
+    told = (
+        f"of {len(lags)} slices {said} ranks worst: its AUC is below the others' by {_span(worst)}; proven to be more "
+        f"than {number(gap)} below, or under {number(limits.auc_floor)}: {', '.join(bad) or 'none'}{left}"
+    )
+    return Gate("slices_auc", worst.value, gap, not bad, told, worst.n, (worst.low, worst.high))
+
+
+def _calibration(judged: Sequence[Part], limits: Gates, left: str) -> Gate:
+    most = 1 + limits.slice_calibration_gap
+    if not judged:
+        return Gate("slices_calibration", None, (1 / most, most), True, f"no slice can be judged{left}")
+
+    def off(part: Part) -> float:
+        value = max(part.calibration.value, 1e-9)
+        return max(value, 1 / value)
+
+    worst = max(judged, key=lambda part: (off(part), part.said))
+    bad = [one.said for one in judged if one.calibration.low > most or one.calibration.high < 1 / most]
+    said = (
+        f"of {len(judged)} slices {worst.said} is furthest off: observed over expected {_span(worst.calibration)}; "
+        f"proven to be outside {number(1 / most)} to {number(most)}: {', '.join(bad) or 'none'}{left}"
+    )
+    found = worst.calibration
+    return Gate("slices_calibration", found.value, (1 / most, most), not bad, said, found.n, (found.low, found.high))
+
+
+def _fairness(judged: Sequence[Part], whole: Part, limits: Gates) -> Gate:
+    """Equalised odds (Hardt, Price and Srebro 2016) at the top tenth's cut: a protected slice against all others.
+
+    Held to protected slices alone: of customers who differ in tenure, say, other rates are what a model is for.
+    """
+    gap = limits.fairness_gap
+    found: list[tuple[Estimate, str]] = []
+    for part in judged:
+        rest = _rest(part, whole)
+        if part.protected and rest.enough(limits.min_positives):
+            pairs = zip(part.rates, rest.rates, ("true", "false"), strict=True)
+            found += [(difference(mine, theirs), f"{part.said}, {kind} positive rate") for mine, theirs, kind in pairs]
+    if not found:
+        return Gate("fairness", None, gap, True, "no protected attribute has two values with enough evidence")
+    worst, said = max(found, key=lambda pair: (abs(pair[0].value), pair[1]))
+    bad = [what for one, what in found if one.low > gap or one.high < -gap]
+    told = (
+        f"largest difference to the others in who is on the top tenth's list: {said} {_span(worst)}; "
+        f"proven to be more than {number(gap)}: {', '.join(bad) or 'none'}"
+    )
+    return Gate("fairness", abs(worst.value), gap, not bad, told, worst.n, (worst.low, worst.high))
+
+
+def _rest(part: Part, whole: Part) -> Part:
+    return Part(
+        slice=part.slice,
+        value="others",
+        protected=part.protected,
+        rows=whole.rows - part.rows,
+        positives=whole.positives - part.positives,
+        expected=whole.expected - part.expected,
+        listed=whole.listed - part.listed,
+        hits=whole.hits - part.hits,
+        auc=part.others_auc,
+        others_auc=part.auc,
+    )
+
+
+def _span(found: Estimate) -> str:
+    return f"{number(found.value)} ({number(found.low)} to {number(found.high)}, n {found.n:,})"

@@ -1,0 +1,76 @@
+"""The newest validation fold cut into slices: the model's own, and those that every model has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.pack import Definition
+from propensity.domain.slices import UNKNOWN, Part
+from propensity.domain.statistics import Estimate, auc
+from propensity.usecases.held import Held, group
+from propensity.usecases.training_data import TrainingData
+
+TENANT = "tenant_id"
+MOST_VALUES = 20  # of a slice; the rarest are judged together
+_OTHERS = "others"
+_THIRDS = ("smallest third", "middle third", "largest third")
+
+
+def slice_columns(definition: Definition) -> list[str]:
+    """What of a training set's columns slices are cut by."""
+    return [TENANT, *(one.column for one in definition.model.slices)]
+
+
+def parts_of(held: Held, rows: Any, data: TrainingData, definition: Definition) -> tuple[list[Part], Part]:
+    """Every value of every slice, and everyone. `rows`: where the held rows stand in the training set."""
+    order = np.sort(held.scores)
+    cut = order[len(order) - max(1, round(len(order) / 10))]
+    whole = _part("everyone", "", False, held, np.ones(len(rows), dtype=bool), cut)
+    parts = []
+    for name, protected, values in _slicings(rows, data, definition):
+        distinct, counts = np.unique(values, return_counts=True)
+        if len(distinct) > MOST_VALUES:
+            kept = distinct[np.argsort(-counts, kind="stable")[: MOST_VALUES - 1]]
+            values = np.where(np.isin(values, kept), values, _OTHERS)
+            distinct = np.unique(values)
+        parts += [_part(name, str(value), protected, held, values == value, cut) for value in distinct]
+    return parts, whole
+
+
+def _slicings(rows: Any, data: TrainingData, definition: Definition) -> Iterator[tuple[str, bool, Any]]:
+    """(name, protected, text per row). One tenant is no slice of itself."""
+    tenants, place, counts = np.unique(data.columns[TENANT].astype(str), return_inverse=True, return_counts=True)
+    if len(tenants) > 1:
+        size = np.empty(len(tenants), dtype=np.int64)
+        size[np.argsort(counts, kind="stable")] = np.arange(len(tenants)) * 3 // len(tenants)
+        yield "tenant size", False, np.array(_THIRDS)[size[place[rows]]]
+    missing = np.isnan(data.matrix[rows]).mean(axis=1)
+    said = np.where(missing > 0.5, "more than half", np.where(missing > 0, "up to half", "none"))
+    yield "missing features", False, said
+    for one in definition.model.slices:
+        values = data.columns[one.column][rows]
+        yield one.name, one.protected, np.array([UNKNOWN if value is None else str(value) for value in values])
+
+
+def _part(name: str, value: str, protected: bool, held: Held, mask: Any, cut: float) -> Part:
+    scores, labels = held.scores[mask], held.labels[mask]
+    rows, positives, listed = len(labels), int(labels.sum()), scores >= cut
+    return Part(
+        slice=name,
+        value=value,
+        protected=protected,
+        rows=rows,
+        positives=positives,
+        expected=float(scores.sum()),
+        listed=int(listed.sum()),
+        hits=int(labels[listed].sum()),
+        auc=_auc(scores, labels),
+        others_auc=_auc(held.scores[~mask], held.labels[~mask]),
+    )
+
+
+def _auc(scores: Any, labels: Any) -> Estimate | None:
+    return auc(group(scores, labels)) if 0 < int(labels.sum()) < len(labels) else None

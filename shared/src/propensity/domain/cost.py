@@ -32,9 +32,16 @@ def fit_seconds(family: Family, parameters: Mapping[str, Any], rows: int, column
             return iterations * (2e-3 + 1.6e-8 * cells)
         case "random_forest":
             trees, depth, _ = ({**FOREST, **parameters}[name] for name in FOREST)
-            drawn = min(rows, TREE_ROWS)
-            # a split looks at the square root of the columns, each level at every row, in order of the column
-            return float(trees * drawn * depth * max(1.0, columns) ** 0.5 * log2(max(2, drawn)) * 5e-9)
+            drawn, wanted = min(rows, TREE_ROWS), parameters.get("max_features", "sqrt")
+            looked = (
+                columns**0.5
+                if isinstance(wanted, str)
+                else wanted
+                if wanted and wanted > 1
+                else columns * (wanted or 1)
+            )
+            # each level sorts every row by each of the columns that its splits look at
+            return float(trees * drawn * depth * looked * log2(max(2, drawn)) * 6e-9)
         case "logistic_regression":
             return _PASSES * (1e-3 + (6e-9 if parameters.get("l1_ratio") else 3e-9) * cells)
 

@@ -88,6 +88,8 @@ ADAPTERS_OF = {
     "StartDueRuns": ["step_functions"],
     "RequestRetraining": ["step_functions"],
     "PlanTraining": DELTA,
+    "ReplayVersion": DELTA,
+    "CheckReplay": ARROW,
     "BuildFeatures": SQL,
     "FitCandidate": ["arro3_frames", "sklearn_trainer"],
     "EvaluateCandidate": ARROW,

@@ -30,6 +30,7 @@ from propensity.adapters.sqlglot_lineage import SqlglotLineage
 from propensity.domain.views import current_view
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.build_features import build_features
+from propensity.usecases.check_replay import check_replay
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.evaluate_ladder import evaluate_ladder
@@ -43,6 +44,7 @@ from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.publish_scores import publish_scores
 from propensity.usecases.rank_run import rank_run
 from propensity.usecases.register_model import register_model
+from propensity.usecases.replay_version import replay_version
 from propensity.usecases.score_shard import score_shard
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.stack.scenarios import Drop
@@ -127,6 +129,19 @@ class World:
             fit_ladder(self, run=plan["run"])
             evaluate_ladder(self, run=plan["run"])
         return register_model(self, run=plan["run"])
+
+    def replay(self, model: str, version: int, request: str) -> dict[str, Any]:
+        """What check_replay says of a version's training done once more."""
+        plan = replay_version(self, model=model, version=version, request=request)
+        for item in self.items(plan["build_items"]):
+            build_features(self, item=item)
+        for item in self.items(plan["fit_items"]):
+            fit_candidate(self, item=item)
+        evaluate_candidate(self, run=plan["run"])
+        said = check_replay(self, run=plan["run"])
+        report: dict[str, Any] = json.loads(self.lake.get(said["report"]))
+        assert said["same"] == report["same"]
+        return report
 
     def score(self, model: str, as_of: str, scope: str = "batch", request: str = "pull") -> dict[str, Any]:
         plan = plan_scoring(self, model=model, as_of=as_of, scope=scope, request=request)

@@ -12,8 +12,9 @@ from propensity.domain.time_travel import SilverAt
 from propensity.ports import Ports
 from propensity.usecases.planning import NEWEST, columns_named, pack_info, pin_silver, training_definition
 from propensity.usecases.registry import present_champion
-from propensity.usecases.run_files import dumps, read_json, write_definition, write_items
+from propensity.usecases.run_files import dumps, read_json, write_definition
 from propensity.usecases.tenants import closed_periods
+from propensity.usecases.training_items import write_training_items
 
 
 def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
@@ -47,6 +48,9 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         "columns": columns_named(definition, pins.shapes),
         "silver": pins.versions(),
         "retracted": pins.retracted(),
+        # a replay reads the tables as this run does, whatever contracts say by then
+        "shapes": pins.shapes_said(),
+        "partition_key": info.partition_key,
         "silver_at": silver.said(),
         "champion": present_champion(ports.lake, model),
         "dates": [one.isoformat() for one in training_dates(definition.model, day)],
@@ -57,38 +61,4 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         plan = read_json(ports.lake, f"{run}/plan.json")
         pins = pin_silver(ports, definition, SilverAt.of_plan(plan))
     write_definition(ports.lake, f"{run}/definition", definition)
-    build = [
-        {
-            "model": model,
-            "definition": f"{run}/definition",
-            "as_of": plan["dates"],
-            "known_by": plan["as_of"],
-            # a run that was planned before these stood in its plan leaves nobody out
-            "outcomes_until": plan.get("outcomes_until", plan["as_of"]),
-            "closed": plan.get("closed", {}),
-            "sources": pins.sources(buckets),
-            "buckets": buckets,
-            "bucket_count": pins.bucket_count,
-            "partition_key": info.partition_key,
-            "scored": None,
-            "out": f"{run}/features/{number:04d}.parquet",
-        }
-        for number, buckets in enumerate(plan["groups"], start=1)
-    ]
-    fit = [
-        {
-            "model": model,
-            "definition": f"{run}/definition",
-            **candidate.model_dump(mode="json"),
-            "training_keys": [one["out"] for one in build],
-            "out": f"{run}/candidates/{candidate.family}",
-        }
-        for candidate in definition.model.candidates
-    ]
-    return {
-        "run": run,
-        "model": model,
-        "as_of": plan["as_of"],
-        "build_items": write_items(ports.lake, run, build),
-        "fit_items": write_items(ports.lake, run, fit, name="fit"),
-    }
+    return write_training_items(ports.lake, run, {"partition_key": info.partition_key, **plan}, pins, definition)

@@ -147,6 +147,10 @@ class Pins:
         """The files that were taken back, as a plan keeps them."""
         return {dataset: [list(one) for one in shape.retracted] for dataset, shape in sorted(self.shapes.items())}
 
+    def shapes_said(self) -> dict[str, Any]:
+        """The shapes, as a plan keeps them."""
+        return {dataset: asdict(shape) for dataset, shape in sorted(self.shapes.items())}
+
     def groups(self, rows_per_item: int) -> list[list[int]]:
         rows: Counter[int] = Counter()
         for snapshot in self.snapshots.values():
@@ -210,6 +214,21 @@ def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -
         if snapshot is not None:
             snapshots[dataset] = snapshot
     return Pins(snapshots, shapes, _bucket_count(snapshots, info, at))
+
+
+def pins_of_plan(ports: Ports, plan: Mapping[str, Any]) -> Pins:
+    """What a plan pinned, in the shapes that it pinned, whatever pack and contracts say by now.
+
+    Raises NotFoundError for a version of a table that is not there any more.
+    """
+    at = SilverAt.of_plan(plan)
+    found = {
+        dataset: ports.tables.snapshot(silver_table(dataset), version=number)
+        for dataset, number in (at.versions or {}).items()
+    }
+    snapshots = {dataset: snapshot for dataset, snapshot in found.items() if snapshot is not None}
+    shapes = {dataset: shape_from(shape) for dataset, shape in plan["shapes"].items()}
+    return Pins(snapshots, shapes, _bucket_count(snapshots, pack_info(ports), at))
 
 
 def _bucket_count(snapshots: Mapping[str, Snapshot], info: PackInfo, at: SilverAt) -> int:

@@ -1,0 +1,14 @@
+"""Hold a replay against the version it is one of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.check_replay import check_replay
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return check_replay(composition.ports(), run=event["run"])

@@ -1,0 +1,16 @@
+"""Plan the replay of a registered version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.replay_version import replay_version
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return replay_version(
+        composition.ports(), model=event["model"], version=event["replay_of"], request=event["request"]
+    )

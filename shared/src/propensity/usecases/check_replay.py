@@ -1,0 +1,93 @@
+"""check_replay: hold a replayed version's training set and scores against what was registered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.calibration import Calibration
+from propensity.domain.errors import IncompleteRunError, NotFoundError
+from propensity.domain.pack import Definition
+from propensity.domain.registry import model_root
+from propensity.domain.replay import Replayed
+from propensity.ports import Ports
+from propensity.usecases.erasures import erasure_records, rows_erased_since
+from propensity.usecases.registry import load_version
+from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
+from propensity.usecases.training_report import read_hashed
+
+REFERENCE_ROWS = 10_000
+
+
+def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
+    """Write `registry/<model>/replays/<version>-<request>.json`; nothing is registered, and no alias moves.
+
+    Scores are of up to 10,000 rows spread evenly over the replayed training set, by both models and both calibrations.
+    """
+    store = ports.lake
+    plan, evaluation = read_json(store, f"{run}/plan.json"), read_json(store, f"{run}/evaluation.json")
+    version = load_version(store, plan["model"], plan["replay_of"])
+    definition = read_definition(store, f"{run}/definition", plan["model"])
+    data, digest = read_hashed(ports, _keys(ports, run, plan), definition)
+    rows = np.unique(np.linspace(0, len(data.labels) - 1, min(REFERENCE_ROWS, len(data.labels))).astype(np.int64))
+    matrix = np.ascontiguousarray(data.matrix[rows])
+    del data  # the original's comes next, and is as large
+    then, now = (
+        ports.scorer(onnx).predict(matrix)
+        for onnx in (version.onnx(store), store.get(evaluation["files"]["model.onnx"]))
+    )
+    before = Calibration.from_json(version.json(store, "calibration.json"))
+    after = Calibration.from_json(read_json(store, evaluation["files"]["calibration.json"]))
+    lineage = version.lineage
+    found = Replayed(
+        registered_hash=lineage.get("training_set"),
+        replayed_hash=digest,
+        original_now=_original(ports, lineage["run"], definition),
+        registered_seed=lineage.get("seed"),
+        replayed_seed=definition.model.training.seed,
+        registered_packages=lineage["packages"],
+        replayed_packages=evaluation["packages"],
+        registered_model=(lineage["family"], lineage["parameters"]),
+        replayed_model=(evaluation["family"], evaluation["parameters"]),
+        erased=rows_erased_since(erasure_records(store), lineage["silver"]),
+        raw=_furthest(then, now),
+        calibrated=_furthest(before.apply(then), after.apply(now)),
+    )
+    report = {
+        "model": plan["model"],
+        "version": version.number,
+        "run": run,
+        "silver": plan["silver"],
+        "rows": len(rows),
+        **found.to_json(),
+    }
+    key = f"{model_root(plan['model'])}/replays/{version.number:06d}-{plan['replay_request']}.json"
+    stands = json.loads(write_once(store, key, dumps(report)))
+    ports.metrics.count("ModelReplayed", model=plan["model"], same=str(stands["same"]).lower())
+    return {
+        "run": run,
+        "model": plan["model"],
+        "version": version.number,
+        "same": stands["same"],
+        "said": stands["said"],
+        "report": key,
+    }
+
+
+def _keys(ports: Ports, run: str, plan: dict[str, Any]) -> list[str]:
+    return [result["features"] for result in read_results(ports.lake, run, "build_features", len(plan["groups"]))]
+
+
+def _original(ports: Ports, run: str, definition: Definition) -> str | None:
+    """The hash of the files that a version was trained on, as they are today; None where they are gone."""
+    try:
+        plan = read_json(ports.lake, f"{run}/plan.json")
+        return read_hashed(ports, _keys(ports, run, plan), definition)[1]
+    except (NotFoundError, IncompleteRunError):
+        return None  # runs may be removed after a while; a version does not need them
+
+
+def _furthest(one: Any, other: Any) -> float:
+    return float(np.abs(one - other).max())

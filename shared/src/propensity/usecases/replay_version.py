@@ -1,0 +1,50 @@
+"""replay_version: plan the training of a registered version once more, from what that one pinned."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from propensity.domain.errors import BadInputError
+from propensity.domain.runs import parse_day, training_run
+from propensity.domain.time_travel import SilverAt
+from propensity.ports import Ports
+from propensity.usecases.planning import Pins, pack_info, pin_silver, pins_of_plan
+from propensity.usecases.registry import Version, load_version
+from propensity.usecases.run_files import dumps, find_json, read_json, write_definition
+from propensity.usecases.training_items import write_training_items
+
+_REQUEST = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+def replay_version(ports: Ports, *, model: str, version: int, request: str) -> dict[str, Any]:
+    """As plan_training, but for a version: its own definition, table versions, shapes of tables, dates and seed.
+
+    A run of its own for each `request` (1 to 80 letters, digits, - and _); a second call finds the first one's plan.
+    Raises NotFoundError for a version, or a version of a table, that is not there, BadInputError naming the field.
+    """
+    if type(version) is not int or version < 1:
+        raise BadInputError(f"replay_of is {version!r}, expected the number of a version, as 3")
+    if not isinstance(request, str) or not _REQUEST.fullmatch(request):
+        raise BadInputError(f"request is {request!r}, expected 1 to 80 letters, digits, - and _")
+    held = load_version(ports.lake, model, version)
+    definition = held.definition(ports.lake)
+    plan, pins = _pinned(ports, held)
+    plan |= {"replay_of": version, "replay_request": request}
+    run = training_run(model, parse_day(plan["as_of"], "as_of"), f"replay-v{version:06d}-{request}")
+    if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
+        plan = read_json(ports.lake, f"{run}/plan.json")
+    write_definition(ports.lake, f"{run}/definition", definition)
+    return {**write_training_items(ports.lake, run, plan, pins, definition), "replay_of": version}
+
+
+def _pinned(ports: Ports, held: Version) -> tuple[dict[str, Any], Pins]:
+    """The plan that a version was trained by; of one from before versions kept theirs, what its lineage says of it."""
+    plan = find_json(ports.lake, f"{held.folder}/plan.json")
+    if plan is not None and "shapes" in plan:
+        return plan, pins_of_plan(ports, plan)
+    lineage = held.lineage
+    pins = pin_silver(ports, held.definition(ports.lake), SilverAt.of_plan(lineage))
+    said = {name: lineage.get(name) for name in ("model", "as_of", "dates", "feature_set", "silver", "silver_at")}
+    groups = {"groups": pins.groups(ports.rows_per_item), "partition_key": pack_info(ports).partition_key}
+    return {**said, "retracted": lineage.get("retracted", {}), **groups, **(plan or {})}, pins

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.model_card import model_card
+from propensity.domain.model_card import Told, model_card
 from propensity.domain.pages import to_html, to_markdown
 from propensity.usecases.card import write_card
 from propensity.usecases.registry import Version, load_version
@@ -54,6 +54,17 @@ def test_its_html_is_whole_loads_nothing_and_holds_both_charts(trained: World, v
     assert "prefers-color-scheme: dark" in text
 
 
+def test_it_holds_the_version_against_the_filter_and_the_other_candidates(
+    trained: World, version: Version, evaluation: dict[str, Any]
+) -> None:
+    text, report = trained.lake.get(f"{version.folder}/card.md").decode(), evaluation["report"]
+    assert f"| the manual filter | {report['filter']['size']:,} |" in text
+    gained = report["gains"]["over_filter"]["conversions"]
+    assert f"{gained['value']:.3g} ({gained['low']:.3g} to {gained['high']:.3g})" in text
+    for candidate in report["candidates"]:
+        assert candidate["why"] in text
+
+
 def test_what_it_measured_is_of_the_version(trained: World, version: Version, evaluation: dict[str, Any]) -> None:
     facts = evaluation["card"]
     assert sum(one["rate"]["n"] for one in facts["reliability"]) == evaluation["metrics"]["auc"]["n"]
@@ -79,12 +90,16 @@ def test_the_same_evaluation_gives_the_same_bytes(trained: World, version: Versi
 def test_an_evaluation_from_before_there_were_cards_still_makes_one_and_slices_are_shown(
     trained: World, version: Version, evaluation: dict[str, Any]
 ) -> None:
-    old = {name: value for name, value in evaluation.items() if name != "card"}
+    old = {name: value for name, value in evaluation.items() if name not in ("card", "report")}
     plan = {**read_json(trained.lake, f"{version.lineage['run']}/plan.json"), "run": "r", "seed": 7}
     estimate = {"value": 0.7, "low": 0.61, "high": 0.79, "n": 99}
     part = {"slice": "region", "value": "north <b>", "protected": True, "n": 99, "positives": 9, "evidence": "enough"}
-    page = model_card(version.definition(trained.lake), plan, old, [{**part, "auc": None, "calibration": estimate}])
+    slices = [{**part, "auc": None, "calibration": estimate}]
+    training = {"limits": ["7 rows were under a campaign"], "left_out": {"censored": 1234}}
+    page = model_card(Told(version.definition(trained.lake), plan, old, slices, training))
     html = to_html(page)
     assert "region: north &lt;b&gt; (protected)" in html
     assert "0.7 (0.61 to 0.79)" in html
+    assert "7 rows were under a campaign" in html
+    assert "1,234 censored" in html
     assert "Effects were not measured" in to_markdown(page)

@@ -7,6 +7,7 @@ what the evaluation of an older run lacks is left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from propensity.domain import charts
@@ -32,10 +33,20 @@ _ALWAYS = (
 )
 
 
-def model_card(
-    definition: Definition, plan: Mapping[str, Any], evaluation: Mapping[str, Any], slices: Sequence[Mapping[str, Any]]
-) -> Page:
-    """`plan` and `evaluation` as the run's JSON has them; `slices` as slices.json, [] where there is none."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a run says of a version, as its JSON has it: plan.json with `run` and `seed`, evaluation.json, slices.json
+    and training.json, the last two empty where there is none."""
+
+    definition: Definition
+    plan: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    slices: Sequence[Mapping[str, Any]]
+    training: Mapping[str, Any]
+
+
+def model_card(told: Told) -> Page:
+    definition, plan, evaluation = told.definition, told.plan, told.evaluation
     model, facts = definition.model, evaluation.get("card", {})
     metrics, gates = evaluation["metrics"], evaluation["gates"]
     failed = [gate["name"] for gate in gates if not gate["passed"]]
@@ -43,13 +54,14 @@ def model_card(
     sections = [
         _use(definition),
         Section("Ethical considerations", (model.ethical_considerations or _NOT_STATED,)),
-        _data(definition, plan, metrics),
+        _data(told),
         _performance(metrics, facts),
-        _slices(slices),
+        _against(evaluation.get("report", {})),
+        _slices(told.slices),
         _features(definition, facts),
         _segments(facts),
         _gates(gates),
-        Section("Limits", ((*model.limits, *_ALWAYS),)),
+        Section("Limits", ((*model.limits, *told.training.get("limits", ()), *_ALWAYS),)),
         _lineage(plan, evaluation),
     ]
     return Page(
@@ -76,16 +88,19 @@ def _window(definition: Definition) -> str:
     return f"{model.horizon_days} days {after}"
 
 
-def _data(definition: Definition, plan: Mapping[str, Any], metrics: Mapping[str, Any]) -> Section:
-    dates = sorted(plan["dates"])
-    rows = (
+def _data(told: Told) -> Section:
+    definition, plan, metrics = told.definition, told.plan, told.evaluation["metrics"]
+    dates, left_out = sorted(plan["dates"]), told.training.get("left_out", {})
+    rows = [
         ("As-of dates", f"{len(dates)}, from {dates[0]} to {dates[-1]}"),
         ("Known by", plan["as_of"]),
         ("Outcomes", f"of the {_window(definition)}"),
         ("Rows", f"{metrics['rows']:,}"),
         ("Positives", f"{metrics['positives']:,} ({metrics['positives'] / metrics['rows']:.2%})"),
-    )
-    return Section("Data window", (Table("What it was trained on", ("", ""), rows),))
+    ]
+    if left_out:
+        rows.append(("Rows left out", ", ".join(f"{count:,} {why}" for why, count in sorted(left_out.items()))))
+    return Section("Data window", (Table("What it was trained on", ("", ""), tuple(rows)),))
 
 
 def _performance(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> Section:
@@ -130,6 +145,32 @@ def lift_chart(tenths: Sequence[Mapping[str, Any]]) -> Figure:
     rows = tuple((str(one["number"]), *_estimate(one["lift"]), f"{one['captured']:.1%}") for one in tenths)
     header = ("tenth", "lift", "95 %", "n", "of all positives, so far")
     return Figure(charts.bars(points, labels, ideal=1.0), Table(labels.title, header, rows))
+
+
+def _against(report: Mapping[str, Any]) -> Section | None:
+    """Lists of equal size by the model, the manual filter and the last champion, and the other candidates."""
+    blocks: list[str | Table] = []
+    lists = {"this version": "model", "the manual filter": "filter", "the last champion": "champion"}
+    found = [(said, report[name]) for said, name in lists.items() if (report.get(name) or {}).get("observed")]
+    if found:
+        rows = tuple(
+            (said, f"{one['size']:,}", f"{one['expected']:.0f}", _short(one["observed"])) for said, one in found
+        )
+        header = ("list by", "customers", "expected conversions", "observed (95 %)")
+        blocks.append(Table(f"On the fold of {report['fold']}, {report['list_of']}", header, rows))
+        gains = report.get("gains", {})
+        named = {"over_filter": "the manual filter", "over_champion": "the last champion"}
+        blocks += [
+            f"Conversions gained over {said}: {_short(gains[name]['conversions'])}."
+            for name, said in named.items()
+            if name in gains
+        ]
+        if (report.get("champion") or {}).get("has_seen_the_rows"):
+            blocks.append("The last champion was fitted on these rows and has the easier task.")
+    if report.get("candidates"):
+        rows = tuple((one["family"], f"{one['log_loss']:.4f}", one["why"]) for one in report["candidates"])
+        blocks.append(Table("Candidates", ("family", "mean log loss", "why"), rows))
+    return Section("Against what else", tuple(blocks)) if blocks else None
 
 
 def _slices(slices: Sequence[Mapping[str, Any]]) -> Section | None:

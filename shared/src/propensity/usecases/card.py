@@ -11,7 +11,7 @@ import numpy as np
 
 from propensity.domain.curves import gains, reliability
 from propensity.domain.effects import direction, trend
-from propensity.domain.model_card import model_card
+from propensity.domain.model_card import Told, model_card
 from propensity.domain.pack import Definition
 from propensity.domain.pages import to_html, to_markdown
 from propensity.domain.reasons import Explained, explain
@@ -40,7 +40,7 @@ def card_facts(
     reliability and gains of the held-out scores; per feature its effect and importance; the most important features of
     segments of the newest date's customers.
     """
-    newest = np.flatnonzero(data.as_of == data.dates[-1])
+    newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
     rows = newest[_spread(len(newest), _ROWS)]
     matrix = np.ascontiguousarray(data.matrix[rows])
     explained = explain(explanation, model.predict, matrix)
@@ -78,15 +78,22 @@ def write_card(ports: Ports, run: str, evaluation: Mapping[str, Any]) -> None:
     """Put card.html and card.md below the run, from its plan, its definition and its evaluation as they stand."""
     plan = read_json(ports.lake, f"{run}/plan.json")
     definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
-    slices = evaluation["files"].get("slices.json")
-    page = model_card(
+    told = Told(
         definition,
         {**plan, "run": run, "seed": definition.model.training.seed},
         evaluation,
-        json.loads(ports.lake.get(slices)) if slices else [],
+        slices=_read(ports, evaluation, "slices.json", []),
+        training=_read(ports, evaluation, "training.json", {}),
     )
+    page = model_card(told)
     ports.lake.put_new(f"{run}/{FORMATS['html']}", to_html(page).encode())
     ports.lake.put_new(f"{run}/{FORMATS['md']}", to_markdown(page).encode())
+
+
+def _read[T](ports: Ports, evaluation: Mapping[str, Any], name: str, default: T) -> T:
+    key = evaluation["files"].get(name)
+    found: T = json.loads(ports.lake.get(key)) if key else default
+    return found
 
 
 def _segments(data: TrainingData, rows: Any, names: tuple[str, ...], explained: Explained) -> Iterator[dict[str, Any]]:

@@ -168,8 +168,8 @@ def _against(report: Mapping[str, Any]) -> Section | None:
         if (report.get("champion") or {}).get("has_seen_the_rows"):
             blocks.append("The last champion was fitted on these rows and has the easier task.")
     if report.get("candidates"):
-        rows = tuple((one["family"], f"{one['log_loss']:.4f}", one["why"]) for one in report["candidates"])
-        blocks.append(Table("Candidates", ("family", "mean log loss", "why"), rows))
+        tried = tuple((str(one["family"]), f"{one['log_loss']:.4f}", str(one["why"])) for one in report["candidates"])
+        blocks.append(Table("Candidates", ("family", "mean log loss", "why"), tried))
     return Section("Against what else", tuple(blocks)) if blocks else None
 
 

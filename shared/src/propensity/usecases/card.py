@@ -70,7 +70,9 @@ def card_facts(
         {"name": name, "effect": effect, "importance": float(one)}
         for name, effect, one in zip(names, effects, importance, strict=True)
     ]
-    facts["segments"] = list(_segments(data, rows, names, explained))
+    if TENANT in data.columns:
+        tenants = data.columns[TENANT]
+        facts["segments"] = list(_segments(tenants[newest], tenants[rows], names, explained))
     return facts
 
 
@@ -96,22 +98,22 @@ def _read[T](ports: Ports, evaluation: Mapping[str, Any], name: str, default: T)
     return found
 
 
-def _segments(data: TrainingData, rows: Any, names: tuple[str, ...], explained: Explained) -> Iterator[dict[str, Any]]:
-    """Customers of larger and of smaller tenants: the larger ones are those that hold half of everyone."""
-    if TENANT not in data.columns:
-        return
-    newest = data.columns[TENANT][data.as_of == data.dates[-1]]
-    tenants, counts = np.unique(newest, return_counts=True)
+def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Explained) -> Iterator[dict[str, Any]]:
+    """Customers of larger and of smaller tenants: the larger ones are those that hold half of everyone.
+
+    `everyone`: tenants of the newest date's rows, `mine`: those of the rows that are explained, object (n,) each.
+    """
+    tenants, counts = np.unique(everyone, return_counts=True)
     if len(tenants) < 2:
         return
     order = np.argsort(-counts, kind="stable")
     # a tenant is among the larger while those before it hold less than half
     before = np.concatenate([[0], np.cumsum(counts[order])[:-1]])
-    larger = set(tenants[order[before < len(newest) / 2]].tolist())
-    mine = np.array([tenant in larger for tenant in data.columns[TENANT][rows]])
+    larger = set(tenants[order[before < len(everyone) / 2]].tolist())
+    among = np.array([tenant in larger for tenant in mine])
     for segment, mask in (
-        (f"largest tenants ({len(larger)})", mine),
-        (f"other tenants ({len(tenants) - len(larger)})", ~mine),
+        (f"largest tenants ({len(larger)})", among),
+        (f"other tenants ({len(tenants) - len(larger)})", ~among),
     ):
         if mask.any():
             means = np.abs(explained.contributions[mask]).mean(axis=0)

@@ -112,6 +112,8 @@ ADAPTERS_OF = {
     "ResolveIdentities": DELTA,
     "ReplayQuarantine": [*SQL, "sqs_queue"],
     "CheckQuarantine": DELTA,
+    "DescribeFeatures": ["sqlglot_lineage"],
+    "ReportFeatures": ["sqlglot_lineage"],
     "ReportLandings": ["delta_tables"],
     "ExplainScore": DELTA,
     "ManageTenants": [*DELTA, "s3_upload_access"],

@@ -188,3 +188,19 @@ def test_a_log_line_names_counts_and_never_a_value(
     assert '"FilesRejected":[0.0]' in metrics
     for value in ("C0034804", "S0039721", "a lot"):
         assert value not in "".join(lines) + metrics
+
+
+def test_features_are_described_weekly_and_reported_over_the_api(aws: SimpleNamespace) -> None:
+    report, asked = handler("report_features"), event("report_features")
+    catalogue = {**asked, "resource": "/v1/features"}
+    assert report(catalogue, CONTEXT)["statusCode"] == 404
+    said = handler("describe_features")(event("describe_features"), CONTEXT)
+    assert (said["day"], said["feature_sets"], said["problems"]) == ("2025-07-07", 1, [])
+    assert lake_keys(aws, "catalogue/") == ["catalogue/2025-07-07.html", "catalogue/2025-07-07.json"]
+    answer = report(catalogue, CONTEXT)
+    assert (answer["statusCode"], json.loads(answer["body"])["pack"]) == (200, "automotive")
+    told = json.loads(report(asked, CONTEXT)["body"])
+    assert (told["same_version"], told["changed"]) == (True, [])
+    wrong = {**asked, "queryStringParameters": {"from": "buy"}}
+    assert report(wrong, CONTEXT)["statusCode"] == 400
+    assert report({**asked, "queryStringParameters": None}, CONTEXT)["statusCode"] == 400

@@ -131,6 +131,7 @@ def test_lineage_of_a_packs_features_names_columns_of_its_contracts(pack: str, m
         for view in ("", "history.", "outcome.")
     }
     found = lineage_of(ports, definition)
+    assert found.problems == ()
     assert set(found.features) == {feature.name for group in definition.groups for feature in group.features}
     several: list[Lineage] = [*found.features.values(), *found.queries.values()]
     for one in several:
@@ -140,6 +141,19 @@ def test_lineage_of_a_packs_features_names_columns_of_its_contracts(pack: str, m
         assert one.datasets, name
         assert not any(column.startswith("outcome.") for column in (*one.columns, *one.conditions)), name
     assert {"population", "target"} <= set(found.queries)
+
+
+def test_a_query_that_cannot_be_traced_is_a_problem_and_the_others_are_traced() -> None:
+    files = dict(pack_files("automotive"))
+    files["features/relation.sql"] = files["features/relation.sql"].replace("c.consent", "c.consent_2")
+    files["models/buy.yaml"] = files["models/buy.yaml"].replace("from outcome.sales", "from outcome.leases")
+    ports: Any = SimpleNamespace(pack="automotive", pack_files=files, query_lineage=SqlglotLineage())
+    found = lineage_of(ports, pack_definition(ports, "buy"))
+    assert [problem.split(":")[0] for problem in found.problems] == ["feature group relation", "model buy, target"]
+    assert "consent_2" in found.problems[0]
+    assert "purchases" not in found.features
+    assert found.features["vehicle_age_years"].columns == ("vehicles.first_registered_on",)
+    assert set(found.queries) == {"population", "filter"}
 
 
 def test_lineage_of_what_one_knows() -> None:

@@ -67,7 +67,7 @@ def test_every_queue_that_is_read_and_every_schedule_has_a_dead_letter_queue() -
         assert policy["maxReceiveCount"] >= 5
         assert letters["MessageRetentionPeriod"] == 1_209_600
     schedules = list(events("ScheduleV2"))
-    assert len(schedules) == 9
+    assert len(schedules) == 10
     for _, event in schedules:
         assert event["DeadLetterConfig"]["Type"] == "SQS"
 
@@ -222,6 +222,8 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("POST", "/v1/models/{model}/recalibrate"),
         ("GET", "/v1/models/{model}/retraining"),
         ("POST", "/v1/models/{model}/retraining"),
+        ("GET", "/v1/features"),
+        ("GET", "/v1/features/diff"),
         ("GET", "/v1/tenants/{tenant}/landings/{day}"),
         ("POST", "/v1/tenants/{tenant}/explanations"),
         ("GET", "/v1/tenants"),

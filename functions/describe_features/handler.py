@@ -1,0 +1,14 @@
+"""The weekly catalogue of features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.runtime import composition
+from propensity.runtime.logging import logged
+from propensity.usecases.describe_features import describe_features
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return describe_features(composition.ports(), slot=event["slot"])

@@ -1,0 +1,93 @@
+"""What sets two feature sets apart, feature by feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any
+
+from propensity.domain.feature_spec import Feature
+from propensity.domain.lineage import Lineage
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A feature as one feature set has it. `lineage` is None where it could not be told."""
+
+    feature: Feature
+    group: str
+    owner: str
+    lineage: Lineage | None
+
+    def fields(self) -> dict[str, Any]:
+        """All that the YAML says, with the owner that answers for it."""
+        said = self.feature.model_dump(mode="json", exclude={"name"})
+        return {**said, "owner": self.owner, "group": self.group}
+
+    def means(self, other: Described) -> bool:
+        """Whether both give equal values and are used alike, as far as their SQL and YAML can tell."""
+        told = [one.lineage.meaning if one.lineage else None for one in (self, other)]
+        return None not in told and told[0] == told[1] and self.feature.meaning == other.feature.meaning
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """`version`: its hash; `sql`: each group's query, laid out in one way; `features` in the matrix's order."""
+
+    version: str
+    sql: Mapping[str, str]
+    features: Mapping[str, Described]
+
+
+def compare(before: FeatureSet, after: FeatureSet) -> dict[str, Any]:
+    """`same_version`, `added`, `removed`, `changed`, `order_changed`, and per group the difference of its SQL.
+
+    Of a changed feature: the fields of its YAML that differ, from and to; the sources that came and went; and
+    `meaning`, whether its values or their use can differ. A change of text alone leaves that False.
+    """
+    both = [name for name in after.features if name in before.features]
+    changed = [_changed(name, before.features[name], after.features[name]) for name in both]
+    return {
+        "from": before.version,
+        "to": after.version,
+        "same_version": before.version == after.version,
+        "added": [name for name in after.features if name not in before.features],
+        "removed": [name for name in before.features if name not in after.features],
+        "changed": [one for one in changed if one["meaning"] or one["fields"] or one["sources"]],
+        "order_changed": both != [name for name in before.features if name in after.features],
+        "sql": _sql(before.sql, after.sql),
+    }
+
+
+def _changed(name: str, before: Described, after: Described) -> dict[str, Any]:
+    old, new = before.fields(), after.fields()
+    return {
+        "name": name,
+        "meaning": not before.means(after),
+        "fields": {field: {"from": old[field], "to": new[field]} for field in new if old[field] != new[field]},
+        "sources": _sources(before.lineage, after.lineage),
+    }
+
+
+def _sources(before: Lineage | None, after: Lineage | None) -> dict[str, dict[str, list[str]]]:
+    """Of columns, conditions and datasets, what came and what went; nothing where the lineage of one is unknown."""
+    if before is None or after is None:
+        return {}
+    old, new = before.to_json(), after.to_json()
+    moved = {
+        kind: {"added": sorted(set(new[kind]) - set(old[kind])), "removed": sorted(set(old[kind]) - set(new[kind]))}
+        for kind in new
+    }
+    return {kind: both for kind, both in moved.items() if both["added"] or both["removed"]}
+
+
+def _sql(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, list[str]]:
+    """By group the lines of a unified diff; a group that only one of both has is all of it."""
+    found = {}
+    for group in sorted({*before, *after}):
+        old, new = before.get(group, "").splitlines(), after.get(group, "").splitlines()
+        told = list(unified_diff(old, new, fromfile=f"{group}.sql", tofile=f"{group}.sql", lineterm=""))
+        if told:
+            found[group] = told
+    return found

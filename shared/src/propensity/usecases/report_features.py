@@ -1,0 +1,42 @@
+"""report_features: the newest catalogue, and what sets two feature sets apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.catalogue import CATALOGUE
+from propensity.domain.errors import BadInputError, NotFoundError
+from propensity.domain.feature_diff import compare
+from propensity.ports import Ports
+from propensity.usecases.feature_sets import FeatureSets
+from propensity.usecases.run_files import read_json
+
+
+def newest_catalogue(ports: Ports) -> dict[str, Any]:
+    """Raises NotFoundError before the first one was made."""
+    keys = [key for key in ports.lake.keys(f"{CATALOGUE}/") if key.endswith(".json")]
+    if not keys:
+        raise NotFoundError("no catalogue of features yet; describe_features makes one each week, or when it is called")
+    return read_json(ports.lake, max(keys))
+
+
+def compare_feature_sets(ports: Ports, *, before: str | None, after: str | None) -> dict[str, Any]:
+    """`domain/feature_diff.compare`, with `used_by`: the models that use each feature that differs.
+
+    Both are `<model>` for the pack's definition, `<model>@<version>`, or a feature set's hash. Raises BadInputError
+    naming `from` or `to`, NotFoundError.
+    """
+    if not before or not after:
+        raise BadInputError("from and to: expected both, each <model>, <model>@<version>, or a feature set's hash")
+    sets = FeatureSets(ports)
+    old, new = sets.find(before, "from"), sets.find(after, "to")
+    told = compare(sets.whole(old), sets.whole(new))
+    differ = [*told["added"], *told["removed"], *(one["name"] for one in told["changed"])]
+    used: dict[str, list[str]] = {name: [] for name in differ}
+    for use in sets.uses():
+        if use.feature_set in (old.feature_set, new.feature_set):
+            version = use.model if use.number is None else f"{use.model}@{use.number}"
+            names = {feature.name for group in use.definition.groups for feature in group.features}
+            for name in names & used.keys():
+                used[name].append(version)
+    return {**told, "used_by": used, "problems": sets.problems}

@@ -11,7 +11,7 @@ from propensity.adapters.sqlglot_lineage import SqlglotLineage
 from propensity.domain.errors import PackError
 from propensity.domain.lineage import Lineage
 from propensity.domain.pack import parse_pack
-from propensity.runtime.pack_files import pack_files
+from propensity.runtime.pack_files import pack_files, pack_names
 from propensity.usecases.lineage import lineage_of
 from propensity.usecases.planning import contract_of, pack_definition, shape_of
 
@@ -117,7 +117,7 @@ def test_equal_meaning_is_told_whatever_the_rest_of_the_query_does() -> None:
     assert meaning(outer.format(more="")) != meaning(outer.format(more="").replace("left", "inner"))
 
 
-PACKS = [(pack, model) for pack in ("automotive", "retail") for model in parse_pack(pack_files(pack), pack).models]
+PACKS = [(pack, model) for pack in pack_names() for model in parse_pack(pack_files(pack), pack).models]
 
 
 @pytest.mark.parametrize(("pack", "model"), PACKS)

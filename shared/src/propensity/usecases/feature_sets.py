@@ -12,7 +12,7 @@ from propensity.domain.feature_diff import Described, FeatureSet
 from propensity.domain.pack import Definition, normalise_sql
 from propensity.domain.registry import ROOT
 from propensity.ports import Ports
-from propensity.usecases.lineage import DefinitionLineage, lineage_of
+from propensity.usecases.lineage import DefinitionLineage, lineage_of, model_queries
 from propensity.usecases.planning import pack_definition, pack_info
 from propensity.usecases.registry import champion_number, load_version, version_numbers
 
@@ -76,10 +76,11 @@ class FeatureSets:
 
     def lineage(self, use: Use) -> DefinitionLineage:
         """Without the queries that cannot be traced; the reasons are among the problems."""
-        model, groups = use.definition.model, use.definition.groups
-        asked = [one.sql for one in (model.population, model.target, model.filter) if one]
+        groups, asked = use.definition.groups, model_queries(use.definition)
         names = [[feature.name for feature in group.features] for group in groups]
-        key = repr([names, [normalise_sql(one) for one in (*(group.sql for group in groups), *asked)]])
+        key = repr(
+            [names, [*asked], [normalise_sql(one) for one in (*(group.sql for group in groups), *asked.values())]]
+        )
         if key not in self._lineages:
             found = self._lineages[key] = lineage_of(self.ports, use.definition)
             for problem in found.problems:

@@ -11,10 +11,12 @@ from propensity.domain.pack import Definition
 from propensity.ports import Ports
 from propensity.usecases.planning import contract_of, pack_info, shape_of
 
+_WITH_OUTCOMES = ("target", "treatment", "censored")
+
 
 @dataclass(frozen=True, slots=True)
 class DefinitionLineage:
-    """`features`: by name, indicators not among them. `queries`: population, target and, if there is one, filter.
+    """`features`: by name, indicators not among them. `queries`: by the names of `model_queries`.
 
     `problems`: of each query that could not be traced why; what it gives is missing from the others.
     """
@@ -29,7 +31,7 @@ def lineage_of(ports: Ports, definition: Definition) -> DefinitionLineage:
     views = _views(ports)
     keys = {"tenant_id", definition.entity}
     inside = {name: columns for name, columns in views.items() if not name.startswith("outcome.")}
-    with_population = inside | {POPULATION: ("tenant_id", "customer_id")}
+    population = {POPULATION: tuple(dict.fromkeys(("tenant_id", "customer_id", definition.entity)))}
     features: dict[str, Lineage] = {}
     queries: dict[str, Lineage] = {}
     problems: list[str] = []
@@ -42,18 +44,29 @@ def lineage_of(ports: Ports, definition: Definition) -> DefinitionLineage:
             return {}
 
     for group in definition.groups:
-        found = traced(group.sql, with_population, f"feature group {group.group}")
+        found = traced(group.sql, inside | population, f"feature group {group.group}")
         # a feature that the query does not give is found by whoever runs it
         features |= {feature.name: found[feature.name] for feature in group.features if feature.name in found}
-    model = definition.model
-    asked = {"population": (model.population, inside), "target": (model.target, views)}
-    if model.filter:
-        asked["filter"] = (model.filter, with_population)
-    for name, (query, tables) in asked.items():
-        found = traced(query.sql, tables, f"model {model.name}, {name}")
+    for name, query in model_queries(definition).items():
+        tables = (views if name in _WITH_OUTCOMES else inside) | ({} if name == POPULATION else population)
+        found = traced(query, tables, f"model {definition.model.name}, {name}")
         if found:
             queries[name] = joined(found.values())
     return DefinitionLineage(features, queries, tuple(problems))
+
+
+def model_queries(definition: Definition) -> dict[str, str]:
+    """The SQL of a model beside its features', by what it is for; what the model does not have is missing."""
+    model = definition.model
+    asked = {
+        "population": model.population.sql,
+        "target": model.target.sql,
+        "treatment": model.treatment.sql if model.treatment else None,
+        "censored": model.censored.sql,
+        "filter": model.filter.sql if model.filter else None,
+        "segment": model.ladder.segment.sql if model.ladder and model.ladder.segment else None,
+    }
+    return {name: sql for name, sql in asked.items() if sql}
 
 
 def _views(ports: Ports) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,15 @@ def test_its_html_is_whole_loads_nothing_and_holds_both_charts(trained: World, v
     assert "prefers-color-scheme: dark" in text
 
 
-def test_it_holds_the_version_against_the_filter_and_the_other_candidates(
+def test_it_shows_every_slice_and_holds_the_version_against_the_filter_and_the_other_candidates(
     trained: World, version: Version, evaluation: dict[str, Any]
 ) -> None:
     text, report = trained.lake.get(f"{version.folder}/card.md").decode(), evaluation["report"]
     assert f"| the manual filter | {report['filter']['size']:,} |" in text
     gained = report["gains"]["over_filter"]["conversions"]
     assert f"{gained['value']:.3g} ({gained['low']:.3g} to {gained['high']:.3g})" in text
+    for part in json.loads(trained.lake.get(f"{version.folder}/slices.json")):
+        assert (f"| {part['slice']}: {part['value']}" if part["value"] else f"| {part['slice']} |") in text
     for candidate in report["candidates"]:
         assert candidate["why"] in text
 

@@ -178,7 +178,8 @@ def _slices(slices: Sequence[Mapping[str, Any]]) -> Section | None:
         return None
     rows = tuple(
         (
-            f"{one['slice']}: {one['value']}" + (" (protected)" if one["protected"] else ""),
+            (f"{one['slice']}: {one['value']}" if one["value"] else one["slice"])
+            + (" (protected)" if one["protected"] else ""),
             f"{one['n']:,}",
             f"{one['positives']:,}",
             _short(one["auc"]),

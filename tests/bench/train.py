@@ -1,108 +1,14 @@
-"""make bench AREA=train: models of a real shop, trained at seven dates on what was known, beside what one tries first.
-
-The figure is 1 - AUC: how often a customer who did not buy stands above one who did. Less is better.
-"""
+"""make bench AREA=train: how good the models are, what they cost to fit, and how fast a version is restored."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from datetime import date
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from rich.progress import track
-from scipy.stats import t as student
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.preprocessing import StandardScaler
-
+from tests.bench import automotive, retail
 from tests.bench.measure import Claim
-from tests.functional.harness import World
-from tests.stack import scenarios
-from tests.stack.stack import ROOT
 
-DATA = ROOT.parent / "shared/data/online_retail_ii"
-MODEL = "purchase_90d"
-ORIGINS = tuple(date(2011, month, 1) for month in range(3, 10))
-RFV = ("log_days_since_last", "log_purchases", "log_spend")
-BOUGHT = """
-    select tenant_id, customer_id, 1 as bought from lines
-    where customer_id is not null and invoice not like 'C%' and quantity > 0 and unit_price > 0
-        and invoiced_at >= timestamptz '{day} 00:00:00+00'
-        and invoiced_at < timestamptz '{day} 00:00:00+00' + interval 90 day
-    group by all"""
+PARTS = (retail, automotive)
 
 
 def claims(work: Path, runs: int) -> list[Claim]:
-    """`runs` says nothing here: the dates are the repetitions."""
-    world = load(work)
-    ours, simple = [], []
-    for origin in track(ORIGINS, "trained and scored"):
-        day = origin.isoformat()
-        trained, scored = world.train(MODEL, day), world.score(MODEL, day)
-        ours.append(1 - auc_of_scores(world, day))
-        simple.append(
-            1 - _auc_of_simple(world, day, features_of(world, trained["run"]), features_of(world, scored["run"]))
-        )
-    name = f"Online Retail II, {MODEL}, 1 - AUC"
-    newest = Claim.of(f"{name}, as of {ORIGINS[-1]}", ours[-1], None, 1 - 0.805, 1)
-    return [paired(f"{name}, mean of 7 dates, against logistic regression on RFV", ours, simple), newest]
-
-
-def load(work: Path) -> World:
-    """Both years in Silver."""
-    if not (DATA / "year_2009_2010.parquet").exists():
-        raise SystemExit(f"make bench AREA=train needs Online Retail II in {DATA}; see README.md")
-    world = World("retail", work / "lake")
-    world.load(scenarios.retail(DATA, work / "files").history)
-    return world
-
-
-def paired(claim: str, ours: list[float], against: list[float]) -> Claim:
-    """The ratio of two means over the same dates; the claim says their difference's 95 % interval (Student's t)."""
-    gaps = [mine - its for mine, its in zip(ours, against, strict=True)]
-    half = float(student.ppf(0.975, len(gaps) - 1)) * stdev(gaps) / len(gaps) ** 0.5
-    found = Claim.of(claim, fmean(ours), fmean(against), 1.0, len(gaps))
-    told = f"{claim} (difference {fmean(gaps) - half:+.4f} to {fmean(gaps) + half:+.4f})"
-    return replace(found, claim=told)
-
-
-def auc_of_scores(world: World, day: str) -> float:
-    """Of the batch that the champion scores, held against what was bought then."""
-    rows = world.query(
-        f"select s.score, coalesce(b.bought, 0) from scores s left join ({BOUGHT.format(day=day)}) b "
-        f"using (tenant_id, customer_id) where s.as_of = date '{day}'",
-        scores="gold/scores",
-        lines="silver/invoice_lines",
-    )
-    scores, labels = zip(*rows, strict=True)
-    return float(roc_auc_score(labels, scores))
-
-
-def _auc_of_simple(world: World, day: str, train: pa.Table, test: pa.Table) -> float:
-    """Three features, the same training rows and the same customers."""
-    bought = bought_after(world, day)
-    people = zip(test["tenant_id"].to_pylist(), test["customer_id"].to_pylist(), strict=True)
-    scaler = StandardScaler().fit(_matrix(train))
-    fitted = LogisticRegression(max_iter=2000).fit(scaler.transform(_matrix(train)), train["label"].to_numpy())
-    scores = fitted.predict_proba(scaler.transform(_matrix(test)))[:, 1]
-    return float(roc_auc_score([one in bought for one in people], scores))
-
-
-def bought_after(world: World, day: str) -> set[tuple[str, str]]:
-    """(tenant, customer) of who bought within 90 days."""
-    return {row[:2] for row in world.query(BOUGHT.format(day=day), lines="silver/invoice_lines")}
-
-
-def _matrix(table: pa.Table) -> Any:
-    return np.column_stack([table[name].to_numpy() for name in RFV])
-
-
-def features_of(world: World, run: str) -> pa.Table:
-    keys = [json.loads(world.lake.get(item))["out"] for item in world.items(f"{run}/items.json")]
-    return pa.concat_tables([pq.read_table(world.folder / key) for key in keys])
+    return [claim for part in PARTS for claim in part.claims(work / part.__name__.rsplit(".", 1)[1], runs)]

@@ -15,10 +15,10 @@ from propensity.usecases.register_model import register_model
 from propensity.usecases.training_data import folds, read_training
 from tests.bench.measure import Claim
 from tests.bench.peers import peer
-from tests.bench.train import MODEL, ORIGINS, auc_of_scores, bought_after, features_of, load, paired
+from tests.bench.retail import MODEL, ORIGINS, auc_of_scores, bought_after, features_of, load, paired
 from tests.functional.harness import World
 
-PACKAGES = ("flaml[automl]==2.3.6", "scikit-learn<1.7", "pandas<3")
+PACKAGES = ("flaml[automl]==2.7.0", "scikit-learn==1.9.1", "pandas==3.1.1", "numpy==2.5.5")
 
 
 def claims(work: Path, runs: int) -> list[Claim]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-from propensity.domain.schedule import months_before
 from tests.stack import bank_marketing
 
 
@@ -83,7 +82,8 @@ def leads(data: Path, work: Path, *, as_of: date = date(2009, 5, 2)) -> Scenario
     """
     place = "tenant_id=bank"
     history, gap, outcomes = [], [], []
-    scored, pulled = as_of.replace(day=1), months_before(as_of.replace(day=1), -1)
+    scored = as_of.replace(day=1)
+    pulled = (scored + timedelta(days=31)).replace(day=1)
     for month, listed, closed in bank_marketing.write(bank_marketing.calls(data), work):
         lead = Drop(listed, f"leads/{place}/{listed.name}")
         outcome = Drop(closed, f"lead_outcomes/{place}/{closed.name}")

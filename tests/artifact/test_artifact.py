@@ -114,6 +114,7 @@ ADAPTERS_OF = {
     "CheckQuarantine": DELTA,
     "DescribeFeatures": ["sqlglot_lineage"],
     "ReportFeatures": ["sqlglot_lineage"],
+    "ReportReadiness": DELTA,
     "ReportLandings": ["delta_tables"],
     "ExplainScore": DELTA,
     "ManageTenants": [*DELTA, "s3_upload_access"],

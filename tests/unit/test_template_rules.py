@@ -226,6 +226,8 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("GET", "/v1/features/diff"),
         ("GET", "/v1/tenants/{tenant}/landings/{day}"),
         ("POST", "/v1/tenants/{tenant}/explanations"),
+        ("GET", "/v1/tenants/{tenant}/models"),
+        ("GET", "/v1/tenants/{tenant}/readiness"),
         ("GET", "/v1/tenants"),
         ("GET", "/v1/tenants/{tenant}"),
         ("PUT", "/v1/tenants/{tenant}"),

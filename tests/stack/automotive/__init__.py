@@ -15,11 +15,18 @@ __all__ = ["AS_OF", "GAP_DAY", "KNOWN_BY", "Generated", "generate"]
 
 
 def generate(
-    out: Path, *, seed: int = 20250701, dealers: int = 25, customers: int = 40_000, no_effect: bool = False
+    out: Path,
+    *,
+    seed: int = 20250701,
+    dealers: int = 25,
+    customers: int = 40_000,
+    no_effect: bool = False,
+    differing: bool = False,
 ) -> Generated:
     """Write the drop files of all phases below `out`, the manifest of planted faults and the truth.
 
-    Equal arguments give equal bytes. With `no_effect` every outcome is independent of everything.
+    Equal arguments give equal bytes. With `no_effect` every outcome is independent of everything; with `differing`
+    three dealers are not as the others (simulate.py).
     """
-    world = simulate(seed=seed, dealers=dealers, customers=customers, no_effect=no_effect)
+    world = simulate(seed=seed, dealers=dealers, customers=customers, no_effect=no_effect, differing=differing)
     return write_files(world, out, seed=seed, gap_day=GAP_DAY)

@@ -63,9 +63,12 @@ class _State:
         self.visits = np.zeros((24, count), dtype=np.int64)  # per step, the last two years
         self.declined = np.zeros((12, count))  # per step, the last year
         self.leaning = np.zeros((2, count))  # towards buying and coming in; what no row shows
+        self.due = np.full(count, 390)  # days from one yearly service to the next, about
 
 
-def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool) -> World:
+def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool, differing: bool = False) -> World:
+    """With `differing`, three dealers are not as the others: customers of the first are due twice a year, those of the
+    second come in more often whatever else is known of them (0.7 logits), those of the third less often."""
     random = np.random.default_rng(seed)
     weights = random.gamma(3.0, 1.0, dealers)
     tenant = random.choice(dealers, size=customers, p=weights / weights.sum())
@@ -77,6 +80,9 @@ def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool) -> Wor
     world = World([f"dealer_{number + 1:02d}" for number in range(dealers)], tenant, joined)
     state = _State(customers)
     state.leaning = random.normal(0, 0.15, (2, customers))
+    if differing:
+        state.due = np.where(tenant == 0, 190, 390)
+        state.leaning[1] += np.select([tenant == 1, tenant == 2], [0.7, -0.7], 0.0)
     _begin(world, state, random, first)
     known, sold, came = np.zeros((3, customers), dtype=bool)
     for step in range(STEPS + WINDOW):
@@ -131,7 +137,7 @@ def _chances(state: _State, day: int, no_effect: bool) -> tuple[Any, Any]:
     declined = state.declined.sum(axis=0)
     service = (
         -2.9
-        + 1.7 * np.exp(-(((since - 390) / 120) ** 2))
+        + 1.7 * np.exp(-(((since - state.due) / 120) ** 2))
         + 0.24 * np.minimum(visits, 6)
         - 0.3 * (since > 730)
         + state.leaning[1]

@@ -71,7 +71,8 @@ def _why_not_more(evidence: Mapping[str, Any], spec: LadderSpec, rarer: int, hel
         if rarer >= spec.min_positives_own
         else f"; a model of its own takes {spec.min_positives_own} positives, it has {rarer}"
     )
-    return f"{' and '.join(tried)} did no better beyond chance on {held}{own}"
+    listed = ", ".join(tried[:-1]) + (" and " if tried[1:] else "") + tried[-1]
+    return f"{listed} did no better beyond chance on {held}{own}"
 
 
 def _interval(gain: Mapping[str, Any]) -> str:

@@ -71,15 +71,16 @@ def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mappin
     columns = [f"m.{name}" for name in COLUMNS] + [f"f.{quote(one.column)}" for one in definition.model.slices]
     marks = "".join(f", {column}" for column in columns) if labelled else ""
     join = "join marked m on m.reason is null and (m.tenant_id, m.customer_id) = (f.tenant_id, f.customer_id)"
+    segment = ""
     if labelled and definition.has_segments:
-        marks += ", s.segment"
+        segment = "s.segment, "
         join += " left join segments s on s.tenant_id = f.tenant_id"
     if labelled and definition.model.filter:
         marks += ", (w.customer_id is not null)::tinyint as chosen"
         join += " left join filtered w on (w.tenant_id, w.customer_id) = (f.tenant_id, f.customer_id)"
     target = "insert into rows_kept" if number else "create or replace temp table rows_kept as"
     sql.execute(
-        f"{target} select f.tenant_id, f.customer_id, {_bucket(work)} as bucket, "
+        f"{target} select f.tenant_id, f.customer_id, {_bucket(work)} as bucket, {segment}"
         f"{text(day.isoformat())}::date as as_of, {names}{marks} "
         f"from features f {join if labelled else ''} where {_mine(work)}"
     )

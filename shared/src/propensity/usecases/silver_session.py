@@ -34,11 +34,19 @@ class SilverSession:
     SQL of a definition that fails, or names anything but the views, raises PackError naming the query.
     """
 
-    def __init__(self, sql: Sql, lake: ObjectStore, sources: Mapping[str, Any], definition: Definition) -> None:
+    def __init__(
+        self,
+        sql: Sql,
+        lake: ObjectStore,
+        sources: Mapping[str, Any],
+        definition: Definition,
+        tenant: str | None = None,
+    ) -> None:
+        """With a tenant, the views hold its rows only."""
         self.sql = sql
         self._definition = definition
         sql.execute("create schema if not exists outcome; create schema if not exists history")
-        self._shapes = silver_views(sql, lake, sources)
+        self._shapes = silver_views(sql, lake, sources, tenant)
         check_definition(sql, definition, self._shapes)
 
     def cut(self, as_of: date) -> None:
@@ -188,8 +196,11 @@ class SilverSession:
             raise PackError(f"{what}: {rows} rows for {people} customers; expected one row per customer")
 
 
-def silver_views(sql: Sql, lake: ObjectStore, sources: Mapping[str, Any]) -> dict[str, SilverShape]:
-    """Download the sources' files and make a view `silver.<dataset>` of each; the datasets' shapes."""
+def silver_views(
+    sql: Sql, lake: ObjectStore, sources: Mapping[str, Any], tenant: str | None = None
+) -> dict[str, SilverShape]:
+    """Download the sources' files and make a view `silver.<dataset>` of each, of one tenant's rows if it is named; the
+    datasets' shapes."""
     shapes = {dataset: shape_from(source["shape"]) for dataset, source in sources.items()}
     sql.execute("create schema if not exists silver; create schema if not exists typed")
     for dataset, shape in shapes.items():
@@ -199,7 +210,8 @@ def silver_views(sql: Sql, lake: ObjectStore, sources: Mapping[str, Any]) -> dic
         rows = f"from typed.{quote(dataset)}"
         if paths:
             rows += f" union all by name from {read_files(paths)}"
-        sql.execute(f"create view silver.{quote(dataset)} as {rows}")
+        mine = f" where tenant_id = {text(tenant)}" if tenant else ""
+        sql.execute(f"create view silver.{quote(dataset)} as select * from ({rows}){mine}")
     return shapes
 
 

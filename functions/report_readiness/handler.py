@@ -1,0 +1,24 @@
+"""A tenant's models and why it has them; what a new tenant can have, what is missing, from when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.errors import NotFoundError
+from propensity.runtime import api, composition
+from propensity.runtime.logging import logged
+from propensity.usecases.report_readiness import report_readiness, show_models
+
+
+@logged
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    def report(call: api.Call) -> dict[str, Any]:
+        ports, tenant = composition.ports(), call.path.get("tenant", "")
+        match event["httpMethod"], event["resource"]:
+            case "GET", "/v1/tenants/{tenant}/models":
+                return show_models(ports, tenant_id=tenant)
+            case "GET", "/v1/tenants/{tenant}/readiness":
+                return report_readiness(ports, tenant_id=tenant, day=call.at)
+        raise NotFoundError(f"{event['httpMethod']} {event['resource']}: no such route")
+
+    return api.answer(event, report)

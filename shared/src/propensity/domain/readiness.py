@@ -1,0 +1,43 @@
+"""From when a tenant will have so many positives, at the rate at which it has them now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from math import ceil, exp, sqrt
+
+from propensity.domain.statistics import Z
+
+_NONE_SEEN = 3.0  # no event seen in a time: with 95 % the rate is below 3 in that time (Hanley, Lippman-Hand 1983)
+_FAR = 3_650  # days; a projection beyond ten years says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A day with its 95 % interval; None where the present rate does not lead there, or not within ten years."""
+
+    day: date | None
+    low: date | None
+    high: date | None
+
+
+def project(have: float, need: int, seen_days: float, today: date) -> Projection:
+    """When `need` events will be there, `have` of them having come in `seen_days` days up to today.
+
+    Days to go: seen_days x (need - have) / have. Its interval is that of the time to r more events after k were seen in
+    a Poisson process, T x (r / k) x F(2r, 2k), whose logarithm is about normal with variance 1/r + 1/k: the luck of the
+    past and of the future.
+    """
+    if have >= need:
+        return Projection(today, today, today)
+    if seen_days <= 0:
+        return Projection(None, None, None)
+    more = need - have
+    if have <= 0:
+        return Projection(None, _after(today, seen_days * more / _NONE_SEEN), None)
+    days, factor = seen_days * more / have, exp(Z * sqrt(1 / more + 1 / have))
+    return Projection(_after(today, days), _after(today, days / factor), _after(today, days * factor))
+
+
+def _after(today: date, days: float) -> date | None:
+    return today + timedelta(days=ceil(days)) if days <= _FAR else None

@@ -1,0 +1,227 @@
+"""report_readiness: which model answers for a tenant and why; what a new one can have, what is missing, from when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from propensity.domain.errors import ConflictError
+from propensity.domain.ladder import LADDER
+from propensity.domain.model_spec import LadderSpec, ModelSpec
+from propensity.domain.pack import Definition
+from propensity.domain.readiness import project
+from propensity.domain.runs import parse_day
+from propensity.domain.schedule import last_due, training_dates
+from propensity.domain.tenants import check_tenant
+from propensity.ports import Ports
+from propensity.usecases.planning import Pins, datasets_used, pack_definition, pack_info, pin_datasets, tenant_keys
+from propensity.usecases.registry import champion_number, load_version
+from propensity.usecases.run_files import find_json
+from propensity.usecases.silver_session import SilverSession
+
+_READ = 256_000_000  # bytes of Silver that one answer reads per model, within the 29 seconds that a caller waits
+
+
+def show_models(ports: Ports, *, tenant_id: str) -> dict[str, Any]:
+    """Per model of the pack the champion's version, and the tenant's rung on its ladder with reason and evidence."""
+    tenant = check_tenant(tenant_id)
+    return {"tenant_id": tenant, "models": [_standing(ports, model, tenant) for model in pack_info(ports).models]}
+
+
+def _standing(ports: Ports, model: str, tenant: str) -> dict[str, Any]:
+    number = champion_number(ports.lake, model)
+    said: dict[str, Any] = {"model": model, "version": number, "rung": None, "segment": None, "evidence": None}
+    if number is None:
+        return {**said, "reason": "No champion yet: nobody is scored."}
+    ladder = find_json(ports.lake, f"{load_version(ports.lake, model, number).folder}/{LADDER}")
+    if ladder is None:
+        return {**said, "reason": f"Version {number} has one model for everyone."}
+    found = ladder["tenants"].get(tenant)
+    if found is None:
+        return {
+            **said,
+            "rung": "global",
+            "reason": f"Not known when version {number} was trained; the global model answers until the next training.",
+        }
+    return {**said, **{name: found[name] for name in ("rung", "segment", "evidence", "reason", "intercept", "rate")}}
+
+
+def report_readiness(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]:
+    """Per model: the rung `today`, the tenant's `history` and `training` rows as a training of the day would find them,
+    what is `missing`, and for each rung that it has not the evidence for what it `needs`, has, and from when.
+
+    Raises BadInputError for what is no tenant or no day, ConflictError where its files are too many for one answer.
+    """
+    tenant, today = check_tenant(tenant_id), parse_day(day, "day")
+    models = [_report(ports, pack_definition(ports, model), tenant, today) for model in pack_info(ports).models]
+    return {"tenant_id": tenant, "day": today.isoformat(), "models": models}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What Silver holds of the tenant: rows per dataset, population now, rows and positives per training date."""
+
+    rows: dict[str, int]
+    first: date | None
+    population: int
+    segment: str | None
+    dates: tuple[tuple[date, int, int], ...]
+
+    @property
+    def filled(self) -> list[tuple[date, int, int]]:
+        return [one for one in self.dates if one[1]]
+
+
+def _report(ports: Ports, definition: Definition, tenant: str, today: date) -> dict[str, Any]:
+    model = definition.model
+    found = _look(ports, definition, tenant, today)
+    rows, positives = sum(one[1] for one in found.dates), sum(one[2] for one in found.dates)
+    due = _next_training(model, today)
+    return {
+        "model": model.name,
+        "today": _today(_standing(ports, model.name, tenant), found),
+        "population": found.population,
+        "segment": found.segment,
+        "datasets": found.rows,
+        "history": {"first": found.first.isoformat() if found.first else None},
+        "training": {
+            "rows": rows,
+            "positives": positives,
+            "dates": [{"as_of": one[0].isoformat(), "rows": one[1], "positives": one[2]} for one in found.dates],
+            "next": due.isoformat(),
+        },
+        "missing": _missing(model, found),
+        "rungs": [_intercept(model, found, today, due), _own(model, found, today, due)] if model.ladder else [],
+    }
+
+
+def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Found:
+    model = definition.model
+    pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets))
+    sql = ports.sql()
+    try:
+        sources = pins.sources([])
+        for dataset, snapshot in pins.snapshots.items():
+            sources[dataset]["keys"] = tenant_keys(ports, sql, snapshot, tenant)
+        _check_size(pins, sources, tenant)
+        session = SilverSession(sql, ports.lake, sources, definition, tenant=tenant)
+        rows, first = {}, []
+        for dataset, shape in pins.shapes.items():
+            [(count, oldest)] = sql.rows(
+                f"select count(*), min({shape.time_column})::date from silver.{dataset} "
+                f"where {shape.time_column} < ?::timestamptz",
+                [today.isoformat()],
+            )
+            rows[dataset] = int(count)
+            first += [oldest] if shape.kind == "event" and oldest else []
+        dates = []
+        for as_of in training_dates(model, today):
+            session.cut(as_of)
+            session.outcomes("converted", as_of, today)
+            [(count, positives)] = sql.rows(
+                "select count(*), count(c.customer_id) from population left join converted c "
+                "using (tenant_id, customer_id)"
+            )
+            dates.append((as_of, int(count), int(positives)))
+        session.cut(today)
+        session.segments("segments")
+        [(population,)] = sql.rows("select count(*) from population")
+        segment = dict(sql.rows("select tenant_id, segment from segments")).get(tenant)
+    finally:
+        sql.close()
+    return _Found(rows, min(first, default=None), int(population), segment, tuple(dates))
+
+
+def _check_size(pins: Pins, sources: dict[str, Any], tenant: str) -> None:
+    keys = {key for source in sources.values() for key in source["keys"]}
+    size = sum(
+        file.size
+        for snapshot in pins.snapshots.values()
+        for file in snapshot.files
+        if f"{snapshot.root}/{file.path}" in keys
+    )
+    if size > _READ:
+        raise ConflictError(
+            f"tenant {tenant}: the files that hold its rows are {size // 1_000_000} MB, more than the "
+            f"{_READ // 1_000_000} MB that are read for one answer; spread the lake over more buckets (rebucket_silver)"
+        )
+
+
+def _today(standing: dict[str, Any], found: _Found) -> dict[str, Any]:
+    said = {name: standing[name] for name in ("version", "rung", "reason")}
+    if standing["version"] is None or found.population:
+        return said
+    reason = "Nobody of it is in the population; its customers are answered with the rate of everyone in training."
+    return {**said, "rung": None, "reason": reason}
+
+
+def _missing(model: ModelSpec, found: _Found) -> list[str]:
+    said = [f"No row of {dataset} has arrived." for dataset, rows in sorted(found.rows.items()) if not rows]
+    if found.filled:
+        return said
+    wait = model.gap_days + model.horizon_days + model.settle_days
+    if found.first is None:
+        return [*said, f"No history: a first training row is {wait} days older than the training that takes it."]
+    ripe = found.first + timedelta(days=wait + 1)
+    return [*said, f"History begins on {found.first}; its first training row is ripe on {ripe}, {wait} days later."]
+
+
+def _intercept(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, Any]:
+    """Rows of the dates that evidence comes from: all validation dates but the oldest."""
+    spec, judged = model.ladder or LadderSpec(), max(model.validation.folds - 1, 1)
+    have = sum(rows for _, rows, _ in found.dates[-judged:])
+    said = {"rung": "intercept", "needs": spec.min_rows_intercept, "of": f"rows on {judged} dates", "has": have}
+    if have >= spec.min_rows_intercept:
+        return {**said, **_day(due, None, None), "why": "The next training decides by its evidence."}
+    if found.population * judged < spec.min_rows_intercept:
+        why = f"{found.population} customers are too few: {judged} dates hold {found.population * judged} rows."
+        return {**said, **_day(None, None, None), "why": why}
+    wait = model.gap_days + model.horizon_days + model.settle_days
+    ripe = _training_after(model, today + timedelta(days=wait + int((judged - 1) * _step(model))))
+    return {**said, **_day(ripe, None, None), "why": "When as many dates as that have ripened with its customers."}
+
+
+def _own(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, Any]:
+    """Positives of all training dates; where negatives are fewer, those."""
+    spec = model.ladder or LadderSpec()
+    counts = [min(positives, rows - positives) for _, rows, positives in found.dates]
+    have, filled = sum(counts), len(found.filled)
+    said = {"rung": "own", "needs": spec.min_positives_own, "of": "positives, or negatives where those are fewer"}
+    said |= {"has": have}
+    if have >= spec.min_positives_own:
+        return {**said, **_day(due, None, None), "why": "The next training decides by its evidence."}
+    seen = filled * _step(model)
+    when = project(have, spec.min_positives_own, seen, today)
+    most = have / filled * model.training.as_of_count if filled else 0.0
+    if filled and most < spec.min_positives_own:
+        why = (
+            f"Never at this rate: a training sees {model.training.as_of_count} dates, which hold about {most:.0f} of "
+            "them; until then an intercept or the segment's model."
+        )
+        return {**said, **_day(None, when.low, None), "why": why}
+    day = _training_after(model, when.day) if when.day else None
+    why = f"At its rate of {have} in {seen:.0f} days." if have else "None seen yet: there is no rate to go by."
+    return {**said, **_day(day, when.low, when.high), "why": why}
+
+
+def _day(day: date | None, low: date | None, high: date | None) -> dict[str, Any]:
+    """`from` is a training's day; `low` and `high` bound when the evidence is there, with 95 %."""
+    return {name: one.isoformat() if one else None for name, one in (("from", day), ("low", low), ("high", high))}
+
+
+def _step(model: ModelSpec) -> float:
+    """Days from one training date to the next."""
+    training = model.training
+    return training.every_days or (training.every_months or 1) * 30.4375
+
+
+def _next_training(model: ModelSpec, today: date) -> date:
+    return _training_after(model, today + timedelta(days=1))
+
+
+def _training_after(model: ModelSpec, day: date) -> date:
+    """The first day, not before this one, on which a training falls."""
+    while last_due(model.cadence, day, model.cadence.train_every_months) != day:
+        day += timedelta(days=1)
+    return day

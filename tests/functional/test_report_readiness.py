@@ -1,0 +1,113 @@
+"""What a dealer has and why, and what a new one can have from when: from the registry and its own rows in Silver."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from propensity.domain.errors import BadInputError, ConflictError
+from propensity.usecases import report_readiness as module
+from propensity.usecases.report_readiness import report_readiness, show_models
+from tests.functional.handlers import CONTEXT, event, handler
+from tests.functional.harness import World
+from tests.stack.automotive import AS_OF
+
+DAY = AS_OF.isoformat()
+NEW = "dealer_new"
+
+
+def of(answer: dict[str, Any], model: str) -> dict[str, Any]:
+    [found] = [one for one in answer["models"] if one["model"] == model]
+    return found  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def joined(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """With a dealer that sends visits since half a year."""
+    world = trained.copy(tmp_path_factory.mktemp("joined"))
+    lines = ["service_id,revision,customer_id,vin,visited_at,visit_kind,odometer_km,amount,declined_amount,recorded_at"]
+    for number in range(60):
+        day = date(2025, 1, 1) + timedelta(days=3 * number)
+        lines.append(
+            f"N{number:06d},1,N{number % 40:05d},WAUZZZ8K{number:09d},{day} 10:00:00,repair,10,99.0,,{day} 12:00:00"
+        )
+    report = world.put(f"service_records/tenant_id={NEW}/first.csv", "\n".join(lines).encode())
+    assert report["bronze"] == 60
+    world.promote()
+    return world
+
+
+def test_a_dealer_reads_its_rung_with_reason_and_evidence_per_model(joined: World) -> None:
+    answer = show_models(joined, tenant_id="dealer_01")
+    assert [one["model"] for one in answer["models"]] == ["buy", "service"]
+    service, buy = of(answer, "service"), of(answer, "buy")
+    assert (service["version"], buy["version"], buy["rung"]) == (1, None, None)
+    assert service["rung"] in ("heuristic", "global", "intercept", "segment", "own")
+    assert service["evidence"]["rows"] > 1_000
+    assert service["reason"].endswith(".")
+    assert "No champion yet" in buy["reason"]
+    new = of(show_models(joined, tenant_id=NEW), "service")
+    assert (new["rung"], new["evidence"]) == ("global", None)
+    assert "Not known when version 1 was trained" in new["reason"]
+    assert "dealer_01" not in json.dumps(show_models(joined, tenant_id=NEW))
+
+
+def test_a_new_dealer_reads_what_it_has_what_is_missing_and_from_when(joined: World) -> None:
+    service = of(report_readiness(joined, tenant_id=NEW, day=DAY), "service")
+    assert (service["today"]["rung"], service["population"]) == ("global", 40)
+    assert service["history"]["first"] == "2025-01-01"
+    assert "No row of sales has arrived." in service["missing"]
+    # 26 March opens the newest window of 90 days that a week has passed since; that before opens before its first visit
+    dates = {one["as_of"]: one for one in service["training"]["dates"]}
+    assert (dates["2025-03-26"]["rows"], dates["2024-12-26"]["rows"]) == (28, 0)
+    # of customers 0 to 27, who had come by then, those who came again before 24 June: 0 to 17
+    assert dates["2025-03-26"]["positives"] == 18
+    intercept, own = service["rungs"]
+    assert (intercept["needs"], intercept["has"], intercept["from"]) == (200, 28, None)
+    assert "40 customers are too few" in intercept["why"]
+    assert own["has"] == service["training"]["rows"] - service["training"]["positives"]
+    assert own["from"] is None
+    assert "Never at this rate" in own["why"]
+
+
+def test_a_large_dealer_is_ready_at_the_next_training(joined: World) -> None:
+    for rung in of(report_readiness(joined, tenant_id="dealer_01", day=DAY), "service")["rungs"]:
+        assert rung["has"] >= rung["needs"]
+        assert rung["from"] == "2026-01-01"  # twice a year, on the first
+
+
+def test_training_counts_the_rows_that_the_report_counts(joined: World) -> None:
+    said = of(report_readiness(joined, tenant_id="dealer_01", day=DAY), "service")["training"]
+    evidence = of(show_models(joined, tenant_id="dealer_01"), "service")["evidence"]
+    assert (said["rows"], said["positives"]) == (evidence["rows"], evidence["positives"])
+
+
+def test_a_dealer_of_whom_nothing_came_has_the_rate_of_everyone_and_reads_what_to_send(joined: World) -> None:
+    service = of(report_readiness(joined, tenant_id="nobody_yet", day=DAY), "service")
+    assert (service["today"]["rung"], service["population"]) == (None, 0)
+    assert len([one for one in service["missing"] if one.startswith("No row of")]) == 5
+    assert "97 days older" in service["missing"][-1]
+    assert service["rungs"][1]["from"] is None
+    with pytest.raises(BadInputError):
+        report_readiness(joined, tenant_id="a/b", day=DAY)
+
+
+def test_what_is_too_much_for_one_answer_says_so(joined: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ", 1_000)
+    with pytest.raises(ConflictError, match="rebucket_silver"):
+        report_readiness(joined, tenant_id=NEW, day=DAY)
+
+
+def test_the_route_answers_for_the_tenant_of_the_path(aws: SimpleNamespace, tmp_path: Path) -> None:
+    sent = event("report_readiness")
+    answer = handler("report_readiness")(sent, CONTEXT)
+    assert answer["statusCode"] == 200
+    body = json.loads(answer["body"])
+    assert (body["tenant_id"], len(body["models"])) == ("dealer_01", 2)
+    models = handler("report_readiness")({**sent, "resource": "/v1/tenants/{tenant}/models"}, CONTEXT)
+    assert {one["rung"] for one in json.loads(models["body"])["models"]} == {None}

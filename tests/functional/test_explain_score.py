@@ -15,7 +15,7 @@ import pytest
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import ledger_key, version_folder
-from propensity.usecases.explain_score import Question, explain_score
+from propensity.usecases.explain_score import Question, _held, explain_score
 from propensity.usecases.gold import SCORES, SCORES_PARTITION, may_hold_day_until
 from propensity.usecases.log_inference import log_inference
 from propensity.usecases.manage_registry import roll_back
@@ -88,6 +88,13 @@ def test_what_held_is_the_champions_newest_score_that_was_committed_by_then(
     assert answer["champion"] == champion
     found = answer["held"]
     assert (found and (found["model_version"], found["as_of"], found["stage_then"])) == held
+
+
+def test_a_challengers_score_never_held() -> None:
+    row = {"as_of": DAY, "committed_at": f"{DAY}T03:00:00+00:00", "run": "r", "model_version": 1, "source": "champion"}
+    challenger = {**row, "as_of": "2025-07-02", "model_version": 2, "source": "challenger"}
+    question = Question("t", "c", MODEL, date(2025, 7, 20))
+    assert _held([row, challenger], 1, question) == _held([row, challenger], 3, question) == row
 
 
 def test_a_score_is_told_as_the_table_has_it_with_where_it_comes_from(story: tuple[World, Person]) -> None:

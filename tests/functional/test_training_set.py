@@ -164,6 +164,15 @@ def test_weighted_rows_of_a_cap_are_as_many_as_there_are(stock: Shop, tmp_path: 
     assert (data.fitted | data.validated).all()
 
 
+def test_the_card_says_what_a_treatment_does_to_the_scores(stock: Shop, tmp_path: Path) -> None:
+    treatment = {"description": "Called in a campaign.", "sql": CONTACTED, "policy": "keep"}
+    shop = stock.copied(tmp_path, treatment=treatment)
+    folder = shop.folder / f"registry/reorder/versions/{shop.train('reorder', RUN)['version']:06d}"
+    limit = json.loads((folder / "training.json").read_text())["limits"][0]
+    assert "were under a campaign in their window and count as any other" in limit
+    assert limit in (folder / "card.md").read_text()
+
+
 def test_another_seed_draws_other_rows_and_an_equal_one_the_same(stock: Shop, tmp_path: Path) -> None:
     seeds = [
         built(stock.copied(tmp_path / str(place), training=CAPPED["training"] | {"seed": seed}))[0]["hash"]

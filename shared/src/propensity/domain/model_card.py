@@ -84,8 +84,9 @@ def _use(definition: Definition) -> Section:
 
 def _window(definition: Definition) -> str:
     model = definition.model
-    after = f"that begin {model.gap_days} days after the as-of date" if model.gap_days else "after the as-of date"
-    return f"{model.horizon_days} days {after}"
+    if model.gap_days:
+        return f"from {model.gap_days} to {model.horizon_days} days after the as-of date"
+    return f"{model.horizon_days} days after the as-of date"
 
 
 def _data(told: Told) -> Section:

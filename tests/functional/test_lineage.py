@@ -12,7 +12,7 @@ from propensity.domain.errors import PackError
 from propensity.domain.lineage import Lineage
 from propensity.domain.pack import parse_pack
 from propensity.runtime.pack_files import pack_files, pack_names
-from propensity.usecases.lineage import lineage_of
+from propensity.usecases.lineage import Lineages
 from propensity.usecases.planning import contract_of, pack_definition, shape_of
 
 VIEWS = {
@@ -130,7 +130,7 @@ def test_lineage_of_a_packs_features_names_columns_of_its_contracts(pack: str, m
         for name, _ in shape_of(contract_of(ports, dataset)).columns
         for view in ("", "history.", "outcome.")
     }
-    found = lineage_of(ports, definition)
+    found = Lineages(ports).of(definition)
     assert found.problems == ()
     assert set(found.features) == {feature.name for group in definition.groups for feature in group.features}
     several: list[Lineage] = [*found.features.values(), *found.queries.values()]
@@ -148,7 +148,7 @@ def test_a_query_that_cannot_be_traced_is_a_problem_and_the_others_are_traced() 
     files["features/relation.sql"] = files["features/relation.sql"].replace("c.consent", "c.consent_2")
     files["models/buy.yaml"] = files["models/buy.yaml"].replace("from outcome.sales", "from outcome.leases")
     ports: Any = SimpleNamespace(pack="automotive", pack_files=files, query_lineage=SqlglotLineage())
-    found = lineage_of(ports, pack_definition(ports, "buy"))
+    found = Lineages(ports).of(pack_definition(ports, "buy"))
     assert [problem.split(":")[0] for problem in found.problems] == ["feature group relation", "model buy, target"]
     assert "consent_2" in found.problems[0]
     assert "purchases" not in found.features
@@ -158,7 +158,7 @@ def test_a_query_that_cannot_be_traced_is_a_problem_and_the_others_are_traced() 
 
 def test_lineage_of_what_one_knows() -> None:
     ports: Any = SimpleNamespace(pack="automotive", pack_files=pack_files("automotive"), query_lineage=SqlglotLineage())
-    found = lineage_of(ports, pack_definition(ports, "buy"))
+    found = Lineages(ports).of(pack_definition(ports, "buy"))
     lease = found.features["months_to_lease_end"]
     assert lease.columns == ("leases.ends_on",)
     assert lease.conditions == ("leases.vin", "vehicles.valid_from", "vehicles.vin")

@@ -15,7 +15,7 @@ from propensity.ports import Ports
 from propensity.usecases.feature_sets import FeatureSets, Use
 from propensity.usecases.plan_scoring import last_batch
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, find_json, read_results
+from propensity.usecases.run_files import dumps, read_json, read_results
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _describe(
     features = [
         {**entry(one, usage, runs), "since": _since(sets, name, newest)} for name, one in sets.described(newest).items()
     ]
-    queries = {use.model: sets.lineage(use) for use in uses}
+    queries = {model: sets.lineage(use) for model, use in {use.model: use for use in uses}.items()}
     return {
         "feature_set": version,
         "models": [one.to_json() for one in usage],
@@ -73,16 +73,11 @@ def _describe(
 def _since(sets: FeatureSets, name: str, use: Use) -> dict[str, Any] | None:
     """The first version that was trained with this feature as it is now; None where none was yet."""
     now = sets.described(use)[name]
-    for earlier in sets.uses():
-        if earlier.number is not None:
-            then = sets.described(earlier).get(name)
-            if then is not None and then.means(now):
-                return {
-                    "feature_set": earlier.feature_set,
-                    "model": earlier.model,
-                    "version": earlier.number,
-                    "as_of": earlier.as_of,
-                }
+    for first in sets.firsts():
+        then = sets.described(first).get(name)
+        if then is not None and then.means(now):
+            told = ("feature_set", first.feature_set), ("model", first.model), ("version", first.number)
+            return {**dict(told), "as_of": first.as_of}
     return None
 
 
@@ -93,9 +88,9 @@ def _runs(ports: Ports, model: str, number: int, day: date) -> list[Run]:
     asked = [("training", str(version.lineage["run"])), *([("batch", str(batch["run"]))] if batch else [])]
     found = []
     for kind, run in asked:
-        plan = find_json(ports.lake, f"{run}/plan.json")
-        if plan is None:
+        if not any(True for _ in ports.lake.keys(f"{run}/plan.json")):
             continue  # it has expired
+        plan = read_json(ports.lake, f"{run}/plan.json")
         try:
             items = read_results(ports.lake, run, "build_features", len(plan["groups"]))
         except IncompleteRunError:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from propensity.domain.errors import BadInputError, NotFoundError, PackError
 from propensity.domain.feature_diff import Described, FeatureSet
 from propensity.domain.pack import Definition, normalise_sql
 from propensity.domain.registry import ROOT
 from propensity.ports import Ports
-from propensity.usecases.lineage import DefinitionLineage, lineage_of, model_queries
+from propensity.usecases.lineage import DefinitionLineage, Lineages
 from propensity.usecases.planning import pack_definition, pack_info
 from propensity.usecases.registry import champion_number, load_version, version_numbers
 
@@ -22,35 +21,57 @@ _VERSION = re.compile(r"(?P<model>[a-z][a-z0-9_]*)(@(?P<number>[0-9]{1,6}))?")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A definition of a model. `number` is None for the pack's, which the next training takes."""
+    """A definition of a model. `number` is None for the pack's, which the next training takes.
+
+    `as_of`: the day that a version was trained as of; None for the pack's, which comes after all of them.
+    """
 
     model: str
     number: int | None
     feature_set: str
-    definition: Definition
-    lineage: Mapping[str, Any]
+    as_of: str | None
 
     @property
-    def as_of(self) -> str:
-        """The day that a version was trained as of; the pack's comes after all of them."""
-        return str(self.lineage["as_of"]) if self.number is not None else "9999"
+    def name(self) -> str:
+        return self.model if self.number is None else f"{self.model}@{self.number}"
 
 
 @dataclass(slots=True)
 class FeatureSets:
-    """Reads the registry once; the lineage of equal queries is told once."""
+    """Reads the registry once, and of its definitions those that are asked for."""
 
     ports: Ports
     problems: list[str] = field(default_factory=list)
-    _uses: list[Use] | None = None
-    _lineages: dict[str, DefinitionLineage] = field(default_factory=dict)
+    _uses: list[Use] = field(default_factory=list)
+    _lineages: Lineages | None = None
+    _definitions: dict[Use, Definition] = field(default_factory=dict)
+    _told: dict[Use, DefinitionLineage] = field(default_factory=dict)
+    _described: dict[Use, dict[str, Described]] = field(default_factory=dict)
 
     def uses(self) -> list[Use]:
         """Versions in the order of the days they were trained as of, then the pack's definitions."""
-        if self._uses is None:
-            found = [*self._registered(), *self._pack()]
-            self._uses = sorted(found, key=lambda use: (use.as_of, use.model, use.number or 0))
+        if not self._uses:
+            registered = sorted(self._registered(), key=lambda use: (use.as_of or "", use.model, use.number or 0))
+            self._uses = [*registered, *self._pack()]
         return self._uses
+
+    def firsts(self) -> list[Use]:
+        """Of each registered feature set the first version that was trained with it, in that order."""
+        found: dict[str, Use] = {}
+        for use in self.uses():
+            if use.number is not None:
+                found.setdefault(use.feature_set, use)
+        return list(found.values())
+
+    def definition(self, use: Use) -> Definition:
+        if use not in self._definitions:
+            ports = self.ports
+            self._definitions[use] = (
+                pack_definition(ports, use.model)
+                if use.number is None
+                else load_version(ports.lake, use.model, use.number).definition(ports.lake)
+            )
+        return self._definitions[use]
 
     def champions(self) -> dict[str, int]:
         """The champion of each model that has one."""
@@ -76,39 +97,33 @@ class FeatureSets:
 
     def lineage(self, use: Use) -> DefinitionLineage:
         """Without the queries that cannot be traced; the reasons are among the problems."""
-        groups, asked = use.definition.groups, model_queries(use.definition)
-        names = [[feature.name for feature in group.features] for group in groups]
-        key = repr(
-            [names, [*asked], [normalise_sql(one) for one in (*(group.sql for group in groups), *asked.values())]]
-        )
-        if key not in self._lineages:
-            found = self._lineages[key] = lineage_of(self.ports, use.definition)
-            for problem in found.problems:
-                self._problem(use, problem)
-        return self._lineages[key]
+        if use not in self._told:
+            self._lineages = self._lineages or Lineages(self.ports)
+            self._told[use] = self._lineages.of(self.definition(use))
+            self.problems += [f"{use.name}: {problem}" for problem in self._told[use].problems]
+        return self._told[use]
 
     def described(self, use: Use) -> dict[str, Described]:
         """By name, in the matrix's order, the indicators with their features."""
-        lineage = self.lineage(use)
-        return {
-            feature.name: Described(feature, group.group, group.owner_of(feature), lineage.features.get(feature.name))
-            for group in use.definition.groups
-            for feature in group.features
-        }
+        if use not in self._described:
+            told = self.lineage(use).features
+            self._described[use] = {
+                feature.name: Described(feature, group.group, group.owner_of(feature), told.get(feature.name))
+                for group in self.definition(use).groups
+                for feature in group.features
+            }
+        return self._described[use]
 
     def whole(self, use: Use) -> FeatureSet:
         """Queries that cannot be laid out stand there on one line, with the reason among the problems."""
         sql = {}
-        for group in use.definition.groups:
+        for group in self.definition(use).groups:
             try:
                 sql[group.group] = self.ports.query_lineage.formatted(group.sql)
             except PackError as error:
                 sql[group.group] = normalise_sql(group.sql)
-                self._problem(use, f"feature group {group.group}: {error}")
+                self.problems.append(f"{use.name}: feature group {group.group}: {error}")
         return FeatureSet(use.feature_set, sql, self.described(use))
-
-    def _problem(self, use: Use, why: str) -> None:
-        self.problems.append(f"{use.model if use.number is None else f'{use.model}@{use.number}'}: {why}")
 
     def _models(self) -> list[str]:
         """The pack's, and those that it had once."""
@@ -118,12 +133,10 @@ class FeatureSets:
     def _registered(self) -> Iterator[Use]:
         for model in self._models():
             for number in version_numbers(self.ports.lake, model):
-                version = load_version(self.ports.lake, model, number)
+                lineage = load_version(self.ports.lake, model, number).lineage
                 # what it was called when it was trained is what its rows are called
-                name = str(version.lineage["feature_set"])
-                yield Use(model, number, name, version.definition(self.ports.lake), version.lineage)
+                yield Use(model, number, str(lineage["feature_set"]), str(lineage["as_of"]))
 
     def _pack(self) -> Iterator[Use]:
         for model in pack_info(self.ports).models:
-            definition = pack_definition(self.ports, model)
-            yield Use(model, None, definition.feature_set, definition, {})
+            yield Use(model, None, pack_definition(self.ports, model).feature_set, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from propensity.domain.errors import PackError
 from propensity.domain.lineage import POPULATION, Lineage, joined
@@ -26,33 +26,48 @@ class DefinitionLineage:
     problems: tuple[str, ...]
 
 
-def lineage_of(ports: Ports, definition: Definition) -> DefinitionLineage:
-    """A query that cannot be traced, as one that names a column outside of the pack's contracts, is a problem."""
-    views = _views(ports)
-    keys = {"tenant_id", definition.entity}
-    inside = {name: columns for name, columns in views.items() if not name.startswith("outcome.")}
-    population = {POPULATION: tuple(dict.fromkeys(("tenant_id", "customer_id", definition.entity)))}
-    features: dict[str, Lineage] = {}
-    queries: dict[str, Lineage] = {}
-    problems: list[str] = []
+@dataclass(slots=True)
+class Lineages:
+    """Each query is traced once, whichever definitions have it."""
 
-    def traced(sql: str, tables: Mapping[str, tuple[str, ...]], what: str) -> Mapping[str, Lineage]:
-        try:
-            return ports.query_lineage.trace(sql, tables, keys, what=what)
-        except PackError as error:
-            problems.append(str(error))
-            return {}
+    ports: Ports
+    _views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _traced: dict[tuple[str, tuple[str, ...]], Mapping[str, Lineage]] = field(default_factory=dict)
 
-    for group in definition.groups:
-        found = traced(group.sql, inside | population, f"feature group {group.group}")
-        # a feature that the query does not give is found by whoever runs it
-        features |= {feature.name: found[feature.name] for feature in group.features if feature.name in found}
-    for name, query in model_queries(definition).items():
-        tables = (views if name in _WITH_OUTCOMES else inside) | ({} if name == POPULATION else population)
-        found = traced(query, tables, f"model {definition.model.name}, {name}")
-        if found:
-            queries[name] = joined(found.values())
-    return DefinitionLineage(features, queries, tuple(problems))
+    def of(self, definition: Definition) -> DefinitionLineage:
+        """A query that cannot be traced, as one that names a column outside of the pack's contracts, is a problem."""
+        self._views = self._views or _views(self.ports)
+        inside = {name: columns for name, columns in self._views.items() if not name.startswith("outcome.")}
+        population = {POPULATION: tuple(dict.fromkeys(("tenant_id", "customer_id", definition.entity)))}
+        features: dict[str, Lineage] = {}
+        queries: dict[str, Lineage] = {}
+        problems: list[str] = []
+
+        def traced(sql: str, tables: Mapping[str, tuple[str, ...]], what: str) -> Mapping[str, Lineage]:
+            try:
+                return self._trace(sql, tables, definition.entity, what)
+            except PackError as error:
+                problems.append(str(error))
+                return {}
+
+        for group in definition.groups:
+            found = traced(group.sql, inside | population, f"feature group {group.group}")
+            # a feature that the query does not give is found by whoever runs it
+            features |= {feature.name: found[feature.name] for feature in group.features if feature.name in found}
+        for name, query in model_queries(definition).items():
+            tables = (dict(self._views) if name in _WITH_OUTCOMES else inside) | (
+                {} if name == POPULATION else population
+            )
+            found = traced(query, tables, f"model {definition.model.name}, {name}")
+            if found:
+                queries[name] = joined(found.values())
+        return DefinitionLineage(features, queries, tuple(problems))
+
+    def _trace(self, sql: str, tables: Mapping[str, tuple[str, ...]], entity: str, what: str) -> Mapping[str, Lineage]:
+        key = sql, (entity, *sorted(tables))
+        if key not in self._traced:
+            self._traced[key] = self.ports.query_lineage.trace(sql, tables, {"tenant_id", entity}, what=what)
+        return self._traced[key]
 
 
 def model_queries(definition: Definition) -> dict[str, str]:

@@ -33,10 +33,9 @@ def compare_feature_sets(ports: Ports, *, before: str | None, after: str | None)
     told = compare(sets.whole(old), sets.whole(new))
     differ = [*told["added"], *told["removed"], *(one["name"] for one in told["changed"])]
     used: dict[str, list[str]] = {name: [] for name in differ}
+    # what has one version of a feature set has the same features
+    names = {one.feature_set: set(sets.described(one)) for one in (old, new)}
     for use in sets.uses():
-        if use.feature_set in (old.feature_set, new.feature_set):
-            version = use.model if use.number is None else f"{use.model}@{use.number}"
-            names = {feature.name for group in use.definition.groups for feature in group.features}
-            for name in names & used.keys():
-                used[name].append(version)
+        for name in names.get(use.feature_set, set()) & used.keys():
+            used[name].append(use.name)
     return {**told, "used_by": used, "problems": sets.problems}

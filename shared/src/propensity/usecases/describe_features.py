@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -15,7 +16,7 @@ from propensity.ports import Ports
 from propensity.usecases.feature_sets import FeatureSets, Use
 from propensity.usecases.plan_scoring import last_batch
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, read_json, read_results
+from propensity.usecases.run_files import dumps, read_json, read_results, write_once
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:
@@ -36,8 +37,8 @@ def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:
         if any(use.number is None or champions.get(use.model) == use.number for use in uses)
     ]
     catalogue = {"pack": ports.pack, "day": day.isoformat(), "feature_sets": described, "problems": sets.problems}
-    ports.lake.put_new(f"{CATALOGUE}/{day.isoformat()}.json", dumps(catalogue))
-    ports.lake.put_new(f"{CATALOGUE}/{day.isoformat()}.html", to_html(page(catalogue)).encode())
+    kept = json.loads(write_once(ports.lake, f"{CATALOGUE}/{day.isoformat()}.json", dumps(catalogue)))
+    ports.lake.put_new(f"{CATALOGUE}/{day.isoformat()}.html", to_html(page(kept)).encode())
     features = len({feature["name"] for one in described for feature in one["features"]})
     return {"day": day.isoformat(), "feature_sets": len(described), "features": features, "problems": sets.problems}
 

@@ -71,6 +71,7 @@ class Treatment(Frozen):
 
 class Validation(Frozen):
     folds: int = Field(3, ge=1, le=20)
+    min_positives: int = Field(1, ge=1)  # and as many negatives, or a date makes no fold
 
 
 class Range(Frozen):

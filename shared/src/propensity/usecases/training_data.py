@@ -255,27 +255,30 @@ class Fold:
 def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
     """Forward in time, oldest first: the last dates that have purged dates before them, at most spec's count.
 
-    Purged: a training date's label window has ended and settled by the validation date. Raises EvidenceError where
-    no date has one.
+    Purged: a training date's label window has ended and settled by the validation date. A date with fewer positives or
+    negatives than `validation.min_positives` is no fold: every fold counts alike, however few rows it has. Raises
+    EvidenceError where there is none.
     """
     reach = np.timedelta64(timedelta(days=spec.reach_days), "D")
     made = []
     for day in data.dates:
         train = data.fitted & (data.as_of + reach <= day)
         valid = data.validated & (data.as_of == day)
-        if _two_classes(data.labels[train]) and _two_classes(data.labels[valid]):
+        if _two_classes(data.labels[train], 1) and _two_classes(data.labels[valid], spec.validation.min_positives):
             made.append(Fold(day, train, valid))
     if not made:
         raise EvidenceError(
-            f"model {spec.name}: no as-of date has training dates whose outcomes were known by then; "
+            f"model {spec.name}: no as-of date with {spec.validation.min_positives} positives and as many negatives "
+            "has training dates whose outcomes were known by then; "
             f"{len(data.dates)} dates from {data.dates[0]} to {data.dates[-1]}, horizon {spec.horizon_days} days. "
             "Raise training.as_of_count or load more history"
         )
     return made[-spec.validation.folds :]
 
 
-def _two_classes(labels: Any) -> bool:
-    return bool(len(labels)) and 0 < int(labels.sum()) < len(labels)
+def _two_classes(labels: Any, least: int) -> bool:
+    positives = int(labels.sum())
+    return min(positives, len(labels) - positives) >= least
 
 
 def as_date(day: Any) -> date:

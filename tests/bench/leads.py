@@ -26,7 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from propensity.domain.calibration import Calibration, fit_sigmoid
 from propensity.domain.statistics import Estimate, calibration, ece
-from propensity.usecases.evaluate_candidate import group
+from propensity.usecases.held import group
 from propensity.usecases.planning import pack_definition
 from propensity.usecases.registry import load_version
 from propensity.usecases.training_data import read_training

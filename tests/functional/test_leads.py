@@ -32,11 +32,12 @@ pytestmark = pytest.mark.skipif(
 
 
 def tried_little() -> dict[str, str]:
-    """The pack with one setting of one family and few dates: the search has its own tests, and the bench."""
+    """The pack with one setting of one family, whatever its slope: the search and the gates have tests of their own."""
     files = pack_files("leads")
     model = yaml.safe_load(files[MODEL])
     model |= {"candidates": [{"family": "logistic_regression", "grid": [{"C": 0.001}]}]}
     model |= {"training": {"as_of_count": 13, "every_months": 1}}
+    model["gates"] |= {"calibration_slope_low": 0.1, "calibration_slope_high": 10.0}
     return {**files, MODEL: yaml.safe_dump(model)}
 
 

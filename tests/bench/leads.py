@@ -1,7 +1,7 @@
 """Part of make bench AREA=train: a model of telephone sales at six months' beginnings, each on lists of its own kind.
 
 Two windows. The list of the origin's month is what a monthly batch ranks; all that was called from the origin to the
-data's end is nearer to what "by hand" must have measured. The figure is 1 - AUC, as in train.py.
+data's end is nearer to what "by hand" must have measured. The figure is 1 - AUC, as in retail.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from propensity.usecases.planning import pack_definition
 from propensity.usecases.registry import load_version
 from propensity.usecases.training_data import read_training
 from tests.bench.measure import Claim
-from tests.bench.train import paired
+from tests.bench.retail import paired
 from tests.functional.harness import World
 from tests.stack import bank_marketing, scenarios
 from tests.stack.stack import ROOT

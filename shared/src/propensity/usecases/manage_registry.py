@@ -14,7 +14,7 @@ from propensity.ports import Ports
 from propensity.usecases.check_artifact import check_artifact
 from propensity.usecases.erasures import erasure_records, rows_erased_since
 from propensity.usecases.planning import pack_info, policy_of
-from propensity.usecases.registry import Version, append_line, ledger, load_version, version_numbers
+from propensity.usecases.registry import Version, append_line, ledger, load_version, newest_calibration, version_numbers
 
 # the version folder's files, and what a browser is told that they are
 CARDS = {"html": ("card.html", "text/html; charset=utf-8"), "md": ("card.md", "text/markdown; charset=utf-8")}
@@ -47,6 +47,7 @@ def list_versions(ports: Ports, model: str) -> dict[str, Any]:
         "model": model,
         "promotion": policy_of(ports, model),
         "champion": found.champion,
+        "calibration": None if found.champion is None else newest_calibration(ports.lake, model, found.champion),
         "staging": found.staged,
         "versions": versions,
         "ledger": [line.model_dump() for line in lines],

@@ -16,6 +16,10 @@ from propensity.domain.search import Setting, Trial, halve, settings_of
 from propensity.ports import FittedModel, Ports
 from propensity.usecases.training_data import TrainingData, folds
 
+# each time a model is grown, its rows are binned and scored again: rarely enough, that costs little beside the trees
+_FIRST = 40
+_EVERY = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -95,7 +99,8 @@ class Search:
     def _grown(self, setting: Setting, train: Sequence[Any], patience: int) -> Tried:
         """As many iterations as are best over the folds together, so that one number holds for the last fit.
 
-        All folds grow side by side, `patience` at a time, until the mean loss has not fallen for as long.
+        All folds grow side by side, by half as much again each time, until the mean loss, looked at every _EVERY
+        iterations, has not fallen for `patience` of them.
         """
         data, most = self._data, int(setting.parameters.get("max_iter", MAX_ITER))
         models = [
@@ -111,14 +116,18 @@ class Search:
             for rows in train
         ]
         valid = [data.matrix[fold.valid] for fold in self.folds]
-        losses: list[list[float]] = [[] for _ in models]
+        losses: dict[int, float] = {}
         grown = best = 0
         while grown < most and grown - best < patience:
-            first, grown = grown + 1, min(grown + patience, most)
+            before, grown = grown, min(max(_FIRST, patience, grown * 3 // 2), most)
+            looked = [at for at in range(before + 1, grown + 1) if at % _EVERY == 0 or at == most]
+            parts = []
             for number, (model, matrix) in enumerate(zip(models, valid, strict=True)):
                 model.grow(grown)
-                losses[number] += [self._held(number, raw).loss for raw in model.staged(matrix, first)]
-            best = int(np.argmin(np.mean(losses, axis=0))) + 1
+                stages = enumerate(model.staged(matrix, before + 1), start=before + 1)
+                parts.append([self._held(number, raw).loss for at, raw in stages if at in looked])
+            losses |= dict(zip(looked, np.mean(parts, axis=0).tolist(), strict=True))
+            best = min(losses, key=lambda at: (losses[at], at), default=0)
         chosen = [next(iter(model.staged(matrix, best))) for model, matrix in zip(models, valid, strict=True)]
         return Tried([self._held(number, raw) for number, raw in enumerate(chosen)], best)
 
@@ -156,7 +165,8 @@ class Predicted:
     @property
     def loss(self) -> float:
         """Log loss of the probabilities, the offset taken off."""
-        return log_loss(identity(offset=self.offset).apply(self.raw), self.label, self.weight)
+        said = identity(offset=self.offset).apply(self.raw) if self.offset else self.raw
+        return log_loss(said, self.label, self.weight)
 
 
 class Tried:

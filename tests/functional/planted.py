@@ -98,6 +98,14 @@ class ConstantTrainer(SklearnTrainer):
         return super().fit(family, parameters, np.zeros_like(matrix), labels, **options)
 
 
+class MixedUpTrainer(SklearnTrainer):
+    """Learns other rows' labels."""
+
+    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, **options: Any) -> Any:
+        mixed = np.random.default_rng(1).permutation(labels)
+        return super().fit(family, parameters, matrix, mixed, **options)
+
+
 def shifted_by(amount: float) -> Graph:
     """Every probability of a conversion is higher by an amount."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from propensity.domain.errors import PackError
 from propensity.usecases.registry import champion_number
 from tests.functional.harness import World
 from tests.functional.planted import (
@@ -17,6 +20,7 @@ from tests.functional.planted import (
     Change,
     ConstantTrainer,
     FaultyConverter,
+    MixedUpTrainer,
     change_rows,
     cut_at,
     features_of,
@@ -26,8 +30,9 @@ from tests.functional.planted import (
     swapped,
     with_column,
 )
+from tests.stack.automotive import AS_OF
 
-DAY = "2025-06-01"
+DAY = "2025-04-02"  # a quarter before the champion's: seven dates in common
 FEATURE = "days_from_yearly_service"
 
 
@@ -64,6 +69,10 @@ def test_without_a_fault_every_gate_passes_and_says_so_in_a_sentence(prepared: P
     assert failed(gates) == set()
     assert all(len(gate["said"]) > 20 for gate in gates.values())
     assert {name for name, gate in gates.items() if gate["figure"] is None} == {"fairness"}  # nothing is protected here
+    assert gates["changed_features"]["figure"] == 0
+    assert gates["changed_features"]["n"] > 5_000
+    assert "it was fitted on them" in gates["champion_auc"]["said"]
+    assert gates["golden_log_loss"]["n"] > 1_000
     assert gates["parity"]["n"] == gates["leak_auc"]["n"] > 5_000
     assert gates["parity_probes"]["n"] > 500
 
@@ -168,3 +177,87 @@ def test_every_slice_stands_in_the_version_folder_with_its_n(prepared: Prepared,
     assert set(by_slice) == {"everyone", "tenant size", "missing features", "tenure", "region"}
     assert set(by_slice.values()) == {found[0]["n"]}
     assert {one["evidence"] for one in found} == {"enough", "not enough evidence"}
+
+
+def in_other_units(table: pa.Table) -> pa.Table:
+    return with_column(table, "tenure_years", table["tenure_years"].to_numpy() * 12)
+
+
+def test_a_feature_whose_meaning_changed_is_caught_row_by_row(prepared: Prepared, tmp_path: Path) -> None:
+    gates = judged(prepared, tmp_path, in_other_units)
+    assert "changed_features" in failed(gates)
+    assert gates["changed_features"]["said"].endswith("proven to be more than 0.01: tenure_years")
+
+
+def test_a_feature_whose_meaning_changed_is_caught_by_its_distribution_where_no_rows_are_left_to_compare(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    world, plan = prepared
+    cleared = world.copy(tmp_path / "cleared")
+    shutil.rmtree(cleared.folder / "runs/train" / MODEL / AS_OF.isoformat() / "features")
+    sound = judged((cleared, plan), tmp_path / "sound")
+    assert failed(sound) == set()
+    assert "no date in common" in sound["changed_features"]["said"]
+    gates = judged((cleared, plan), tmp_path / "faulty", in_other_units)
+    assert "changed_features" in failed(gates)
+    assert gates["changed_features"]["said"].endswith("over 1: tenure_years")
+
+
+def test_a_challenger_that_is_worse_than_the_champion_is_caught_on_both_sets(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    world, plan = prepared
+    gates = judged(prepared, tmp_path / "seen", trainer=MixedUpTrainer())
+    # the champion knows these rows, so its scores of them prove nothing
+    assert not gates["champion_auc"]["passed"]
+    assert "(it was fitted on them), so each is held by its own newest fold" in gates["champion_auc"]["said"]
+    assert "which is not judged: only 0 of" in gates["golden_log_loss"]["said"]
+    unseen = world.copy(tmp_path / "unseen")
+    path = unseen.folder / f"registry/{MODEL}/versions/000001/lineage.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dates": ["2020-01-01"]}))
+    gates = judged((unseen, plan), tmp_path / "judged", trainer=MixedUpTrainer())
+    assert {"champion_log_loss", "champion_auc", "golden_log_loss", "golden_auc"} <= failed(gates)
+    assert "on the golden set (1,110 of 1,110 rows, of dates that neither was" in gates["golden_auc"]["said"]
+
+
+def test_a_champion_with_other_features_is_compared_by_what_each_has_shown(prepared: Prepared, tmp_path: Path) -> None:
+    world, _ = prepared
+    other = world.copy(tmp_path)
+    files = dict(world.pack_files)
+    files["features/relation.yaml"] = files["features/relation.yaml"].replace("name: consents", "name: agrees")
+    files["features/relation.sql"] = files["features/relation.sql"].replace("as consents", "as agrees")
+    other.pack_files = files
+    gates = finish(other, other.prepare(MODEL, "2025-04-03"))
+    assert "champion_log_loss" not in gates
+    assert gates["champion_auc"]["passed"]
+    assert "each is held by its own newest fold" in gates["champion_auc"]["said"]
+    assert "the golden set has no agrees" in gates["golden_auc"]["said"]
+
+
+def test_an_edge_case_that_the_business_names_is_frozen_without_the_customers_number(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    world, plan = prepared
+    other = world.copy(tmp_path)
+    keys = [json.loads(other.lake.get(one))["out"] for one in other.items(plan["build_items"])]
+    row = pq.read_table(other.folder / keys[0]).slice(7, 1).to_pylist()[0]
+    case = {"tenant_id": row["tenant_id"], "customer_id": row["customer_id"], "why": "a fleet, not a person"}
+    unknown = case | {"customer_id": "NOBODY", "as_of": "2025-01-01"}
+    root = f"registry/{MODEL}/golden"
+    other.lake.put(f"{root}/cases.json", json.dumps([case | {"as_of": row["as_of"].isoformat()}, unknown]).encode())
+    before = finish(world.copy(tmp_path / "before"), plan)["golden_log_loss"]["n"]
+    assert finish(other, plan)["golden_log_loss"]["n"] == before + 1
+    [key] = other.lake.keys(f"{root}/cases/")
+    [frozen] = pq.read_table(other.folder / key).to_pylist()
+    assert frozen["_why"] == case["why"]
+    assert frozen["_label"] == row["label"]
+    assert [key for key, value in frozen.items() if value == row["customer_id"]] == []
+
+
+def test_cases_that_cannot_be_read_are_refused_without_naming_anyone(prepared: Prepared, tmp_path: Path) -> None:
+    world, plan = prepared
+    other = world.copy(tmp_path)
+    other.lake.put(f"registry/{MODEL}/golden/cases.json", b'[{"tenant_id": "t", "customer_id": "C-17"}]')
+    with pytest.raises(PackError, match="expected a list of") as told:
+        finish(other, plan)
+    assert "C-17" not in str(told.value)

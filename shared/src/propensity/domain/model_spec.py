@@ -133,6 +133,10 @@ class Gates(Frozen):
     latency_p99_ms: float = Field(100, gt=0)
     slice_max_gap: float = Field(0.2, gt=0, le=0.5)  # AUC below the others'
     slice_calibration_gap: float = Field(0.25, gt=0)  # observed over expected, as a factor either way
+    # against the champion: AUC lost, and the share of its log loss that is gained
+    champion_tolerance: float = Field(0.005, ge=0, lt=1)
+    changed_share: float = Field(0.01, ge=0, lt=1)  # rows of the champion's training that have another value now
+    changed_psi: float = Field(1.0, gt=0)  # where no rows are in common
     fairness_gap: float = Field(0.2, gt=0, le=1)  # between a protected slice's error rates and the others'
 
     @model_validator(mode="after")

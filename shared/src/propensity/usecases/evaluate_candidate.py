@@ -25,13 +25,15 @@ from propensity.domain.statistics import (
 )
 from propensity.ports import Ports
 from propensity.usecases.card import card_facts, card_files, write_card
+from propensity.usecases.golden import freeze_golden
 from propensity.usecases.held import Held, group
-from propensity.usecases.judging import Case, judge
+from propensity.usecases.judging import judge
+from propensity.usecases.judging_case import Case
 from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.reporting import report_columns, write_report
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
-from propensity.usecases.slicing import slice_columns
+from propensity.usecases.slicing import judged_columns
 from propensity.usecases.training_report import read_hashed, training_report
 
 
@@ -47,7 +49,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     fits = read_results(ports.lake, run, "fit_candidate", len(spec.candidates))
     built = read_results(ports.lake, run, "build_features", len(plan["groups"]))
     keys = [result["features"] for result in built]
-    data, digest = read_hashed(ports, keys, definition, sorted({*slice_columns(definition), *report_columns(built)}))
+    data, digest = read_hashed(ports, keys, definition, sorted({*judged_columns(definition), *report_columns(built)}))
     training = training_report(ports, plan, keys, definition, data, digest)
     parities = {fit["out"]: parity_of(ports, fit, data, definition) for fit in fits}
     judged = [{**fit, "parity": parities[fit["out"]][0]} for fit in fits]
@@ -65,8 +67,10 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
     ports.lake.put_new(f"{run}/training.json", dumps(training))
-    case = Case(definition=definition, data=data, model=model, held=held, metrics=metrics, scores=scores)
-    verdict = judge(case)
+    if plan.get("silver_at") is None:  # a replay looks at what was
+        freeze_golden(ports, definition, data)
+    case = Case(definition, data, model, calibrated, held, metrics, scores)
+    verdict = judge(ports, plan, case)
     ports.lake.put_new(f"{run}/slices.json", dumps(verdict.slices))
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
     report = write_report(ports, plan, definition, data, held, judged, sound, chosen["family"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,32 +12,16 @@ import numpy as np
 from propensity.domain import gates, slices
 from propensity.domain.gates import Gate
 from propensity.domain.leakage import sentinels
-from propensity.domain.pack import Definition
 from propensity.domain.statistics import Estimate
-from propensity.ports import Model
-from propensity.usecases.held import Held
+from propensity.ports import Ports
+from propensity.usecases.changed_features import changed_features
+from propensity.usecases.comparison import compare
+from propensity.usecases.judging_case import Case
 from propensity.usecases.slicing import parts_of
-from propensity.usecases.training_data import TrainingData
 
 _THREADS = 4
 _CALLS = 100  # per thread and round
 _ROUNDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What is judged: the chosen candidate and the run's training set.
-
-    `metrics`: estimates on `held`, as JSON; `scores` float64 (n,): calibrated ones of the newest date's rows, by the
-    model that would be registered.
-    """
-
-    definition: Definition
-    data: TrainingData
-    model: Model
-    held: Held
-    metrics: Mapping[str, Any]
-    scores: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +32,7 @@ class Verdict:
     slices: list[dict[str, Any]]
 
 
-def judge(case: Case) -> Verdict:
+def judge(ports: Ports, plan: dict[str, Any], case: Case) -> Verdict:
     data, definition, limits = case.data, case.definition, case.definition.model.gates
     coded = {feature.name for feature in definition.features if feature.dtype == "category"}
     found = sentinels(definition.feature_names, data.matrix, data.labels, coded)
@@ -62,7 +45,9 @@ def judge(case: Case) -> Verdict:
         gates.constant(float(counts.max() / counts.sum()), len(case.scores), limits),
         *gates.quality(metrics, limits),
         *gates.leaks(found, len(data.labels), limits),
+        changed_features(ports, plan, case),
         *slices.judge(parts, whole, limits),
+        *compare(ports, plan, case, rows),
         _latency(case),
     ]
     return Verdict(judged, [part.to_json(limits.min_positives) for part in [whole, *parts]])

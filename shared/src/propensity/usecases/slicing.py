@@ -13,15 +13,15 @@ from propensity.domain.statistics import Estimate, auc
 from propensity.usecases.held import Held, group
 from propensity.usecases.training_data import TrainingData
 
-TENANT = "tenant_id"
+TENANT, CUSTOMER = "tenant_id", "customer_id"
 MOST_VALUES = 20  # of a slice; the rarest are judged together
 _OTHERS = "others"
 _THIRDS = ("smallest third", "middle third", "largest third")
 
 
-def slice_columns(definition: Definition) -> list[str]:
-    """What of a training set's columns slices are cut by."""
-    return [TENANT, *(one.column for one in definition.model.slices)]
+def judged_columns(definition: Definition) -> list[str]:
+    """What gates need of a training set besides features: whose rows they are, and what slices are cut by."""
+    return [TENANT, CUSTOMER, *(one.column for one in definition.model.slices)]
 
 
 def parts_of(held: Held, rows: Any, data: TrainingData, definition: Definition) -> tuple[list[Part], Part]:

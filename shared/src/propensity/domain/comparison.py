@@ -1,0 +1,122 @@
+"""Challenger against champion on the same rows: paired differences with bootstrap intervals, and their gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.gates import Gate, number
+from propensity.domain.model_spec import Gates
+from propensity.domain.statistics import Estimate
+
+RESAMPLES = 1_000
+MOST_ROWS = 20_000  # more rows narrow an interval that decides already
+_CHUNK = 50  # resamples at a time: 8 MB of weights each at the most rows
+_CLIP = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Challenger less champion. `log_loss` in nats, lower is better; `auc` None where one of the classes is missing.
+
+    `champion_log_loss`: the champion's own, which a tolerance is a share of.
+    """
+
+    log_loss: Estimate
+    auc: Estimate | None
+    champion_log_loss: float
+
+
+def paired(labels: Any, challenger: Any, champion: Any, seed: int) -> Paired:
+    """Labels 0 and 1 and two scores of the same rows, (n,) each, n > 0; equal input gives equal figures.
+
+    Rows are drawn again with Poisson(1) weights (Hanley and MacGibbon 2006), both models with the same ones; intervals
+    are the 2.5 % and 97.5 % quantiles of the differences (Efron and Tibshirani 1993, 13).
+    """
+    if len(labels) > MOST_ROWS:
+        some = np.unique(np.linspace(0, len(labels) - 1, MOST_ROWS).astype(np.int64))
+        labels, challenger, champion = labels[some], challenger[some], champion[some]
+    y = np.asarray(labels, dtype=np.float64)
+    gaps, theirs = _losses(y, challenger) - _losses(y, champion), _losses(y, champion)
+    two_kinds = 0 < y.sum() < len(y)
+    order, other = (_Order(scores, y) for scores in (challenger, champion))
+    chance = np.random.default_rng(seed)
+    losses: list[Any] = []
+    areas: list[Any] = []
+    for _ in range(RESAMPLES // _CHUNK):
+        weights = chance.poisson(1.0, (_CHUNK, len(y))).astype(np.float64)
+        losses.append(weights @ gaps / np.maximum(weights.sum(axis=1), 1))
+        if two_kinds:
+            areas.append(order.auc(weights) - other.auc(weights))
+    ones = np.ones((1, len(y)))
+    return Paired(
+        _estimate(float(gaps.mean()), losses, len(y)),
+        _estimate(float((order.auc(ones) - other.auc(ones))[0]), areas, len(y)) if two_kinds else None,
+        float(theirs.mean()),
+    )
+
+
+class _Order:
+    """Rows by score, equal scores together, so that many weightings of them are one pass each."""
+
+    def __init__(self, scores: Any, labels: Any) -> None:
+        self._order = np.argsort(scores, kind="stable")
+        ordered = np.asarray(scores)[self._order]
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        self._labels = labels[self._order]
+
+    def auc(self, weights: Any) -> Any:
+        """AUC, ties half, per row of weights (m, n); NaN where a resample lacks a class."""
+        weighed = weights[:, self._order]
+        positives = np.add.reduceat(weighed * self._labels, self._starts, axis=1)
+        negatives = np.add.reduceat(weighed * (1 - self._labels), self._starts, axis=1)
+        below = np.cumsum(negatives, axis=1) - negatives / 2
+        pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+        return np.where(pairs > 0, (positives * below).sum(axis=1) / np.maximum(pairs, 1), np.nan)
+
+
+def _losses(labels: Any, scores: Any) -> Any:
+    held = np.clip(scores, _CLIP, 1 - _CLIP)
+    return -np.where(labels == 1, np.log(held), np.log1p(-held))
+
+
+def _estimate(value: float, drawn: list[Any], n: int) -> Estimate:
+    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
+    # few rows can leave the figure itself outside its resamples' quantiles
+    return Estimate(value, min(value, float(low)), max(value, float(high)), n)
+
+
+def gates(name: str, found: Paired, said: str, limits: Gates) -> list[Gate]:
+    """Fail where the challenger is proven to be worse by more than the tolerance. `said`: who, and on which rows."""
+    most = limits.champion_tolerance * found.champion_log_loss
+    made = [
+        _gate(f"{name}_log_loss", found.log_loss, most, f"{said}: log loss is higher by", found.log_loss.low > most)
+    ]
+    if found.auc is not None:
+        least = -limits.champion_tolerance
+        made.append(_gate(f"{name}_auc", found.auc, least, f"{said}: AUC is higher by", found.auc.high < least))
+    return made
+
+
+def _gate(name: str, found: Estimate, limit: float, said: str, worse: bool) -> Gate:
+    figures = f"{found.value:+.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f}, n {found.n:,})"
+    told = f"proven to be worse than {limit:+.4f}" if worse else f"not proven to be worse than {limit:+.4f}"
+    return Gate(name, found.value, limit, not worse, f"{said} {figures}, {told}", found.n, (found.low, found.high))
+
+
+def unpaired(mine: Estimate, theirs: Estimate, why: str, limits: Gates) -> Gate:
+    """Where the champion's scores of these rows prove nothing: each one's AUC on its own newest fold.
+
+    A weak rule, for other customers in other months: it stops only a challenger whose whole interval is below the
+    champion's.
+    """
+    limit = theirs.low - limits.champion_tolerance
+    passed = mine.high >= limit
+    said = (
+        f"the champion's scores of these rows cannot be compared ({why}), so each is held by its own newest fold: "
+        f"AUC is {number(mine.value)} ({number(mine.low)} to {number(mine.high)}), the champion's was {number(theirs.value)} "
+        f"({number(theirs.low)} to {number(theirs.high)}): {'not ' if passed else ''}proven to be worse"
+    )
+    return Gate("champion_auc", mine.value, limit, passed, said, mine.n, (mine.low, mine.high))

@@ -1,0 +1,137 @@
+"""Features whose values are not what they were: this training set against the champion's.
+
+The same customer on the same as-of date has the same features whenever they are computed, for they see only what was
+known then. A value that changed since means that the feature's meaning did, or that it looks past its date.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.drift import drift_of
+from propensity.domain.errors import IncompleteRunError, NotFoundError
+from propensity.domain.gates import Gate, number
+from propensity.domain.statistics import Estimate, wilson
+from propensity.ports import Ports
+from propensity.usecases.judging_case import Case
+from propensity.usecases.registry import Version, load_version
+from propensity.usecases.run_files import read_json, read_results
+from propensity.usecases.slicing import CUSTOMER, TENANT
+
+MOST_ROWS = 50_000
+_NAME = "changed_features"
+
+
+def changed_features(ports: Ports, plan: dict[str, Any], case: Case) -> Gate:
+    """Row by row where the two sets share dates, else by the newest date's distribution against its reference."""
+    limits, held = case.definition.model.gates, plan.get("champion")
+    if held is None:
+        return Gate(
+            _NAME, None, limits.changed_share, True, "there is no champion whose features these could differ from"
+        )
+    version = load_version(ports.lake, plan["model"], held["version"])
+    theirs = set(version.definition(ports.lake).feature_names)
+    names = [name for name in case.definition.feature_names if name in theirs]
+    differing, rows = _differing(ports, case, version, names)
+    if rows:
+        return _by_rows(differing, rows, names, version.number, limits.changed_share)
+    return _by_distribution(ports, case, version, names)
+
+
+def _by_rows(differing: Any, rows: int, names: Sequence[str], champion: int, limit: float) -> Gate:
+    found = {name: wilson(int(count), rows) for name, count in zip(names, differing, strict=True)}
+    worst = max(found, key=lambda name: (found[name].value, name))
+    bad = [name for name, one in found.items() if one.low > limit]
+    said = (
+        f"of {rows:,} rows that champion version {champion} was trained on too, {_share(found[worst])} now have "
+        f"another {worst}, the most of any feature; proven to be more than {number(limit)}: {', '.join(bad) or 'none'}"
+    )
+    one = found[worst]
+    return Gate(_NAME, one.value, limit, not bad, said, rows, (one.low, one.high))
+
+
+def _share(found: Estimate) -> str:
+    return f"{found.value:.2%} (95 % interval {found.low:.2%} to {found.high:.2%})"
+
+
+def _by_distribution(ports: Ports, case: Case, version: Version, names: Sequence[str]) -> Gate:
+    spec, data = case.definition.model, case.data
+    limit, reference = spec.gates.changed_psi, version.json(ports.lake, "reference.json")
+    newest = data.matrix[data.validated & (data.as_of == data.dates[-1])]
+    found = []
+    for name in names:
+        if name in reference["features"]:
+            bins = reference["features"][name]
+            values = newest[:, case.definition.feature_names.index(name)]
+            counts = _counts(values, bins["edges"])
+            found.append(drift_of(name, bins["counts"], counts, limit=limit, min_rows=spec.drift.min_rows))
+    if not found:
+        return Gate(_NAME, None, limit, True, f"champion version {version.number} has no feature of the same name")
+    worst = max(found, key=lambda one: (one.psi, one.name))
+    bad = [one.name for one in found if one.over]
+    said = (
+        f"no date in common with champion version {version.number}, so distributions on {data.dates[-1]} are held "
+        f"against those on {reference['as_of']}: {worst.name} moved most, PSI {number(worst.psi)}; over "
+        f"{number(limit)}: {', '.join(bad) or 'none'}"
+    )
+    return Gate(_NAME, worst.psi, limit, not bad, said, len(newest))
+
+
+def _counts(values: Any, edges: Sequence[float]) -> list[int]:
+    """Rows per bin of a reference, the missing ones last."""
+    known = values[np.isfinite(values)]
+    counts = np.bincount(np.searchsorted(np.asarray(edges), known, side="right"), minlength=len(edges) + 1)
+    return [*counts.tolist(), len(values) - len(known)]
+
+
+def _differing(ports: Ports, case: Case, version: Version, names: Sequence[str]) -> tuple[Any, int]:
+    """(per feature how many values differ, rows in common)."""
+    ours, keys = _ours(case, version.lineage["dates"]), _files(ports, version.lineage)
+    places = [case.definition.feature_names.index(name) for name in names]
+    differing, rows = np.zeros(len(names), dtype=np.int64), 0
+    for key in keys if ours else ():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "features.parquet"
+            ports.lake.download(key, path)
+            read = ports.frames.read(path, [TENANT, CUSTOMER, "as_of"])
+            pairs = [
+                (ours[who], number)
+                for number, who in enumerate(_identities(read[TENANT], read[CUSTOMER], read["as_of"]))
+                if who in ours
+            ]
+            if not pairs:
+                continue
+            mine, theirs = np.array(pairs).T
+            now, then = case.data.matrix[mine][:, places], ports.frames.matrix(path, names)[theirs]
+            differing += (~np.isclose(now, then, rtol=1e-5, atol=1e-6, equal_nan=True)).sum(axis=0)
+            rows += len(pairs)
+    return differing, rows
+
+
+def _ours(case: Case, dates: Sequence[str]) -> dict[tuple[str, str, Any], int]:
+    data = case.data
+    common = np.flatnonzero(np.isin(data.as_of, np.array(dates, dtype="datetime64[D]")))
+    if len(common) > MOST_ROWS:
+        common = common[np.unique(np.linspace(0, len(common) - 1, MOST_ROWS).astype(np.int64))]
+    who = _identities(data.columns[TENANT][common], data.columns[CUSTOMER][common], data.as_of[common])
+    return dict(zip(who, common.tolist(), strict=True))
+
+
+def _identities(tenants: Any, customers: Any, days: Any) -> Any:
+    return zip(tenants.tolist(), customers.tolist(), days.astype("datetime64[D]").tolist(), strict=True)
+
+
+def _files(ports: Ports, lineage: Mapping[str, Any]) -> list[str]:
+    """The feature files of the champion's run that are still there; none where the run was cleared away."""
+    try:
+        plan = read_json(ports.lake, f"{lineage['run']}/plan.json")
+        results = read_results(ports.lake, lineage["run"], "build_features", len(plan["groups"]))
+    except (NotFoundError, IncompleteRunError):
+        return []
+    there = set(ports.lake.keys(f"{lineage['run']}/features/"))
+    return [result["features"] for result in results if result["features"] in there]

@@ -1,0 +1,67 @@
+"""The challenger against the present champion: on the newest validation fold, and on the model's golden set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from propensity.domain.comparison import gates, paired, unpaired
+from propensity.domain.gates import Gate
+from propensity.domain.statistics import Estimate
+from propensity.ports import Ports
+from propensity.usecases.champions import ChampionScores, score_by_champion
+from propensity.usecases.golden import golden_rows
+from propensity.usecases.judging_case import Case
+from propensity.usecases.registry import load_version
+from propensity.usecases.slicing import TENANT
+
+_ROLLING, _GOLDEN = "champion", "golden"
+
+
+def compare(ports: Ports, plan: dict[str, Any], case: Case, rows: Any) -> list[Gate]:
+    """`rows`: where the held rows stand in the training set."""
+    data, limits, seed = case.data, case.definition.model.gates, case.definition.model.training.seed
+    champion = score_by_champion(ports, plan, case.definition, data.matrix[rows], data.columns[TENANT][rows])
+    if champion is None:
+        return [Gate("champion_auc", None, -limits.champion_tolerance, True, "there is no champion to be held against")]
+    # rows that the champion was fitted on are easier for it: no sound challenger should have to beat that
+    why_not = "it was fitted on them" if str(data.as_of[rows][0]) in champion.dates else champion.why_not
+    if champion.scores is None or why_not:
+        theirs = load_version(ports.lake, plan["model"], champion.version).json(ports.lake, "metrics.json")
+        made = [unpaired(Estimate(**case.metrics["auc"]), Estimate(**theirs["auc"]), why_not or "", limits)]
+        return [*made, *_golden(ports, plan, case, champion)]
+    said = f"against champion version {champion.version} on the newest validation fold"
+    made = gates(_ROLLING, paired(case.held.labels, case.held.scores, champion.scores, seed), said, limits)
+    return [*made, *_golden(ports, plan, case, champion)]
+
+
+def _golden(ports: Ports, plan: dict[str, Any], case: Case, champion: ChampionScores) -> list[Gate]:
+    """Judged on the frozen rows of dates that neither model was fitted on; with too few of these only reported.
+
+    Measured: a sound logistic regression was "proven" worse than a champion of trees that was fitted on the rows.
+    """
+    limits, seed = case.definition.model.gates, case.definition.model.training.seed
+    found = golden_rows(ports, case.definition)
+    if found is None:
+        return []
+    if found.missing:
+        said = f"the golden set has no {', '.join(found.missing)}: freeze it anew to be held against it (docs/gates.md)"
+        return [Gate("golden_auc", None, -limits.champion_tolerance, True, said, len(found.labels))]
+    theirs = score_by_champion(ports, plan, case.definition, found.matrix, found.tenants)
+    if theirs is None or theirs.scores is None:
+        return []
+    mine = case.calibration.apply(case.model.predict(found.matrix))
+    fitted_on = {str(day) for day in case.data.dates} | set(champion.dates)
+    fair = np.array([day not in fitted_on for day in found.days])
+    who = f"against champion version {champion.version} on the golden set"
+    if fair.sum() >= limits.min_positives:
+        said = f"{who} ({fair.sum():,} of {len(fair):,} rows, of dates that neither was fitted on)"
+        return gates(_GOLDEN, paired(found.labels[fair], mine[fair], theirs.scores[fair], seed), said, limits)
+    gap = paired(found.labels, mine, theirs.scores, seed).log_loss
+    said = (
+        f"{who}: log loss is higher by {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), which is not judged: only "
+        f"{fair.sum():,} of {len(fair):,} rows are of dates that neither was fitted on"
+    )
+    tolerance = limits.champion_tolerance
+    return [Gate(f"{_GOLDEN}_log_loss", gap.value, tolerance, True, said, gap.n, (gap.low, gap.high))]

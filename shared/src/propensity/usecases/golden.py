@@ -1,0 +1,138 @@
+"""A model's golden set: rows that are frozen once, and the edge cases that the business adds to them.
+
+`registry/<model>/golden/base.parquet` is taken from the first training. `cases.json`, which people write, is a list of
+{tenant_id, customer_id, as_of, why}; each is looked up at every training until one has the customer on a date not
+after the case's, and is then frozen as `cases/<id>.parquet`. Frozen rows hold features by name, label and date, and
+no customer's number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from propensity.domain.errors import NotFoundError, PackError
+from propensity.domain.pack import Definition
+from propensity.domain.registry import model_root
+from propensity.domain.spec import Frozen
+from propensity.ports import Ports
+from propensity.usecases.slicing import CUSTOMER, TENANT
+from propensity.usecases.training_data import TrainingData
+
+MOST_ROWS = 2_000
+_LABEL, _DAY, _WHY = "_label", "_as_of", "_why"  # no feature's name begins with an underscore
+_BASE = "base.parquet"
+
+
+class GoldenCase(Frozen):
+    """An edge case, as people write it."""
+
+    tenant_id: str
+    customer_id: str
+    as_of: date
+    why: str
+
+    @property
+    def id(self) -> str:
+        named = "\n".join((self.tenant_id, self.customer_id, self.as_of.isoformat()))
+        return hashlib.sha256(named.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """The frozen rows. `missing`: features of the definition that some of them lack; then there is no matrix."""
+
+    labels: Any
+    days: tuple[str, ...]
+    tenants: Any
+    matrix: Any = None
+    missing: tuple[str, ...] = ()
+
+
+def golden_root(model: str) -> str:
+    return f"{model_root(model)}/golden"
+
+
+def freeze_golden(ports: Ports, definition: Definition, data: TrainingData) -> None:
+    """Freeze the base where there is none yet, and every case that this training set has. Frozen rows never change.
+
+    Raises PackError for a cases.json that cannot be read.
+    """
+    root = golden_root(definition.model.name)
+    there = set(ports.lake.keys(f"{root}/"))
+    if f"{root}/{_BASE}" not in there:
+        newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
+        some = newest[np.unique(np.linspace(0, len(newest) - 1, min(MOST_ROWS, len(newest))).astype(np.int64))]
+        _freeze(ports, f"{root}/{_BASE}", definition, data, some, "newest date of the first training")
+    for case in _cases(ports, root):
+        key = f"{root}/cases/{case.id}.parquet"
+        row = None if key in there else _find(data, case)
+        if row is not None:
+            _freeze(ports, key, definition, data, np.array([row]), case.why)
+
+
+def _cases(ports: Ports, root: str) -> list[GoldenCase]:
+    key = f"{root}/cases.json"
+    try:
+        return TypeAdapter(list[GoldenCase]).validate_python(json.loads(ports.lake.get(key)))
+    except NotFoundError:
+        return []
+    except (ValueError, ValidationError) as error:
+        # not the values: they name customers
+        raise PackError(f"{key}: expected a list of {{tenant_id, customer_id, as_of, why}}") from error
+
+
+def _find(data: TrainingData, case: GoldenCase) -> int | None:
+    mine = (data.columns[TENANT] == case.tenant_id) & (data.columns[CUSTOMER] == case.customer_id)
+    rows = np.flatnonzero(mine & (data.as_of <= np.datetime64(case.as_of, "D")))
+    return int(rows[np.argmax(data.as_of[rows])]) if len(rows) else None
+
+
+def _freeze(ports: Ports, key: str, definition: Definition, data: TrainingData, rows: Any, why: str) -> None:
+    names = definition.feature_names
+    columns: dict[str, Any] = {
+        name: np.ascontiguousarray(data.matrix[rows, number]) for number, name in enumerate(names)
+    }
+    columns |= {
+        TENANT: data.columns[TENANT][rows].astype(object),
+        _LABEL: data.labels[rows].astype(np.int64),
+        _DAY: data.as_of[rows],
+        _WHY: np.array([why] * len(rows), dtype=object),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "golden.parquet"
+        ports.frames.write(path, columns)
+        ports.lake.upload_new(key, path)
+
+
+def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
+    """All that is frozen, base first; None where nothing is."""
+    names, parts = definition.feature_names, list(_frozen(ports, golden_root(definition.model.name)))
+    if not parts:
+        return None
+    missing = tuple(name for name in names if any(name not in part for part in parts))
+
+    def joined(name: str) -> Any:
+        return np.concatenate([part[name] for part in parts])
+
+    matrix = None if missing else np.stack([joined(name) for name in names], axis=1).astype(np.float32)
+    days = tuple(str(day) for day in joined(_DAY))
+    return Golden(joined(_LABEL), days, joined(TENANT), matrix, missing)
+
+
+def _frozen(ports: Ports, root: str) -> Iterator[Mapping[str, Any]]:
+    for key in ports.lake.keys(f"{root}/"):
+        if key.endswith(".parquet"):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "golden.parquet"
+                ports.lake.download(key, path)
+                yield ports.frames.read(path)

@@ -1,0 +1,78 @@
+"""Challenger against champion: paired differences, and a gate that fails on proof only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss, roc_auc_score
+
+from propensity.domain.comparison import gates, paired, unpaired
+from propensity.domain.model_spec import Gates
+from propensity.domain.statistics import Estimate
+
+LIMITS = Gates()
+
+
+def drawn(rows: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and the chances that they were drawn with."""
+    random = np.random.default_rng(seed)
+    truth = random.beta(2, 5, rows)
+    return (random.random(rows) < truth).astype(np.int8), truth
+
+
+def test_figures_are_the_differences_of_scikit_learns_under_ties() -> None:
+    labels, truth = drawn(800)
+    rough = np.round(truth, 1).clip(0.05, 0.95)
+    found = paired(labels, rough, truth, seed=1)
+    assert found.auc is not None
+    assert found.auc.value == pytest.approx(roc_auc_score(labels, rough) - roc_auc_score(labels, truth))
+    assert found.log_loss.value == pytest.approx(log_loss(labels, rough) - log_loss(labels, truth))
+    assert found.champion_log_loss == pytest.approx(log_loss(labels, truth))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1_000))
+def test_the_same_scores_do_not_differ_and_changing_sides_changes_the_sign(seed: int) -> None:
+    labels, truth = drawn(120, seed)
+    other = np.random.default_rng(seed).random(120)
+    same = paired(labels, truth, truth, seed=7)
+    assert (same.log_loss.value, same.log_loss.low, same.log_loss.high) == (0, 0, 0)
+    one, two = paired(labels, truth, other, seed=7), paired(labels, other, truth, seed=7)
+    assert one == paired(labels, truth, other, seed=7)
+    assert one.auc is not None
+    assert two.auc is not None
+    assert (one.auc.low, one.log_loss.high) == pytest.approx((-two.auc.high, -two.log_loss.low))
+
+
+def test_the_interval_of_a_paired_difference_is_that_of_its_standard_error() -> None:
+    labels, truth = drawn(3_000)
+    other = np.clip(truth + np.random.default_rng(1).normal(0, 0.1, 3_000), 0.01, 0.99)
+    found = paired(labels, other, truth, seed=1).log_loss
+    gaps = -np.where(labels == 1, np.log(other / truth), np.log((1 - other) / (1 - truth)))
+    half = 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_a_worse_challenger_fails_with_enough_rows_only() -> None:
+    for rows, passes in ((30, True), (4_000, False)):
+        labels, truth = drawn(rows)
+        worse = np.clip(truth + np.random.default_rng(2).normal(0, 0.2, rows), 0.01, 0.99)
+        made = gates("champion", paired(labels, worse, truth, seed=1), "against version 1", LIMITS)
+        assert [(gate.name, gate.passed) for gate in made] == [("champion_log_loss", passes), ("champion_auc", passes)]
+
+
+def test_rows_of_one_class_have_no_auc_to_differ() -> None:
+    ones = np.ones(20, dtype=np.int8)
+    found = paired(ones, np.full(20, 0.4), np.full(20, 0.5), seed=1)
+    assert found.auc is None
+    assert [gate.passed for gate in gates("golden", found, "against version 1", LIMITS)] == [False]
+
+
+def test_a_champion_that_cannot_score_the_rows_stops_only_who_is_wholly_below_it() -> None:
+    champion = Estimate(0.80, 0.78, 0.82, 2_000)
+    assert unpaired(Estimate(0.77, 0.74, 0.80, 900), champion, "feature x is gone", LIMITS).passed
+    refused = unpaired(Estimate(0.70, 0.67, 0.73, 900), champion, "feature x is gone", LIMITS)
+    assert not refused.passed
+    assert "cannot be compared (feature x is gone)" in refused.said

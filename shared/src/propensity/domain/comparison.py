@@ -116,7 +116,7 @@ def unpaired(mine: Estimate, theirs: Estimate, why: str, limits: Gates) -> Gate:
     passed = mine.high >= limit
     said = (
         f"the champion's scores of these rows cannot be compared ({why}), so each is held by its own newest fold: "
-        f"AUC is {number(mine.value)} ({number(mine.low)} to {number(mine.high)}), the champion's was {number(theirs.value)} "
-        f"({number(theirs.low)} to {number(theirs.high)}): {'not ' if passed else ''}proven to be worse"
+        f"AUC is {number(mine.value)} ({number(mine.low)} to {number(mine.high)}), the champion's was "
+        f"{number(theirs.value)} ({number(theirs.low)} to {number(theirs.high)}): {'not ' if passed else ''}proven to be worse"
     )
     return Gate("champion_auc", mine.value, limit, passed, said, mine.n, (mine.low, mine.high))

@@ -73,8 +73,8 @@ def floor(name: str, found: Estimate, limit: float, what: str) -> Gate:
 def within(name: str, found: Estimate, limits: tuple[float, float], what: str) -> Gate:
     """Fails where the whole interval is outside the range.
 
-    To ask for all of it inside would ask for about 100 positives of a model whose slope is right (half-width 0.36 at 53, 0.24 at 105); that there is evidence
-    at all is what the other gates see to.
+    To ask for all of it inside would ask for about 100 positives of a model whose slope is right (half-width 0.36 at
+    53, 0.24 at 105); that there is evidence at all is what the other gates see to.
     """
     low, high = limits
     passed = found.high >= low and found.low <= high

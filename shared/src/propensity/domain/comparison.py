@@ -114,9 +114,10 @@ def unpaired(mine: Estimate, theirs: Estimate, why: str, limits: Gates) -> Gate:
     """
     limit = theirs.low - limits.champion_tolerance
     passed = mine.high >= limit
+    told = "not proven to be worse" if passed else "proven to be worse"
     said = (
         f"the champion's scores of these rows cannot be compared ({why}), so each is held by its own newest fold: "
         f"AUC is {number(mine.value)} ({number(mine.low)} to {number(mine.high)}), the champion's was "
-        f"{number(theirs.value)} ({number(theirs.low)} to {number(theirs.high)}): {'not ' if passed else ''}proven to be worse"
+        f"{number(theirs.value)} ({number(theirs.low)} to {number(theirs.high)}): {told}"
     )
     return Gate("champion_auc", mine.value, limit, passed, said, mine.n, (mine.low, mine.high))

@@ -114,8 +114,16 @@ def test_deciles_are_per_tenant_and_about_equal(loaded: World) -> None:
         scores="gold/scores",
     )
     sizes = Counter(tenant for tenant, _, count, _, _ in rows for _ in range(count))
+    # trees give many customers one score, and those are in one decile
+    ties = dict(
+        loaded.query(
+            "select tenant_id, max(equal) from "
+            "(select tenant_id, count(*) as equal from scores group by tenant_id, score) group by tenant_id",
+            scores="gold/scores",
+        )
+    )
     for tenant, _, count, _, _ in rows:
-        assert abs(count - sizes[tenant] / 10) <= 2
+        assert abs(count - sizes[tenant] / 10) <= 1 + ties[tenant]
     for (tenant, _, _, _, high), (following, _, _, low, _) in pairwise(rows):
         assert tenant != following or high <= low
 

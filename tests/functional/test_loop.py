@@ -13,7 +13,7 @@ import pytest
 
 from propensity.domain.errors import EvidenceError, NotFoundError
 from propensity.usecases.check_drift import check_drift
-from propensity.usecases.manage_registry import approve, list_versions, promote, roll_back
+from propensity.usecases.manage_registry import approve, list_versions, roll_back
 from propensity.usecases.run_matchback import match_due, run_matchback
 from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.functional.harness import World
@@ -234,7 +234,11 @@ def test_scoring_follows_the_alias_features_included(loaded: World) -> None:
     first, original = list_versions(loaded, "service"), loaded.pack_files
     loaded.pack_files = files
     later = "2025-08-01"
-    assert loaded.train("service", later)["version"] == 2
+    registered = loaded.train("service", later)
+    # a feature that means something else under its old name is not let through unseen
+    assert (registered["version"], registered["failed_gates"]) == (2, ["changed_features"])
+    for one in (TECHNICAL, BUSINESS):
+        approve(loaded, "service", 2, by=one, why="meant to change", at=f"{later}T00:00:00Z", approvers=APPROVERS)
     assert list_versions(loaded, "service")["champion"] == 2
     second = loaded.score("service", later)
     loaded.pack_files = original
@@ -244,12 +248,12 @@ def test_scoring_follows_the_alias_features_included(loaded: World) -> None:
     sets = dict(loaded.query("select distinct run, feature_set from scores", scores="gold/scores"))
     assert sets[second["run"]] != sets[third["run"]]
     assert sets[third["run"]] == first["versions"][0]["feature_set"]
-    again = promote(loaded, "service", 2, by=by, why="looked again", at=at, approvers=APPROVERS)
-    assert again["previous"] == 1
+    again = roll_back(loaded, "service", version=2, by=by, why="looked again", at=at)
+    assert again["version"] == 2
     ledger = list_versions(loaded, "service")["ledger"]
-    assert [(move["version"], move["by"]) for move in ledger] == [
+    assert [(move["version"], move["by"]) for move in ledger if move["alias"] == "champion"] == [
         (1, "register_model"),
-        (2, "register_model"),
+        (2, BUSINESS),
         (1, by),
         (2, by),
     ]

@@ -86,6 +86,10 @@ class World:
         other.online.items.update(self.online.items)
         return other
 
+    def stopwatch(self) -> float:
+        """Stands still: what was measured is the one thing of a training that a rerun would not repeat."""
+        return 0.0
+
     def scorer(self, onnx: bytes) -> OnnxScorer:
         return OnnxScorer(onnx)
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib.util import find_spec
+from time import perf_counter
 from typing import Any
 
 from propensity.ports import (
@@ -114,6 +115,9 @@ class AwsPorts:
         from propensity.adapters.sklearn_trainer import SklearnTrainer
 
         return SklearnTrainer()
+
+    def stopwatch(self) -> float:
+        return perf_counter()
 
     def scorer(self, onnx: bytes) -> Model:
         from propensity.adapters.onnx_scorer import OnnxScorer

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
-from propensity.domain.gates import floor, leaks, within
+from propensity.domain.gates import floor, latency, leaks, within
 from propensity.domain.leakage import sentinels
 from propensity.domain.model_spec import Gates
 from propensity.domain.probes import probes
@@ -72,6 +72,12 @@ def test_that_a_value_is_there_at_all_can_be_the_leak() -> None:
     few = np.where(np.arange(440) % 88 == 0, labels, np.nan).astype(np.float32)
     [rare] = sentinels(["rare"], few[:, None], labels)
     assert rare.auc < 0.6
+
+
+def test_a_latency_is_said_by_its_step_so_that_a_resumed_run_says_the_same() -> None:
+    assert latency(0.02, 400, 4, LIMITS) == latency(7.9, 400, 4, LIMITS)
+    found = {p99: latency(p99, 400, 4, LIMITS) for p99 in (60.0, 101.0, 9_000.0)}
+    assert [(gate.figure, gate.passed) for gate in found.values()] == [(100, True), (500, False), (None, False)]
 
 
 def test_probes_hold_missing_unseen_and_extreme_values_and_both_sides_of_a_split() -> None:

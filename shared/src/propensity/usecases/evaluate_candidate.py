@@ -41,7 +41,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write `<run>/evaluation.json`, calibration.json and reference.json of the chosen candidate, and training.json.
 
     A candidate whose ONNX disagrees with scikit-learn is out of the choice; were it the only one, it is
-    registered with its failed gate and never promoted. Same inputs, same bytes, but for the latency measured.
+    registered with its failed gate and never promoted. Same inputs, same bytes.
     """
     plan = read_json(ports.lake, f"{run}/plan.json")
     definition = read_definition(ports.lake, f"{run}/definition", plan["model"])

@@ -44,6 +44,14 @@ def test_scores_half_of_what_is_seen_fail_calibration() -> None:
     assert "region south is furthest off" in gate.said
 
 
+def test_a_season_that_lifts_all_alike_is_no_slices_fault() -> None:
+    low = {"expected": 200.0}  # half of what is seen, in the slice and everywhere
+    whole = replace(WHOLE, expected=400.0)
+    [_, gate, _] = judge([replace(GOOD, **low)], whole, LIMITS)
+    assert (gate.passed, gate.figure) == (True, 1.0)
+    assert not passed(replace(GOOD, expected=400.0), whole=whole)["slices_calibration"]
+
+
 def test_a_small_slice_is_named_and_not_judged() -> None:
     small = replace(GOOD, value="isle", rows=40, positives=3, expected=90.0, auc=Estimate(0.1, 0, 0.2, 40))
     gates = judge([GOOD, small], WHOLE, LIMITS)

@@ -107,7 +107,7 @@ def judge(parts: Sequence[Part], whole: Part, limits: Gates) -> list[Gate]:
     """No slice worse than a stated gap: a gate fails only on a slice with enough evidence, by its interval's bound."""
     judged = [part for part in parts if part.enough(limits.min_positives)]
     left = _unjudged([part for part in parts if part not in judged])
-    return [_auc(judged, limits, left), _calibration(judged, limits, left), _fairness(judged, whole, limits)]
+    return [_auc(judged, limits, left), _calibration(judged, whole, limits, left), _fairness(judged, whole, limits)]
 
 
 def _unjudged(small: Sequence[Part]) -> str:
@@ -135,23 +135,29 @@ def _auc(judged: Sequence[Part], limits: Gates, left: str) -> Gate:
     return Gate("slices_auc", worst.value, gap, not bad, told, worst.n, (worst.low, worst.high))
 
 
-def _calibration(judged: Sequence[Part], limits: Gates, left: str) -> Gate:
+def _calibration(judged: Sequence[Part], whole: Part, limits: Gates, left: str) -> Gate:
+    """Each slice's observed over expected beside everyone's: a season that lifts all alike is no slice's fault.
+
+    Everyone's is taken as known; the interval is the slice's.
+    """
     most = 1 + limits.slice_calibration_gap
     if not judged:
         return Gate("slices_calibration", None, (1 / most, most), True, f"no slice can be judged{left}")
+    everyone = max(whole.calibration.value, 1e-9)
+    found = [(part.calibration.scaled(1 / everyone), part.said) for part in judged]
 
-    def off(part: Part) -> float:
-        value = max(part.calibration.value, 1e-9)
-        return max(value, 1 / value)
+    def off(one: tuple[Estimate, str]) -> tuple[float, str]:
+        value = max(one[0].value, 1e-9)
+        return max(value, 1 / value), one[1]
 
-    worst = max(judged, key=lambda part: (off(part), part.said))
-    bad = [one.said for one in judged if one.calibration.low > most or one.calibration.high < 1 / most]
-    said = (
-        f"of {len(judged)} slices {worst.said} is furthest off: observed over expected {_span(worst.calibration)}; "
-        f"proven to be outside {number(1 / most)} to {number(most)}: {', '.join(bad) or 'none'}{left}"
+    worst, said = max(found, key=off)
+    bad = [what for one, what in found if one.low > most or one.high < 1 / most]
+    told = (
+        f"of {len(judged)} slices {said} is furthest off: its observed over expected is {_span(worst)} times that of "
+        f"everyone, {number(everyone)}; proven to be outside {number(1 / most)} to {number(most)}: "
+        f"{', '.join(bad) or 'none'}{left}"
     )
-    found = worst.calibration
-    return Gate("slices_calibration", found.value, (1 / most, most), not bad, said, found.n, (found.low, found.high))
+    return Gate("slices_calibration", worst.value, (1 / most, most), not bad, told, worst.n, (worst.low, worst.high))
 
 
 def _fairness(judged: Sequence[Part], whole: Part, limits: Gates) -> Gate:

@@ -153,7 +153,7 @@ def test_a_query_that_cannot_be_traced_is_a_problem_and_the_others_are_traced() 
     assert "consent_2" in found.problems[0]
     assert "purchases" not in found.features
     assert found.features["vehicle_age_years"].columns == ("vehicles.first_registered_on",)
-    assert set(found.queries) == {"population", "filter"}
+    assert set(found.queries) == {"population", "filter", "segment"}
 
 
 def test_lineage_of_what_one_knows() -> None:

@@ -107,7 +107,11 @@ def judge(parts: Sequence[Part], whole: Part, limits: Gates) -> list[Gate]:
     """No slice worse than a stated gap: a gate fails only on a slice with enough evidence, by its interval's bound."""
     judged = [part for part in parts if part.enough(limits.min_positives)]
     left = _unjudged([part for part in parts if part not in judged])
-    return [_auc(judged, limits, left), _calibration(judged, whole, limits, left), _fairness(judged, whole, limits)]
+    return [
+        _auc(judged, whole, limits, left),
+        _calibration(judged, whole, limits, left),
+        _fairness(judged, whole, limits),
+    ]
 
 
 def _unjudged(small: Sequence[Part]) -> str:
@@ -119,10 +123,14 @@ def _unjudged(small: Sequence[Part]) -> str:
     return f"; not enough evidence: {named}{more}"
 
 
-def _auc(judged: Sequence[Part], limits: Gates, left: str) -> Gate:
-    """A slice fails that is proven to be far below the others, or proven to be below the floor for everyone."""
+def _auc(judged: Sequence[Part], whole: Part, limits: Gates, left: str) -> Gate:
+    """A slice fails that is proven to be far below the others, or proven to be below the floor for everyone.
+
+    The others need as much evidence as the slice: of 15 positives among them one that is ranked low moves the lag.
+    """
     gap = limits.slice_max_gap
-    lags = [(part.lag, part.said) for part in judged if part.lag]
+    sure = [part for part in judged if _rest(part, whole).enough(limits.min_positives)]
+    lags = [(part.lag, part.said) for part in sure if part.lag]
     if not lags:
         return Gate("slices_auc", None, gap, True, f"no slice can be judged{left}")
     worst, said = max(lags, key=lambda pair: (pair[0].value, pair[1]))

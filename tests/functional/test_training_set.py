@@ -18,7 +18,7 @@ from propensity.domain.errors import EvidenceError, PackError
 from propensity.domain.time_travel import SilverAt
 from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_training import plan_training
-from propensity.usecases.run_files import read_definition
+from propensity.usecases.run_files import read_definition, read_results
 from propensity.usecases.tenants import append_line
 from propensity.usecases.training_data import TrainingData, read_training
 from propensity.usecases.training_report import read_hashed, training_report
@@ -35,13 +35,15 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def built(shop: Shop, **silver: Any) -> tuple[dict[str, Any], TrainingData, pa.Table]:
     """A run's report, its training set as fits see it, and the rows of its files."""
     plan = plan_training(shop, model="reorder", as_of=RUN, silver=SilverAt(**silver))
-    for item in shop.items(plan["build_items"]):
+    items = shop.items(plan["build_items"])
+    for item in items:
         build_features(shop, item=item)
+    results = read_results(shop.lake, plan["run"], "build_features", len(items))
     definition = read_definition(shop.lake, f"{plan['run']}/definition", "reorder")
-    keys = [json.loads(shop.lake.get(item))["out"] for item in shop.items(plan["build_items"])]
+    keys = [result["features"] for result in results]
     data, digest = read_hashed(shop, keys, definition)
     told = json.loads(shop.lake.get(f"{plan['run']}/plan.json"))
-    report = training_report(shop, told, keys, definition, data, digest)
+    report = training_report(told, results, definition, data, digest)
     return report, data, pa.concat_tables([pq.read_table(shop.folder / key) for key in keys])
 
 

@@ -37,8 +37,7 @@ class OnnxScorer:
             return np.empty(0, dtype=np.float64)
         try:
             [probabilities] = self._session.run(["probabilities"], {self._input: matrix})
-        except Exception as error:
-            # its own text may tell of values
+        except Exception as error:  # private classes again; their own text may tell of values
             raise ConflictError(
                 f"model.onnx cannot score a matrix of shape {matrix.shape}: {type(error).__name__}"
             ) from error

@@ -9,11 +9,18 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from propensity.domain.errors import ForbiddenError, SettingError
+from propensity.domain.errors import BadInputError, ForbiddenError, SettingError
 
 Role = Literal["technical", "business"]
 ROLES: tuple[Role, ...] = ("technical", "business")
 _ASSUMED = re.compile(r"arn:[a-z-]+:sts::(\d{12}):assumed-role/([^/]+)/(.+)")
+
+
+def reason_given(why: object, kept_in: str) -> str:
+    """What a caller says is the reason, for the ledger or record that keeps it. Raises BadInputError for none."""
+    if not isinstance(why, str) or not why.strip():
+        raise BadInputError(f"why: expected a sentence for the {kept_in}")
+    return why
 
 
 @dataclass(frozen=True, slots=True)

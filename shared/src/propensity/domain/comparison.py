@@ -9,6 +9,7 @@ import numpy as np
 
 from propensity.domain.gates import Gate, number
 from propensity.domain.model_spec import Gates
+from propensity.domain.sampling import spread
 from propensity.domain.statistics import Estimate
 
 RESAMPLES = 1_000
@@ -36,7 +37,7 @@ def paired(labels: Any, challenger: Any, champion: Any, seed: int) -> Paired:
     are the 2.5 % and 97.5 % quantiles of the differences (Efron and Tibshirani 1993, 13).
     """
     if len(labels) > MOST_ROWS:
-        some = np.unique(np.linspace(0, len(labels) - 1, MOST_ROWS).astype(np.int64))
+        some = spread(len(labels), MOST_ROWS)
         labels, challenger, champion = labels[some], challenger[some], champion[some]
     y = np.asarray(labels, dtype=np.float64)
     gaps, theirs = _losses(y, challenger) - _losses(y, champion), _losses(y, champion)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from propensity.domain.statistics import Estimate, Scored, wilson
+from propensity.domain.statistics import Estimate, Scored, equal_bins, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,7 @@ class Tenth:
 
 def reliability(data: Scored, bins: int = 10) -> list[Bin]:
     """Bins of about equal size by score, ascending; rows of one score stay together, so there may be fewer bins."""
-    sums = [[0.0, 0, 0] for _ in range(bins)]
-    seen = 0
-    for group in data.groups:
-        place = min(bins - 1, int((seen + group.rows / 2) * bins / data.rows))
-        sums[place][0] += group.score * group.rows
-        sums[place][1] += group.rows
-        sums[place][2] += group.positives
-        seen += group.rows
-    return [Bin(total / rows, wilson(positives, rows)) for total, rows, positives in sums if rows]
+    return [Bin(total / rows, wilson(positives, rows)) for total, rows, positives in equal_bins(data, bins)]
 
 
 def gains(data: Scored) -> list[Tenth]:

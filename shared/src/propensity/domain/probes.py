@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from propensity.domain.sampling import spread
+
 MIDPOINTS = 8  # per feature; trees split midway between two neighbouring values
 SAMPLE = 20_000  # rows that the values are taken from
 
@@ -18,7 +20,7 @@ def probes(names: Sequence[str], matrix: Any, codes: Sequence[int]) -> tuple[lis
     categories a coded feature has, 0 for the others. Equal input, equal rows.
     """
     width = len(names)
-    some = matrix[np.unique(np.linspace(0, len(matrix) - 1, min(SAMPLE, len(matrix))).astype(np.int64))]
+    some = matrix[spread(len(matrix), SAMPLE)]
     columns = [np.unique(some[np.isfinite(some[:, number]), number]) for number in range(width)]
     usual = np.array([column[len(column) // 2] if len(column) else np.nan for column in columns], dtype=np.float32)
     said = ["every value missing", "every value 0", "usual values"]
@@ -51,7 +53,7 @@ def _values(column: Any, codes: int) -> Iterator[tuple[str, Any]]:
     yield "just above its most", np.nextafter(most, np.float32(np.inf))
     yield "far below its least", low - 10 * (abs(low) + 1)
     yield "far above its most", high + 10 * (abs(high) + 1)
-    for place in np.unique(np.linspace(0, len(column) - 2, MIDPOINTS).astype(np.int64)) if len(column) > 1 else ():
+    for place in spread(len(column) - 1, MIDPOINTS):
         middle = np.float32((np.float64(column[place]) + np.float64(column[place + 1])) / 2)
         yield "at a split", middle
         yield "just below a split", np.nextafter(middle, np.float32(-np.inf))

@@ -16,6 +16,7 @@ from propensity.domain.spec import Frozen, Name
 CHAMPION = "champion"
 STAGING = "staging"
 ROOT = "registry"
+CARDS = {"html": "card.html", "md": "card.md"}  # files of a version's folder, by format
 Stage = Literal["candidate", "staging", "production", "archived"]
 Action = Literal["stage", "approve", "promote", "roll_back"]
 

@@ -179,10 +179,10 @@ def calibration(data: Scored) -> tuple[Estimate, Estimate]:
     )
 
 
-def ece(data: Scored, bins: int = 10) -> Estimate:
-    """Expected calibration error: mean gap between score and rate over bins of equal size (Naeini et al. 2015).
+def equal_bins(data: Scored, bins: int) -> list[tuple[float, int, int]]:
+    """(sum of scores, rows, positives) of bins of about equal size by score, ascending, those without rows left out.
 
-    A group of equal scores is never split. Biased upwards: about sqrt(rate / bin size) with perfect scores.
+    A group of equal scores is never split, so there may be fewer bins.
     """
     sums = [[0.0, 0, 0] for _ in range(bins)]
     seen = 0
@@ -192,12 +192,19 @@ def ece(data: Scored, bins: int = 10) -> Estimate:
         sums[place][1] += group.rows
         sums[place][2] += group.positives
         seen += group.rows
+    return [(total, int(rows), int(positives)) for total, rows, positives in sums if rows]
+
+
+def ece(data: Scored, bins: int = 10) -> Estimate:
+    """Expected calibration error: mean gap between score and rate over bins of equal size (Naeini et al. 2015).
+
+    Biased upwards: about sqrt(rate / bin size) with perfect scores.
+    """
     value = spread = 0.0
-    for total, rows, positives in sums:
-        if rows:
-            rate = positives / rows
-            value += abs(total - positives) / data.rows
-            spread += (rows / data.rows) ** 2 * rate * (1 - rate) / rows
+    for total, rows, positives in equal_bins(data, bins):
+        rate = positives / rows
+        value += abs(total - positives) / data.rows
+        spread += (rows / data.rows) ** 2 * rate * (1 - rate) / rows
     return _bounded(value, sqrt(spread), data.rows)
 
 

@@ -15,13 +15,14 @@ from propensity.domain.model_card import Told, model_card
 from propensity.domain.pack import Definition
 from propensity.domain.pages import to_html, to_markdown
 from propensity.domain.reasons import Explained, explain
+from propensity.domain.registry import CARDS
+from propensity.domain.sampling import spread
 from propensity.domain.statistics import Scored
 from propensity.ports import Model, Ports
 from propensity.usecases.run_files import read_definition, read_json
 from propensity.usecases.slicing import TENANT
 from propensity.usecases.training_data import TrainingData
 
-FORMATS = {"html": "card.html", "md": "card.md"}
 _ROWS = 1_000  # of the newest date, spread evenly: importances
 _TREND_ROWS = 300
 _TOP = 5
@@ -29,7 +30,7 @@ _TOP = 5
 
 def card_files(run: str) -> dict[str, str]:
     """Names in the version's folder to keys."""
-    return {name: f"{run}/{name}" for name in FORMATS.values()}
+    return {name: f"{run}/{name}" for name in CARDS.values()}
 
 
 def card_facts(
@@ -41,7 +42,7 @@ def card_facts(
     segments of the newest date's customers.
     """
     newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
-    rows = newest[_spread(len(newest), _ROWS)]
+    rows = newest[spread(len(newest), _ROWS)]
     matrix = np.ascontiguousarray(data.matrix[rows])
     explained = explain(explanation, model.predict, matrix)
     facts: dict[str, Any] = {
@@ -60,7 +61,7 @@ def card_facts(
         effects = [direction(np.array([0.0, one])) for one in per_deviation]
         importance = np.abs(per_deviation)
     else:
-        some = matrix[_spread(len(matrix), _TREND_ROWS)]
+        some = matrix[spread(len(matrix), _TREND_ROWS)]
         effects = [
             "by category" if feature.dtype == "category" else trend(model.predict, some, place)
             for place, feature in enumerate(definition.features)
@@ -88,8 +89,8 @@ def write_card(ports: Ports, run: str, evaluation: Mapping[str, Any]) -> None:
         training=_read(ports, evaluation, "training.json", {}),
     )
     page = model_card(told)
-    ports.lake.put_new(f"{run}/{FORMATS['html']}", to_html(page).encode())
-    ports.lake.put_new(f"{run}/{FORMATS['md']}", to_markdown(page).encode())
+    ports.lake.put_new(f"{run}/{CARDS['html']}", to_html(page).encode())
+    ports.lake.put_new(f"{run}/{CARDS['md']}", to_markdown(page).encode())
 
 
 def _read[T](ports: Ports, evaluation: Mapping[str, Any], name: str, default: T) -> T:
@@ -120,7 +121,3 @@ def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Expla
             best = np.argsort(-means, kind="stable")[:_TOP]
             top = [[names[place], float(means[place])] for place in best]
             yield {"segment": segment, "n": int(mask.sum()), "top": top}
-
-
-def _spread(count: int, most: int) -> Any:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

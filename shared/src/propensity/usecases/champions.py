@@ -8,24 +8,29 @@ from typing import Any
 from propensity.domain.pack import Definition
 from propensity.ports import Ports
 from propensity.usecases.registry import load_version
-from propensity.usecases.scoring import load_artifact
+from propensity.usecases.scoring import Artifact, load_artifact
 
 
 @dataclass(frozen=True, slots=True)
-class ChampionScores:
-    """`scores` float64 (n,), calibrated, or None and `why_not`. `dates`: the as-of dates it was trained on."""
+class Champion:
+    """`dates`: the as-of dates it was trained on. `why_not`: why it cannot score this run's rows, None where it can."""
 
     version: int
     calibration: int
     dates: tuple[str, ...]
-    scores: Any = None
     why_not: str | None = None
+    _artifact: Artifact | None = None
+    _places: tuple[int, ...] = ()  # of its features among the definition's
+
+    def score(self, matrix: Any, tenants: Any) -> Any | None:
+        """Calibrated, float64 (n,), of rows float32 (n, features of the definition); None where it cannot."""
+        if self._artifact is None:
+            return None
+        return self._artifact.score(matrix[:, self._places], tenants)[1]
 
 
-def score_by_champion(
-    ports: Ports, plan: dict[str, Any], definition: Definition, matrix: Any, tenants: Any
-) -> ChampionScores | None:
-    """The rows' scores by the plan's champion; None without one. Rows: float32 (n, features of the definition)."""
+def champion_of(ports: Ports, plan: dict[str, Any], definition: Definition) -> Champion | None:
+    """The plan's champion, ready to score rows with a definition's features; None where the plan has none."""
     held = plan.get("champion")
     if held is None:
         return None
@@ -37,10 +42,9 @@ def score_by_champion(
         if ours.get(name) != meaning:
             missing.append(name)
     if missing:
-        return ChampionScores(*found, why_not=f"features of another meaning, or gone: {', '.join(missing)}")
-    places = [definition.feature_names.index(name) for name in theirs.feature_names]
-    artifact = load_artifact(ports, version, held["calibration"])
-    return ChampionScores(*found, scores=artifact.score(matrix[:, places], tenants)[1])
+        return Champion(*found, why_not=f"features of another meaning, or gone: {', '.join(missing)}")
+    places = tuple(definition.feature_names.index(name) for name in theirs.feature_names)
+    return Champion(*found, None, load_artifact(ports, version, held["calibration"]), places)
 
 
 def _meanings(definition: Definition) -> dict[str, str]:

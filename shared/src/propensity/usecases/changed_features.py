@@ -16,6 +16,7 @@ import numpy as np
 from propensity.domain.drift import drift_of
 from propensity.domain.errors import IncompleteRunError, NotFoundError
 from propensity.domain.gates import Gate, number
+from propensity.domain.sampling import spread
 from propensity.domain.statistics import Estimate, wilson
 from propensity.ports import Ports
 from propensity.usecases.judging_case import Case
@@ -116,8 +117,7 @@ def _differing(ports: Ports, case: Case, version: Version, names: Sequence[str])
 def _ours(case: Case, dates: Sequence[str]) -> dict[tuple[str, str, Any], int]:
     data = case.data
     common = np.flatnonzero(np.isin(data.as_of, np.array(dates, dtype="datetime64[D]")))
-    if len(common) > MOST_ROWS:
-        common = common[np.unique(np.linspace(0, len(common) - 1, MOST_ROWS).astype(np.int64))]
+    common = common[spread(len(common), MOST_ROWS)]
     who = _identities(data.columns[TENANT][common], data.columns[CUSTOMER][common], data.as_of[common])
     return dict(zip(who, common.tolist(), strict=True))
 

@@ -12,6 +12,7 @@ from propensity.domain.errors import IncompleteRunError, NotFoundError
 from propensity.domain.pack import Definition
 from propensity.domain.registry import model_root
 from propensity.domain.replay import Replayed
+from propensity.domain.sampling import spread
 from propensity.ports import Ports
 from propensity.usecases.erasures import erasure_records, rows_erased_since
 from propensity.usecases.registry import load_version
@@ -31,7 +32,7 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     version = load_version(store, plan["model"], plan["replay_of"])
     definition = read_definition(store, f"{run}/definition", plan["model"])
     data, digest = read_hashed(ports, _keys(ports, run, plan), definition)
-    rows = np.unique(np.linspace(0, len(data.labels) - 1, min(REFERENCE_ROWS, len(data.labels))).astype(np.int64))
+    rows = spread(len(data.labels), REFERENCE_ROWS)
     matrix = np.ascontiguousarray(data.matrix[rows])
     del data  # the original's comes next, and is as large
     then, now = (

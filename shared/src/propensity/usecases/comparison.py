@@ -10,33 +10,30 @@ from propensity.domain.comparison import gates, paired, unpaired
 from propensity.domain.gates import Gate
 from propensity.domain.statistics import Estimate
 from propensity.ports import Ports
-from propensity.usecases.champions import ChampionScores, score_by_champion
+from propensity.usecases.champions import Champion
 from propensity.usecases.golden import golden_rows
 from propensity.usecases.judging_case import Case
 from propensity.usecases.registry import load_version
-from propensity.usecases.slicing import TENANT
 
 _ROLLING, _GOLDEN = "champion", "golden"
 
 
-def compare(ports: Ports, plan: dict[str, Any], case: Case, rows: Any) -> list[Gate]:
-    """`rows`: where the held rows stand in the training set."""
-    data, limits, seed = case.data, case.definition.model.gates, case.definition.model.training.seed
-    champion = score_by_champion(ports, plan, case.definition, data.matrix[rows], data.columns[TENANT][rows])
+def compare(ports: Ports, plan: dict[str, Any], case: Case) -> list[Gate]:
+    limits, seed, champion = case.definition.model.gates, case.definition.model.training.seed, case.champion
     if champion is None:
         return [Gate("champion_auc", None, -limits.champion_tolerance, True, "there is no champion to be held against")]
     # rows that the champion was fitted on are easier for it: no sound challenger should have to beat that
-    why_not = "it was fitted on them" if str(data.as_of[rows][0]) in champion.dates else champion.why_not
-    if champion.scores is None or why_not:
+    why_not = "it was fitted on them" if str(case.data.as_of[case.rows][0]) in champion.dates else champion.why_not
+    if case.champion_scores is None or why_not:
         theirs = load_version(ports.lake, plan["model"], champion.version).json(ports.lake, "metrics.json")
         made = [unpaired(Estimate(**case.metrics["auc"]), Estimate(**theirs["auc"]), why_not or "", limits)]
-        return [*made, *_golden(ports, plan, case, champion)]
+        return [*made, *_golden(ports, case, champion)]
     said = f"against champion version {champion.version} on the newest validation fold"
-    made = gates(_ROLLING, paired(case.held.labels, case.held.scores, champion.scores, seed), said, limits)
-    return [*made, *_golden(ports, plan, case, champion)]
+    made = gates(_ROLLING, paired(case.held.labels, case.held.scores, case.champion_scores, seed), said, limits)
+    return [*made, *_golden(ports, case, champion)]
 
 
-def _golden(ports: Ports, plan: dict[str, Any], case: Case, champion: ChampionScores) -> list[Gate]:
+def _golden(ports: Ports, case: Case, champion: Champion) -> list[Gate]:
     """Judged on the frozen rows of dates that neither model was fitted on; with too few of these only reported.
 
     Measured: a sound logistic regression was "proven" worse than a champion of trees that was fitted on the rows.
@@ -48,8 +45,8 @@ def _golden(ports: Ports, plan: dict[str, Any], case: Case, champion: ChampionSc
     if found.missing:
         said = f"the golden set has no {', '.join(found.missing)}: freeze it anew to be held against it (docs/gates.md)"
         return [Gate("golden_auc", None, -limits.champion_tolerance, True, said, len(found.labels))]
-    theirs = score_by_champion(ports, plan, case.definition, found.matrix, found.tenants)
-    if theirs is None or theirs.scores is None:
+    theirs = champion.score(found.matrix, found.tenants)
+    if theirs is None:
         return []
     mine = case.calibration.apply(case.model.predict(found.matrix))
     fitted_on = {str(day) for day in case.data.dates} | set(champion.dates)
@@ -57,8 +54,8 @@ def _golden(ports: Ports, plan: dict[str, Any], case: Case, champion: ChampionSc
     who = f"against champion version {champion.version} on the golden set"
     if fair.sum() >= limits.min_positives:
         said = f"{who} ({fair.sum():,} of {len(fair):,} rows, of dates that neither was fitted on)"
-        return gates(_GOLDEN, paired(found.labels[fair], mine[fair], theirs.scores[fair], seed), said, limits)
-    gap = paired(found.labels, mine, theirs.scores, seed).log_loss
+        return gates(_GOLDEN, paired(found.labels[fair], mine[fair], theirs[fair], seed), said, limits)
+    gap = paired(found.labels, mine, theirs, seed).log_loss
     said = (
         f"{who}: log loss is higher by {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), which is not judged: only "
         f"{fair.sum():,} of {len(fair):,} rows are of dates that neither was fitted on"

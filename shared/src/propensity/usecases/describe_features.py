@@ -16,7 +16,7 @@ from propensity.ports import Ports
 from propensity.usecases.feature_sets import FeatureSets, Use
 from propensity.usecases.plan_scoring import last_batch
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, read_json, read_results, write_once
+from propensity.usecases.run_files import dumps, is_planned, read_json, read_results, write_once
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _runs(ports: Ports, model: str, number: int, day: date) -> list[Run]:
     asked = [("training", str(version.lineage["run"])), *([("batch", str(batch["run"]))] if batch else [])]
     found = []
     for kind, run in asked:
-        if not any(True for _ in ports.lake.keys(f"{run}/plan.json")):
+        if not is_planned(ports.lake, run):
             continue  # it has expired
         plan = read_json(ports.lake, f"{run}/plan.json")
         try:

@@ -25,15 +25,16 @@ from propensity.domain.statistics import (
 )
 from propensity.ports import Ports
 from propensity.usecases.card import card_facts, card_files, write_card
+from propensity.usecases.champions import champion_of
 from propensity.usecases.golden import freeze_golden
 from propensity.usecases.held import Held, group
 from propensity.usecases.judging import judge
 from propensity.usecases.judging_case import Case
 from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
-from propensity.usecases.reporting import report_columns, write_report
+from propensity.usecases.reporting import report_columns, report_of
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
-from propensity.usecases.slicing import judged_columns
+from propensity.usecases.slicing import TENANT, judged_columns
 from propensity.usecases.training_report import read_hashed, training_report
 
 
@@ -50,7 +51,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     built = read_results(ports.lake, run, "build_features", len(plan["groups"]))
     keys = [result["features"] for result in built]
     data, digest = read_hashed(ports, keys, definition, sorted({*judged_columns(definition), *report_columns(built)}))
-    training = training_report(ports, plan, keys, definition, data, digest)
+    training = training_report(plan, built, definition, data, digest)
     parities = {fit["out"]: parity_of(ports, fit, data, definition) for fit in fits}
     judged = [{**fit, "parity": parities[fit["out"]][0]} for fit in fits]
     sound = [one for one in judged if all(gate.passed for gate in parities[one["out"]][1])] or judged
@@ -69,11 +70,13 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     ports.lake.put_new(f"{run}/training.json", dumps(training))
     if plan.get("silver_at") is None:  # a replay looks at what was
         freeze_golden(ports, definition, data)
-    case = Case(definition, data, model, calibrated, held, metrics, scores)
+    rows, champion = held.rows(data, spec), champion_of(ports, plan, definition)
+    theirs = champion.score(data.matrix[rows], data.columns[TENANT][rows]) if champion else None
+    case = Case(definition, data, model, calibrated, held, rows, metrics, scores, champion, theirs)
     verdict = judge(ports, plan, case)
     ports.lake.put_new(f"{run}/slices.json", dumps(verdict.slices))
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
-    report = write_report(ports, plan, definition, data, held, judged, sound, chosen["family"])
+    report = report_of(case, judged, sound, chosen["family"])
     ports.lake.put_new(f"{run}/report.json", dumps(report))
     evaluation = {
         "family": chosen["family"],

@@ -7,8 +7,7 @@ fold and at the end: a row belongs to one segment and to one tenant.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +19,7 @@ from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import Definition
 from propensity.domain.search import Setting
 from propensity.ports import Ports
-from propensity.usecases.fit_candidate import PARITY_ROWS, explanation_of, upload
-from propensity.usecases.parity import probe_columns
+from propensity.usecases.fitted_files import write_fitted
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
 from propensity.usecases.searching import Search
 from propensity.usecases.training_data import TrainingData, read_training
@@ -109,16 +107,9 @@ def _fit(
     out = f"{run}/{group.folder}"
     rows = data.newest(group.rows, setting.dates)
     fitted = search.fit(setting, rows)
-    said = explanation_of(fitted, data.matrix[rows & (data.as_of == data.as_of[rows].max())], definition)
-    there = np.flatnonzero(group.rows)
-    reference = there[np.unique(np.linspace(0, len(there) - 1, min(PARITY_ROWS, len(there))).astype(np.int64))]
-    with tempfile.TemporaryDirectory() as folder:
-        upload(ports, folder, f"{out}/oof.parquet", _held_out(search, setting, group, data))
-        expected = {"row": reference, "probability": fitted.predict(data.matrix[reference])}
-        upload(ports, folder, f"{out}/reference.parquet", expected)
-        upload(ports, folder, f"{out}/probes.parquet", probe_columns(fitted, data, definition))
-    ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
-    ports.lake.put_new(f"{out}/explanation.json", dumps(said))
+    held, newest = _held_out(search, setting, group, data), rows & (data.as_of == data.as_of[rows].max())
+    mine = np.flatnonzero(group.rows)
+    write_fitted(ports, out, fitted, data, definition, held=held, rows=mine, newest=newest)
     return {
         "kind": group.kind,
         "name": group.name,
@@ -133,11 +124,11 @@ def _fit(
 def _held_out(search: Search, setting: Setting, group: Group, data: TrainingData) -> dict[str, Any]:
     """Of each fold whose earlier dates hold both classes of the group, the group's own validation rows."""
     owner = data.columns["segment" if group.kind == "segment" else "tenant_id"] == group.name
-    numbers: Sequence[Any] = [np.empty(0, np.int64)]
-    raw: Sequence[Any] = [np.empty(0)]
+    numbers: list[Any] = [np.empty(0, np.int64)]
+    raw: list[Any] = [np.empty(0)]
     for fold in search.folds:
         train, valid = data.newest(fold.train & group.rows, setting.dates), fold.valid & owner
         if rarer(data.labels[train]) and valid.any():
-            numbers = [*numbers, np.flatnonzero(valid)]
-            raw = [*raw, search.fit(setting, train).predict(data.matrix[valid])]
+            numbers.append(np.flatnonzero(valid))
+            raw.append(search.fit(setting, train).predict(data.matrix[valid]))
     return {"row": np.concatenate(numbers), "raw": np.concatenate(raw)}

@@ -24,7 +24,7 @@ def append_once(
     return True
 
 
-def batch_runs(ports: Ports) -> list[str]:
-    """Prefixes of the batch runs that were committed, in order of model and day."""
-    suffix = "-batch/receipt.json"
-    return [key.removesuffix("/receipt.json") for key in ports.lake.keys("runs/score/") if key.endswith(suffix)]
+def batch_runs(ports: Ports, model: str | None = None) -> list[str]:
+    """Prefixes of the batch runs that were committed, of one model or of all, in order of model and day."""
+    prefix, suffix = f"runs/score/{model}/" if model else "runs/score/", "-batch/receipt.json"
+    return [key.removesuffix("/receipt.json") for key in ports.lake.keys(prefix) if key.endswith(suffix)]

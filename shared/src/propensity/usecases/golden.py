@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from propensity.domain.errors import NotFoundError, PackError
 from propensity.domain.pack import Definition
 from propensity.domain.registry import model_root
+from propensity.domain.sampling import spread
 from propensity.domain.spec import Frozen
 from propensity.ports import Ports
 from propensity.usecases.slicing import CUSTOMER, TENANT
@@ -71,7 +72,7 @@ def freeze_golden(ports: Ports, definition: Definition, data: TrainingData) -> N
     there = set(ports.lake.keys(f"{root}/"))
     if f"{root}/{_BASE}" not in there:
         newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
-        some = newest[np.unique(np.linspace(0, len(newest) - 1, min(MOST_ROWS, len(newest))).astype(np.int64))]
+        some = newest[spread(len(newest), MOST_ROWS)]
         _freeze(ports, f"{root}/{_BASE}", definition, data, some, "newest date of the first training")
     for case in _cases(ports, root):
         key = f"{root}/cases/{case.id}.parquet"

@@ -38,8 +38,7 @@ def judge(ports: Ports, plan: dict[str, Any], case: Case) -> Verdict:
     found = sentinels(definition.feature_names, data.matrix, data.labels, coded)
     metrics = {name: Estimate(**case.metrics[name]) for name in gates.MEASURED}
     _, counts = np.unique(case.scores, return_counts=True)
-    rows = case.held.rows(data, definition.model)
-    parts, whole = parts_of(case.held, rows, data, definition)
+    parts, whole = parts_of(case.held, case.rows, data, definition)
     judged = [
         *gates.evidence(_count(data.labels[data.fitted]), _count(case.held.labels), limits),
         gates.constant(float(counts.max() / counts.sum()), len(case.scores), limits),
@@ -47,7 +46,7 @@ def judge(ports: Ports, plan: dict[str, Any], case: Case) -> Verdict:
         *gates.leaks(found, len(data.labels), limits),
         changed_features(ports, plan, case),
         *slices.judge(parts, whole, limits),
-        *compare(ports, plan, case, rows),
+        *compare(ports, plan, case),
         _latency(ports, case),
     ]
     return Verdict(judged, [part.to_json(limits.min_positives) for part in [whole, *parts]])

@@ -9,6 +9,7 @@ from typing import Any
 from propensity.domain.calibration import Calibration
 from propensity.domain.pack import Definition
 from propensity.ports import Model
+from propensity.usecases.champions import Champion
 from propensity.usecases.held import Held
 from propensity.usecases.training_data import TrainingData
 
@@ -17,8 +18,9 @@ from propensity.usecases.training_data import TrainingData
 class Case:
     """What is judged: the chosen candidate and the run's training set.
 
-    `model` and `calibration` are what would be registered. `metrics`: estimates on `held`, as JSON; `scores` float64
-    (n,): theirs of the newest date's rows.
+    `model` and `calibration` are what would be registered; `scores` float64 (n,): theirs of the newest date's rows.
+    `rows`: where the rows of `held` stand in the training set; `metrics`: estimates on them, as JSON;
+    `champion_scores`: of the same rows, None where there is no champion or it cannot score them.
     """
 
     definition: Definition
@@ -26,5 +28,8 @@ class Case:
     model: Model
     calibration: Calibration
     held: Held
+    rows: Any
     metrics: Mapping[str, Any]
     scores: Any
+    champion: Champion | None
+    champion_scores: Any | None

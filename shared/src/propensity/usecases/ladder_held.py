@@ -80,7 +80,7 @@ class HeldOut:
     def rates(self, rows: Any) -> dict[str, float]:
         """Each tenant's smoothed rate among training rows, a mask; the rate of everyone stands under ''."""
         data = self._data
-        counts = np.ones(len(data.labels)) if data.fit_weights is None else data.fit_weights
+        counts = data.fit_counts
         everyone = float(np.average(data.labels[rows], weights=counts[rows]))
         names, place = np.unique(data.columns["tenant_id"][rows].astype(str), return_inverse=True)
         total = np.bincount(place, weights=counts[rows])

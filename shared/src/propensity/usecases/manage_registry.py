@@ -6,18 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from propensity.domain import promotion
-from propensity.domain.callers import ROLES, Approvers
+from propensity.domain.callers import ROLES, Approvers, reason_given
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.promotion import Request
-from propensity.domain.registry import Line, Standing, describe, next_number, standing, way_back
+from propensity.domain.registry import CARDS, Line, Standing, describe, next_number, standing, way_back
 from propensity.ports import Ports
 from propensity.usecases.check_artifact import check_artifact
 from propensity.usecases.erasures import erasure_records, rows_erased_since
 from propensity.usecases.planning import pack_info, policy_of
 from propensity.usecases.registry import Version, append_line, ledger, load_version, newest_calibration, version_numbers
 
-# the version folder's files, and what a browser is told that they are
-CARDS = {"html": ("card.html", "text/html; charset=utf-8"), "md": ("card.md", "text/markdown; charset=utf-8")}
+_CONTENT_TYPES = {"html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 
 
 def list_versions(ports: Ports, model: str) -> dict[str, Any]:
@@ -64,9 +63,8 @@ def read_card(ports: Ports, model: str, version: str, kind: str) -> tuple[str, s
     if not (version.isascii() and version.isdigit()):
         raise BadInputError(f"version: {version!r}, expected a whole number, as GET of the model lists them")
     held = load_version(ports.lake, model, int(version))
-    name, content_type = CARDS[kind]
     try:
-        return content_type, ports.lake.get(f"{held.folder}/{name}").decode()
+        return _CONTENT_TYPES[kind], ports.lake.get(f"{held.folder}/{CARDS[kind]}").decode()
     except NotFoundError as error:
         raise NotFoundError(f"model {model}: version {held.number} is from before there were model cards") from error
 
@@ -128,10 +126,9 @@ def _number(version: object) -> int:
 
 
 def _request(ports: Ports, model: str, number: int, *, by: str, why: object, at: str) -> tuple[Request, Version]:
-    if not isinstance(why, str) or not why.strip():
-        raise BadInputError("why: expected a sentence for the ledger")
+    given = reason_given(why, "ledger")
     version = load_version(ports.lake, model, number)
-    return Request(model, number, by=by, why=why, at=at, gates=version.gates(ports.lake)), version
+    return Request(model, number, by=by, why=given, at=at, gates=version.gates(ports.lake)), version
 
 
 def _append(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.calibration import FITS, Calibration
+from propensity.domain.callers import reason_given
 from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, RetryableError
 from propensity.domain.statistics import Estimate, Scored, brier, calibration, gain, log_loss, scored
 from propensity.ports import ObjectStore, Ports
@@ -47,9 +48,7 @@ def recalibrate_model(
     `restore`: the number of an earlier calibration to put in force again, instead of fitting one. Raises BadInputError
     naming the field, EvidenceError where too little is matched, ConflictError where a new one would not be better.
     """
-    if not isinstance(why, str) or not why.strip():
-        raise BadInputError("why: expected a sentence for the record")
-    store = ports.lake
+    given, store = reason_given(why, "record"), ports.lake
     number = _whole(version, "version")
     held = load_champion(store, model) if number is None else load_version(store, model, number)
     present = newest_calibration(store, model, held.number)
@@ -58,7 +57,7 @@ def recalibrate_model(
         found: dict[str, Any] = {"restores": back, "calibration": read_calibration(store, held, back).to_json()}
     else:
         found = {"restores": None, **_fitted(ports, held, read_calibration(store, held, present))}
-    said = {"model": model, "version": held.number, "number": present + 1, "by": by, "why": why, "at": at, **found}
+    said = {"model": model, "version": held.number, "number": present + 1, "by": by, "why": given, "at": at, **found}
     if not add_calibration(store, held, present + 1, said):
         raise RetryableError(f"model {model} version {held.number}: was recalibrated meanwhile; look and try again")
     ports.metrics.count("ModelRecalibrated", model=model)

@@ -160,7 +160,7 @@ def _missing(model: ModelSpec, found: _Found) -> list[str]:
     said = [f"No row of {dataset} has arrived." for dataset, rows in sorted(found.rows.items()) if not rows]
     if found.filled:
         return said
-    wait = model.gap_days + model.horizon_days + model.settle_days
+    wait = model.reach_days
     if found.first is None:
         return [*said, f"No history: a first training row is {wait} days older than the training that takes it."]
     ripe = found.first + timedelta(days=wait + 1)
@@ -177,7 +177,7 @@ def _intercept(model: ModelSpec, found: _Found, today: date, due: date) -> dict[
     if found.population * judged < spec.min_rows_intercept:
         why = f"{found.population} customers are too few: {judged} dates hold {found.population * judged} rows."
         return {**said, **_day(None, None, None), "why": why}
-    wait = model.gap_days + model.horizon_days + model.settle_days
+    wait = model.reach_days
     ripe = _training_after(model, today + timedelta(days=wait + int((judged - 1) * _step(model))))
     return {**said, **_day(ripe, None, None), "why": "When as many dates as that have ripened with its customers."}
 

@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.errors import ConflictError
 from propensity.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
 from propensity.domain.model_spec import ModelSpec
-from propensity.domain.pack import Definition
 from propensity.domain.selection import Entrant, standing
 from propensity.domain.statistics import gain
-from propensity.ports import Ports
-from propensity.usecases.champions import ChampionScores, score_by_champion
-from propensity.usecases.held import Held
-from propensity.usecases.training_data import TrainingData, as_date, folds
+from propensity.usecases.champions import Champion
+from propensity.usecases.judging_case import Case
+from propensity.usecases.training_data import as_date
 
 _SHARE = 0.1  # of each tenant's customers, where the model has no filter
 
@@ -31,24 +28,20 @@ def report_columns(built: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["tenant_id", "chosen"] if all(one.get("chosen") for one in built) else ["tenant_id"]
 
 
-def write_report(
-    ports: Ports,
-    plan: dict[str, Any],
-    definition: Definition,
-    data: TrainingData,
-    held: Held,
+def report_of(
+    case: Case,
     judged: Sequence[Mapping[str, Any]],
     sound: Sequence[Mapping[str, Any]],
     family: str,
 ) -> dict[str, Any]:
     """`judged`: every candidate's fit; `sound`: those that were to choose from; `family`: the chosen one's."""
-    spec = definition.model
+    spec = case.definition.model
     return {
         "hypothesis": spec.hypothesis,
         "population": spec.population.description,
         "target": spec.target.description,
         "candidates": _candidates(spec, judged, sound, family),
-        **_gains(ports, plan, definition, data, held),
+        **_gains(case),
     }
 
 
@@ -79,24 +72,19 @@ def _candidates(
     return out
 
 
-def _gains(
-    ports: Ports, plan: dict[str, Any], definition: Definition, data: TrainingData, held: Held
-) -> dict[str, Any]:
-    spec = definition.model
-    fold = folds(data, spec)[-1]
-    rows = np.flatnonzero(fold.valid)
-    if not np.array_equal(data.labels[rows], held.labels):
-        raise ConflictError(f"model {spec.name}: the newest fold has other rows than were fitted; start a new run")
+def _gains(case: Case) -> dict[str, Any]:
+    spec, data, held, rows = case.definition.model, case.data, case.held, case.rows
+    day = as_date(data.as_of[rows][0]).isoformat()
     tenants = data.columns["tenant_id"][rows]
     filtered = data.columns["chosen"][rows] == 1 if spec.filter and "chosen" in data.columns else None
     sizes = _sizes(tenants, filtered)
     lists = max(1, sum(size > 0 for size in sizes.values()))
     model = _top(held.scores, tenants, sizes)
     if not model.any():
-        return {"fold": as_date(fold.day).isoformat(), "lists": 0}
+        return {"fold": day, "lists": 0}
     value = spec.value
     said: dict[str, Any] = {
-        "fold": as_date(fold.day).isoformat(),
+        "fold": day,
         "rows": len(rows),
         "positives": int(held.labels.sum()),
         "lists": lists,
@@ -110,22 +98,21 @@ def _gains(
     if filtered is not None:
         said["filter"] = list_to_json(_listed(filtered, held.labels, held.scores), value, lists)
         said["gains"]["over_filter"] = _gain(model, filtered, held.labels, value, lists)
-    champion = score_by_champion(ports, plan, definition, data.matrix[rows], tenants)
-    if champion is not None:
-        said["champion"] = _champion(champion, said["fold"])
-        if champion.scores is not None:
-            theirs = _top(champion.scores, tenants, sizes)
-            said["champion"] |= list_to_json(_listed(theirs, held.labels, champion.scores), value, lists)
+    if case.champion is not None:
+        said["champion"] = _champion(case.champion, day)
+        if case.champion_scores is not None:
+            theirs = _top(case.champion_scores, tenants, sizes)
+            said["champion"] |= list_to_json(_listed(theirs, held.labels, case.champion_scores), value, lists)
             said["gains"]["over_champion"] = _gain(model, theirs, held.labels, value, lists)
             ones = np.ones(len(rows), dtype=int)
             pairs = zip(
-                champion.scores.tolist(), held.scores.tolist(), ones.tolist(), held.labels.tolist(), strict=True
+                case.champion_scores.tolist(), held.scores.tolist(), ones.tolist(), held.labels.tolist(), strict=True
             )
             said["gains"]["over_champion_log_loss"] = asdict(gain(pairs))
     return said
 
 
-def _champion(champion: ChampionScores, fold: str) -> dict[str, Any]:
+def _champion(champion: Champion, fold: str) -> dict[str, Any]:
     return {
         "version": champion.version,
         "calibration": champion.calibration,

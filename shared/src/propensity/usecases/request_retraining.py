@@ -11,7 +11,8 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from propensity.domain.errors import BadInputError, NotFoundError
+from propensity.domain.callers import reason_given
+from propensity.domain.errors import NotFoundError
 from propensity.domain.registry import model_root
 from propensity.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
 from propensity.domain.runs import execution_name, parse_day, training_run
@@ -19,7 +20,7 @@ from propensity.ports import Ports
 from propensity.usecases.gold_rows import batch_runs
 from propensity.usecases.planning import pack_definition, pack_info
 from propensity.usecases.registry import Version, load_champion
-from propensity.usecases.run_files import dumps, find_json, read_json
+from propensity.usecases.run_files import dumps, find_json, is_planned, read_json
 
 BY_HAND = "by_hand"
 
@@ -38,14 +39,13 @@ def request_retraining(ports: Ports, *, slot: str, models: Sequence[str] | None 
 def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, request_id: str) -> dict[str, Any]:
     """Train as of the request's day, whatever the checks and the cool-down say; once a day. Raises BadInputError."""
     pack_definition(ports, model)  # raises NotFoundError for a model that the pack does not have
-    if not isinstance(why, str) or not why.strip():
-        raise BadInputError("why: expected a sentence for the record")
+    given = reason_given(why, "record")
     day = parse_day(at, "at")
-    if _planned(ports, model, day):
+    if is_planned(ports.lake, training_run(model, day)):
         decision = Decision(False, f"trained as of {day} already")
     else:
         decision = Decision(True, "asked for by hand")
-    record = _record(model, day, BY_HAND, decision) | {"why": why, "by": by, "at": at}
+    record = _record(model, day, BY_HAND, decision) | {"why": given, "by": by, "at": at}
     return _settle(ports, f"{day.isoformat()}-{BY_HAND}-{request_id}", record)
 
 
@@ -82,7 +82,7 @@ def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
     spec = version.definition(ports.lake).model
     auc = float(version.json(ports.lake, "metrics.json")["auc"]["value"])
     found: list[Check] = []
-    for run in batch_runs(ports):
+    for run in batch_runs(ports, version.model):
         if not re.fullmatch(rf"runs/score/{version.model}/[0-9-]+-v{version.number:06d}-batch", run):
             continue
         if drift := find_json(ports.lake, f"{run}/drift.json"):
@@ -103,7 +103,8 @@ def _settle(ports: Ports, name: str, record: dict[str, Any]) -> dict[str, Any]:
     key = f"{_folder(str(record['model']))}/{name}.json"
     new = ports.lake.put_new(key, dumps(record))
     stands = record if new else read_json(ports.lake, key)
-    if stands["accepted"] and not _planned(ports, stands["model"], date.fromisoformat(stands["as_of"])):
+    run = training_run(stands["model"], date.fromisoformat(stands["as_of"]))
+    if stands["accepted"] and not is_planned(ports.lake, run):
         payload = {"model": stands["model"], "as_of": stands["as_of"], "then_score": False}
         ports.workflows.start("train_model", stands["execution"], payload)
     if new:
@@ -114,10 +115,6 @@ def _settle(ports: Ports, name: str, record: dict[str, Any]) -> dict[str, Any]:
 
 def _folder(model: str) -> str:
     return f"{model_root(model)}/retraining"
-
-
-def _planned(ports: Ports, model: str, day: date) -> bool:
-    return any(True for _ in ports.lake.keys(f"{training_run(model, day)}/plan.json"))
 
 
 def _last_training(ports: Ports, model: str, day: date) -> date | None:

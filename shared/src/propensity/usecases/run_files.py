@@ -30,6 +30,11 @@ def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
         return None
 
 
+def is_planned(store: ObjectStore, run: str) -> bool:
+    """Whether a run has its plan: nobody planned it before, or it has expired, where not."""
+    return any(True for _ in store.keys(f"{run}/plan.json"))
+
+
 def write_once(store: ObjectStore, key: str, body: bytes) -> bytes:
     """What stands under the key in the end: ours, or what an earlier run of the same step put there."""
     return body if store.put_new(key, body) else store.get(key)

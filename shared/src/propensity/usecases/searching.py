@@ -43,7 +43,7 @@ class Search:
         self._directions = directions
         self.folds = folds(data, spec)
         self.rows = max(int(fold.train.sum()) for fold in self.folds)
-        counts = data.fit_weights if data.fit_weights is not None else np.ones(len(data.labels))
+        counts = data.fit_counts
         positives = float(counts @ (data.labels == 1))
         # of all rows and not of each fold's: one offset for all that a calibrator is fitted on
         self.balance = balance_of(spec.imbalance, positives, float(counts.sum()) - positives)
@@ -75,15 +75,7 @@ class Search:
 
     def fit(self, setting: Setting, rows: Any) -> FittedModel:
         """Fit on a mask of rows (n,)."""
-        return self._ports.trainer.fit(
-            self._family,
-            setting.parameters,
-            self._data.matrix[rows],
-            self._data.labels[rows],
-            seed=self._spec.training.seed,
-            weights=self._weights(rows),
-            directions=self._directions,
-        )
+        return self._ports.trainer.fit(self._family, setting.parameters, **self._asked(rows))
 
     def validate(self, setting: Setting, share: float, patience: int) -> Tried:
         """Fitted on a share of each fold's rows, held against all that the fold validates on."""
@@ -103,18 +95,7 @@ class Search:
         iterations, has not fallen for `patience` of them.
         """
         data, most = self._data, int(setting.parameters.get("max_iter", MAX_ITER))
-        models = [
-            self._ports.trainer.grow(
-                self._family,
-                setting.parameters,
-                data.matrix[rows],
-                data.labels[rows],
-                seed=self._spec.training.seed,
-                weights=self._weights(rows),
-                directions=self._directions,
-            )
-            for rows in train
-        ]
+        models = [self._ports.trainer.grow(self._family, setting.parameters, **self._asked(rows)) for rows in train]
         valid = [data.matrix[fold.valid] for fold in self.folds]
         losses: dict[int, float] = {}
         grown = best = 0
@@ -133,8 +114,17 @@ class Search:
 
     def _held(self, fold: int, raw: Any) -> Predicted:
         data, valid = self._data, self.folds[fold].valid
-        counts = np.ones(int(valid.sum())) if data.valid_weights is None else data.valid_weights[valid]
-        return Predicted(data.labels[valid], raw, counts, self.balance.offset)
+        return Predicted(data.labels[valid], raw, data.valid_counts[valid], self.balance.offset)
+
+    def _asked(self, rows: Any) -> dict[str, Any]:
+        """What the trainer is given of a mask of rows (n,)."""
+        return {
+            "matrix": self._data.matrix[rows],
+            "labels": self._data.labels[rows],
+            "seed": self._spec.training.seed,
+            "weights": self._weights(rows),
+            "directions": self._directions,
+        }
 
     def _weights(self, rows: Any) -> Any:
         """What rows count: what they stand for, and what evens the classes out."""

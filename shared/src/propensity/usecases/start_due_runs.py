@@ -12,6 +12,7 @@ from propensity.domain.schedule import last_due
 from propensity.ports import Ports
 from propensity.usecases.planning import pack_definition, pack_info
 from propensity.usecases.registry import load_champion
+from propensity.usecases.run_files import is_planned
 
 
 def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:
@@ -36,7 +37,8 @@ def _start(ports: Ports, model: str, day: date) -> Iterator[str]:
     if champion is None:
         training = scoring  # nothing to score with, and the newest day is the best to train on
     scored = _scored(ports, model, scoring)
-    if not _planned(ports, model, training) and (champion is None or champion < training.isoformat()):
+    planned = is_planned(ports.lake, training_run(model, training))
+    if not planned and (champion is None or champion < training.isoformat()):
         name = execution_name("train", model, training.isoformat())
         then_score = training == scoring and not scored
         payload = {"model": model, "as_of": training.isoformat(), "then_score": then_score}
@@ -59,10 +61,6 @@ def _champion_day(ports: Ports, model: str) -> str | None:
         return str(load_champion(ports.lake, model).lineage["as_of"])
     except NotFoundError:
         return None
-
-
-def _planned(ports: Ports, model: str, day: date) -> bool:
-    return any(True for _ in ports.lake.keys(f"{training_run(model, day)}/plan.json"))
 
 
 def _scored(ports: Ports, model: str, day: date) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -51,6 +51,16 @@ class TrainingData:
 
     def _takes_part(self, weights: Any) -> Any:
         return np.ones(len(self.labels), dtype=bool) if weights is None else weights > 0
+
+    @property
+    def fit_counts(self) -> Any:
+        """`fit_weights`, 1 where every row counts once: float64 (n,)."""
+        return np.ones(len(self.labels)) if self.fit_weights is None else self.fit_weights
+
+    @property
+    def valid_counts(self) -> Any:
+        """`valid_weights`, 1 where every row counts once: float64 (n,)."""
+        return np.ones(len(self.labels)) if self.valid_weights is None else self.valid_weights
 
     def weights_of(self, rows: Any) -> Any:
         """What the rows of a mask or of indices count in a fit, as `Trainer.fit` takes it; None: each once."""
@@ -118,12 +128,16 @@ def read_training(
 
 
 def training_set(ports: Ports, keys: Sequence[str], definition: Definition) -> Chosen | None:
-    """Who of a run's files takes part; None for a run that was planned before anybody was left out."""
+    """Who of a run's files takes part: `chosen_of` its plan and results."""
     run = keys[0].rpartition("/features/")[0]
     results = read_results(ports.lake, run, "build_features", len(keys))
+    return chosen_of(results, read_json(ports.lake, f"{run}/plan.json"), definition)
+
+
+def chosen_of(results: Sequence[Mapping[str, Any]], plan: Mapping[str, Any], definition: Definition) -> Chosen | None:
+    """None for a run that was planned before anybody was left out."""
     if not all("strata" in result for result in results):
         return None
-    plan = read_json(ports.lake, f"{run}/plan.json")
     until = parse_day(plan.get("outcomes_until", plan["as_of"]), "outcomes_until")
     found = TrainingSet.of(results, definition.model, until=until, silent_days=plan.get("silent_days"))
     return Chosen(found, definition.model)
@@ -229,7 +243,6 @@ def _fill(
 
 def _hash(ports: Ports, path: Path, part: _Part, here: Any, data: TrainingData, hashed: ContentHash) -> None:
     keys = ports.frames.read(path, ["tenant_id", "customer_id"])
-    ones = np.ones(len(here))
     hashed.add(
         [
             f"{tenant}\0{customer}"
@@ -237,8 +250,8 @@ def _hash(ports: Ports, path: Path, part: _Part, here: Any, data: TrainingData, 
         ],
         data.as_of[here].astype(np.int64),
         data.labels[here],
-        ones if data.fit_weights is None else data.fit_weights[here],
-        ones if data.valid_weights is None else data.valid_weights[here],
+        data.fit_counts[here],
+        data.valid_counts[here],
         data.matrix[here],
     )
 

@@ -12,8 +12,7 @@ from propensity.domain.training_set import REASONS, Rates, TrainingSet
 from propensity.domain.views import LabelWindow
 from propensity.ports import Ports
 from propensity.usecases.content_hash import ContentHash
-from propensity.usecases.run_files import read_results
-from propensity.usecases.training_data import TrainingData, read_training, training_set
+from propensity.usecases.training_data import TrainingData, chosen_of, read_training
 
 
 def hash_of(definition: Definition) -> ContentHash:
@@ -32,14 +31,20 @@ def read_hashed(
 
 
 def training_report(
-    ports: Ports, plan: Mapping[str, Any], keys: Sequence[str], definition: Definition, data: TrainingData, digest: str
+    plan: Mapping[str, Any],
+    built: Sequence[Mapping[str, Any]],
+    definition: Definition,
+    data: TrainingData,
+    digest: str,
 ) -> dict[str, Any]:
-    """Per as-of date: window, population, rows left out by reason, rows kept, positives, treated, and what fits take.
+    """`built`: what build_features says of the run's items.
+
+    Per as-of date: window, population, rows left out by reason, rows kept, positives, treated, and what fits take.
 
     Raises ConflictError where rows in are not rows kept and rows left out.
     """
     spec = definition.model
-    chosen = training_set(ports, keys, definition)
+    chosen = chosen_of(built, plan, definition)
     report: dict[str, Any] = {
         "model": plan["model"],
         "as_of": plan["as_of"],
@@ -54,8 +59,7 @@ def training_report(
     }
     if chosen is None:
         return report
-    found, run = chosen.found, keys[0].rpartition("/features/")[0]
-    results = read_results(ports.lake, run, "build_features", len(keys))
+    found = chosen.found
     out = {reason: sum(found.left_out.get((day, reason), 0) for day in found.population) for reason in REASONS}
     return report | {
         "population": sum(found.population.values()),
@@ -68,7 +72,7 @@ def training_report(
         "treatment": _treatment(spec, found, out["treated"]),
         "max_rows": spec.training.max_rows,
         "limits": _limits(spec, found, out),
-        "packages": {name: version for result in results for name, version in result["packages"].items()},
+        "packages": {name: version for result in built for name, version in result["packages"].items()},
     }
 
 

@@ -1,0 +1,56 @@
+"""What is kept of a fitted model, a candidate's or one of the ladder's, until it is judged."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from propensity.domain.pack import Definition
+from propensity.domain.reasons import typical_values
+from propensity.domain.sampling import spread
+from propensity.ports import FittedModel, Ports
+from propensity.usecases.parity import probe_columns
+from propensity.usecases.run_files import dumps
+from propensity.usecases.training_data import TrainingData
+
+PARITY_ROWS = 10_000
+
+
+def write_fitted(
+    ports: Ports,
+    out: str,
+    fitted: FittedModel,
+    data: TrainingData,
+    definition: Definition,
+    *,
+    held: Mapping[str, Any],
+    rows: Any,
+    newest: Any,
+) -> None:
+    """Put below `out` model.onnx, explanation.json, oof.parquet, reference.parquet and probes.parquet.
+
+    `held`: oof.parquet's columns. `rows` (indices): the model's rows, of which reference.parquet has some, spread so
+    that every date and tenant is among them. `newest` (mask): those of the newest date, which say what is typical.
+    """
+    reference = rows[spread(len(rows), PARITY_ROWS)]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, columns in (
+            ("oof", held),
+            ("reference", {"row": reference, "probability": fitted.predict(data.matrix[reference])}),
+            ("probes", probe_columns(fitted, data, definition)),
+        ):
+            path = Path(folder) / f"{name}.parquet"
+            ports.frames.write(path, columns)
+            ports.lake.upload_new(f"{out}/{path.name}", path)
+    ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
+    ports.lake.put_new(f"{out}/explanation.json", dumps(_explanation(fitted, data.matrix[newest], definition)))
+
+
+def _explanation(fitted: FittedModel, newest: Any, definition: Definition) -> dict[str, Any]:
+    """The model's own; where it has none, what a customer usually has, to hold others against."""
+    said = dict(fitted.explanation())
+    if said["kind"] == "opaque":
+        said["typical"] = typical_values(definition.features, newest)
+    return said

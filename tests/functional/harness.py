@@ -10,10 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from propensity.adapters.delta_tables import DeltaTables
-from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.memory import (
@@ -47,6 +44,7 @@ from propensity.usecases.register_model import register_model
 from propensity.usecases.replay_version import replay_version
 from propensity.usecases.score_shard import score_shard
 from propensity.usecases.validate_upload import Upload, validate_upload
+from tests.sessions import SharedSql
 from tests.stack.scenarios import Drop
 
 LANDING = "landing"
@@ -64,7 +62,7 @@ class World:
         self.landing = MemoryStore()
         self.lake = FolderStore(folder)
         self.tables = DeltaTables(str(folder))
-        self.sql = DuckDbSql
+        self.sql = SharedSql
         self.promote_queue = MemoryQueue()
         self.inference_queue = MemoryQueue()
         self.workflows = MemoryWorkflows()
@@ -163,17 +161,16 @@ class World:
 
     def query(self, sql: str, **tables: str) -> list[tuple[Any, ...]]:
         """DuckDB SQL over Delta tables given by name."""
-        with duckdb.connect() as connection:
-            connection.execute("set timezone = 'UTC'")
+        with SharedSql() as session:
             for name, table in tables.items():
                 snapshot = self.tables.snapshot(table)
                 assert snapshot is not None, table
                 listed = ", ".join(f"'{self.folder}/{key}'" for key in snapshot.file_keys())
-                connection.execute(
+                session.execute(
                     f"create view {name} as select * from read_parquet([{listed}], union_by_name = true, "
                     "hive_partitioning = false)"
                 )
-            return connection.execute(sql).fetchall()
+            return session.rows(sql)
 
     def silver_hash(self, dataset: str, known_before: str | None = None) -> str:
         """Hash of the sorted rows of a dataset's current view, or of that known before a day."""

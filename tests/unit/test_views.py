@@ -18,6 +18,7 @@ from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.domain.schedule import months_before, training_dates
 from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, history_view, outcome_view
+from tests.sessions import SharedSql
 
 DAY = date(2025, 1, 10)
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -28,20 +29,20 @@ rows = st.lists(
 )
 
 
-def loaded(data: list[tuple[str, int, int, int, int]], time_column: str) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
-    connection.execute("set timezone = 'UTC'; create schema outcome")
-    connection.execute(
+def loaded(data: list[tuple[str, int, int, int, int]], time_column: str) -> SharedSql:
+    session = SharedSql()
+    session.execute("create schema outcome")
+    session.execute(
         f"create table s (tenant_id varchar, _key varchar, {time_column} timestamptz, _known_at timestamptz, "
         "revision bigint, value bigint, _row_hash varchar)"
     )
     for key, at, known, revision, value in data:
         moments = [(START + timedelta(days=days)).isoformat() for days in (at, known)]
-        connection.execute(
+        session.execute(
             "insert into s values ('t', ?, ?::timestamptz, ?::timestamptz, ?, ?, ?)",
             [key, *moments, revision, value, f"{at:02d}{known:02d}{revision}{value}"],
         )
-    return connection
+    return session
 
 
 def shape(kind: Literal["event", "state"]) -> SilverShape:
@@ -64,9 +65,9 @@ def test_an_as_of_view_of_events_is_the_latest_version_known_then_of_what_had_ha
     data: list[tuple[str, int, int, int, int]], days: int
 ) -> None:
     expected = sorted((revision, value) for revision, at, value in latest_events(data, days) if at < days)
-    with loaded(data, "_event_time") as connection:
-        connection.execute(as_of_view(shape("event"), "s", date(2025, 1, 1) + timedelta(days=days)))
-        assert sorted(connection.execute("select revision, value from d").fetchall()) == expected
+    with loaded(data, "_event_time") as session:
+        session.execute(as_of_view(shape("event"), "s", date(2025, 1, 1) + timedelta(days=days)))
+        assert sorted(session.rows("select revision, value from d")) == expected
 
 
 @settings(max_examples=150, deadline=None)
@@ -79,9 +80,9 @@ def test_an_as_of_view_of_states_is_what_held_then_as_known_then(
         if known < days and at < days:
             order = (at, revision, known, f"{at:02d}{known:02d}{revision}{value}", value)
             latest[key] = max(latest.get(key, order), order)
-    with loaded(data, "_valid_from") as connection:
-        connection.execute(as_of_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
-        found = connection.execute("select revision, value from d").fetchall()
+    with loaded(data, "_valid_from") as session:
+        session.execute(as_of_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
+        found = session.rows("select revision, value from d")
         assert sorted(found) == sorted((one[1], one[4]) for one in latest.values())
 
 
@@ -101,13 +102,13 @@ def test_a_history_of_states_has_each_s_beginning_and_end_in_whatever_order_they
         expected.append((latest[key, at][3], at, min(later, default=None)))
     mixed = list(data)
     shuffled.shuffle(mixed)
-    with loaded(mixed, "_valid_from") as connection:
-        connection.execute("create schema history")
-        connection.execute(history_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
+    with loaded(mixed, "_valid_from") as session:
+        session.execute("create schema history")
+        session.execute(history_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
         start = "timestamp '2025-01-01'"
-        found = connection.execute(
+        found = session.rows(
             f"select value, date_diff('day', {start}, _valid_from), date_diff('day', {start}, _valid_to) from history.d"
-        ).fetchall()
+        )
         assert sorted(found, key=repr) == sorted(expected, key=repr)
 
 
@@ -120,9 +121,9 @@ def test_what_becomes_known_or_happens_later_changes_no_earlier_view(
     later = [(key, at, known + cut, revision, value) for key, at, known, revision, value in future]
     answers = []
     for data in (past, past + later):
-        with loaded(data, "_event_time") as connection:
-            connection.execute(as_of_view(shape("event"), "s", DAY))
-            answers.append(sorted(connection.execute("select * from d").fetchall()))
+        with loaded(data, "_event_time") as session:
+            session.execute(as_of_view(shape("event"), "s", DAY))
+            answers.append(sorted(session.rows("select * from d")))
     assert answers[0] == answers[1]
 
 
@@ -134,18 +135,18 @@ def test_labels_see_the_events_of_their_window_as_known_by_a_day(
     # gap 2, horizon 7 from the 10th: the 12th to the 16th, which are days 11 to 15 of the data
     latest = latest_events(data, known_by)
     expected = sorted((revision, value) for revision, at, value in latest if 11 <= at <= 15)
-    with loaded(data, "_event_time") as connection:
+    with loaded(data, "_event_time") as session:
         window = LabelWindow.of(DAY, gap_days=2, horizon_days=7)
         day = None if known_by is None else date(2025, 1, 1) + timedelta(days=known_by)
-        connection.execute(outcome_view(shape("event"), "s", start=window.start, end=window.end, known_by=day))
-        assert sorted(connection.execute("select revision, value from outcome.d").fetchall()) == expected
+        session.execute(outcome_view(shape("event"), "s", start=window.start, end=window.end, known_by=day))
+        assert sorted(session.rows("select revision, value from outcome.d")) == expected
 
 
 @settings(max_examples=100, deadline=None)
 @given(rows)
 def test_the_current_view_has_one_row_per_key(data: list[tuple[str, int, int, int, int]]) -> None:
-    with loaded(data, "_event_time") as connection:
-        found = connection.execute(f"select _key from ({current_view(shape('event'), 's')}) order by 1").fetchall()
+    with loaded(data, "_event_time") as session:
+        found = session.rows(f"select _key from ({current_view(shape('event'), 's')}) order by 1")
         assert [key for (key,) in found] == sorted({row[0] for row in data})
 
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 
@@ -25,6 +25,9 @@ class DuckDbSql:
         if threads:
             config["threads"] = threads
         self._connection = duckdb.connect(config=config)
+        self._settle()
+
+    def _settle(self) -> None:
         # a log is no terminal: a bar in it is noise
         self._connection.execute("set timezone = 'UTC'; set enable_progress_bar = false")
 
@@ -51,7 +54,7 @@ class DuckDbSql:
         except duckdb.Error as error:
             raise _sql_error(error) from error
 
-    def __enter__(self) -> DuckDbSql:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -36,6 +36,7 @@ from propensity.domain.quality import (
     references,
     severities,
 )
+from propensity.domain.yaml_files import load_yaml
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _OPTIONS = {
@@ -64,7 +65,7 @@ _RESERVED = {"bucket"}  # Silver's partition column
 def parse_contract(text: str, *, where: str) -> Contract:
     """Raises ContractError naming file and field."""
     try:
-        raw = OpenDataContractStandard.model_validate(yaml.safe_load(text), extra="forbid")
+        raw = OpenDataContractStandard.model_validate(load_yaml(text), extra="forbid")
     except yaml.YAMLError as error:
         raise ContractError(f"{where}: not YAML: {error}") from error
     except ValidationError as error:

@@ -18,6 +18,7 @@ from propensity.domain.errors import NotFoundError, PackError
 from propensity.domain.feature_spec import Feature, FeatureGroup
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.spec import Frozen, Name
+from propensity.domain.yaml_files import load_yaml
 
 MOST_BUCKETS = 4096
 _SPACES = re.compile(r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/\*.*?\*/|\s)+""", re.DOTALL)
@@ -151,7 +152,7 @@ def _load(files: Mapping[str, str], path: str, where: str) -> dict[str, Any]:
     if path not in files:
         raise PackError(f"{where}/{path}: missing")
     try:
-        raw = yaml.safe_load(files[path])
+        raw = load_yaml(files[path])
     except yaml.YAMLError as error:
         raise PackError(f"{where}/{path}: not YAML: {error}") from error
     if not isinstance(raw, dict):

@@ -184,10 +184,18 @@ class _Erasure:
 
     def _promote(self) -> None:
         files = outstanding(self.ports, self.subject.tenant_id)
-        for dataset in sorted({file.dataset for file in files}):
-            mine = [file for file in files if file.dataset == dataset]
-            for start in range(0, len(mine), _PROMOTED_AT_ONCE):
-                promote_silver(self.ports, mine[start : start + _PROMOTED_AT_ONCE])
+        while files:
+            try:
+                for dataset in sorted({file.dataset for file in files}):
+                    mine = [file for file in files if file.dataset == dataset]
+                    for start in range(0, len(mine), _PROMOTED_AT_ONCE):
+                        promote_silver(self.ports, mine[start : start + _PROMOTED_AT_ONCE])
+                return
+            except RetryableError:
+                left = outstanding(self.ports, self.subject.tenant_id)
+                if len(left) >= len(files):
+                    raise
+                files = left  # promoters at work carried some of them: the rest
 
     def _table(self, root: str) -> None:
         """The newest version gets a commit, so that what its log says stays true; then every file is rewritten."""

@@ -111,15 +111,19 @@ class _Search:
         if self._subject.customer_id is None:
             return by_row and self._any(f"from {source} where tenant_id::varchar = {tenant}")
         scope = f"(tenant_id::varchar = {tenant} or tenant_id is null)" if by_row else "true"
-        people = [name for name in columns if name in self._people]
+        people = [quote(name) for name in columns if name in self._people]
         who = text(self._subject.customer_id)
-        if any(self._any(f"from {source} where {scope} and {quote(name)}::varchar = {who}") for name in people):
+        if people and self._any(
+            f"from {source} where {scope} and {who} in ({', '.join(f'{one}::varchar' for one in people)})"
+        ):
             return True
         names = self._names if mine and (landed or not people) else self._telling
         texts = [f"lower({quote(name)}::varchar)" for name, kind in columns.items() if landed or "VARCHAR" in kind]
-        for column in texts if names else ():
-            there = " or ".join(f"contains({column}, {text(name)})" for name in names)
-            values = self._sql.rows(f"select distinct {column} from {source} where {scope} and ({there})")
+        there = {column: " or ".join(f"contains({column}, {text(name)})" for name in names) for column in texts}
+        if not names or not texts or not self._any(f"from {source} where {scope} and ({' or '.join(there.values())})"):
+            return False
+        for column, holds in there.items():
+            values = self._sql.rows(f"select distinct {column} from {source} where {scope} and ({holds})")
             if any(standing(value, name) for (value,) in values for name in names):
                 return True
         return False

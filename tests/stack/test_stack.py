@@ -127,6 +127,8 @@ def test_an_unsigned_call_is_refused(stack: Stack) -> None:
 
 def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None:
     stack.run("TrainModel", "again", {"model": MODEL, "as_of": NEXT, "then_score": False}, WAIT)
+    # off its cadence, and yet: whoever becomes champion scores everybody
+    stack.wait_for_execution("ScorePopulation", f"score-{MODEL}-{NEXT}-batch-v2", WAIT)
     status, listed = stack.call("GET", f"/v1/models/{MODEL}")
     assert (status, listed["champion"], len(listed["versions"])) == (200, 2, 2)
     status, moved = stack.call("POST", f"/v1/models/{MODEL}/rollback", {"why": "the list looked wrong"})

@@ -209,8 +209,75 @@ def test_a_workflow_names_only_what_the_template_gives_it(path: Path) -> None:
     assert named == set(machine["DefinitionSubstitutions"])
 
 
+def after_registration(
+    told: dict[str, Any], answer: dict[str, Any], refused: frozenset[str] = frozenset()
+) -> list[str]:
+    """Names of the batches that a training starts once its version is registered, by the machine as it is written.
+
+    `refused` are names that executions had before."""
+    machine = json.loads((ROOT / "functions/workflows/train_model.asl.json").read_text())["States"]
+    data = {**told, "registered": {"answer": answer}}
+
+    def at(path: str) -> Any:
+        found: Any = data
+        for part in path.removeprefix("$.").split("."):
+            found = found[part] if isinstance(found, dict) and part in found else None
+        return found
+
+    def holds(rule: dict[str, Any]) -> bool:
+        if "And" in rule:
+            return all(map(holds, rule["And"]))
+        value = at(rule["Variable"])
+        return (value is not None) == rule["IsPresent"] if "IsPresent" in rule else value is rule["BooleanEquals"]
+
+    name, started = machine["RegisterModel"]["Next"], []
+    while True:
+        state = machine[name]
+        if state["Type"] == "Choice":
+            name = next((rule["Next"] for rule in state["Choices"] if holds(rule)), state["Default"])
+            continue
+        if state["Type"] == "Task":
+            assert state["Parameters"]["Input"]["scope"] == "batch"
+            text, *paths = re.findall(r"'([^']*)'|(\$[\w.]+)", state["Parameters"]["Name.$"])
+            wanted = text[0].format(*(at(path) for _, path in paths))
+            assert at(state["Parameters"]["Input"]["as_of.$"]) in wanted
+            if wanted in refused:
+                [caught] = state["Catch"]
+                assert caught["ErrorEquals"] == ["StepFunctions.ExecutionAlreadyExistsException"]
+                name = caught["Next"]
+                continue
+            started.append(wanted)
+        elif "InputPath" in state:
+            data[state["ResultPath"].removeprefix("$.")] = at(state["InputPath"])
+        if state.get("End"):
+            return started
+        name = state["Next"]
+
+
+def test_a_version_that_became_champion_scores_everybody_whatever_its_training_was_for() -> None:
+    told = {"model": "buy", "as_of": "2025-06-17", "then_score": False}
+    champion = {"as_of": "2025-06-17", "version": 4, "promoted": True, "waits": False}
+    batch = "score-buy-2025-06-17-batch"
+    assert after_registration(told, champion) == [f"{batch}-v4"]
+    assert after_registration({**told, "scores_as_of": "2025-07-01"}, champion) == ["score-buy-2025-07-01-batch-v4"]
+    due = {**told, "then_score": True}
+    assert after_registration(due, champion) == [batch]
+    # the champion before has scored the day under that name, while this training took longer than a day
+    assert after_registration(due, champion, frozenset({batch})) == [f"{batch}-v4"]
+    assert after_registration(due, champion, frozenset({batch, f"{batch}-v4"})) == []
+    stays = {**champion, "promoted": False}
+    assert after_registration(told, stays) == []
+    assert after_registration(due, stays) == [batch]
+    assert after_registration(due, {**stays, "waits": True}) == []
+    started = {name: one["Resource"] for name, one in statements() if one["Sid"] == "StartScoring"}
+    assert started == {"TrainModel": {"Ref": "ScorePopulation"}}
+
+
 def test_every_route_of_the_api_is_signed() -> None:
-    assert RESOURCES["Api"]["Properties"]["Auth"]["DefaultAuthorizer"] == "AWS_IAM"
+    authorization = RESOURCES["Api"]["Properties"]["Auth"]
+    assert authorization["DefaultAuthorizer"] == "AWS_IAM"
+    # with the caller's credentials every caller would need lambda:InvokeFunction, and could say who signed
+    assert authorization["InvokeRole"] == "NONE"
     routes = {(event["Method"], event["Path"]) for _, event in events("Api")}
     assert routes == {
         ("POST", "/v1/scores"),

@@ -107,18 +107,26 @@ def test_a_queue_carries_a_message_whole(moto: str) -> None:
     assert [json.loads(received["Body"])] == memory.messages == [message]
 
 
-def test_a_workflow_of_one_name_starts_once(moto: str) -> None:
+def test_a_workflow_of_one_name_starts_once_and_says_whether_it_runs(moto: str) -> None:
     role = boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     client = boto3.client("stepfunctions")
     definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
     arn = client.create_state_machine(name="s", definition=definition, roleArn=role)["stateMachineArn"]
     memory, real = MemoryWorkflows(), StepFunctions(client, {"score": arn})
     for port in (memory, real):
-        for payload in ({"a": 1}, {"a": 1}, {"a": 2}):
-            port.start("score", "one", payload)
+        assert [port.start("score", "one", payload) for payload in ({"a": 1}, {"a": 1}, {"a": 2})] == [
+            True,
+            True,
+            False,
+        ]
     [execution] = client.list_executions(stateMachineArn=arn)["executions"]
     told = client.describe_execution(executionArn=execution["executionArn"])
     assert {("score", told["name"]): json.loads(told["input"])} == memory.started == {("score", "one"): {"a": 1}}
+    client.stop_execution(executionArn=execution["executionArn"])
+    memory.end()
+    # a name is taken for 90 days after its execution has ended, whatever came of it
+    assert [port.start("score", "one", {"a": 1}) for port in (memory, real)] == [False, False]
+    assert [port.start("score", "two", {"a": 1}) for port in (memory, real)] == [True, True]
     with pytest.raises(NotFoundError, match="'train': expected one of score"):
         real.start("train", "one", {})
 

@@ -14,9 +14,13 @@ import pytest
 from propensity.domain.errors import BadInputError
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
+from propensity.usecases.planning import pack_definition
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
+from propensity.usecases.registry import register
+from propensity.usecases.run_files import dumps
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.functional.handlers import CONTEXT, event, handler, lake_keys, land, messages
+from tests.functional.registries import crown
 
 
 def test_validate_upload_answers_no_failures_and_tells_the_promote_queue(aws: SimpleNamespace) -> None:
@@ -102,12 +106,31 @@ def test_start_due_runs_starts_each_run_of_a_day_once(aws: SimpleNamespace) -> N
     first = tick(event("start_due_runs"), CONTEXT)
     assert sorted(first["due"]) == ["train-buy-2025-07-01", "train-service-2025-07-01"]
     assert tick(event("start_due_runs"), CONTEXT) == first
-    # the runs have not come to a plan yet: the next day's tick asks for the same ones, and starts nothing new
+    states, machine = boto3.client("stepfunctions"), aws.variables["TRAIN_MACHINE_ARN"]
+    # they run, and have not come to a plan yet: the next day's tick finds them, and starts nothing more
     assert tick({"slot": "2025-07-02T03:00:00Z"}, CONTEXT)["due"] == first["due"]
-    executions = boto3.client("stepfunctions").list_executions
-    trains = executions(stateMachineArn=aws.variables["TRAIN_MACHINE_ARN"])["executions"]
-    assert sorted(one["name"] for one in trains) == sorted(first["due"])
-    assert executions(stateMachineArn=aws.variables["SCORE_MACHINE_ARN"])["executions"] == []
+    assert [one["name"] for one in states.list_executions(stateMachineArn=machine)["executions"]] == first["due"][::-1]
+    # they end without one: no tick of the day says that they were started, and the next day's starts them anew
+    for one in states.list_executions(stateMachineArn=machine)["executions"]:
+        states.stop_execution(executionArn=one["executionArn"])
+    assert tick(event("start_due_runs"), CONTEXT)["due"] == []
+    again = tick({"slot": "2025-07-02T03:00:00Z"}, CONTEXT)["due"]
+    assert again == [f"{name}-2025-07-02" for name in first["due"]]
+    assert len(states.list_executions(stateMachineArn=machine)["executions"]) == 4
+    assert states.list_executions(stateMachineArn=aws.variables["SCORE_MACHINE_ARN"])["executions"] == []
+
+
+def test_too_little_evidence_to_recalibrate_is_the_callers_to_wait_for_and_no_fault(aws: SimpleNamespace) -> None:
+    ports = composition.ports()
+    definition = pack_definition(ports, "buy")
+    files = {f"definition/{name}": text.encode() for name, text in definition.files().items()}
+    calibration = {"method": "none", "raw_logit": [0, 1], "calibrated_logit": [0, 1], "rows": 1, "positives": 1}
+    files["calibration.json"] = dumps(calibration)
+    crown(ports.lake, "buy", register(ports.lake, "buy", files, {"run": "r", "as_of": "2025-07-01"}).number)
+    answer = handler("recalibrate_model")(event("recalibrate_model"), CONTEXT)
+    said = json.loads(answer["body"])
+    assert (answer["statusCode"], said["error"]) == (409, "EvidenceError")
+    assert "0 of 0 matched rows converted in 0 batches to fit on" in said["message"]
 
 
 def newer_contract(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,15 +145,51 @@ def test_by_hand_a_training_starts_whatever_the_pause_says_and_the_reason_is_kep
     ports.lake.put(f"runs/train/{MODEL}/2025-07-01/plan.json", b"{}")
     made = request_by_hand(ports, MODEL, **HAND, request_id="r1")
     assert (made["accepted"], made["cause"], made["why"], made["by"]) == (True, "by_hand", HAND["why"], "arn:anna")
-    assert list(ports.workflows.started) == [("train_model", f"train-{MODEL}-2025-07-02")]
+    assert list(ports.workflows.started) == [("train_model", f"train-{MODEL}-2025-07-02-r1")]
     ports.lake.put(f"runs/train/{MODEL}/2025-07-02/plan.json", b"{}")
     again = request_by_hand(ports, MODEL, **HAND, request_id="r2")
-    assert (again["accepted"], again["decision"]) == (False, "trained as of 2025-07-02 already")
+    assert (again["accepted"], again["execution"]) == (False, None)
+    assert again["decision"].startswith("planned as of 2025-07-02 already; where that training failed, redrive")
     assert len(list_requests(ports, MODEL)["requests"]) == 2
     with pytest.raises(BadInputError, match="why: expected a sentence"):
         request_by_hand(ports, MODEL, **{**HAND, "why": " "}, request_id="r3")
     with pytest.raises(NotFoundError, match="no model 'nothing'"):
         request_by_hand(ports, "nothing", **HAND, request_id="r4")
+
+
+def test_by_hand_a_training_starts_although_one_of_that_day_ended_without_a_plan(ports: SimpleNamespace) -> None:
+    ports.workflows.start("train_model", f"train-{MODEL}-2025-07-02", {"then_score": True})
+    ports.workflows.end()
+    made = request_by_hand(ports, MODEL, **HAND, request_id="r1")
+    assert ("train_model", made["execution"]) in ports.workflows.started
+    ports.workflows.end()
+    # delivered again, the same request starts nothing, and does not say so either
+    assert request_by_hand(ports, MODEL, **HAND, request_id="r1") == {**made, "execution": None}
+    assert request_by_hand(ports, MODEL, **HAND, request_id="r2")["execution"] == f"train-{MODEL}-2025-07-02-r2"
+
+
+def test_what_ended_before_its_plan_is_started_again_by_the_next_days_look(ports: SimpleNamespace) -> None:
+    for day in ("2025-05-01", "2025-06-01"):
+        batch(ports, day, drift(day, over=4))
+    [asked] = ask(ports, "2025-06-01")
+    ports.workflows.end()
+    assert ask(ports, "2025-06-01") == [{**asked, "execution": None}]
+    again = f"{asked['execution']}-2025-06-02"
+    assert ask(ports, "2025-06-02") == ask(ports, "2025-06-02") == [{**asked, "execution": again}]
+    payloads = [payload for (_, name), payload in ports.workflows.started.items() if name == again]
+    assert payloads == [{"model": MODEL, "as_of": "2025-06-01", "then_score": False}]
+
+
+def test_a_training_whose_plan_has_expired_still_counts(ports: SimpleNamespace) -> None:
+    """For the pause, and for who asks by hand for a training that there was."""
+    register(ports.lake, MODEL, {}, {"run": f"runs/train/{MODEL}/2025-05-20", "as_of": "2025-05-20"})
+    register(ports.lake, MODEL, {}, {"run": f"runs/train/{MODEL}/2025-05-30-at-0a1b", "as_of": "2025-05-30"})
+    for day in ("2025-05-01", "2025-06-01"):
+        batch(ports, day, drift(day, over=4))
+    [declined] = ask(ports, "2025-06-01")
+    assert (declined["accepted"], "trained as of 2025-05-20, cool-down" in declined["decision"]) == (False, True)
+    by_hand = request_by_hand(ports, MODEL, **{**HAND, "at": "2025-05-20T09:00:00Z"}, request_id="r1")
+    assert (by_hand["accepted"], ports.workflows.started) == (False, {})
 
 
 def test_performance_is_violated_by_an_interval_beyond_the_limit_and_not_by_a_value() -> None:

@@ -79,6 +79,84 @@ def test_a_tick_that_did_not_come_is_made_up_for(ports: SimpleNamespace) -> None
     assert tick(ports, "2025-08-03") == [f"score-{MODEL}-2025-08-01-batch"]
 
 
+def test_a_training_that_ended_without_a_plan_is_tried_again_each_day_and_the_champion_scores_meanwhile(
+    ports: SimpleNamespace,
+) -> None:
+    champion(ports, "2025-01-01")
+    first = f"train-{MODEL}-2025-07-01"
+    assert tick(ports, "2025-07-01") == tick(ports, "2025-07-01") == [first]
+    ports.workflows.end()
+    # a second tick of the day neither starts it under another name nor says that it did
+    assert tick(ports, "2025-07-01") == []
+    assert tick(ports, "2025-07-02") == [f"{first}-2025-07-02", f"score-{MODEL}-2025-07-01-batch"]
+    assert ports.workflows.started["train_model", f"{first}-2025-07-02"] == {
+        "model": MODEL,
+        "as_of": "2025-07-01",
+        "then_score": False,
+    }
+    scored(ports, "2025-07-01")
+    assert tick(ports, "2025-07-02") == [f"{first}-2025-07-02"]
+    ports.workflows.end()
+    assert tick(ports, "2025-07-03") == [f"{first}-2025-07-03"]
+    ports.lake.put(f"runs/train/{MODEL}/2025-07-01/plan.json", b"{}")
+    assert tick(ports, "2025-07-04") == []
+
+
+def test_a_training_that_still_runs_is_started_under_no_other_name(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    first = tick(ports, "2025-07-01")
+    assert tick(ports, "2025-07-02") == first
+    assert len(ports.workflows.started) == 1
+
+
+def test_without_a_champion_what_is_tried_again_scores_by_itself(ports: SimpleNamespace) -> None:
+    assert tick(ports, "2025-03-01") == [f"train-{MODEL}-2025-03-01"]
+    ports.workflows.end()
+    assert tick(ports, "2025-03-02") == [f"train-{MODEL}-2025-03-01-2025-03-02"]
+    assert [one["then_score"] for one in ports.workflows.started.values()] == [True, True]
+
+
+def test_a_scoring_that_ended_without_a_plan_is_tried_again_and_one_with_a_plan_is_redriven(
+    ports: SimpleNamespace,
+) -> None:
+    champion(ports, "2025-01-01")
+    first = f"score-{MODEL}-2025-02-01-batch"
+    assert tick(ports, "2025-02-01") == [first]
+    ports.workflows.end()
+    assert tick(ports, "2025-02-01") == []
+    assert tick(ports, "2025-02-02") == [f"{first}-2025-02-02"]
+    ports.workflows.end()
+    ports.lake.put(f"runs/score/{MODEL}/2025-02-01-v000001-batch/plan.json", b"{}")
+    assert tick(ports, "2025-02-03") == []
+
+
+def test_a_training_that_comes_months_late_says_which_day_its_version_is_to_score(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    assert tick(ports, "2025-08-01") == [f"train-{MODEL}-2025-07-01", f"score-{MODEL}-2025-08-01-batch"]
+    payload = ports.workflows.started["train_model", f"train-{MODEL}-2025-07-01"]
+    assert (payload["scores_as_of"], payload["then_score"]) == ("2025-08-01", False)
+
+
+def test_a_training_whose_plan_has_expired_is_known_by_the_number_of_its_version(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    register(ports.lake, MODEL, {}, {"run": f"runs/train/{MODEL}/2025-07-01", "as_of": "2025-07-01"})
+    scored(ports, "2025-11-01")
+    assert tick(ports, "2025-11-02") == []  # a gate had failed, so the champion is older than the cadence
+
+
+def test_scores_of_a_day_so_long_ago_that_its_receipt_may_have_expired_are_not_computed_again(
+    ports: SimpleNamespace,
+) -> None:
+    path = f"models/{MODEL}.yaml"
+    rarely = ports.pack_files[path].replace("score_every_months: 1", "score_every_months: 6")
+    assert rarely != ports.pack_files[path]
+    ports.pack_files = {**ports.pack_files, path: rarely}
+    champion(ports, "2025-07-01")
+    assert tick(ports, "2025-08-30") == [f"score-{MODEL}-2025-07-01-batch"]
+    ports.workflows.end()
+    assert tick(ports, "2025-08-31") == []
+
+
 def test_a_champion_that_is_newer_than_the_cadence_is_not_trained_again(ports: SimpleNamespace) -> None:
     champion(ports, "2025-07-15")
     assert tick(ports, "2025-08-01") == [f"score-{MODEL}-2025-08-01-batch"]

@@ -105,11 +105,19 @@ class MemoryQueue:
 
 
 class MemoryWorkflows:
+    """Executions run until `end`; names of ended ones are refused for as long as this lives."""
+
     def __init__(self) -> None:
         self.started: dict[tuple[str, str], dict[str, object]] = {}
+        self.ended: set[tuple[str, str]] = set()
 
-    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> None:
-        self.started.setdefault((machine, name), dict(payload))
+    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
+        held = self.started.setdefault((machine, name), dict(payload))
+        return held == payload and (machine, name) not in self.ended
+
+    def end(self) -> None:
+        """Every execution ends, however it went."""
+        self.ended.update(self.started)
 
 
 class MemoryOnline:

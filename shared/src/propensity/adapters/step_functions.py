@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from propensity.domain.errors import NotFoundError
@@ -17,11 +16,14 @@ class StepFunctions:
         self._client = client
         self._machines = machines
 
-    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> None:
+    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
         if machine not in self._machines:
             raise NotFoundError(f"workflow {machine!r}: expected one of {', '.join(sorted(self._machines))}")
-        # of two equal starts the second is answered like the first while that runs, and refused once it has ended
-        with suppress(self._client.exceptions.ExecutionAlreadyExists):
+        try:
+            # of two equal starts the second is answered like the first while that runs, and refused once it has ended
             self._client.start_execution(
                 stateMachineArn=self._machines[machine], name=name, input=json.dumps(payload, sort_keys=True)
             )
+        except self._client.exceptions.ExecutionAlreadyExists:
+            return False
+        return True

@@ -45,8 +45,11 @@ class Queue(Protocol):
 class Workflows(Protocol):
     """Step Functions executions."""
 
-    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> None:
-        """Start an execution, unless one of that name was started before."""
+    def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
+        """Whether an execution of this name and payload runs now: started by this call, or before and not ended yet.
+
+        False where the name is taken: by an execution that has ended, for 90 days, or by one of another payload.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from propensity.domain.errors import (
     BadInputError,
     ConflictError,
+    EvidenceError,
     ForbiddenError,
     NotFoundError,
     PropensityError,
@@ -24,6 +25,7 @@ _STATUS: tuple[tuple[type[PropensityError], int], ...] = (
     (ForbiddenError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
+    (EvidenceError, 409),  # what is asked for can be had once more is known
     (RetryableError, 503),
 )
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.errors import NotFoundError, RetryableError
+from propensity.domain.ladder import LADDER
 from propensity.domain.pack import Definition
 from propensity.domain.registry import (
     CHAMPION,
@@ -27,13 +28,13 @@ from propensity.domain.registry import (
     version_folder,
 )
 from propensity.ports import ObjectStore
-from propensity.usecases.run_files import claim, dumps, read_definition, read_json
+from propensity.usecases.run_files import claim, dumps, is_planned, read_definition, read_json
 
 _RACES = 20
 _READERS = 8  # below the number of connections that a client of boto3 keeps
 # what a score rests on; the other files of a version may hold rows, which erasures rewrite
-_SCORES_REST_ON = ("model.onnx", "calibration.json", "explanation.json", "reference.json")
-_DEFINITION = "definition/"
+_SCORES_REST_ON = ("model.onnx", "calibration.json", "explanation.json", "reference.json", LADDER)
+_FOLDERS = ("definition/", "ladder/")  # all in them: SQL and features, and the models of segments and of single tenants
 _SEAL = "lineage.json"  # written last: a version without it is not there
 
 
@@ -163,12 +164,27 @@ def recorded_files(files: Mapping[str, bytes]) -> dict[str, str]:
     return {
         name: hashlib.sha256(body).hexdigest()
         for name, body in sorted(files.items())
-        if name in _SCORES_REST_ON or name.startswith(_DEFINITION)
+        if name in _SCORES_REST_ON or name.startswith(_FOLDERS)
     }
 
 
+def claimed_runs(store: ObjectStore, model: str) -> set[str]:
+    """Training runs that came to a version, also those whose plans have expired (RunsDays)."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        return {str(json.loads(body)["run"]) for body in pool.map(store.get, store.keys(_claims(model)))}
+
+
+def was_planned(store: ObjectStore, model: str, run: str) -> bool:
+    """Whether a training run has its plan, or had it: the claim of its version's number stays when the plan expires."""
+    return is_planned(store, run) or run in claimed_runs(store, model)
+
+
+def _claims(model: str) -> str:
+    return f"{model_root(model)}/claims/"
+
+
 def _claim_number(store: ObjectStore, model: str, run: str) -> int:
-    root = f"{model_root(model)}/claims/"
+    root = _claims(model)
     for _ in range(_RACES):
         taken = {int(key.removeprefix(root).removesuffix(".json")): key for key in store.keys(root)}
         for number, key in sorted(taken.items()):

@@ -6,7 +6,7 @@ A request is `registry/<model>/retraining/<day>-<cause>-….json`, written once,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -19,8 +19,8 @@ from propensity.domain.runs import execution_name, parse_day, training_run
 from propensity.ports import Ports
 from propensity.usecases.gold_rows import batch_runs
 from propensity.usecases.planning import pack_definition, pack_info
-from propensity.usecases.registry import Version, load_champion
-from propensity.usecases.run_files import dumps, find_json, is_planned, read_json
+from propensity.usecases.registry import Version, claimed_runs, load_champion, was_planned
+from propensity.usecases.run_files import dumps, find_json, read_json
 
 BY_HAND = "by_hand"
 
@@ -28,7 +28,8 @@ BY_HAND = "by_hand"
 def request_retraining(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:
     """Look at the checks of each champion; where the newest of a kind is violated, ask, decide, and start what is due.
 
-    A second call of a day finds its requests and starts nothing twice.
+    A second call of a day finds its requests and starts nothing twice; one of a later day starts again what ended
+    before its plan. `execution` of a request is the one that its training runs or ran in, null where none does.
     """
     day = parse_day(slot, "slot")
     chosen = pack_info(ports).models if models is None else models
@@ -41,12 +42,15 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
     pack_definition(ports, model)  # raises NotFoundError for a model that the pack does not have
     given = reason_given(why, "record")
     day = parse_day(at, "at")
-    if is_planned(ports.lake, training_run(model, day)):
-        decision = Decision(False, f"trained as of {day} already")
+    if was_planned(ports.lake, model, training_run(model, day)):
+        decision = Decision(False, f"planned as of {day} already; where that training failed, redrive its execution")
     else:
         decision = Decision(True, "asked for by hand")
-    record = _record(model, day, BY_HAND, decision) | {"why": given, "by": by, "at": at}
-    return _settle(ports, f"{day.isoformat()}-{BY_HAND}-{request_id}", record)
+    # a name of its own: that of a training of the same day which ended before its plan would be refused for 90 days.
+    # Two who ask before there is a plan, which is a matter of seconds, start two: one plan, each file written once
+    execution = execution_name("train", model, day.isoformat(), request_id)
+    record = _record(model, day, BY_HAND, decision, execution) | {"why": given, "by": by, "at": at}
+    return _settle(ports, f"{day.isoformat()}-{BY_HAND}-{request_id}", record, day)
 
 
 def list_requests(ports: Ports, model: str) -> dict[str, Any]:
@@ -69,12 +73,13 @@ def _of_model(ports: Ports, model: str, day: date) -> Iterator[dict[str, Any]]:
         if not checks or not checks[-1].violated:
             continue
         decision = decide(checks, rules, day=day, trained=_last_training(ports, model, day))
-        record = _record(model, day, kind, decision) | {
+        execution = execution_name("train", model, day.isoformat())
+        record = _record(model, day, kind, decision, execution) | {
             "version": champion.number,
             "checks": [asdict(one) | {"day": one.day.isoformat()} for one in checks[-rules.of_last :]],
         }
         # one request per check: the day is the check's, so that tomorrow's look finds today's
-        yield _settle(ports, f"{checks[-1].day.isoformat()}-{kind}-v{champion.number:06d}", record)
+        yield _settle(ports, f"{checks[-1].day.isoformat()}-{kind}-v{champion.number:06d}", record, day)
 
 
 def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
@@ -92,25 +97,34 @@ def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
     return [one for one in found if one.day <= day]
 
 
-def _record(model: str, day: date, cause: str, decision: Decision) -> dict[str, Any]:
-    execution = execution_name("train", model, day.isoformat()) if decision.accepted else None
-    said = {"accepted": decision.accepted, "decision": decision.why, "execution": execution}
+def _record(model: str, day: date, cause: str, decision: Decision, execution: str) -> dict[str, Any]:
+    named = execution if decision.accepted else None
+    said = {"accepted": decision.accepted, "decision": decision.why, "execution": named}
     return {"model": model, "as_of": day.isoformat(), "cause": cause, **said}
 
 
-def _settle(ports: Ports, name: str, record: dict[str, Any]) -> dict[str, Any]:
+def _settle(ports: Ports, name: str, record: dict[str, Any], day: date) -> dict[str, Any]:
     """Write the request, or find it; start the training of an accepted one that was not planned yet."""
     key = f"{_folder(str(record['model']))}/{name}.json"
     new = ports.lake.put_new(key, dumps(record))
     stands = record if new else read_json(ports.lake, key)
-    run = training_run(stands["model"], date.fromisoformat(stands["as_of"]))
-    if stands["accepted"] and not is_planned(ports.lake, run):
-        payload = {"model": stands["model"], "as_of": stands["as_of"], "then_score": False}
-        ports.workflows.start("train_model", stands["execution"], payload)
+    if stands["accepted"]:
+        stands = {**stands, "execution": _started(ports, stands, day)}
     if new:
         accepted = str(stands["accepted"]).lower()
         ports.metrics.count("RetrainingRequested", model=stands["model"], cause=stands["cause"], accepted=accepted)
     return stands
+
+
+def _started(ports: Ports, request: Mapping[str, Any], day: date) -> str | None:
+    """The execution of an accepted request: started now, unless it is planned. None where its name was refused."""
+    model, as_of, name = (str(request[field]) for field in ("model", "as_of", "execution"))
+    if was_planned(ports.lake, model, training_run(model, date.fromisoformat(as_of))):
+        return name
+    payload = {"model": model, "as_of": as_of, "then_score": False}
+    # an execution that ended before its plan keeps its name; what is made up for carries the day of the look
+    names = (name,) if as_of == day.isoformat() else (name, execution_name(name, day.isoformat()))
+    return next((one for one in names if ports.workflows.start("train_model", one, payload)), None)
 
 
 def _folder(model: str) -> str:
@@ -120,6 +134,6 @@ def _folder(model: str) -> str:
 def _last_training(ports: Ports, model: str, day: date) -> date | None:
     """The newest day, not after `day`, as of which a training over the newest Silver was planned."""
     found = re.compile(rf"runs/train/{model}/(\d{{4}}-\d{{2}}-\d{{2}})/plan\.json")
-    planned = [match[1] for key in ports.lake.keys(f"runs/train/{model}/") if (match := found.fullmatch(key))]
-    days = [date.fromisoformat(one) for one in planned]
+    plans = [*ports.lake.keys(f"runs/train/{model}/"), *(f"{run}/plan.json" for run in claimed_runs(ports.lake, model))]
+    days = [date.fromisoformat(match[1]) for key in plans if (match := found.fullmatch(key))]
     return max((one for one in days if one <= day), default=None)

@@ -10,17 +10,20 @@ from propensity.domain.errors import NotFoundError
 from propensity.domain.runs import execution_name, parse_day, training_run
 from propensity.domain.schedule import last_due
 from propensity.ports import Ports
+from propensity.usecases.maintain_tables import OPEN
 from propensity.usecases.planning import pack_definition, pack_info
-from propensity.usecases.registry import load_champion
-from propensity.usecases.run_files import is_planned
+from propensity.usecases.registry import load_champion, was_planned
 
 
 def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:
     """Start the executions that are due on the slot's day, of these models or of all, and those that were missed.
 
     A model whose training and scoring fall on one day is trained first and scored by what came of it. One without
-    a champion is trained on its scoring day, whatever its cadence says. Where a tick did not come, or a training
-    failed, a later tick makes up for it: scores as of the day they were due, by the champion that there is.
+    a champion is trained on its scoring day, whatever its cadence says. Where a tick did not come, or an execution
+    ended before its plan, a later tick makes up for it as of the day it was due, and the champion that there is scores
+    meanwhile. What failed after its plan is redriven by hand.
+
+    `due`: the names of the executions that run by this call, or still run by an earlier one.
     """
     day = parse_day(slot, "slot")
     runs = [
@@ -36,23 +39,44 @@ def _start(ports: Ports, model: str, day: date) -> Iterator[str]:
     champion = _champion_day(ports, model)
     if champion is None:
         training = scoring  # nothing to score with, and the newest day is the best to train on
-    scored = _scored(ports, model, scoring)
-    planned = is_planned(ports.lake, training_run(model, training))
-    if not planned and (champion is None or champion < training.isoformat()):
+    unscored = not _has_batch(ports, model, scoring, "receipt")
+    trained = was_planned(ports.lake, model, training_run(model, training))
+    if not trained and (champion is None or champion < training.isoformat()):
+        payload: dict[str, object] = {"model": model, "as_of": training.isoformat()}
+        if training < scoring:
+            payload["scores_as_of"] = scoring.isoformat()  # trained late, it scores the day that everybody has
+        then_score = training == scoring and unscored
         name = execution_name("train", model, training.isoformat())
-        then_score = training == scoring and not scored
-        payload = {"model": model, "as_of": training.isoformat(), "then_score": then_score}
-        ports.workflows.start("train_model", name, payload)
-        yield name
-        if then_score:
-            return
+        if ports.workflows.start("train_model", name, {**payload, "then_score": then_score}):
+            yield name
+            if then_score:
+                return
+        elif day == training:
+            return  # an execution of today ended without a plan: tomorrow's tick tries again
+        else:
+            # that of an earlier tick left nothing, so the champion does not wait for this one. Should it still run and
+            # have no plan, which is a matter of seconds, both go on: they have one plan, and write each file once
+            again = execution_name(name, day.isoformat())
+            if ports.workflows.start("train_model", again, {**payload, "then_score": champion is None}):
+                yield again
     elif training == scoring == day:
         return  # this day's training is under way, and scores by itself
-    if champion is not None and not scored:
-        name = execution_name("score", model, scoring.isoformat(), "batch")
-        payload = {"model": model, "as_of": scoring.isoformat(), "scope": "batch"}
-        ports.workflows.start("score_population", name, payload)
-        yield name
+    if champion is not None and unscored:
+        yield from _score(ports, model, scoring, day)
+
+
+def _score(ports: Ports, model: str, scoring: date, day: date) -> Iterator[str]:
+    """Start the batch; the name that it runs under."""
+    if _has_batch(ports, model, scoring, "plan"):
+        return  # under way, or to be redriven
+    if day - scoring > OPEN:
+        return  # its receipt may have expired with the plans of its time (RunsDays)
+    name = execution_name("score", model, scoring.isoformat(), "batch")
+    payload = {"model": model, "as_of": scoring.isoformat(), "scope": "batch"}
+    for one in (name,) if day == scoring else (name, execution_name(name, day.isoformat())):
+        if ports.workflows.start("score_population", one, payload):
+            yield one
+            return
 
 
 def _champion_day(ports: Ports, model: str) -> str | None:
@@ -63,6 +87,7 @@ def _champion_day(ports: Ports, model: str) -> str | None:
         return None
 
 
-def _scored(ports: Ports, model: str, day: date) -> bool:
+def _has_batch(ports: Ports, model: str, day: date, file: str) -> bool:
+    """Whether a batch as of the day, by any version, has its plan, or its receipt."""
     runs = ports.lake.keys(f"runs/score/{model}/{day.isoformat()}-v")
-    return any(key.endswith("-batch/receipt.json") for key in runs)
+    return any(key.endswith(f"-batch/{file}.json") for key in runs)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from propensity.usecases.registry import Version
 from propensity.usecases.scoring import Artifact, load_artifact
 
 _READERS = 8
+_EMPTY = hashlib.sha256(b"").hexdigest()
 NOT_RECORDED = "not recorded"
 
 
@@ -32,7 +34,8 @@ def check_artifact(ports: Ports, version: Version) -> dict[str, Any]:
         "files": check_files(ports.lake, version),
         "columns": _columns(ports, version, schema),
     }
-    artifact = _load(ports, version)
+    with _loading(version):
+        artifact = load_artifact(ports, version)
     checked["features"] = _features(artifact, schema.get("features"))
     checked["score"] = _score(artifact)
     return checked
@@ -52,12 +55,24 @@ def check_files(store: ObjectStore, version: Version) -> str:
 
     with ThreadPoolExecutor(_READERS) as pool:
         found = dict(zip(recorded, pool.map(digest, recorded), strict=True))
-    # a tenant's own model goes when the tenant is erased
-    there = {name for name, digest in found.items() if digest is not None or tenant_of(name) is None}
-    damaged = sorted(name for name, digest in recorded.items() if name in there and found[name] != digest)
+    gone = _erased(found)
+    damaged = sorted(name for name, digest in recorded.items() if found[name] != digest and tenant_of(name) not in gone)
     if damaged:
         raise _refused(version, f"{', '.join(damaged)}: missing, or not as registered")
     return "ok"
+
+
+def _erased(found: Mapping[str, str | None]) -> set[str]:
+    """Tenants whose own models went: the erasure of a tenant takes all its files, that of a customer may empty one.
+
+    `found`: names of files to what is there, None where nothing is. The global model scores such a tenant's rows.
+    """
+    files: dict[str, list[str | None]] = {}
+    for name, digest in found.items():
+        if tenant := tenant_of(name):
+            files.setdefault(tenant, []).append(digest)
+    # damage takes one file of several, and hardly leaves it there without a byte
+    return {tenant for tenant, digests in files.items() if not any(digests) or _EMPTY in digests}
 
 
 def _columns(ports: Ports, version: Version, schema: Mapping[str, Any]) -> str:
@@ -84,9 +99,11 @@ def _misfits(ports: Ports, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[
                 yield f"{dataset}.{name} is {now.get(name, 'missing')}, was {kind}"
 
 
-def _load(ports: Ports, version: Version) -> Artifact:
+@contextmanager
+def _loading(version: Version) -> Iterator[None]:
+    """Raises ConflictError for whatever keeps a version from being loaded."""
     try:
-        return load_artifact(ports, version)
+        yield
     except RetryableError:
         raise
     # ours where a file is missing or is no model; the others are what parsers say to a file of another content
@@ -110,7 +127,8 @@ def _score(artifact: Artifact) -> str:
     """A row of missing values must score: an artifact that cannot must not become the one that scores everyone."""
     tenants = artifact.one_tenant_each()
     rows = np.full((len(tenants), len(artifact.definition.feature_names)), np.nan, dtype=np.float32)
-    raw, score = artifact.score(rows, tenants)
+    with _loading(artifact.version):  # the models of a ladder are loaded when the first row of theirs comes
+        raw, score = artifact.score(rows, tenants)
     for name, values in (("model.onnx", raw), ("calibration.json", score)):
         if not (values.shape == (len(tenants),) and ((values >= 0) & (values <= 1)).all()):
             raise _refused(artifact.version, f"{name} gives {values.tolist()} for a row of missing values")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from propensity.domain.errors import NotFoundError
 from propensity.domain.ladder import GLOBAL, LADDER, Ladder, Place
 from propensity.ports import Model, Ports
 from propensity.usecases.registry import Version
-from propensity.usecases.run_files import find_json, read_json
+from propensity.usecases.run_files import find_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,15 @@ class TenantModels:
 
 
 def load_sub_model(ports: Ports, folder: str) -> SubModel:
-    """Raises NotFoundError where there is none."""
+    """Raises NotFoundError where there is none, or where an erasure emptied one of its files."""
+    names = ("model.onnx", "calibration.json", "explanation.json")
+    onnx, calibration, explanation = (ports.lake.get(f"{folder}/{name}") for name in names)
+    if not (onnx and calibration and explanation):
+        raise NotFoundError(f"{folder}: holds a file without content; no model is left of it")
     return SubModel(
-        model=ports.scorer(ports.lake.get(f"{folder}/model.onnx")),
-        calibration=Calibration.from_json(read_json(ports.lake, f"{folder}/calibration.json")),
-        explanation=read_json(ports.lake, f"{folder}/explanation.json"),
+        model=ports.scorer(onnx),
+        calibration=Calibration.from_json(json.loads(calibration)),
+        explanation=json.loads(explanation),
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-PERCENTILES = 100
 DECILE = 10
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
-SYSTEM_COLUMNS = ("_key", "_row_hash", "_known_at", "_event_time", "_valid_from", "_content_id", "_ingested_at")
-
 
 @dataclass(frozen=True, slots=True)
 class SilverShape:

@@ -20,6 +20,7 @@ from propensity.ports import Ports
 from propensity.usecases.searching import Search
 from propensity.usecases.training_data import TrainingData
 from tests.bench.measure import Claim
+from tests.specs import model_spec
 
 ROWS, COLUMNS, DATES = 1_000_000, 40, 8
 CPU_SECONDS, PEAK_MB = 3_800.0, 8 * 1024.0
@@ -114,17 +115,5 @@ def table(rows: int) -> TrainingData:
 
 
 def _spec(candidate: dict[str, Any], cpu_seconds: float) -> ModelSpec:
-    query = {"description": "d", "sql": "select 1"}
-    return ModelSpec.model_validate(
-        {
-            "name": "bench",
-            "hypothesis": "h",
-            "owner": "o",
-            "population": query,
-            "target": query,
-            "horizon_days": 90,
-            "features": ["g"],
-            "training": {"as_of_count": DATES, "every_days": 90, "newest": [4, 8], "cpu_seconds": cpu_seconds},
-            "candidates": [candidate],
-        }
-    )
+    training = {"as_of_count": DATES, "every_days": 90, "newest": [4, 8], "cpu_seconds": cpu_seconds}
+    return model_spec(horizon_days=90, training=training, candidates=[candidate])

@@ -15,10 +15,10 @@ from propensity.domain.errors import ConflictError
 from propensity.domain.model_spec import Policy
 from propensity.domain.pack import parse_definition
 from propensity.domain.promotion import Request, settle
-from propensity.domain.registry import GateSummary, Line
+from propensity.domain.registry import GateSummary, Line, standing
 from propensity.ports import ObjectStore
 from propensity.usecases.register_model import register_model
-from propensity.usecases.registry import append_line
+from propensity.usecases.registry import append_line, present_champion
 from propensity.usecases.run_files import dumps
 
 ACCOUNT = "123456789012"
@@ -97,11 +97,25 @@ class Ports:
     def scorer(self, onnx: bytes) -> Scorer:
         return Scorer(onnx)
 
+    def plan(self, day: int) -> str:
+        """A run that is planned, against the champion of now."""
+        run = f"runs/train/{MODEL}/2026-{day:04d}"
+        plan: dict[str, Any] = {
+            "model": MODEL,
+            "as_of": AT,
+            "dates": [],
+            "feature_set": "f",
+            "silver": {},
+            "columns": {},
+            "champion": present_champion(self.lake, MODEL),
+        }
+        self.lake.put_new(f"{run}/plan.json", dumps(plan))
+        return run
+
     def register(self, day: int, *, good: bool = True, onnx: bytes = b"1") -> dict[str, Any]:
-        """What register_model makes of a run whose steps are done."""
-        run, lake = f"runs/train/{MODEL}/2026-{day:04d}", self.lake
+        """What register_model makes of a run whose steps are done, planned before or just now."""
+        run, lake = self.plan(day), self.lake
         definition = parse_definition(self.pack_files, MODEL, where="p", entity="customer_id")
-        plan = {"model": MODEL, "as_of": AT, "dates": [], "feature_set": "f", "silver": {}, "columns": {}}
         calibration = {"method": "none", "raw_logit": [0, 1], "calibrated_logit": [0, 1], "rows": 1, "positives": 1}
         made = {
             "model.onnx": onnx,
@@ -118,7 +132,7 @@ class Ports:
             "parameters": {},
             "packages": {},
         }
-        said = {"plan.json": dumps(plan), "evaluation.json": dumps(evaluation)}
+        said = {"evaluation.json": dumps(evaluation)}
         texts = {f"definition/{path}": body.encode() for path, body in definition.files().items()}
         for name, body in (made | said | texts).items():
             lake.put_new(f"{run}/{name}", body)
@@ -134,4 +148,4 @@ def crown(store: ObjectStore, model: str, version: int) -> Line:
     """Make a version champion as its training run would."""
     gates = GateSummary(passed=(), failed=())
     asked = Request(model, version, by=f"run {version}", why="test", at=AT, gates=gates)
-    return append_line(store, model, lambda known: settle(asked, "automatic", known))
+    return append_line(store, model, lambda known: settle(asked, "automatic", standing(known).champion, known))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from propensity.usecases.champions import champion_of
 from propensity.usecases.check_artifact import check_files
 from propensity.usecases.evaluate_ladder import evaluate_ladder
 from propensity.usecases.fit_ladder import fit_ladder
@@ -134,6 +135,15 @@ def test_each_rung_scores_as_it_says(climbed: World, tenants: dict[str, Any]) ->
     assert plain[np.argmax(MATRIX[:, 0])] > plain[np.argmin(MATRIX[:, 0])]
     found = artifact.rungs(np.array(["odd", "nobody", "north_2"], dtype=object))
     assert list([] if found is None else found) == ["own", "global", "segment"]
+
+
+def test_as_a_champion_it_is_held_against_a_challenger_without_its_ladder(climbed: World) -> None:
+    artifact, plan = artifact_of(climbed), {"model": MODEL, "champion": {"version": 1, "calibration": 0}}
+    champion = champion_of(climbed, plan, artifact.definition)
+    assert champion is not None
+    found: Any = champion.score(MATRIX, whose("odd"))
+    assert np.array_equal(found, artifact.calibration.apply(artifact.model.predict(MATRIX)))
+    assert not np.array_equal(found, artifact.score(MATRIX, whose("odd"))[1])
 
 
 def test_drift_is_held_against_the_scores_that_the_ladder_gives(climbed: World) -> None:

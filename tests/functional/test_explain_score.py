@@ -14,7 +14,7 @@ import pytest
 
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.promotion import Request, settle
-from propensity.domain.registry import ledger_key, version_folder
+from propensity.domain.registry import ledger_key, standing, version_folder
 from propensity.usecases.explain_score import Question, _held, explain_score
 from propensity.usecases.gold import SCORES, SCORES_PARTITION, may_hold_day_until
 from propensity.usecases.log_inference import log_inference
@@ -45,7 +45,7 @@ def story(scored: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Worl
     for key in list(lake.keys(f"{first}/")):
         lake.put(f"{second}/{key.removeprefix(f'{first}/')}", lake.get(key))
     asked = Request(MODEL, 2, "run 2", "w", "2025-07-10", load_version(lake, MODEL, 2).gates(lake))
-    append_line(lake, MODEL, lambda known: settle(asked, "automatic", known))
+    append_line(lake, MODEL, lambda known: settle(asked, "automatic", standing(known).champion, known))
     run = world.score(MODEL, "2025-08-01")["run"]
     roll_back(world, MODEL, by=TECHNICAL, why="w", at="2025-08-15")
     at(world, f"{first}/lineage.json", "2025-06-30T02:00")

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from propensity.domain.errors import PackError
+from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.registry import champion_number
 from tests.functional.harness import World
+from tests.functional.people import TICKET
 from tests.functional.planted import (
     MODEL,
     Change,
@@ -32,7 +34,7 @@ from tests.functional.planted import (
 )
 from tests.stack.automotive import AS_OF
 
-DAY = "2025-04-02"  # a quarter before the champion's: seven dates in common
+DAY = "2025-03-26"  # one date before the champion's: six in common
 FEATURE = "days_from_yearly_service"
 
 
@@ -71,7 +73,7 @@ def test_without_a_fault_every_gate_passes_and_says_so_in_a_sentence(prepared: P
     assert {name for name, gate in gates.items() if gate["figure"] is None} == {"fairness"}  # nothing is protected here
     assert gates["changed_features"]["figure"] == 0
     assert gates["changed_features"]["n"] > 5_000
-    assert "it was fitted on them" in gates["champion_auc"]["said"]
+    assert "it was fitted on outcomes of their days" in gates["champion_auc"]["said"]
     assert gates["golden_log_loss"]["n"] > 1_000
     assert gates["parity"]["n"] == gates["leak_auc"]["n"] > 5_000
     assert gates["parity_probes"]["n"] > 500
@@ -210,14 +212,17 @@ def test_a_challenger_that_is_worse_than_the_champion_is_caught_on_both_sets(
     gates = judged(prepared, tmp_path / "seen", trainer=MixedUpTrainer())
     # the champion knows these rows, so its scores of them prove nothing
     assert not gates["champion_auc"]["passed"]
-    assert "(it was fitted on them), so each is held by its own newest fold" in gates["champion_auc"]["said"]
+    assert (
+        "(it was fitted on outcomes of their days), so each is held by its own newest fold"
+        in gates["champion_auc"]["said"]
+    )
     assert "which is not judged: only 0 of" in gates["golden_log_loss"]["said"]
     unseen = world.copy(tmp_path / "unseen")
     path = unseen.folder / f"registry/{MODEL}/versions/000001/lineage.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"dates": ["2020-01-01"]}))
     gates = judged((unseen, plan), tmp_path / "judged", trainer=MixedUpTrainer())
     assert {"champion_log_loss", "champion_auc", "golden_log_loss", "golden_auc"} <= failed(gates)
-    assert "on the golden set (1,110 of 1,110 rows, of dates that neither was" in gates["golden_auc"]["said"]
+    assert "on the golden set (1,110 of 1,110 rows, of days whose outcomes neither was" in gates["golden_auc"]["said"]
 
 
 def test_a_champion_with_other_features_is_compared_by_what_each_has_shown(prepared: Prepared, tmp_path: Path) -> None:
@@ -234,7 +239,16 @@ def test_a_champion_with_other_features_is_compared_by_what_each_has_shown(prepa
     assert "the golden set has no agrees" in gates["golden_auc"]["said"]
 
 
-def test_an_edge_case_that_the_business_names_is_frozen_without_the_customers_number(
+def test_a_champion_without_a_feature_of_the_same_name_is_no_reason_to_stop(prepared: Prepared, tmp_path: Path) -> None:
+    world, plan = prepared
+    other = world.copy(tmp_path)
+    for path in (other.folder / f"registry/{MODEL}/versions/000001/definition/features").glob("*.yaml"):
+        path.write_text(path.read_text().replace("name: ", "name: former_"))
+    gates = finish(other, plan)
+    assert gates["changed_features"]["said"] == "champion version 1 has no feature of the same name"
+
+
+def test_an_edge_case_that_the_business_names_is_frozen_until_its_customer_is_erased(
     prepared: Prepared, tmp_path: Path
 ) -> None:
     world, plan = prepared
@@ -251,7 +265,11 @@ def test_an_edge_case_that_the_business_names_is_frozen_without_the_customers_nu
     [frozen] = pq.read_table(other.folder / key).to_pylist()
     assert frozen["_why"] == case["why"]
     assert frozen["_label"] == row["label"]
-    assert [key for key, value in frozen.items() if value == row["customer_id"]] == []
+    person = {"tenant_id": row["tenant_id"], "customer_id": row["customer_id"]}
+    record = erase_customer(other, **person, **TICKET)
+    assert record["zones"]["golden"] == {"objects": 2, "rows": 2, "whole": 0}
+    assert list(other.lake.keys(f"{root}/cases/")) == []
+    assert [one["customer_id"] for one in json.loads(other.lake.get(f"{root}/cases.json"))] == ["NOBODY"]
 
 
 def test_cases_that_cannot_be_read_are_refused_without_naming_anyone(prepared: Prepared, tmp_path: Path) -> None:

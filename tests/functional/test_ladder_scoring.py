@@ -9,7 +9,7 @@ import pytest
 
 from propensity.domain.calibration import Calibration
 from propensity.domain.promotion import Request, settle
-from propensity.domain.registry import GateSummary
+from propensity.domain.registry import GateSummary, standing
 from propensity.usecases.manage_registry import roll_back
 from propensity.usecases.registry import append_line, load_champion, load_version, register
 from propensity.usecases.run_files import dumps
@@ -39,7 +39,7 @@ def with_ladder(trained: World, folder: Path, places: dict[str, dict[str, Any]])
     asked = Request(
         "service", second.number, by="register_model", why="test", at="2025-07-01", gates=GateSummary.of([])
     )
-    append_line(store, "service", lambda known: settle(asked, "automatic", known))
+    append_line(store, "service", lambda known: settle(asked, "automatic", standing(known).champion, known))
     return world
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from propensity.domain.callers import Approvers
 from propensity.domain.errors import ConflictError, ForbiddenError, SettingError
+from propensity.domain.model_spec import Policy
 from propensity.domain.promotion import Request, settle
-from propensity.domain.registry import version_folder
+from propensity.domain.registry import standing, version_folder
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.manage_registry import list_versions, roll_back
@@ -29,14 +30,14 @@ MODEL = "service"
 FIRST = version_folder(MODEL, 1)
 
 
-def second(world: Any, policy: str) -> None:
+def second(world: Any, policy: Policy) -> None:
     """The same artifact once more, as a later training run would have registered it."""
     folder = version_folder(MODEL, 2)
     for key in list(world.lake.keys(f"{FIRST}/")):
         world.lake.put(f"{folder}/{key.removeprefix(f'{FIRST}/')}", world.lake.get(key))
     gates = load_version(world.lake, MODEL, 2).gates(world.lake)
     asked = Request(MODEL, 2, by="run 2", why="all gates passed", at="2025-08-01", gates=gates)
-    append_line(world.lake, MODEL, lambda known: settle(asked, policy, known))  # type: ignore[arg-type]
+    append_line(world.lake, MODEL, lambda known: settle(asked, policy, standing(known).champion, known))
 
 
 @pytest.fixture

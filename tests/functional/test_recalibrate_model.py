@@ -44,11 +44,11 @@ def registry(tmp_path: Path, batches: dict[str, float], rows: int = 4_000) -> An
 
 
 def test_odds_that_rose_are_put_right_and_proven_on_a_batch_the_fit_has_not_seen(tmp_path: Path) -> None:
-    ports = registry(tmp_path, {"2026-01-01": 1.5, "2026-02-01": 1.5, "2026-03-01": 1.5})
+    ports = registry(tmp_path, {"2026-01-01": 1.5, "2026-02-10": 1.5, "2026-03-20": 1.5})
     before = {key: ports.lake.get(key) for key in ports.lake.keys("registry/")}
     said = recalibrate_model(ports, MODEL, **SAID)
     assert (said["version"], said["number"], said["by"]) == (1, 1, "anna")
-    newest, older = f"runs/score/{MODEL}/2026-03-01-v000001-batch", ["2026-01-01", "2026-02-01"]
+    newest, older = f"runs/score/{MODEL}/2026-03-20-v000001-batch", ["2026-01-01", "2026-02-10"]
     assert said["held_against"]["run"] == newest
     assert said["held_against"]["fitted_on"] == [f"runs/score/{MODEL}/{day}-v000001-batch" for day in older]
     assert said["fitted_on"][-1] == newest
@@ -69,8 +69,18 @@ def test_odds_that_rose_are_put_right_and_proven_on_a_batch_the_fit_has_not_seen
         recalibrate_model(ports, MODEL, **SAID)
 
 
+def test_a_batch_is_fitted_on_where_its_outcomes_were_known_when_the_newest_was_scored(tmp_path: Path) -> None:
+    ports = registry(tmp_path, {"2026-01-01": 1.5, "2026-02-12": 1.5, "2026-02-15": 1.5})
+    fitted_on = recalibrate_model(ports, MODEL, **SAID)["held_against"]["fitted_on"]
+    assert fitted_on == [f"runs/score/{MODEL}/2026-01-01-v000001-batch"]
+    (tmp_path / "overlapping").mkdir()
+    overlapping = registry(tmp_path / "overlapping", {"2026-02-12": 1.5, "2026-02-15": 1.5})
+    with pytest.raises(EvidenceError, match="37 days or more before the other"):
+        recalibrate_model(overlapping, MODEL, **SAID)
+
+
 def test_what_is_right_already_is_left_alone(tmp_path: Path) -> None:
-    ports = registry(tmp_path, {"2026-01-01": 0.0, "2026-02-01": 0.0})
+    ports = registry(tmp_path, {"2026-01-01": 0.0, "2026-02-10": 0.0})
     with pytest.raises(ConflictError, match="expected above 0"):
         recalibrate_model(ports, MODEL, **SAID)
     assert not list(ports.lake.keys(f"registry/{MODEL}/calibrations/"))
@@ -81,7 +91,7 @@ def test_what_is_right_already_is_left_alone(tmp_path: Path) -> None:
     [
         ({}, 1, "0 batches to fit on"),
         ({"2026-01-01": 1}, 4_000, "to fit on"),
-        ({"2026-01-01": 1, "2026-02-01": 1}, 80, "30"),
+        ({"2026-01-01": 1, "2026-02-10": 1}, 80, "30"),
     ],
 )
 def test_too_little_evidence_is_refused_with_what_is_missing(
@@ -92,7 +102,7 @@ def test_too_little_evidence_is_refused_with_what_is_missing(
 
 
 def test_a_recalibration_is_undone_by_one_more_that_repeats_an_older_one(tmp_path: Path) -> None:
-    ports = registry(tmp_path, {"2026-01-01": 1.5, "2026-02-01": 1.5})
+    ports = registry(tmp_path, {"2026-01-01": 1.5, "2026-02-10": 1.5})
     champions = Champions(seconds=0)
     assert champions.get(ports, MODEL).artifact.calibration_number == 0
     recalibrate_model(ports, MODEL, **SAID)

@@ -380,6 +380,17 @@ def test_a_training_run_that_comes_again_takes_nothing_back() -> None:
     assert [one["stage"] for one in list_versions(registry, MODEL)["versions"]] == ["production", "archived"]
 
 
+def test_a_version_that_was_not_held_against_the_present_champion_waits_for_people() -> None:
+    registry = open_registry()
+    registry.register(1)
+    registry.plan(2)
+    assert registry.register(3)["promoted"]
+    found = registry.register(2)
+    assert (found["promoted"], found["staged"]) == (False, True)
+    assert champion_number(registry.lake, MODEL) == 2
+    assert "held against version 1; version 2 has become champion since" in ledger(registry.lake, MODEL)[-1].why
+
+
 def test_rolling_back_twice_goes_further_back_and_not_to_what_was_rolled_back_from() -> None:
     registry = open_registry()
     for day in (1, 2, 3):

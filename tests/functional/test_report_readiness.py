@@ -22,8 +22,9 @@ NEW = "dealer_new"
 
 
 def of(answer: dict[str, Any], model: str) -> dict[str, Any]:
+    found: dict[str, Any]
     [found] = [one for one in answer["models"] if one["model"] == model]
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.usecases.searching import Found, Search
 from propensity.usecases.training_data import TrainingData
+from tests.specs import model_spec
 
 PORTS = cast("Ports", SimpleNamespace(trainer=SklearnTrainer()))
 EAGER = {"learning_rate": 0.5, "max_iter": 60, "max_leaf_nodes": 6, "min_samples_leaf": 20}
@@ -31,19 +31,13 @@ def months(rate: float = 0.2) -> TrainingData:
 def found(
     data: TrainingData, family: str, more: dict[str, Any] | None = None, **candidate: Any
 ) -> tuple[Search, Found]:
-    query = {"description": "d", "sql": "select 1"}
-    spec = ModelSpec.model_validate(
-        {
-            "name": "m",
-            "hypothesis": "h",
-            "owner": "o",
-            "population": query,
-            "target": query,
+    more = more or {}
+    spec = model_spec(
+        **{
             "horizon_days": 20,
-            "features": ["g"],
-            "training": {"every_months": 1, "as_of_count": 6, **(more or {}).pop("training", {})},
+            **more,
+            "training": {"every_months": 1, "as_of_count": 6, **more.get("training", {})},
             "candidates": [{"family": family, **candidate}],
-            **(more or {}),
         }
     )
     search = Search(PORTS, spec, spec.candidates[0].family, data)

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
-from propensity.domain.comparison import gates, paired, unpaired
+from propensity.domain.comparison import gates, overlap, paired, unpaired
 from propensity.domain.model_spec import Gates
 from propensity.domain.statistics import Estimate
+from tests.specs import model_spec
 
 LIMITS = Gates()
 
@@ -44,6 +45,12 @@ def test_the_same_scores_do_not_differ_and_changing_sides_changes_the_sign(seed:
     assert one.auc is not None
     assert two.auc is not None
     assert (one.auc.low, one.log_loss.high) == pytest.approx((-two.auc.high, -two.log_loss.low))
+
+
+@pytest.mark.parametrize(("day", "seen"), [("2026-03-02", False), ("2026-03-01", True), ("2025-11-05", True)])
+def test_who_was_fitted_on_a_window_that_shares_days_has_seen_outcomes(day: str, seen: bool) -> None:
+    # windows begin 10 days after their date and end 60 after it
+    assert overlap(day, ["2025-12-01", "2026-01-11"], model_spec(horizon_days=60, gap_days=10)) is seen
 
 
 def test_the_interval_of_a_paired_difference_is_that_of_its_standard_error() -> None:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from propensity.domain.errors import EvidenceError
-from propensity.domain.model_spec import ModelSpec
 from propensity.usecases.training_data import TrainingData, folds
+from tests.specs import model_spec
 
-SPEC = {
-    "name": "answers",
-    "hypothesis": "h",
-    "owner": "o",
-    "population": {"description": "d", "sql": "s"},
-    "target": {"description": "d", "sql": "s"},
-    "horizon_days": 30,
-    "settle_days": 0,
-    "features": ["f"],
-    "training": {"as_of_count": 3, "every_months": 1},
-    "candidates": [{"family": "logistic_regression"}],
-}
+SPEC: dict[str, Any] = {"settle_days": 0, "training": {"as_of_count": 3, "every_months": 1}}
 MONTHS = np.array(["2026-01-02", "2026-02-02", "2026-03-05", "2026-04-05"], dtype="datetime64[D]")
 
 
@@ -31,7 +22,7 @@ def lists(*positives: int, rows: int = 20) -> TrainingData:
 
 
 def days(data: TrainingData, least: int) -> list[str]:
-    spec = ModelSpec.model_validate({**SPEC, "validation": {"folds": 3, "min_positives": least}})
+    spec = model_spec(**SPEC, validation={"folds": 3, "min_positives": least})
     return [str(fold.day) for fold in folds(data, spec)]
 
 
@@ -42,7 +33,7 @@ def test_a_date_with_fewer_of_either_class_than_asked_for_is_no_fold() -> None:
 
 
 def test_what_is_too_small_to_validate_on_is_still_trained_on() -> None:
-    spec = ModelSpec.model_validate({**SPEC, "validation": {"min_positives": 5}})
+    spec = model_spec(**SPEC, validation={"min_positives": 5})
     [fold] = folds(lists(2, 5), spec)
     assert fold.train.sum() == 20
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from propensity.domain.calibration import row_losses
 from propensity.domain.errors import ConflictError
 from propensity.domain.ladder import Ladder, Place
 from propensity.domain.ladder_choice import Climb, Held, climb_alone, climb_segment
@@ -16,10 +17,10 @@ from propensity.domain.ladder_evidence import (
     MIN_HELD,
     Shift,
     between,
+    by_name,
     gain,
     intercept,
     rarer,
-    row_losses,
     shift_of,
     smoothed_rate,
 )
@@ -125,3 +126,10 @@ def test_a_ladder_that_contradicts_itself_is_refused(place: dict[str, Any]) -> N
     with pytest.raises(ConflictError, match="ladder"):
         Ladder.from_json({"tenants": {"t": said}})
     assert Ladder({}).place("nobody") == Place("global")
+
+
+def test_rows_by_name_are_those_of_each_and_no_other() -> None:
+    names = np.array(["b", "a", "b", "c", "a", "b"], dtype=object)
+    found = by_name(names, np.array([0, 2, 3, 4]))
+    assert {name: rows.tolist() for name, rows in found.items()} == {"a": [4], "b": [0, 2], "c": [3]}
+    assert by_name(names, np.empty(0, np.int64)) == {}

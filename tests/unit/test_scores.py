@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,8 @@ from propensity.domain.errors import ConflictError, EvidenceError
 from propensity.domain.ranking import decile, percentile, rank
 from propensity.domain.selection import Entrant, select
 
+Fit = Callable[..., Calibration]
+
 
 def crooked(rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
     """Raw scores whose logit is twice too steep and one too high."""
@@ -23,7 +27,7 @@ def crooked(rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("fit", [fit_sigmoid, fit_isotonic])
-def test_a_calibration_straightens_what_is_crooked(fit) -> None:  # type: ignore[no-untyped-def]
+def test_a_calibration_straightens_what_is_crooked(fit: Fit) -> None:
     raw, labels = crooked()
     made = fit(raw, labels)
     again = fit_sigmoid(made.apply(raw), labels)
@@ -38,7 +42,7 @@ def test_a_calibration_straightens_what_is_crooked(fit) -> None:  # type: ignore
     st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=30, max_size=200),
     st.sampled_from([fit_sigmoid, fit_isotonic]),
 )
-def test_a_calibration_never_turns_two_customers_around(rows, fit) -> None:  # type: ignore[no-untyped-def]
+def test_a_calibration_never_turns_two_customers_around(rows: list[tuple[float, bool]], fit: Fit) -> None:
     raw, labels = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     calibrated = fit(raw, labels).apply(np.sort(raw))
     assert np.all(np.diff(calibrated) >= 0)
@@ -46,7 +50,7 @@ def test_a_calibration_never_turns_two_customers_around(rows, fit) -> None:  # t
 
 
 @pytest.mark.parametrize("fit", [fit_sigmoid, fit_isotonic])
-def test_a_calibration_of_sampled_rows_with_weights_has_the_rate_of_the_rows_they_stand_for(fit) -> None:  # type: ignore[no-untyped-def]
+def test_a_calibration_of_sampled_rows_with_weights_has_the_rate_of_the_rows_they_stand_for(fit: Fit) -> None:
     raw, labels = crooked()
     kept = labels | (np.arange(len(raw)) % 4 == 0)
     made = fit(raw[kept], labels[kept], np.where(labels[kept], 1.0, 4.0))

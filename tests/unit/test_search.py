@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from propensity.domain.model_spec import Candidate, Range
 from propensity.domain.search import FACTOR, MIN_ROWS, Setting, Trial, halve, settings_of, shares
+from tests.specs import model_spec
 
 SPACE = Candidate.model_validate(
     {
@@ -94,3 +95,9 @@ def test_a_range_of_whole_numbers_includes_both_ends() -> None:
     ends = Candidate(family="random_forest", space={"max_depth": Range(low=2, high=4, whole=True)}, draws=100)
     found = {one.parameters.get("max_depth") for one in settings_of(ends, [1], 3)}
     assert found == {None, 2, 3, 4}
+
+
+def test_a_family_stands_among_the_candidates_once() -> None:
+    twice = [{"family": "random_forest"}, {"family": "logistic_regression"}, {"family": "random_forest"}]
+    with pytest.raises(ValueError, match="candidates: random_forest stands there more than once"):
+        model_spec(candidates=twice)

@@ -15,27 +15,15 @@ from propensity.domain.errors import ConflictError
 from propensity.domain.model_spec import ModelSpec, Treatment
 from propensity.domain.training_set import REASONS, TrainingSet, capped, validation_days
 from propensity.usecases.content_hash import ContentHash
+from tests.specs import model_spec
 
 DAYS = [date(2025, 1, 1) + timedelta(days=40 * number) for number in range(5)]
 UNTIL = DAYS[-1] + timedelta(days=40)
 
 
 def spec(**changes: Any) -> ModelSpec:
-    query = {"description": "d", "sql": "select 1"}
-    return ModelSpec.model_validate(
-        {
-            "name": "m",
-            "hypothesis": "h",
-            "owner": "o",
-            "population": query,
-            "target": query,
-            "horizon_days": 30,
-            "features": [],
-            "training": {"every_days": 40, "max_rows": changes.pop("max_rows", None)},
-            "candidates": [],
-        }
-        | changes
-    )
+    training = {"every_days": 40, "max_rows": changes.pop("max_rows", None)}
+    return model_spec(**{"features": [], "training": training} | changes)
 
 
 row = st.tuples(
@@ -113,6 +101,15 @@ def test_an_uncapped_set_takes_every_row() -> None:
     assert not rates.whole
     # the days that folds validate on, and no other, are read besides
     assert sorted(rates.valid) == DAYS[-3:] == validation_days(found.counts(), spec())
+
+
+def test_a_cap_reads_the_days_that_may_be_folds_and_a_thin_one_takes_no_place() -> None:
+    thin = DAYS[-2]
+    rows = [(day, "a", label, False, None) for day in DAYS for label in (0, 1)] * 30
+    rows = [row for row in rows if row[0] != thin] + [(thin, "a", label, False, None) for label in (0, 1)]
+    found = TrainingSet.of([counted(rows, {})], spec(max_rows=150), until=UNTIL, silent_days=None)
+    asked = spec(max_rows=150, validation={"folds": 2, "min_positives": 10})
+    assert sorted(found.rates(asked).valid) == [DAYS[-3], DAYS[-1]]
 
 
 def test_a_treatments_weight_is_for_its_policy_alone() -> None:

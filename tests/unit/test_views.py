@@ -19,6 +19,7 @@ from propensity.domain.runs import BucketRows, execution_name, group_buckets, pa
 from propensity.domain.schedule import months_before, training_dates
 from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, history_view, outcome_view
 from tests.sessions import SharedSql
+from tests.specs import model_spec
 
 DAY = date(2025, 1, 10)
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -151,21 +152,7 @@ def test_the_current_view_has_one_row_per_key(data: list[tuple[str, int, int, in
 
 
 def spec(**training: int) -> ModelSpec:
-    query = {"description": "d", "sql": "select 1"}
-    return ModelSpec.model_validate(
-        {
-            "name": "m",
-            "hypothesis": "h",
-            "owner": "o",
-            "population": query,
-            "target": query,
-            "horizon_days": 90,
-            "gap_days": 7,
-            "features": [],
-            "training": training,
-            "candidates": [],
-        }
-    )
+    return model_spec(horizon_days=90, gap_days=7, training=training)
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,7 +15,7 @@ from propensity.usecases.register_model import register_model
 from propensity.usecases.training_data import folds, read_training
 from tests.bench.measure import Claim
 from tests.bench.peers import peer
-from tests.bench.retail import MODEL, ORIGINS, auc_of_scores, bought_after, features_of, load, paired
+from tests.bench.retail import MODEL, ORIGINS, auc_of_scores, bought_after, features_of, load, of_that_date, paired
 from tests.functional.harness import World
 
 PACKAGES = ("flaml[automl]==2.7.0", "scikit-learn==1.9.1", "pandas==3.1.1", "numpy==2.5.5")
@@ -44,7 +44,7 @@ def _train(world: World, day: str) -> float:
         fit_candidate(world, item=item)
     evaluate_candidate(world, run=plan["run"])
     seconds = time.perf_counter() - start
-    register_model(world, run=plan["run"])
+    of_that_date(world, register_model(world, run=plan["run"]))
     return seconds
 
 

@@ -145,22 +145,27 @@ FITS: dict[str, Callable[[Any, Any, Any], Calibration]] = {"sigmoid": fit_sigmoi
 
 
 def choose(
-    raw: Any, labels: Any, weights: Any, older: Any, methods: Sequence[str]
+    raw: Any, labels: Any, weights: Any, older: Any, newest: Any, methods: Sequence[str]
 ) -> tuple[str, Any, dict[str, float]]:
-    """The method that is best on later rows after fitting on the `older` ones (a mask, both sides not empty).
+    """The method that is best on the `newest` rows after fitting on the `older` ones (masks, neither empty).
 
-    Returns its name, the later rows' probabilities by it, and the log loss by each method; equal losses: the first.
+    Returns its name, the newest rows' probabilities by it, and the log loss by each method; equal losses: the first.
     """
-    said = {method: FITS[method](raw[older], labels[older], weights[older]).apply(raw[~older]) for method in methods}
-    losses = {method: log_loss(p, labels[~older], weights[~older]) for method, p in said.items()}
+    said = {method: FITS[method](raw[older], labels[older], weights[older]).apply(raw[newest]) for method in methods}
+    losses = {method: log_loss(p, labels[newest], weights[newest]) for method, p in said.items()}
     best = min(methods, key=lambda method: losses[method])
     return best, said[best], losses
 
 
 def log_loss(said: Any, labels: Any, weights: Any) -> float:
     """Mean over rows of -ln of the probability that was given to what happened, in nats."""
+    return float(np.average(row_losses(said, np.asarray(labels)), weights=weights))
+
+
+def row_losses(said: Any, labels: Any) -> Any:
+    """-ln of the probability that was given to what happened, float64 (n,), for labels 0 and 1, in nats."""
     held = np.clip(said, _CLIP, 1 - _CLIP)
-    return float(-np.average(np.where(np.asarray(labels) == 1, np.log(held), np.log1p(-held)), weights=weights))
+    return -np.where(labels == 1, np.log(held), np.log1p(-held))
 
 
 def _join(pools: list[list[float]]) -> None:

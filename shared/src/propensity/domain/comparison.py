@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
 
+from propensity.domain.calibration import row_losses
 from propensity.domain.gates import Gate, number
-from propensity.domain.model_spec import Gates
+from propensity.domain.model_spec import Gates, ModelSpec
 from propensity.domain.sampling import spread
 from propensity.domain.statistics import Estimate
 
 RESAMPLES = 1_000
 MOST_ROWS = 20_000  # more rows narrow an interval that decides already
 _CHUNK = 50  # resamples at a time: 8 MB of weights each at the most rows
-_CLIP = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class Paired:
     champion_log_loss: float
 
 
+def overlap(day: str, dates: Collection[str], spec: ModelSpec) -> bool:
+    """Whether the label window of an as-of date shares days with that of any of others.
+
+    Then who was fitted on the others has seen some of its outcomes, and has the easier task.
+    """
+    own = date.fromisoformat(day)
+    return any(abs((own - date.fromisoformat(one)).days) < spec.horizon_days - spec.gap_days for one in dates)
+
+
 def paired(labels: Any, challenger: Any, champion: Any, seed: int) -> Paired:
     """Labels 0 and 1 and two scores of the same rows, (n,) each, n > 0; equal input gives equal figures.
 
@@ -40,7 +51,7 @@ def paired(labels: Any, challenger: Any, champion: Any, seed: int) -> Paired:
         some = spread(len(labels), MOST_ROWS)
         labels, challenger, champion = labels[some], challenger[some], champion[some]
     y = np.asarray(labels, dtype=np.float64)
-    gaps, theirs = _losses(y, challenger) - _losses(y, champion), _losses(y, champion)
+    gaps, theirs = row_losses(challenger, y) - row_losses(champion, y), row_losses(champion, y)
     two_kinds = 0 < y.sum() < len(y)
     order, other = (_Order(scores, y) for scores in (challenger, champion))
     chance = np.random.default_rng(seed)
@@ -76,11 +87,6 @@ class _Order:
         below = np.cumsum(negatives, axis=1) - negatives / 2
         pairs = positives.sum(axis=1) * negatives.sum(axis=1)
         return np.where(pairs > 0, (positives * below).sum(axis=1) / np.maximum(pairs, 1), np.nan)
-
-
-def _losses(labels: Any, scores: Any) -> Any:
-    held = np.clip(scores, _CLIP, 1 - _CLIP)
-    return -np.where(labels == 1, np.log(held), np.log1p(-held))
 
 
 def _estimate(value: float, drawn: list[Any], n: int) -> Estimate:

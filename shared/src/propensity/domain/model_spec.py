@@ -282,6 +282,16 @@ class ModelSpec(Frozen):
         return self.horizon_days + self.settle_days
 
     @model_validator(mode="after")
+    def _families_stand_there_once(self) -> ModelSpec:
+        families = [one.family for one in self.candidates]
+        twice = sorted({family for family in families if families.count(family) > 1})
+        if twice:
+            raise ValueError(
+                f"candidates: {', '.join(twice)} stands there more than once; give it once, with both grids"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _slices_have_names_of_their_own(self) -> ModelSpec:
         names = [one.name for one in self.slices]
         twice = sorted({name for name in names if names.count(name) > 1})

@@ -7,7 +7,7 @@ nothing. Nothing here knows a store; `usecases/registry.append_line` asks again 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from propensity.domain.callers import Approvers, Role, same_person
 from propensity.domain.errors import ConflictError, ForbiddenError
@@ -49,15 +49,23 @@ class Request:
         )
 
 
-def settle(request: Request, policy: Policy, known: Sequence[Line]) -> Line:
-    """What becomes of a version that passed its gates: champion, or staged to wait for two approvals.
+def settle(request: Request, policy: Policy, held_against: int | None, known: Sequence[Line]) -> Line:
+    """What becomes of a version that passed its gates: champion, or staged to wait for somebody.
 
-    Once per version and asker: a replay of a training run must not take back what was decided since.
+    `held_against`: the champion that the gates held it against. Where another one is champion by now, nothing was
+    compared with that one, and people decide. Once per version and asker: a replay of a training run must not take
+    back what was decided since.
     """
     settled = [line for line in known if line.version == request.version and line.by == request.by]
     if settled:
         return settled[-1]
     found = standing(known)
+    if policy == "automatic" and found.champion != held_against:
+        why = (
+            f"{request.why}, held against version {held_against or 'none'}; version {found.champion or 'none'} has "
+            "become champion since, so promote it by hand or train again"
+        )
+        return replace(request, why=why).line(known, "stage", alias=STAGING, previous=found.staged)
     if policy == "automatic":
         return request.line(known, "promote", alias=CHAMPION, previous=found.champion)
     return request.line(known, "stage", alias=STAGING, previous=found.staged)

@@ -29,6 +29,11 @@ def scoring_run(model: str, as_of: date, scope: Scope, version: int, request: st
     return f"{name}-{request}" if request else name
 
 
+def batch_day(run: str) -> date:
+    """The as-of date in the name of a scoring run."""
+    return date.fromisoformat(run.rpartition("/")[2][:10])
+
+
 def parse_day(value: str, field: str) -> date:
     """A day given as YYYY-MM-DD, or as the day of an RFC 3339 instant in UTC."""
     try:

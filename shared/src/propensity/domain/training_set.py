@@ -170,8 +170,11 @@ def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> 
     days = sorted({day for day, _ in counts})
     reach = timedelta(days=spec.reach_days)
 
-    def two_classes(chosen: Sequence[date]) -> bool:
-        return all(any(counts.get((day, label), 0) for day in chosen) for label in (0, 1))
+    def two_classes(chosen: Sequence[date], least: float) -> bool:
+        return all(sum(counts.get((day, label), 0) for day in chosen) >= least for label in (0, 1))
 
-    eligible = [day for day in days if two_classes([day]) and two_classes([one for one in days if one + reach <= day])]
+    least = spec.validation.min_positives
+    eligible = [
+        day for day in days if two_classes([day], least) and two_classes([one for one in days if one + reach <= day], 1)
+    ]
     return sorted({*eligible[-spec.validation.folds :], *days[-1:]})

@@ -7,6 +7,7 @@ from typing import Any
 from propensity.domain.calibration import Calibration
 from propensity.domain.errors import NotFoundError
 from propensity.domain.registry import calibration_key
+from propensity.domain.runs import batch_day
 from propensity.ports import ObjectStore
 from propensity.usecases.registry import Version, newest_calibration
 from propensity.usecases.run_files import dumps, read_json
@@ -24,6 +25,16 @@ def read_calibration(store: ObjectStore, version: Version, number: int) -> Calib
             f"model {version.model} version {version.number}: no calibration {number}; there are 0 to {newest}"
         ) from error
     return Calibration.from_json(said["calibration"])
+
+
+def calibrated_on(store: ObjectStore, version: Version, number: int) -> tuple[str, ...]:
+    """The as-of dates of the batches that a calibration was fitted on; none where it is the version's own."""
+    if number == 0:
+        return ()
+    said = read_json(store, calibration_key(version.model, version.number, number))
+    if "restores" in said:
+        return calibrated_on(store, version, said["restores"])
+    return tuple(batch_day(run).isoformat() for run in said["fitted_on"])
 
 
 def add_calibration(store: ObjectStore, version: Version, number: int, said: dict[str, Any]) -> bool:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from propensity.domain.pack import Definition
 from propensity.ports import Ports
+from propensity.usecases.calibrations import calibrated_on
 from propensity.usecases.registry import load_version
 from propensity.usecases.scoring import Artifact, load_artifact
 
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """`dates`: the as-of dates it was trained on. `why_not`: why it cannot score this run's rows, None where it can."""
+    """`dates`: the as-of dates that it, or its calibration, was fitted on. `why_not`: why it cannot score this run's
+    rows, None where it can."""
 
     version: int
     calibration: int
@@ -30,12 +32,16 @@ class Champion:
 
 
 def champion_of(ports: Ports, plan: dict[str, Any], definition: Definition) -> Champion | None:
-    """The plan's champion, ready to score rows with a definition's features; None where the plan has none."""
+    """The plan's champion, ready to score rows with a definition's features; None where the plan has none.
+
+    Without its ladder: a challenger has none yet when the two are compared, and like is held against like.
+    """
     held = plan.get("champion")
     if held is None:
         return None
     version = load_version(ports.lake, plan["model"], held["version"])
-    found = (version.number, held["calibration"], tuple(version.lineage["dates"]))
+    dates = {*version.lineage["dates"], *calibrated_on(ports.lake, version, held["calibration"])}
+    found = (version.number, held["calibration"], tuple(sorted(dates)))
     theirs = version.definition(ports.lake)
     ours, missing = _meanings(definition), []
     for name, meaning in _meanings(theirs).items():
@@ -44,7 +50,8 @@ def champion_of(ports: Ports, plan: dict[str, Any], definition: Definition) -> C
     if missing:
         return Champion(*found, why_not=f"features of another meaning, or gone: {', '.join(missing)}")
     places = tuple(definition.feature_names.index(name) for name in theirs.feature_names)
-    return Champion(*found, None, load_artifact(ports, version, held["calibration"]), places)
+    artifact = replace(load_artifact(ports, version, held["calibration"]), ladder=None)
+    return Champion(*found, None, artifact, places)
 
 
 def _meanings(definition: Definition) -> dict[str, str]:

@@ -39,7 +39,7 @@ def changed_features(ports: Ports, plan: dict[str, Any], case: Case) -> Gate:
     theirs = set(version.definition(ports.lake).feature_names)
     names = [name for name in case.definition.feature_names if name in theirs]
     differing, rows = _differing(ports, case, version, names)
-    if rows:
+    if rows and names:
         return _by_rows(differing, rows, names, version.number, limits.changed_share)
     return _by_distribution(ports, case, version, names)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.comparison import gates, paired, unpaired
+from propensity.domain.comparison import gates, overlap, paired, unpaired
 from propensity.domain.gates import Gate
+from propensity.domain.ladder_evidence import rarer
 from propensity.domain.statistics import Estimate
 from propensity.ports import Ports
 from propensity.usecases.champions import Champion
@@ -23,7 +24,8 @@ def compare(ports: Ports, plan: dict[str, Any], case: Case) -> list[Gate]:
     if champion is None:
         return [Gate("champion_auc", None, -limits.champion_tolerance, True, "there is no champion to be held against")]
     # rows that the champion was fitted on are easier for it: no sound challenger should have to beat that
-    why_not = "it was fitted on them" if str(case.data.as_of[case.rows][0]) in champion.dates else champion.why_not
+    seen = overlap(str(case.data.as_of[case.rows][0]), champion.dates, case.definition.model)
+    why_not = "it was fitted on outcomes of their days" if seen else champion.why_not
     if case.champion_scores is None or why_not:
         theirs = load_version(ports.lake, plan["model"], champion.version).json(ports.lake, "metrics.json")
         made = [unpaired(Estimate(**case.metrics["auc"]), Estimate(**theirs["auc"]), why_not or "", limits)]
@@ -34,7 +36,7 @@ def compare(ports: Ports, plan: dict[str, Any], case: Case) -> list[Gate]:
 
 
 def _golden(ports: Ports, case: Case, champion: Champion) -> list[Gate]:
-    """Judged on the frozen rows of dates that neither model was fitted on; with too few of these only reported.
+    """Judged on the frozen rows whose outcomes neither model was fitted on; with too few of these only reported.
 
     Measured: a sound logistic regression was "proven" worse than a champion of trees that was fitted on the rows.
     """
@@ -49,16 +51,18 @@ def _golden(ports: Ports, case: Case, champion: Champion) -> list[Gate]:
     if theirs is None:
         return []
     mine = case.calibration.apply(case.model.predict(found.matrix))
-    fitted_on = {str(day) for day in case.data.dates} | set(champion.dates)
-    fair = np.array([day not in fitted_on for day in found.days])
+    spec, fitted_on = case.definition.model, {str(day) for day in case.data.dates} | set(champion.dates)
+    sound = {day: not overlap(day, fitted_on, spec) for day in set(found.days)}
+    fair = np.array([sound[day] for day in found.days])
     who = f"against champion version {champion.version} on the golden set"
-    if fair.sum() >= limits.min_positives:
-        said = f"{who} ({fair.sum():,} of {len(fair):,} rows, of dates that neither was fitted on)"
+    if rarer(found.labels[fair]) >= limits.min_positives:
+        said = f"{who} ({fair.sum():,} of {len(fair):,} rows, of days whose outcomes neither was fitted on)"
         return gates(_GOLDEN, paired(found.labels[fair], mine[fair], theirs[fair], seed), said, limits)
     gap = paired(found.labels, mine, theirs, seed).log_loss
     said = (
         f"{who}: log loss is higher by {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), which is not judged: only "
-        f"{fair.sum():,} of {len(fair):,} rows are of dates that neither was fitted on"
+        f"{rarer(found.labels[fair]):,} of the rarer outcome in {fair.sum():,} of {len(fair):,} rows are of days whose "
+        f"outcomes neither was fitted on, expected {limits.min_positives:,}"
     )
     tolerance = limits.champion_tolerance
     return [Gate(f"{_GOLDEN}_log_loss", gap.value, tolerance, True, said, gap.n, (gap.low, gap.high))]

@@ -33,6 +33,7 @@ from propensity.usecases.erasing_names import names_of, people_columns
 from propensity.usecases.erasing_rows import RowFinder
 from propensity.usecases.erasing_text import NameFinder, is_gzip, is_parquet
 from propensity.usecases.erasure_search import search
+from propensity.usecases.golden import CASES, forget_cases
 from propensity.usecases.maintain_tables import pins
 from propensity.usecases.planning import SILVER
 from propensity.usecases.promote_silver import promote_silver
@@ -90,6 +91,7 @@ class _Erasure:
         for root in sorted(roots, key=lambda root: (not root.startswith(f"{SILVER}/"), root)):
             self._table(root)
         known = ("quarantine/", "bronze/", *(f"{root}/" for root in roots))
+        self._golden()
         self._each("files", self._parquet("", besides=known), self._erase_parquet)
         if self.subject.customer_id is None:
             self._each("files", self._rest_of_tenant(), self._remove)
@@ -196,6 +198,16 @@ class _Erasure:
                 if len(left) >= len(files):
                     raise
                 files = left  # promoters at work carried some of them: the rest
+
+    def _golden(self) -> None:
+        """Edge cases that name the subject leave the lists that people write, and the rows frozen for them go."""
+        for key in self._keys("registry/"):
+            if key.endswith(f"/golden/{CASES}"):
+                frozen = forget_cases(self.ports, key, self.subject.tenant_id, self.subject.customer_id)
+                if frozen:
+                    self._note("golden", {key: {"rows": len(frozen), "how": "rewritten"}})
+                there = set(frozen) & set(self._keys(key.rpartition("/")[0]))
+                self._each("golden", {one: {"rows": 1, "how": "removed"} for one in sorted(there)}, self._remove)
 
     def _table(self, root: str) -> None:
         """The newest version gets a commit, so that what its log says stays true; then every file is rewritten."""

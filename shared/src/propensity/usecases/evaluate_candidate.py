@@ -35,6 +35,7 @@ from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.reporting import report_columns, report_of
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
 from propensity.usecases.slicing import TENANT, judged_columns
+from propensity.usecases.training_data import known_by
 from propensity.usecases.training_report import read_hashed, training_report
 
 
@@ -68,7 +69,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
     ports.lake.put_new(f"{run}/training.json", dumps(training))
-    if plan.get("silver_at") is None:  # a replay looks at what was
+    if plan.get("silver_at") is None and "replay_of" not in plan:  # these look at what was
         freeze_golden(ports, definition, data)
     rows, champion = held.rows(data, spec), champion_of(ports, plan, definition)
     theirs = champion.score(data.matrix[rows], data.columns[TENANT][rows]) if champion else None
@@ -118,19 +119,21 @@ def _calibrate(ports: Ports, chosen: dict[str, Any], spec: ModelSpec) -> tuple[C
 
     Family, grid and method were chosen with that fold among others: matchback tells how good they are.
 
-    The method is chosen on the newest fold after fitting on the older ones, then fitted on all folds. With
-    one fold there is nothing older: the raw scores are measured, and the sigmoid, with two parameters, fitted.
+    The method is chosen on the newest fold after fitting on those whose outcomes were known by its day, then fitted
+    on all folds. Where there is none, the raw scores are measured, and the sigmoid, with two parameters, fitted.
     """
     frame = read_frame(ports, f"{chosen['out']}/oof.parquet")
     fold, label, raw = frame["fold"], frame["label"], frame["raw"]
     weight = frame.get("weight", np.ones(len(label)))  # a fit from before there were weights has none
     newest, offset = fold == fold.max(), chosen.get("offset", 0.0)
+    days = np.array(chosen["folds"], dtype="datetime64[D]")
+    older = known_by(days, days[-1], spec)[fold]
     asked = spec.calibration.method
-    if asked == "none" or newest.all():
+    if asked == "none" or not older.any():
         said, method = identity(offset=offset).apply(raw[newest]), "none" if asked == "none" else "sigmoid"
         losses: dict[str, float] = {}
     else:
-        method, said, losses = choose(raw, label, weight, ~newest, tuple(FITS) if asked == "auto" else (asked,))
+        method, said, losses = choose(raw, label, weight, older, newest, tuple(FITS) if asked == "auto" else (asked,))
     plain = identity(len(label), int(label.sum()), offset)
     calibrated = plain if method == "none" else FITS[method](raw, label, weight)
     held = Held(label[newest], said)

@@ -12,8 +12,8 @@ from propensity.domain.calibration import Calibration
 from propensity.domain.drift import reference_bins
 from propensity.domain.errors import EvidenceError
 from propensity.domain.ladder import LADDER, RUNGS, Ladder, Rung
-from propensity.domain.ladder_choice import Climb, Held, climb_alone, climb_segment
-from propensity.domain.ladder_evidence import rarer
+from propensity.domain.ladder_choice import Climb, climb_alone, climb_segment
+from propensity.domain.ladder_evidence import by_name, rarer
 from propensity.domain.ladder_words import reason
 from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import Definition
@@ -83,6 +83,7 @@ class _Judging:
             self._take(model)
         self._held = self._out.held(self._scores["segment"], self._scores["own"])
         judged = self._out.judged
+        self._judged = {rung: scores[judged] for rung, scores in {**self._out.scores, **self._scores}.items()}
         self._tenant = self._out.rows.tenant[judged]
         index = self._out.rows.index[judged]
         self._segment = data.columns["segment"][index] if "segment" in data.columns else np.full(len(index), None)
@@ -102,18 +103,26 @@ class _Judging:
     def decide(self) -> dict[str, Any]:
         """ladder.json."""
         names = [str(name) for name in np.unique(self._data.columns["tenant_id"].astype(str))]
-        masks = {name: self._tenant == name for name in names}
+        held = {name: np.empty(0, np.int64) for name in names} | by_name(self._tenant, np.arange(len(self._tenant)))
+        fitted = by_name(self._data.columns["tenant_id"], np.flatnonzero(self._data.fitted))
         climbs = {name: Climb() for name in names}
         for name in names:
-            climb_alone(climbs[name], self._held.part(masks[name]), self._allowed(name), ("intercept", "heuristic"))
-        segments = self._climb_segments(climbs, masks)
+            mine = held[name]
+            climb_alone(climbs[name], self._held.part(mine), self._allowed(name, mine), ("intercept", "heuristic"))
+        segments = self._climb_segments(climbs, held)
         for name in names:
-            climb_alone(climbs[name], self._held.part(masks[name]), self._allowed(name), ("own",))
+            climb_alone(climbs[name], self._held.part(held[name]), self._allowed(name, held[name]), ("own",))
         variance, intercepts = self._out.final_intercepts(self._calibration)
         rates = self._out.rates(self._data.fitted)
         tenants = {
             name: self._said(
-                name, climbs[name], self._held.part(masks[name]), intercepts.get(name, 0.0), rates[name], segments
+                name,
+                climbs[name],
+                held[name],
+                fitted.get(name, np.empty(0, np.int64)),
+                intercepts.get(name, 0.0),
+                rates[name],
+                segments,
             )
             for name in names
         }
@@ -128,22 +137,21 @@ class _Judging:
             "refused": self._refused,
         }
 
-    def _allowed(self, name: str) -> set[Rung]:
+    def _allowed(self, name: str, held: Any) -> set[Rung]:
         allowed: set[Rung] = {"heuristic"}
-        mine = self._tenant == name
-        if mine.sum() >= self._spec.min_rows_intercept:
+        if len(held) >= self._spec.min_rows_intercept:
             allowed.add("intercept")
         if ("own", name) in self._models:
             allowed.add("own")
         return allowed
 
-    def _climb_segments(self, climbs: Mapping[str, Climb], masks: Mapping[str, Any]) -> dict[str, Any]:
+    def _climb_segments(self, climbs: Mapping[str, Climb], held: Mapping[str, Any]) -> dict[str, Any]:
         found = {}
         for (kind, segment), model in sorted(self._models.items()):
             if kind != "segment":
                 continue
             rows = self._segment == segment
-            members = [(climbs[name], masks[name]) for name in climbs if self._segment_of.get(name) == segment]
+            members = [(climbs[name], held[name]) for name in climbs if self._segment_of.get(name) == segment]
             pooled = climb_segment(members, rows, self._held) if members else None
             found[segment] = {
                 "model": model["folder"],
@@ -156,19 +164,26 @@ class _Judging:
         return found
 
     def _said(
-        self, name: str, climb: Climb, held: Held, shift: float, rate: float, segments: Mapping[str, Any]
+        self,
+        name: str,
+        climb: Climb,
+        held: Any,
+        fitted: Any,
+        shift: float,
+        rate: float,
+        segments: Mapping[str, Any],
     ) -> dict[str, Any]:
-        rung, data = climb.standing, self._data
-        rows = data.fitted & (data.columns["tenant_id"] == name)
+        """`held`, `fitted`: its rows (indices) among the judged ones and in the training set."""
+        rung, labels = climb.standing, self._data.labels[fitted]
         segment = self._segment_of.get(name)
         model = self._models.get((rung, name if rung == "own" else str(segment)))
         evidence = {
-            "rows": int(rows.sum()),
-            "positives": int(data.labels[rows].sum()),
-            "held_rows": len(held.labels),
-            "held_positives": int(held.labels.sum()),
+            "rows": len(fitted),
+            "positives": int(labels.sum()),
+            "held_rows": len(held),
+            "held_positives": int(self._held.labels[held].sum()),
             "gains": {one: {"over": over, **_json(figure)} for one, (over, figure) in climb.gains.items()},
-            "auc": {one: self._auc(name, one) for one in dict.fromkeys(("global", rung))},
+            "auc": {one: self._auc(held, one) for one in dict.fromkeys(("global", rung))},
         }
         return {
             "rung": rung,
@@ -177,9 +192,7 @@ class _Judging:
             "rate": rate if rung == "heuristic" else None,
             "segment": segment,
             "evidence": evidence,
-            "reason": reason(
-                rung, evidence, self._spec, (segment, segments.get(str(segment))), shift, rarer(data.labels[rows])
-            ),
+            "reason": reason(rung, evidence, self._spec, (segment, segments.get(str(segment))), shift, rarer(labels)),
         }
 
     def _newcomer(self, name: str, segments: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,18 +211,18 @@ class _Judging:
             "reason": f"No row of it was old enough for training; {by} answers until the next.",
         }
 
-    def _auc(self, name: str, rung: str) -> dict[str, Any] | None:
-        scores = {**self._out.scores, **self._scores}[rung]
-        rows = self._out.judged & (self._out.rows.tenant == name) & np.isfinite(scores)
+    def _auc(self, held: Any, rung: str) -> dict[str, Any] | None:
+        scores = self._judged[rung][held]
+        known = np.isfinite(scores)
         try:
-            return _json(auc(group(scores[rows], self._out.rows.label[rows])))
+            return _json(auc(group(scores[known], self._held.labels[held][known])))
         except EvidenceError:
             return None  # one class only: there is nothing to order
 
     def reference(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """What drift is held against: the newest date's rows as the ladder scores them."""
         data = self._data
-        newest = data.as_of == data.dates[-1]
+        newest = data.validated & (data.as_of == data.dates[-1])
         matrix = data.matrix[newest]
         raw = self._ports.scorer(self._ports.lake.get(self._evaluation["files"]["model.onnx"])).predict(matrix)
         models = TenantModels(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.errors import ConflictError
-from propensity.domain.ladder_evidence import rarer
+from propensity.domain.ladder_evidence import by_name, rarer
 from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import Definition
 from propensity.domain.search import Setting
@@ -88,10 +88,8 @@ def _segments(data: TrainingData, spec: LadderSpec) -> list[str]:
 
 def _enough(data: TrainingData, owners: Any, least: int) -> list[str]:
     """Owners (object, (n,)) whose rarer class has enough rows, most first."""
-    counts = {
-        str(name): rarer(data.labels[data.fitted & (owners == name)])
-        for name in sorted({one for one in owners if one is not None})
-    }
+    owned = data.fitted & np.array([one is not None for one in owners], dtype=bool)
+    counts = {name: rarer(data.labels[rows]) for name, rows in by_name(owners, np.flatnonzero(owned)).items()}
     return sorted((name for name, count in counts.items() if count >= least), key=lambda name: (-counts[name], name))
 
 
@@ -107,7 +105,10 @@ def _fit(
     out = f"{run}/{group.folder}"
     rows = data.newest(group.rows, setting.dates)
     fitted = search.fit(setting, rows)
-    held, newest = _held_out(search, setting, group, data), rows & (data.as_of == data.as_of[rows].max())
+    held = _held_out(search, setting, group, data)
+    # what is typical is of rows that were not chosen by label, where there are any
+    members = group.rows & data.validated if (group.rows & data.validated).any() else rows
+    newest = members & (data.as_of == data.as_of[members].max())
     mine = np.flatnonzero(group.rows)
     write_fitted(ports, out, fitted, data, definition, held=held, rows=mine, newest=newest)
     return {

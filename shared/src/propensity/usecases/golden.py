@@ -2,8 +2,8 @@
 
 `registry/<model>/golden/base.parquet` is taken from the first training. `cases.json`, which people write, is a list of
 {tenant_id, customer_id, as_of, why}; each is looked up at every training until one has the customer on a date not
-after the case's, and is then frozen as `cases/<id>.parquet`. Frozen rows hold features by name, label and date, and
-no customer's number.
+after the case's, and is then frozen as `cases/<id>.parquet`. Frozen rows hold features by name, label, date, tenant and
+customer, by which an erasure finds them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from propensity.domain.registry import model_root
 from propensity.domain.sampling import spread
 from propensity.domain.spec import Frozen
 from propensity.ports import Ports
+from propensity.usecases.run_files import dumps
 from propensity.usecases.slicing import CUSTOMER, TENANT
 from propensity.usecases.training_data import TrainingData
 
 MOST_ROWS = 2_000
 _LABEL, _DAY, _WHY = "_label", "_as_of", "_why"  # no feature's name begins with an underscore
 _BASE = "base.parquet"
+CASES = "cases.json"
 
 
 class GoldenCase(Frozen):
@@ -81,8 +83,21 @@ def freeze_golden(ports: Ports, definition: Definition, data: TrainingData) -> N
             _freeze(ports, key, definition, data, np.array([row]), case.why)
 
 
+def forget_cases(ports: Ports, key: str, tenant_id: str, customer_id: str | None) -> list[str]:
+    """Take the cases of a customer, or of a whole tenant, out of a cases.json; keys of the rows frozen for them.
+
+    Raises as `freeze_golden`.
+    """
+    root = key.rpartition("/")[0]
+    cases = _cases(ports, root)
+    gone = [one for one in cases if one.tenant_id == tenant_id and customer_id in (None, one.customer_id)]
+    if gone:
+        ports.lake.put(key, dumps([one.model_dump(mode="json") for one in cases if one not in gone]))
+    return [f"{root}/cases/{case.id}.parquet" for case in gone]
+
+
 def _cases(ports: Ports, root: str) -> list[GoldenCase]:
-    key = f"{root}/cases.json"
+    key = f"{root}/{CASES}"
     try:
         return TypeAdapter(list[GoldenCase]).validate_python(json.loads(ports.lake.get(key)))
     except NotFoundError:
@@ -105,6 +120,7 @@ def _freeze(ports: Ports, key: str, definition: Definition, data: TrainingData, 
     }
     columns |= {
         TENANT: data.columns[TENANT][rows].astype(object),
+        CUSTOMER: data.columns[CUSTOMER][rows].astype(object),
         _LABEL: data.labels[rows].astype(np.int64),
         _DAY: data.as_of[rows],
         _WHY: np.array([why] * len(rows), dtype=object),

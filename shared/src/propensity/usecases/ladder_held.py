@@ -1,4 +1,4 @@
-"""Held-out rows of a training run scored by every rung, each fold by what was fitted on older ones."""
+"""Held-out rows of a training run scored by every rung, each fold by what was known by its day."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import FITS, Calibration, fit_sigmoid, identity
+from propensity.domain.calibration import FITS, Calibration, fit_sigmoid, identity, row_losses
 from propensity.domain.errors import ConflictError
 from propensity.domain.ladder_choice import Held
-from propensity.domain.ladder_evidence import between, intercept, rarer, row_losses, shift_of, smoothed_rate
+from propensity.domain.ladder_evidence import between, by_name, intercept, rarer, shift_of, smoothed_rate
 from propensity.domain.pack import Definition
 from propensity.ports import Ports
 from propensity.usecases.parity import read_frame
 from propensity.usecases.tenant_models import shifted
-from propensity.usecases.training_data import Fold, TrainingData, folds
+from propensity.usecases.training_data import Fold, TrainingData, folds, known_by
 
 _CALIBRATED = 30  # rows of the rarer class that two parameters take; below them the model's own probabilities stay
 
@@ -35,7 +35,7 @@ class Row:
 
 
 class HeldOut:
-    """All rungs' scores of the validation rows. The oldest fold has none: there is nothing older to fit on."""
+    """All rungs' scores of the validation rows; none of a fold by whose day no other one's outcomes were known."""
 
     def __init__(
         self,
@@ -51,7 +51,11 @@ class HeldOut:
         self.rows = _rows(ports, data, self._folds, fits["out"])
         self._place = np.full(len(data.labels), -1)
         self._place[self.rows.index] = np.arange(len(self.rows.index))
-        self.judged = self.rows.fold > 0
+        days = np.array([fold.day for fold in self._folds])
+        known = [known_by(days, day, definition.model) for day in days]
+        # by number, the rows of other folds that a fold may be calibrated on
+        self._older = {number: mask[self.rows.fold] for number, mask in enumerate(known) if mask.any()}
+        self.judged = np.isin(self.rows.fold, list(self._older))
         self.scores = {"global": self._global(), "heuristic": self._heuristic()}
         self.scores["intercept"] = self._intercepts()
 
@@ -61,9 +65,9 @@ class HeldOut:
         raw = np.full(len(self.rows.index), np.nan)
         raw[self._place[frame["row"].astype(np.int64)]] = frame["raw"]
         scores = np.full(len(raw), np.nan)
-        for number in range(1, len(self._folds)):
+        for number, older in self._older.items():
             mine = (self.rows.fold == number) & np.isfinite(raw)
-            scores[mine] = self._sub_calibration(raw, self.rows.fold < number).apply(raw[mine])
+            scores[mine] = self._sub_calibration(raw, older).apply(raw[mine])
         return scores, self._sub_calibration(raw, np.ones(len(raw), dtype=bool))
 
     def held(self, segment: Any, own: Any) -> Held:
@@ -103,9 +107,9 @@ class HeldOut:
 
     def _global(self) -> Any:
         scores = np.full(len(self.rows.raw), np.nan)
-        for number in range(1, len(self._folds)):
+        for number, older in self._older.items():
             mine = self.rows.fold == number
-            scores[mine] = self._calibration(self.rows.fold < number).apply(self.rows.raw[mine])
+            scores[mine] = self._calibration(older).apply(self.rows.raw[mine])
         return scores
 
     def _heuristic(self) -> Any:
@@ -117,18 +121,20 @@ class HeldOut:
 
     def _intercepts(self) -> Any:
         scores = self.scores["global"].copy()
-        for number in range(1, len(self._folds)):
-            older, mine = self.rows.fold < number, self.rows.fold == number
+        for number, older in self._older.items():
+            mine = self.rows.fold == number
             _, found = self._shifts(self._calibration(older).apply(self.rows.raw), older)
-            for tenant, value in found.items():
-                rows = mine & (self.rows.tenant == tenant)
-                scores[rows] = shifted(scores[rows], value)
+            for tenant, rows in by_name(self.rows.tenant, np.flatnonzero(mine)).items():
+                if tenant in found:
+                    scores[rows] = shifted(scores[rows], found[tenant])
         return scores
 
     def _shifts(self, scores: Any, rows: Any) -> tuple[float, dict[str, float]]:
         one = self.rows
-        masks = {str(name): rows & (one.tenant == name) for name in np.unique(one.tenant[rows].astype(str))}
-        told = {name: (scores[mask], one.label[mask], one.weight[mask]) for name, mask in masks.items()}
+        told = {
+            name: (scores[mine], one.label[mine], one.weight[mine])
+            for name, mine in by_name(one.tenant, np.flatnonzero(rows)).items()
+        }
         variance = between([shift_of(*part) for part in told.values()])
         return variance, {name: intercept(*part, variance) for name, part in told.items()}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from propensity.domain.calibration import FITS, Calibration
 from propensity.domain.callers import reason_given
 from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, RetryableError
+from propensity.domain.runs import batch_day
 from propensity.domain.statistics import Estimate, Scored, brier, calibration, gain, log_loss, scored
 from propensity.ports import ObjectStore, Ports
 from propensity.usecases.calibrations import add_calibration, read_calibration
@@ -33,6 +35,10 @@ class Outcomes:
     raw: Any
     rows: Any
     positives: Any
+
+    @property
+    def day(self) -> date:
+        return batch_day(self.run)
 
     def scored(self, by: Calibration) -> Scored:
         return scored(
@@ -76,7 +82,10 @@ def _fitted(ports: Ports, version: Version, present: Calibration) -> dict[str, A
     """The new calibration, and what it and the present one say of the newest batch, which the fit has not seen."""
     spec = version.definition(ports.lake).model
     batches = matched(ports, version)
-    older, newest = batches[-1 - FITTED_ON : -1], batches[-1:]
+    newest = batches[-1:]
+    # as it would have been: fitted on what was known when the batch that it is held against was scored
+    known = [one for one in batches for last in newest if one.day + timedelta(days=spec.reach_days) <= last.day]
+    older = known[-FITTED_ON:]
     what = f"model {version.model} version {version.number}"
     for part, told in ((older, "to fit on"), (newest, "to hold it against")):
         positives, rows = (sum(int(getattr(one, name).sum()) for one in part) for name in ("positives", "rows"))
@@ -84,7 +93,8 @@ def _fitted(ports: Ports, version: Version, present: Calibration) -> dict[str, A
             raise EvidenceError(
                 f"{what}: {positives} of {rows} matched rows converted in {len(part)} batches {told}; expected "
                 f"{spec.gates.min_positives} that did and as many that did not. Matchback adds a batch when its "
-                f"window of {spec.horizon_days} days has closed; two at least are needed"
+                f"window of {spec.horizon_days} days has closed; two at least are needed, the one to fit on "
+                f"{spec.reach_days} days or more before the other"
             )
     last = newest[0]
     asked = spec.calibration.method

@@ -55,8 +55,9 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
     line = None
     if not gates.failed and plan.get("silver_at") is None:
         asked = Request(plan["model"], version.number, by=BY, why="all gates passed", at=plan["as_of"], gates=gates)
-        policy = policy_of(ports, plan["model"])
-        line = append_line(store, plan["model"], lambda known: settle(asked, policy, known))
+        policy, champion = policy_of(ports, plan["model"]), plan.get("champion")
+        held_against = champion["version"] if champion else None
+        line = append_line(store, plan["model"], lambda known: settle(asked, policy, held_against, known))
     promoted, staged = (line is not None and line.alias == alias for alias in (CHAMPION, STAGING))
     ports.metrics.count("ModelRegistered", model=plan["model"], promoted=str(promoted).lower())
     return {

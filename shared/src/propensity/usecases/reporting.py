@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from propensity.domain.comparison import overlap
 from propensity.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.selection import Entrant, standing
@@ -99,7 +100,7 @@ def _gains(case: Case) -> dict[str, Any]:
         said["filter"] = list_to_json(_listed(filtered, held.labels, held.scores), value, lists)
         said["gains"]["over_filter"] = _gain(model, filtered, held.labels, value, lists)
     if case.champion is not None:
-        said["champion"] = _champion(case.champion, day)
+        said["champion"] = _champion(case.champion, day, spec)
         if case.champion_scores is not None:
             theirs = _top(case.champion_scores, tenants, sizes)
             said["champion"] |= list_to_json(_listed(theirs, held.labels, case.champion_scores), value, lists)
@@ -112,13 +113,12 @@ def _gains(case: Case) -> dict[str, Any]:
     return said
 
 
-def _champion(champion: Champion, fold: str) -> dict[str, Any]:
+def _champion(champion: Champion, fold: str, spec: ModelSpec) -> dict[str, Any]:
     return {
         "version": champion.version,
         "calibration": champion.calibration,
         "why_not": champion.why_not,
-        # then it was fitted on these rows, and has the easier task
-        "has_seen_the_rows": fold in champion.dates,
+        "has_seen_the_rows": overlap(fold, champion.dates, spec),
     }
 
 

@@ -272,10 +272,9 @@ def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
     negatives than `validation.min_positives` is no fold: every fold counts alike, however few rows it has. Raises
     EvidenceError where there is none.
     """
-    reach = np.timedelta64(timedelta(days=spec.reach_days), "D")
     made = []
     for day in data.dates:
-        train = data.fitted & (data.as_of + reach <= day)
+        train = data.fitted & known_by(data.as_of, day, spec)
         valid = data.validated & (data.as_of == day)
         if _two_classes(data.labels[train], 1) and _two_classes(data.labels[valid], spec.validation.min_positives):
             made.append(Fold(day, train, valid))
@@ -287,6 +286,11 @@ def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
             "Raise training.as_of_count or load more history"
         )
     return made[-spec.validation.folds :]
+
+
+def known_by(days: Any, day: Any, spec: ModelSpec) -> Any:
+    """Mask of the as-of days, datetime64 (n,), whose outcomes were all known by a day."""
+    return days + np.timedelta64(timedelta(days=spec.reach_days), "D") <= np.datetime64(day, "D")
 
 
 def _two_classes(labels: Any, least: int) -> bool:

@@ -1,0 +1,23 @@
+"""A model's YAML with only what it must have, and what a test says besides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from propensity.domain.model_spec import ModelSpec
+
+
+def model_spec(**fields: Any) -> ModelSpec:
+    query = {"description": "d", "sql": "select 1"}
+    least: dict[str, Any] = {
+        "name": "m",
+        "hypothesis": "h",
+        "owner": "o",
+        "population": query,
+        "target": query,
+        "horizon_days": 30,
+        "features": ["g"],
+        "training": {"every_months": 1},
+        "candidates": [],
+    }
+    return ModelSpec.model_validate(least | fields)

@@ -14,7 +14,9 @@ import pytest
 
 from propensity.domain.errors import PackError
 from propensity.usecases.erase_customer import erase_customer
+from propensity.usecases.golden import golden_rows
 from propensity.usecases.registry import champion_number
+from propensity.usecases.run_files import read_definition
 from tests.functional.harness import World
 from tests.functional.people import TICKET
 from tests.functional.planted import (
@@ -266,10 +268,14 @@ def test_an_edge_case_that_the_business_names_is_frozen_until_its_customer_is_er
     assert frozen["_why"] == case["why"]
     assert frozen["_label"] == row["label"]
     person = {"tenant_id": row["tenant_id"], "customer_id": row["customer_id"]}
+    in_base = pq.read_table(other.folder / f"{root}/base.parquet")["customer_id"].to_pylist()
     record = erase_customer(other, **person, **TICKET)
-    assert record["zones"]["golden"] == {"objects": 2, "rows": 2, "whole": 0}
-    assert list(other.lake.keys(f"{root}/cases/")) == []
+    assert record["zones"]["golden"] == {"objects": 1, "rows": 1, "whole": 0}
+    assert pq.read_table(other.folder / key).num_rows == 0
     assert [one["customer_id"] for one in json.loads(other.lake.get(f"{root}/cases.json"))] == ["NOBODY"]
+    found = golden_rows(other, read_definition(other.lake, f"{plan['run']}/definition", MODEL))
+    assert found is not None
+    assert len(found.labels) == before - in_base.count(person["customer_id"])
 
 
 def test_cases_that_cannot_be_read_are_refused_without_naming_anyone(prepared: Prepared, tmp_path: Path) -> None:

@@ -200,14 +200,12 @@ class _Erasure:
                 files = left  # promoters at work carried some of them: the rest
 
     def _golden(self) -> None:
-        """Edge cases that name the subject leave the lists that people write, and the rows frozen for them go."""
+        """Edge cases that name the subject leave the lists that people write; rows frozen for them go as any other."""
         for key in self._keys("registry/"):
             if key.endswith(f"/golden/{CASES}"):
-                frozen = forget_cases(self.ports, key, self.subject.tenant_id, self.subject.customer_id)
-                if frozen:
-                    self._note("golden", {key: {"rows": len(frozen), "how": "rewritten"}})
-                there = set(frozen) & set(self._keys(key.rpartition("/")[0]))
-                self._each("golden", {one: {"rows": 1, "how": "removed"} for one in sorted(there)}, self._remove)
+                count = forget_cases(self.ports, key, self.subject.tenant_id, self.subject.customer_id)
+                if count:
+                    self._note("golden", {key: {"rows": count, "how": "rewritten"}})
 
     def _table(self, root: str) -> None:
         """The newest version gets a commit, so that what its log says stays true; then every file is rewritten."""

@@ -65,7 +65,7 @@ def test_a_new_dealer_reads_what_it_has_what_is_missing_and_from_when(joined: Wo
     assert "No row of sales has arrived." in service["missing"]
     # 26 March opens the newest window of 90 days that a week has passed since; that before opens before its first visit
     dates = {one["as_of"]: one for one in service["training"]["dates"]}
-    assert (dates["2025-03-26"]["rows"], dates["2024-12-26"]["rows"]) == (28, 0)
+    assert (dates["2025-03-26"]["rows"], dates["2024-12-19"]["rows"]) == (28, 0)
     # of customers 0 to 27, who had come by then, those who came again before 24 June: 0 to 17
     assert dates["2025-03-26"]["positives"] == 18
     intercept, own = service["rungs"]

@@ -33,7 +33,7 @@ from propensity.usecases.erasing_names import names_of, people_columns
 from propensity.usecases.erasing_rows import RowFinder
 from propensity.usecases.erasing_text import NameFinder, is_gzip, is_parquet
 from propensity.usecases.erasure_search import search
-from propensity.usecases.golden import CASES, forget_cases
+from propensity.usecases.golden_cases import CASES, forget_cases
 from propensity.usecases.maintain_tables import pins
 from propensity.usecases.planning import SILVER
 from propensity.usecases.promote_silver import promote_silver

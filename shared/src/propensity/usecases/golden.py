@@ -8,46 +8,24 @@ customer, by which an erasure finds them.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
-from propensity.domain.errors import NotFoundError, PackError
 from propensity.domain.pack import Definition
-from propensity.domain.registry import model_root
 from propensity.domain.sampling import spread
-from propensity.domain.spec import Frozen
 from propensity.ports import Ports
-from propensity.usecases.run_files import dumps
+from propensity.usecases.golden_cases import GoldenCase, golden_root, read_cases
 from propensity.usecases.slicing import CUSTOMER, TENANT
 from propensity.usecases.training_data import TrainingData
 
 MOST_ROWS = 2_000
 _LABEL, _DAY, _WHY = "_label", "_as_of", "_why"  # no feature's name begins with an underscore
 _BASE = "base.parquet"
-CASES = "cases.json"
-
-
-class GoldenCase(Frozen):
-    """An edge case, as people write it."""
-
-    tenant_id: str
-    customer_id: str
-    as_of: date
-    why: str
-
-    @property
-    def id(self) -> str:
-        named = "\n".join((self.tenant_id, self.customer_id, self.as_of.isoformat()))
-        return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +39,6 @@ class Golden:
     missing: tuple[str, ...] = ()
 
 
-def golden_root(model: str) -> str:
-    return f"{model_root(model)}/golden"
-
-
 def freeze_golden(ports: Ports, definition: Definition, data: TrainingData) -> None:
     """Freeze the base where there is none yet, and every case that this training set has. Frozen rows never change.
 
@@ -76,31 +50,11 @@ def freeze_golden(ports: Ports, definition: Definition, data: TrainingData) -> N
         newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
         some = newest[spread(len(newest), MOST_ROWS)]
         _freeze(ports, f"{root}/{_BASE}", definition, data, some, "newest date of the first training")
-    for case in _cases(ports, root):
+    for case in read_cases(ports, root):
         key = f"{root}/cases/{case.id}.parquet"
         row = None if key in there else _find(data, case)
         if row is not None:
             _freeze(ports, key, definition, data, np.array([row]), case.why)
-
-
-def forget_cases(ports: Ports, key: str, tenant_id: str, customer_id: str | None) -> int:
-    """Take the cases of a customer, or of a whole tenant, out of a cases.json; how many. Raises as `freeze_golden`."""
-    cases = _cases(ports, key.rpartition("/")[0])
-    gone = [one for one in cases if one.tenant_id == tenant_id and customer_id in (None, one.customer_id)]
-    if gone:
-        ports.lake.put(key, dumps([one.model_dump(mode="json") for one in cases if one not in gone]))
-    return len(gone)
-
-
-def _cases(ports: Ports, root: str) -> list[GoldenCase]:
-    key = f"{root}/{CASES}"
-    try:
-        return TypeAdapter(list[GoldenCase]).validate_python(json.loads(ports.lake.get(key)))
-    except NotFoundError:
-        return []
-    except (ValueError, ValidationError) as error:
-        # not the values: they name customers
-        raise PackError(f"{key}: expected a list of {{tenant_id, customer_id, as_of, why}}") from error
 
 
 def _find(data: TrainingData, case: GoldenCase) -> int | None:

@@ -8,6 +8,10 @@ from propensity.domain.model_spec import ModelSpec
 
 
 def model_spec(**fields: Any) -> ModelSpec:
+    return ModelSpec.model_validate(model_fields(**fields))
+
+
+def model_fields(**fields: Any) -> dict[str, Any]:
     query = {"description": "d", "sql": "select 1"}
     least: dict[str, Any] = {
         "name": "m",
@@ -20,4 +24,4 @@ def model_spec(**fields: Any) -> ModelSpec:
         "training": {"every_months": 1},
         "candidates": [],
     }
-    return ModelSpec.model_validate(least | fields)
+    return least | fields

@@ -20,6 +20,7 @@ from propensity.ports import ObjectStore
 from propensity.usecases.register_model import register_model
 from propensity.usecases.registry import append_line, present_champion
 from propensity.usecases.run_files import dumps
+from tests.specs import model_fields
 
 ACCOUNT = "123456789012"
 APPROVERS = Approvers(ACCOUNT, "Scientist", "Owner")
@@ -49,7 +50,6 @@ class Scorer:
 
 @cache
 def pack(policy: Policy) -> dict[str, str]:
-    query = {"description": "d", "sql": "select 1"}
     files: dict[str, Any] = {
         "pack.yaml": {
             "name": "p",
@@ -60,18 +60,9 @@ def pack(policy: Policy) -> dict[str, str]:
             "datasets": [],
             "models": [MODEL],
         },
-        f"models/{MODEL}.yaml": {
-            "name": MODEL,
-            "hypothesis": "h",
-            "owner": "o",
-            "population": query,
-            "target": query,
-            "horizon_days": 30,
-            "features": ["g"],
-            "training": {"every_months": 1},
-            "candidates": [{"family": "hist_gradient_boosting"}],
-            "promotion": {"policy": policy},
-        },
+        f"models/{MODEL}.yaml": model_fields(
+            name=MODEL, candidates=[{"family": "hist_gradient_boosting"}], promotion={"policy": policy}
+        ),
         "features/g.yaml": {
             "group": "g",
             "description": "d",

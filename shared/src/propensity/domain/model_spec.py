@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -283,9 +284,7 @@ class ModelSpec(Frozen):
 
     @model_validator(mode="after")
     def _families_stand_there_once(self) -> ModelSpec:
-        families = [one.family for one in self.candidates]
-        twice = sorted({family for family in families if families.count(family) > 1})
-        if twice:
+        if twice := _repeated([one.family for one in self.candidates]):
             raise ValueError(
                 f"candidates: {', '.join(twice)} stands there more than once; give it once, with both grids"
             )
@@ -293,8 +292,11 @@ class ModelSpec(Frozen):
 
     @model_validator(mode="after")
     def _slices_have_names_of_their_own(self) -> ModelSpec:
-        names = [one.name for one in self.slices]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        if twice := _repeated([one.name for one in self.slices]):
             raise ValueError(f"slices: {', '.join(twice)} stands there more than once")
         return self
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    """Those that stand there more than once, ascending."""
+    return sorted({name for name in names if names.count(name) > 1})

@@ -60,14 +60,14 @@ def settle(request: Request, policy: Policy, held_against: int | None, known: Se
     if settled:
         return settled[-1]
     found = standing(known)
-    if policy == "automatic" and found.champion != held_against:
+    if policy == "automatic" and found.champion == held_against:
+        return request.line(known, "promote", alias=CHAMPION, previous=found.champion)
+    if policy == "automatic":
         why = (
             f"{request.why}, held against version {held_against or 'none'}; version {found.champion or 'none'} has "
             "become champion since, so promote it by hand or train again"
         )
-        return replace(request, why=why).line(known, "stage", alias=STAGING, previous=found.staged)
-    if policy == "automatic":
-        return request.line(known, "promote", alias=CHAMPION, previous=found.champion)
+        request = replace(request, why=why)
     return request.line(known, "stage", alias=STAGING, previous=found.staged)
 
 

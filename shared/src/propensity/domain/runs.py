@@ -59,6 +59,11 @@ def execution_name(*parts: str) -> str:
     return f"{name[:67]}-{digest}"
 
 
+def names_to_try(name: str, due: date, day: date) -> tuple[str, ...]:
+    """An execution's name and, after the day it was due, one of the day besides: an ended execution keeps its name."""
+    return (name,) if day == due else (name, execution_name(name, day.isoformat()))
+
+
 def file_stem(run: str) -> str:
     """A short name for a run's files inside a table's folder: 16 hex digits of its hash."""
     return hashlib.sha256(run.encode()).hexdigest()[:16]

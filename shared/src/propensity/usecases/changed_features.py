@@ -38,8 +38,8 @@ def changed_features(ports: Ports, plan: dict[str, Any], case: Case) -> Gate:
     version = load_version(ports.lake, plan["model"], held["version"])
     theirs = set(version.definition(ports.lake).feature_names)
     names = [name for name in case.definition.feature_names if name in theirs]
-    differing, rows = _differing(ports, case, version, names)
-    if rows and names:
+    differing, rows = _differing(ports, case, version, names) if names else (None, 0)
+    if rows:
         return _by_rows(differing, rows, names, version.number, limits.changed_share)
     return _by_distribution(ports, case, version, names)
 

@@ -8,7 +8,7 @@ promotion that had read the rows before cannot bring them back. What is computed
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ from propensity.usecases.erasing_names import names_of, people_columns
 from propensity.usecases.erasing_rows import RowFinder
 from propensity.usecases.erasing_text import NameFinder, is_gzip, is_parquet
 from propensity.usecases.erasure_search import search
-from propensity.usecases.golden_cases import CASES, forget_cases
+from propensity.usecases.golden_cases import CASES, split_cases
 from propensity.usecases.maintain_tables import pins
 from propensity.usecases.planning import SILVER
-from propensity.usecases.promote_silver import promote_silver
+from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.run_files import dumps, find_json, read_json
 
 _ROUNDS = 5  # compactions that may come in between
@@ -91,7 +91,7 @@ class _Erasure:
         for root in sorted(roots, key=lambda root: (not root.startswith(f"{SILVER}/"), root)):
             self._table(root)
         known = ("quarantine/", "bronze/", *(f"{root}/" for root in roots))
-        self._golden()
+        self._each("golden", self._cases(), self._erase_cases)
         self._each("files", self._parquet("", besides=known), self._erase_parquet)
         if self.subject.customer_id is None:
             self._each("files", self._rest_of_tenant(), self._remove)
@@ -188,10 +188,7 @@ class _Erasure:
         files = outstanding(self.ports, self.subject.tenant_id)
         while files:
             try:
-                for dataset in sorted({file.dataset for file in files}):
-                    mine = [file for file in files if file.dataset == dataset]
-                    for start in range(0, len(mine), _PROMOTED_AT_ONCE):
-                        promote_silver(self.ports, mine[start : start + _PROMOTED_AT_ONCE])
+                self._promote_all(files)
                 return
             except RetryableError:
                 left = outstanding(self.ports, self.subject.tenant_id)
@@ -199,13 +196,21 @@ class _Erasure:
                     raise
                 files = left  # promoters at work carried some of them: the rest
 
-    def _golden(self) -> None:
-        """Edge cases that name the subject leave the lists that people write; rows frozen for them go as any other."""
-        for key in self._keys("registry/"):
-            if key.endswith(f"/golden/{CASES}"):
-                count = forget_cases(self.ports, key, self.subject.tenant_id, self.subject.customer_id)
-                if count:
-                    self._note("golden", {key: {"rows": count, "how": "rewritten"}})
+    def _promote_all(self, files: Sequence[BronzeFile]) -> None:
+        for dataset in sorted({file.dataset for file in files}):
+            mine = [file for file in files if file.dataset == dataset]
+            for start in range(0, len(mine), _PROMOTED_AT_ONCE):
+                promote_silver(self.ports, mine[start : start + _PROMOTED_AT_ONCE])
+
+    def _cases(self) -> dict[str, dict[str, Any]]:
+        """Lists of edge cases that name the subject; rows frozen for them are found as any other."""
+        lists = [key for key in self._keys("registry/") if key.endswith(f"/golden/{CASES}")]
+        gone = {key: len(split_cases(self.ports, key, self.subject)[1]) for key in lists}
+        return {key: {"rows": count, "how": "rewritten"} for key, count in gone.items() if count}
+
+    def _erase_cases(self, key: str) -> None:
+        kept, _ = split_cases(self.ports, key, self.subject)
+        self.ports.lake.put(key, dumps([case.model_dump(mode="json") for case in kept]))
 
     def _table(self, root: str) -> None:
         """The newest version gets a commit, so that what its log says stays true; then every file is rewritten."""

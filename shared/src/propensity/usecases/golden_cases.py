@@ -8,11 +8,11 @@ from datetime import date
 
 from pydantic import TypeAdapter, ValidationError
 
+from propensity.domain.erasure import Subject
 from propensity.domain.errors import NotFoundError, PackError
 from propensity.domain.registry import model_root
 from propensity.domain.spec import Frozen
 from propensity.ports import Ports
-from propensity.usecases.run_files import dumps
 
 CASES = "cases.json"
 
@@ -35,13 +35,13 @@ def golden_root(model: str) -> str:
     return f"{model_root(model)}/golden"
 
 
-def forget_cases(ports: Ports, key: str, tenant_id: str, customer_id: str | None) -> int:
-    """Take the cases of a customer, or of a whole tenant, out of a cases.json; how many. Raises as `read_cases`."""
+def split_cases(ports: Ports, key: str, subject: Subject) -> tuple[list[GoldenCase], list[GoldenCase]]:
+    """A cases.json's cases of others, and the subject's: a customer's, or a whole tenant's. Raises as `read_cases`."""
     cases = read_cases(ports, key.rpartition("/")[0])
-    gone = [one for one in cases if one.tenant_id == tenant_id and customer_id in (None, one.customer_id)]
-    if gone:
-        ports.lake.put(key, dumps([one.model_dump(mode="json") for one in cases if one not in gone]))
-    return len(gone)
+    gone = [
+        one for one in cases if one.tenant_id == subject.tenant_id and subject.customer_id in (None, one.customer_id)
+    ]
+    return [one for one in cases if one not in gone], gone
 
 
 def read_cases(ports: Ports, root: str) -> list[GoldenCase]:

@@ -82,10 +82,9 @@ def _fitted(ports: Ports, version: Version, present: Calibration) -> dict[str, A
     """The new calibration, and what it and the present one say of the newest batch, which the fit has not seen."""
     spec = version.definition(ports.lake).model
     batches = matched(ports, version)
-    newest = batches[-1:]
+    newest, reach = batches[-1:], timedelta(days=spec.reach_days)
     # as it would have been: fitted on what was known when the batch that it is held against was scored
-    known = [one for one in batches for last in newest if one.day + timedelta(days=spec.reach_days) <= last.day]
-    older = known[-FITTED_ON:]
+    older = [one for one in batches[:-1] if one.day + reach <= batches[-1].day][-FITTED_ON:]
     what = f"model {version.model} version {version.number}"
     for part, told in ((older, "to fit on"), (newest, "to hold it against")):
         positives, rows = (sum(int(getattr(one, name).sum()) for one in part) for name in ("positives", "rows"))

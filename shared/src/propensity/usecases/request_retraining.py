@@ -15,7 +15,7 @@ from propensity.domain.callers import reason_given
 from propensity.domain.errors import NotFoundError
 from propensity.domain.registry import model_root
 from propensity.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
-from propensity.domain.runs import execution_name, parse_day, training_run
+from propensity.domain.runs import execution_name, names_to_try, parse_day, training_run
 from propensity.ports import Ports
 from propensity.usecases.gold_rows import batch_runs
 from propensity.usecases.planning import pack_definition, pack_info
@@ -122,8 +122,7 @@ def _started(ports: Ports, request: Mapping[str, Any], day: date) -> str | None:
     if was_planned(ports.lake, model, training_run(model, date.fromisoformat(as_of))):
         return name
     payload = {"model": model, "as_of": as_of, "then_score": False}
-    # an execution that ended before its plan keeps its name; what is made up for carries the day of the look
-    names = (name,) if as_of == day.isoformat() else (name, execution_name(name, day.isoformat()))
+    names = names_to_try(name, date.fromisoformat(as_of), day)
     return next((one for one in names if ports.workflows.start("train_model", one, payload)), None)
 
 

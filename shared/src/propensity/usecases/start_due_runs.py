@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from propensity.domain.errors import NotFoundError
-from propensity.domain.runs import execution_name, parse_day, training_run
+from propensity.domain.runs import execution_name, names_to_try, parse_day, training_run
 from propensity.domain.schedule import last_due
 from propensity.ports import Ports
 from propensity.usecases.maintain_tables import OPEN
@@ -73,7 +73,7 @@ def _score(ports: Ports, model: str, scoring: date, day: date) -> Iterator[str]:
         return  # its receipt may have expired with the plans of its time (RunsDays)
     name = execution_name("score", model, scoring.isoformat(), "batch")
     payload = {"model": model, "as_of": scoring.isoformat(), "scope": "batch"}
-    for one in (name,) if day == scoring else (name, execution_name(name, day.isoformat())):
+    for one in names_to_try(name, scoring, day):
         if ports.workflows.start("score_population", one, payload):
             yield one
             return

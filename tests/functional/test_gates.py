@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propensity.domain.errors import PackError
+from propensity.domain.errors import PackError, RetryableError
+from propensity.ports import ObjectInfo
 from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.golden import golden_rows
 from propensity.usecases.registry import champion_number
@@ -276,6 +277,31 @@ def test_an_edge_case_that_the_business_names_is_frozen_until_its_customer_is_er
     found = golden_rows(other, read_definition(other.lake, f"{plan['run']}/definition", MODEL))
     assert found is not None
     assert len(found.labels) == before - in_base.count(person["customer_id"])
+
+
+def test_an_edge_case_written_while_an_erasure_takes_another_off_the_list_stays(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = prepared[0].copy(tmp_path)
+    key = f"registry/{MODEL}/golden/cases.json"
+    person = {"tenant_id": "dealer_01", "customer_id": "C-17"}
+    cases = [person | {"customer_id": one, "as_of": "2025-01-01", "why": "a fleet"} for one in ("C-17", "C-18", "C-19")]
+    other.lake.put(key, json.dumps(cases[:2]).encode())
+    read = other.lake.download
+
+    def with_a_hand_at_it(one: str, path: Path, version_id: str | None = None) -> ObjectInfo:
+        info = read(one, path, version_id)
+        if one == key:
+            other.lake.put(key, json.dumps(cases).encode())
+        return info
+
+    with monkeypatch.context() as racing:
+        racing.setattr(other.lake, "download", with_a_hand_at_it)
+        with pytest.raises(RetryableError, match=r"cases\.json"):
+            erase_customer(other, **person, **TICKET)
+    assert json.loads(other.lake.get(key)) == cases
+    erase_customer(other, **person, **TICKET)
+    assert [one["customer_id"] for one in json.loads(other.lake.get(key))] == ["C-18", "C-19"]
 
 
 def test_cases_that_cannot_be_read_are_refused_without_naming_anyone(prepared: Prepared, tmp_path: Path) -> None:

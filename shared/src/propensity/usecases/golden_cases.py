@@ -35,9 +35,9 @@ def golden_root(model: str) -> str:
     return f"{model_root(model)}/golden"
 
 
-def split_cases(ports: Ports, key: str, subject: Subject) -> tuple[list[GoldenCase], list[GoldenCase]]:
+def split_cases(key: str, written: bytes, subject: Subject) -> tuple[list[GoldenCase], list[GoldenCase]]:
     """A cases.json's cases of others, and the subject's: a customer's, or a whole tenant's. Raises as `read_cases`."""
-    cases = read_cases(ports, key.rpartition("/")[0])
+    cases = _parsed(key, written)
     gone = [
         one for one in cases if one.tenant_id == subject.tenant_id and subject.customer_id in (None, one.customer_id)
     ]
@@ -48,9 +48,15 @@ def read_cases(ports: Ports, root: str) -> list[GoldenCase]:
     """Of the golden set below `root`. Raises PackError for a cases.json that cannot be read."""
     key = f"{root}/{CASES}"
     try:
-        return TypeAdapter(list[GoldenCase]).validate_python(json.loads(ports.lake.get(key)))
+        written = ports.lake.get(key)
     except NotFoundError:
         return []
+    return _parsed(key, written)
+
+
+def _parsed(key: str, written: bytes) -> list[GoldenCase]:
+    try:
+        return TypeAdapter(list[GoldenCase]).validate_python(json.loads(written))
     except (ValueError, ValidationError) as error:
         # not the values: they name customers
         raise PackError(f"{key}: expected a list of {{tenant_id, customer_id, as_of, why}}") from error

@@ -25,7 +25,9 @@ import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
+from tests.stack import approvers
 from tests.stack.layers import zipped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,13 +99,24 @@ class Stack:
         """The API's address here; in AWS it is the output ApiUrl."""
         return f"{self.endpoint}/_aws/execute-api/{self.outputs['ApiId']}/live"
 
-    def call(self, method: str, path: str, body: object = None, *, signed: bool = True) -> tuple[int, Any]:
-        """Call the API as its users do, over HTTP with a signature (or without); status and decoded body."""
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        signed: bool = True,
+        credentials: Credentials | None = None,
+    ) -> tuple[int, Any]:
+        """Call the API as its users do, over HTTP with a signature (or without); status and decoded body.
+
+        `credentials` are who signs, the stack's own user without them.
+        """
         url = f"{self.api}{path}"
         data = b"" if body is None else json.dumps(body).encode()
         request = AWSRequest(method=method, url=url, data=data, headers={"Content-Type": "application/json"})
         if signed:
-            SigV4Auth(self.session.get_credentials(), "execute-api", REGION).add_auth(request)
+            SigV4Auth(credentials or self.session.get_credentials(), "execute-api", REGION).add_auth(request)
         sent = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)  # noqa: S310 - our own address
         try:
             with urllib.request.urlopen(sent, timeout=60) as answer:  # noqa: S310 - our own address
@@ -289,7 +302,8 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mappi
     stack = Stack(folder, endpoint, process.pid, pack, {})
     try:
         stack.wait(lambda: _healthy(endpoint), 60, "MiniStack to answer")
-        stack.outputs = _deploy(stack, {"Pack": pack, **(parameters or {})})
+        approvers.create(stack.client("iam"))
+        stack.outputs = _deploy(stack, {"Pack": pack, **approvers.ROLES, **(parameters or {})})
     except BaseException:
         stack.down()
         raise

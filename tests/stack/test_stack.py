@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import boto3
 import duckdb
@@ -20,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from rich.console import Console
 
-from tests.stack import demo
+from tests.stack import approvers, demo
 from tests.stack.automotive import AS_OF
 from tests.stack.conftest import FOLDER, Run, say
 from tests.stack.lake import Lake, rows_in_file
@@ -146,11 +147,32 @@ def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None
     status, refused = stack.call("POST", f"/v1/models/{MODEL}/promote", {"version": 9, "why": "x"})
     assert status == 404
     assert "9" in refused["message"]
-    # whoever signs here has assumed neither role, and the stack names none
-    status, refused = stack.call(
-        "POST", f"/v1/models/{MODEL}/approvals", {"version": 2, "why": "x", "role": "business"}
-    )
+
+
+def test_two_people_in_two_roles_approve_and_nobody_else_does(stack: Stack, ran: Run) -> None:
+    """By now the first version is champion, and the second one was."""
+    technical, business = approvers.ROLES.values()
+
+    def approve(role: str | None, person: str = "") -> tuple[int, Any]:
+        asked = {"version": 2, "why": "looked at its card", "role": "business"}
+        credentials = approvers.assume(stack.client("sts"), role, person) if role else None
+        return stack.call("POST", f"/v1/models/{MODEL}/approvals", asked, credentials=credentials)
+
+    status, refused = approve(None)
+    assert (status, refused["error"]) == (403, "ForbiddenError")  # whatever role the body claims
+    status, first = approve(technical, "ann")
+    assert (status, first["missing"]) == (200, ["business"]), first
+    status, refused = approve(business, "Ann")
     assert (status, refused["error"]) == (403, "ForbiddenError")
+    assert stack.call("GET", f"/v1/models/{MODEL}")[1]["champion"] == 1
+    status, second = approve(business, "bob")
+    assert (status, second["stage"], [one["role"] for one in second["approvals"]]) == (
+        200,
+        "production",
+        ["technical", "business"],
+    ), second
+    status, moved = stack.call("POST", f"/v1/models/{MODEL}/rollback", {"why": "back for the tests that follow"})
+    assert (status, moved["version"]) == (200, 1), moved
 
 
 @contextmanager

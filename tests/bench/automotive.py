@@ -38,27 +38,27 @@ def claims(work: Path, runs: int) -> list[Claim]:
     return found
 
 
-def _claims(model: str, told: dict[str, Any], gap: tuple[float, float, float, int]) -> list[Claim]:
-    """Each figure's 95 % interval and n stand in its name."""
+def _claims(model: str, matched: dict[str, Any], gap: tuple[float, float, float, int]) -> list[Claim]:
+    """Each figure is told with its 95 % interval and n."""
     value, low, high, n = gap
-    best = Claim.of(
-        f"automotive, {model}: best possible AUC less ours ({low:+.4f} to {high:+.4f}, n = {n:,})", value, None, 0.02, 1
-    )
-    slope, skill = told["calibration_slope"], told["brier_skill"]
+    told = f"{low:+.4f} to {high:+.4f}, n = {n:,}"
+    best = Claim.of(f"automotive, {model}: best possible AUC less ours", value, None, 0.02, 1, told)
+    slope, skill = matched["calibration_slope"], matched["brier_skill"]
     slope_claim = Claim.of(
-        f"automotive, {model}: calibration slope's distance from 1 "
-        f"(slope {slope['value']:.3f}, {slope['low']:.3f} to {slope['high']:.3f}, n = {slope['n']:,})",
+        f"automotive, {model}: calibration slope's distance from 1",
         abs(slope["value"] - 1),
         None,
         0.1,
         1,
+        f"slope {slope['value']:.3f}, {slope['low']:.3f} to {slope['high']:.3f}, n = {slope['n']:,}",
     )
     skill_claim = Claim.of(
-        f"automotive, {model}: Brier skill above 0 ({skill['low']:.3f} to {skill['high']:.3f}, n = {skill['n']:,})",
+        f"automotive, {model}: Brier skill above 0",
         skill["value"],
         None,
         None,
         1,
+        f"{skill['low']:.3f} to {skill['high']:.3f}, n = {skill['n']:,}",
     )
     # the one figure here that is better the larger it is
     return [best, slope_claim, replace(skill_claim, bar=0.0, holds=skill["low"] > 0)]

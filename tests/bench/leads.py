@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import fmean
@@ -235,12 +235,9 @@ def _slope(what: str, held: Sequence[Held]) -> Claim:
     slope = calibration(data)[0]
     each = ", ".join(f"{one.slope.value:.2f}" for one in held)
     outside = max(slope.value / SLOPE[1], SLOPE[0] / slope.value) if slope.value > 0 else float("inf")
-    found = Claim.of("", outside, None, 1.0, len(held))
-    told = (
-        f"Bank Marketing, {MODEL}, calibration slope {what}: {slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f}), "
-        f"each {each}; as the part of {SLOPE[0]} to {SLOPE[1]} that it takes"
-    )
-    return replace(found, claim=told)
+    claim = f"Bank Marketing, {MODEL}, calibration slope {what}, as the part of {SLOPE[0]} to {SLOPE[1]} that it takes"
+    told = f"{slope.value:.2f}, {slope.low:.2f} to {slope.high:.2f}; each {each}"
+    return Claim.of(claim, outside, None, 1.0, len(held), told)
 
 
 def _print(calls: Calls, trained: Sequence[Origin], found: Sequence[Figures]) -> None:

@@ -16,7 +16,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Claim:
-    """`ratio` is ours / against, or ours alone where there is nothing to hold it against."""
+    """`ratio` is ours / against, or ours alone where there is nothing to hold it against.
+
+    `claim` is the same in every run; `told` is what this one adds to it, as an interval.
+    """
 
     claim: str
     ours: float
@@ -25,11 +28,23 @@ class Claim:
     bar: float | None
     holds: bool | None
     runs: int
+    told: str = ""
 
     @staticmethod
-    def of(claim: str, ours: float, against: float | None, bar: float | None, runs: int) -> Claim:
+    def of(claim: str, ours: float, against: float | None, bar: float | None, runs: int, told: str = "") -> Claim:
         ratio = ours if against is None else ours / against
-        return Claim(claim, ours, against, ratio, bar, None if bar is None else ratio <= bar, runs)
+        return Claim(claim, ours, against, ratio, bar, None if bar is None else ratio <= bar, runs, told)
+
+    def row(self) -> dict[str, Any]:
+        """As it is written: what was told stands behind the claim in brackets."""
+        row = asdict(self)
+        told = row.pop("told")
+        return {**row, "claim": f"{self.claim} ({told})" if told else self.claim}
+
+    def is_of(self, row: dict[str, Any]) -> bool:
+        """Whether a written row is this claim, of whichever run."""
+        said: str = row["claim"]
+        return said == self.claim or said.startswith(f"{self.claim} (")
 
 
 def timed(work: Callable[..., object], *arguments: Any) -> tuple[float, float]:
@@ -57,14 +72,13 @@ def write(area: str, claims: list[Claim], root: Path) -> int:
     path = root / f"build/bench/{area}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(path.read_text()) if path.exists() else []
-    named = {one.claim for one in claims}
-    kept = [one for one in before if one["claim"] not in named]
-    path.write_text(json.dumps([*kept, *(asdict(one) for one in claims)], indent=1) + "\n")
+    kept = [row for row in before if not any(one.is_of(row) for one in claims)]
+    path.write_text(json.dumps([*kept, *(one.row() for one in claims)], indent=1) + "\n")
     for one in claims:
         verdict = {True: "ok   ", False: "SHORT", None: "     "}[one.holds]
         against = f" against {one.against:.3f}" if one.against is not None else ""
         bar = f" (bar {one.bar:g})" if one.bar is not None else ""
-        print(f"{verdict} {one.claim}: {one.ours:.3f}{against}, ratio {one.ratio:.3f}{bar}, n = {one.runs}")
+        print(f"{verdict} {one.row()['claim']}: {one.ours:.3f}{against}, ratio {one.ratio:.3f}{bar}, n = {one.runs}")
     short = sum(one.holds is False for one in claims)
     print(f"{short} fall short", file=sys.stderr)
     return short

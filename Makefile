@@ -68,8 +68,8 @@ bridge: $(DEV) ## let the containers of sam local reach the running stack
 down: $(DEV) ## end the local stack
 	@.venv/bin/python -m tests.stack.down --folder $(FOLDER)
 
-demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>)
-	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA))
+demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>; KEEP=1: leave the stack up)
+	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep $(FOLDER))
 
 test: $(BUILT) ## lint, types, imports and every test
 	@$(MAKE) --no-print-directory lint types imports

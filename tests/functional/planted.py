@@ -17,7 +17,6 @@ from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.ports import FittedModel
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.register_model import register_model
 from tests.functional.harness import World
 
 MODEL = "service"
@@ -39,7 +38,7 @@ def finish(world: World, plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for item in world.items(plan["fit_items"]):
         fit_candidate(world, item=item)
     evaluate_candidate(world, run=plan["run"])
-    registered = register_model(world, run=plan["run"])
+    registered = world.register(plan["run"])
     folder = f"registry/{MODEL}/versions/{registered['version']:06d}"
     gates = {gate["name"]: gate for gate in json.loads(world.lake.get(f"{folder}/gates.json"))}
     assert registered["failed_gates"] == [name for name, gate in gates.items() if not gate["passed"]]

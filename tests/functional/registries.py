@@ -127,7 +127,7 @@ class Ports:
         texts = {f"definition/{path}": body.encode() for path, body in definition.files().items()}
         for name, body in (made | said | texts).items():
             lake.put_new(f"{run}/{name}", body)
-        return register_model(cast(Any, self), run=run)
+        return register_model(cast(Any, self), run=run, at="2025-07-01T03:10:00Z")
 
 
 def open_registry(policy: Policy = "automatic", lake: ObjectStore | None = None) -> Any:

@@ -14,7 +14,6 @@ from propensity.usecases.champions import champion_of
 from propensity.usecases.check_artifact import check_files
 from propensity.usecases.evaluate_ladder import evaluate_ladder
 from propensity.usecases.fit_ladder import fit_ladder
-from propensity.usecases.register_model import register_model
 from propensity.usecases.registry import load_version
 from propensity.usecases.scoring import Artifact, load_artifact
 from tests.functional.harness import World
@@ -27,7 +26,7 @@ MATRIX = np.random.default_rng(1).normal(size=(400, 2)).astype(np.float32)
 @pytest.fixture(scope="module")
 def climbed(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = evaluated(tmp_path_factory.mktemp("ladder"), LADDER)
-    register_model(world, run=RUN)
+    world.register(RUN)
     return world
 
 
@@ -92,7 +91,7 @@ def test_without_a_ladder_a_run_is_what_it_was_and_a_score_on_the_global_rung_bi
     climbed: World, tmp_path: Path
 ) -> None:
     plain = evaluated(tmp_path, None)
-    register_model(plain, run=RUN)
+    plain.register(RUN)
     assert not list(plain.lake.keys(f"{RUN}/ladder/"))
     for name in ("model.onnx", "calibration.json", "explanation.json"):
         key = f"registry/{MODEL}/versions/000001/{name}"

@@ -20,7 +20,6 @@ from propensity.usecases.label_shard import label_shard
 from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
 from propensity.usecases.rank_run import rank_run
-from propensity.usecases.register_model import register_model
 from propensity.usecases.registry import load_champion
 from propensity.usecases.run_matchback import run_matchback
 from propensity.usecases.score_shard import score_shard
@@ -65,7 +64,7 @@ def test_training_as_of_a_time_sees_what_a_run_of_then_saw_and_promotes_nothing(
     for item in world.items(plan["fit_items"]):
         fit_candidate(world, item=item)
     evaluate_candidate(world, run=plan["run"])
-    registered = register_model(world, run=plan["run"])
+    registered = world.register(plan["run"])
     assert (registered["version"], registered["promoted"]) == (2, False)
     assert load_champion(world.lake, "service").number == first.number
     assert world.lake.get(f"registry/service/versions/{2:06d}/model.onnx") == first.onnx(world.lake)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from rich.console import Console
 from tests.stack import scenarios
 from tests.stack.lake import Lake
 from tests.stack.scenarios import Drop, Scenario
-from tests.stack.stack import ROOT, Stack, StackError, start
+from tests.stack.stack import ROOT, Stack, StackError, attach, start
 from tests.stack.summary import summarise, table
+from tests.stack.up import write_environment
 
 WAIT = 900  # seconds; a guard against a hang, not an expectation
 
@@ -91,6 +93,7 @@ def main() -> int:
     parser.add_argument("--pack", required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the stack running as `make up` does, there")
     options = parser.parse_args()
     # a log or a pipe has no width of its own, and a table cut to 80 columns says nothing
     console = Console(stderr=options.json, highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -100,16 +103,23 @@ def main() -> int:
     data = options.data.resolve() if options.data else None
     with progress.step("data", "data made ready"):
         scenario = scenarios.make(options.pack, data, out / "data")
+    folder = options.keep.resolve() if options.keep else ROOT / f"build/stack/demo-{options.pack}"
+    if options.keep and attach(folder):
+        console.print(f"a stack is running in {options.keep}; `make down` ends it")
+        return 1
     try:
         with progress.step("deploy", "stack deployed on this machine"):
-            stack = start(options.pack, ROOT / f"build/stack/demo-{options.pack}")
+            stack = start(options.pack, folder)
+        kept = False
         try:
             lake = Lake(stack, stack.folder / "tmp" / "lake")
             receipt = run(scenario, stack, lake, progress)
             with progress.step("read", "scores and figures read from the lake"):
                 summary = summarise(options.pack, scenario, lake, receipt, out)
+            kept = options.keep is not None
         finally:
-            stack.down()
+            if not kept:
+                stack.down()
     except StackError as error:
         console.print(f"[red]failed[/]: {error}", markup=True, soft_wrap=True)
         return 1
@@ -119,9 +129,11 @@ def main() -> int:
         print(json.dumps(summary, indent=1))
     else:
         table(summary, console)
-        console.print(
-            f"\nsummary: {(out / 'summary.json').relative_to(ROOT)}; scores: {out.relative_to(ROOT)}/scores-*.parquet"
-        )
+        shown = out.relative_to(ROOT)
+        console.print(f"\nsummary: {shown}/summary.json; scores: {shown}/scores-*.parquet; cards: {shown}/card-*.html")
+    if kept:
+        environment = os.path.relpath(write_environment(stack))
+        console.print(f"the stack answers on {stack.endpoint}: source {environment}; make down ends it")
     return 0
 
 

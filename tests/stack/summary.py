@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,7 @@ VERSIONS = ("duckdb", "deltalake", "pyarrow", "onnxruntime", "scikit-learn", "sk
 
 
 def summarise(pack: str, scenario: Scenario, lake: Lake, receipt: dict[str, Any], out: Path) -> dict[str, Any]:
-    """The summary without its seconds; writes the scores beside it."""
+    """The summary without its seconds; writes each model's scores and card beside it."""
     files: Counter[str] = Counter()
     rows_in: Counter[str] = Counter()
     for drop in scenario.drops:
@@ -52,6 +53,7 @@ def _model(one: Scored, scenario: Scenario, lake: Lake, out: Path) -> tuple[dict
     metrics, lineage = lake.json(f"{folder}/metrics.json"), lake.json(f"{folder}/lineage.json")
     scores = out / f"scores-{one.model}.parquet"
     _export(lake, run, scores)
+    shutil.copyfile(lake.file(f"{folder}/card.html"), out / f"card-{one.model}.html")
     segments = match["segments"]
     everyone = segments["all"]
 

@@ -23,6 +23,7 @@ def write_environment(stack: Stack) -> Path:
     lines |= {
         "LANDING": stack.outputs["LandingBucket"],
         "LAKE": stack.outputs["LakeBucket"],
+        "START_DUE_RUNS": stack.outputs["StartDueRuns"],
         "SCORE_POPULATION": stack.outputs["ScorePopulation"],
         "LOCAL_API": stack.api,
     }
@@ -58,7 +59,7 @@ def main() -> int:
     console.print(
         f"""The {stack.pack} stack answers on {stack.endpoint}
 
-  source {os.path.relpath(environment)}      # credentials, $LANDING, $LAKE, $SCORE_POPULATION, $LOCAL_API
+  source {os.path.relpath(environment)}  # credentials, $LANDING, $LAKE, $START_DUE_RUNS, $SCORE_POPULATION, $LOCAL_API
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 cp FILE s3://$LANDING/DATASET/tenant_id=TENANT/
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 ls --recursive s3://$LAKE/
   make watch      # follow what the functions say

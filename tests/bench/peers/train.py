@@ -11,7 +11,6 @@ import numpy as np
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.fit_candidate import fit_candidate
 from propensity.usecases.planning import pack_definition
-from propensity.usecases.register_model import register_model
 from propensity.usecases.training_data import folds, read_training
 from tests.bench.measure import Claim
 from tests.bench.peers import peer
@@ -44,7 +43,7 @@ def _train(world: World, day: str) -> float:
         fit_candidate(world, item=item)
     evaluate_candidate(world, run=plan["run"])
     seconds = time.perf_counter() - start
-    of_that_date(world, register_model(world, run=plan["run"]))
+    of_that_date(world, world.register(plan["run"]))
     return seconds
 
 

@@ -15,13 +15,14 @@ from propensity.usecases.run_files import dumps, read_definition, read_json
 BY = "register_model"
 
 
-def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
+def register_model(ports: Ports, *, run: str, at: str) -> dict[str, Any]:
     """Write the version folder; where every gate passed promote it, or by the model's policy stage it for approvals.
 
     A version whose gates failed stays a candidate.
     A version that was trained on another Silver than the newest is there to be looked at: it is not promoted.
 
-    The evaluation names the chosen candidate's files. A second call for the run finds its version.
+    The evaluation names the chosen candidate's files. A second call for the run finds its version and its line. `at`
+    is when that is, RFC 3339: the ledger's line says it, the run's day may be months ago.
     """
     store = ports.lake
     plan, evaluation = read_json(store, f"{run}/plan.json"), read_json(store, f"{run}/evaluation.json")
@@ -54,7 +55,7 @@ def register_model(ports: Ports, *, run: str) -> dict[str, Any]:
     gates = GateSummary.of(evaluation["gates"])
     line = None
     if not gates.failed and plan.get("silver_at") is None:
-        asked = Request(plan["model"], version.number, by=BY, why="all gates passed", at=plan["as_of"], gates=gates)
+        asked = Request(plan["model"], version.number, by=BY, why="all gates passed", at=at, gates=gates)
         policy, champion = policy_of(ports, plan["model"]), plan.get("champion")
         held_against = champion["version"] if champion else None
         line = append_line(store, plan["model"], lambda known: settle(asked, policy, held_against, known))

@@ -58,6 +58,16 @@ def test_a_calibration_of_sampled_rows_with_weights_has_the_rate_of_the_rows_the
     assert fit(raw[kept], labels[kept]).apply(raw).mean() > labels.mean() + 0.1
 
 
+@pytest.mark.parametrize("fit", [fit_sigmoid, fit_isotonic])
+def test_scores_that_say_nothing_come_out_at_the_rate_in_their_order(fit: Fit) -> None:
+    random = np.random.default_rng(4)
+    raw, labels = random.uniform(0.3, 0.9, 5_000), np.zeros(5_000, dtype=bool)
+    labels[np.argsort(raw)[:50]] = True  # the wrong way round
+    calibrated = fit(raw, labels).apply(np.sort(raw))
+    assert calibrated == pytest.approx(0.01, abs=0.001)
+    assert np.all(np.diff(calibrated) > 0)
+
+
 def test_a_calibration_reads_back_what_it_wrote() -> None:
     made = fit_isotonic(*crooked())
     assert Calibration.from_json(made.to_json()) == made

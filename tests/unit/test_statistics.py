@@ -6,13 +6,14 @@ from math import inf
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
 from propensity.domain import statistics
+from propensity.domain.calibration import fit_sigmoid
 from propensity.domain.errors import EvidenceError
 from propensity.domain.statistics import Scored, scored
 
@@ -46,6 +47,31 @@ def test_calibration_equals_an_unpenalised_logistic_regression_on_the_logit() ->
     assert slope.value == pytest.approx(fitted.coef_[0][0], abs=1e-4)
     assert intercept.value == pytest.approx(fitted.intercept_[0], abs=1e-4)
     assert slope.low < slope.value < slope.high
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(-4, 3),
+    st.floats(0.5, 3),
+    st.floats(0.1, 3),
+    st.floats(-4, 4),
+    st.integers(0, 2**32 - 1),
+)
+def test_calibration_is_the_greatest_likelihood_however_far_off_the_scores_are(
+    mean: float, deviation: float, slope: float, intercept: float, seed: int
+) -> None:
+    """Newton's full steps go to and fro for ever on some of these."""
+    random = np.random.default_rng(seed)
+    logit = np.clip(random.normal(mean, deviation, 2_000), -16, 16)
+    labels = random.random(2_000) < 1 / (1 + np.exp(-(slope * logit + intercept)))
+    assume(20 <= labels.sum() <= 1_980)
+    raw = 1 / (1 + np.exp(-logit))
+    found = statistics.calibration(scored(zip(raw.tolist(), [1] * 2_000, labels.tolist(), strict=True)))
+    fitted = LogisticRegression(C=inf, tol=1e-10, max_iter=1000, solver="newton-cholesky").fit(logit[:, None], labels)
+    assert found[0].value == pytest.approx(fitted.coef_[0][0], abs=1e-4)
+    assert found[1].value == pytest.approx(fitted.intercept_[0], abs=1e-4)
+    assume(fitted.coef_[0][0] > 0.01)
+    assert fit_sigmoid(raw, labels).apply(raw).mean() == pytest.approx(labels.mean(), abs=0.002)
 
 
 def test_the_interval_of_auc_covers_as_often_as_it_says() -> None:

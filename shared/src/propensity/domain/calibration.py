@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from propensity.domain.errors import ConflictError
+from propensity.domain.logistic_line import Likelihood, Line, fit_line
 from propensity.domain.statistics import is_ascending
 
 Method = Literal["none", "sigmoid", "isotonic", "table"]  # table: 20 pooled bins, what isotonic was before
@@ -79,29 +80,29 @@ def identity(rows: int = 0, positives: int = 0, offset: float = 0.0) -> Calibrat
 
 
 def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
-    """Platt (1999) on the logit: two parameters by Newton, targets smoothed as he does.
+    """Platt (1999) on the logit: two parameters, targets smoothed as he does.
 
     `weights` float64 (n,), above 0: what each row counts; None: each once.
-    A slope that is not positive would turn the ranking around; then the raw scores are kept.
+    A slope that is not positive would turn the ranking around: such scores say nothing of these rows, and all come out
+    at the rows' rate, in their order.
     """
     x, y = logit(raw), np.asarray(labels, dtype=np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     positives = int(y.sum())
     ones, zeros = float(w @ y), float(w @ (1 - y))
     target = np.where(y > 0, (ones + 1) / (ones + 2), 1 / (zeros + 2))
-    slope, intercept = 1.0, 0.0
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-(slope * x + intercept)))
-        weight = w * np.maximum(p * (1 - p), 1e-12)
-        gradient = np.array([np.sum(w * (target - p) * x), np.sum(w * (target - p))])
-        hessian = np.array([[np.sum(weight * x * x), np.sum(weight * x)], [np.sum(weight * x), np.sum(weight)]])
-        step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
-        step *= min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
-        slope, intercept = slope + float(step[0]), intercept + float(step[1])
-        if np.abs(step).max() < 1e-10:
-            break
-    if slope < 1e-3:
-        return identity(len(y), positives)
+
+    def likelihood(line: Line) -> Likelihood:
+        z = line.intercept + line.slope * x
+        p = np.exp(-np.logaddexp(0.0, -z))
+        miss, weight = w * (target - p), w * p * (1 - p)
+        loss = float(np.sum(w * (np.logaddexp(0.0, z) - target * z)))
+        information = float(weight.sum()), float(weight @ x), float(weight @ (x * x))
+        return Likelihood(loss, (float(miss.sum()), float(miss @ x)), information)
+
+    (intercept, slope), _ = fit_line(likelihood)
+    if slope < _MIN_RISE:
+        slope, intercept = _MIN_RISE, float(logit(np.average(target, weights=w)) - _MIN_RISE * np.average(x, weights=w))
     return Calibration("sigmoid", (0.0, 1.0), (intercept, slope + intercept), len(y), positives)
 
 

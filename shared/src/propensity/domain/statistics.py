@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, log, sqrt
+from math import exp, log, log1p, sqrt
 
 from propensity.domain.errors import EvidenceError
+from propensity.domain.logistic_line import Likelihood, Line, fit_line
 
 Z = 1.959963984540054  # two-sided 95 %
 _CLIP = 1e-7  # keeps logarithms finite at scores of exactly 0 or 1
@@ -139,38 +140,29 @@ def log_loss(data: Scored) -> Estimate:
 def calibration(data: Scored) -> tuple[Estimate, Estimate]:
     """(slope, intercept) of the outcome's logit on the score's logit; 1 and 0 for calibrated scores.
 
-    Cox (1958), fitted by Newton's method. All scores equal leave no slope to fit: (0, logit of the base rate).
+    Cox (1958). All scores equal leave no slope to fit: (0, logit of the base rate).
     """
     points = [(_logit(_clipped(group.score)), group.rows, group.positives) for group in data.groups]
     if len(points) == 1:
         intercept = _logit(data.base_rate)
         return Estimate(0.0, 0.0, 0.0, data.rows), Estimate(intercept, intercept, intercept, data.rows)
-    slope, intercept = 1.0, 0.0
-    curve = (1.0, 0.0, 1.0)
-    for _ in range(50):
-        gradient_0 = gradient_1 = a = b = c = 0.0
+
+    def likelihood(line: Line) -> Likelihood:
+        loss = miss = lean = a = b = c = 0.0
         for x, rows, positives in points:
-            p = _sigmoid(slope * x + intercept)
-            miss, weight = positives - rows * p, rows * p * (1 - p)
-            gradient_0 += miss
-            gradient_1 += miss * x
+            z = line.intercept + line.slope * x
+            p = _sigmoid(z)
+            weight = rows * p * (1 - p)
+            loss += rows * (max(z, 0.0) + log1p(exp(-abs(z)))) - positives * z
+            miss += positives - rows * p
+            lean += (positives - rows * p) * x
             a += weight
             b += weight * x
             c += weight * x * x
-        determinant = a * c - b * b
-        if determinant <= 1e-12 * max(a * c, 1e-300):
-            break
-        step_0, step_1 = (
-            (c * gradient_0 - b * gradient_1) / determinant,
-            (a * gradient_1 - b * gradient_0) / determinant,
-        )
-        # a full step may overshoot where the scores are far off; half the logit is always safe
-        scale = min(1.0, 4.0 / max(abs(step_0), abs(step_1), 1e-300))
-        intercept, slope = intercept + scale * step_0, slope + scale * step_1
-        curve = (a, b, c)
-        if max(abs(step_0), abs(step_1)) < 1e-10:
-            break
-    a, b, c = curve
+        return Likelihood(loss, (miss, lean), (a, b, c))
+
+    (intercept, slope), there = fit_line(likelihood)
+    a, b, c = there.information
     determinant = max(a * c - b * b, 1e-300)
     half_0, half_1 = Z * sqrt(c / determinant), Z * sqrt(a / determinant)
     return (

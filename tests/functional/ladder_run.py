@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -56,7 +57,7 @@ DEALERS = {
 SEGMENTS = {**{name: one.segment for name, one in DEALERS.items() if one.segment}, "new_north": "north"}
 
 
-def pack(ladder: Mapping[str, Any] | None = None) -> dict[str, str]:
+def pack(ladder: Mapping[str, Any] | None = None, max_rows: int | None = None) -> dict[str, str]:
     model = {
         "name": MODEL,
         "hypothesis": "h",
@@ -65,7 +66,7 @@ def pack(ladder: Mapping[str, Any] | None = None) -> dict[str, str]:
         "target": {"description": "d", "sql": "select tenant_id, customer_id from outcome.things"},
         "horizon_days": 60,
         "features": ["f"],
-        "training": {"as_of_count": 6, "every_days": 90},
+        "training": {"as_of_count": 6, "every_days": 90, "max_rows": max_rows},
         "candidates": [{"family": "logistic_regression", "grid": [{"C": 1.0}]}],
         **({"ladder": dict(ladder)} if ladder else {}),
     }
@@ -110,18 +111,47 @@ def rows_of(dealers: Mapping[str, Dealer], seed: int = 3) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def evaluated(folder: Path, ladder: Mapping[str, Any] | None, dealers: Mapping[str, Dealer] = DEALERS) -> World:
+def drawn(rows: pa.Table, never_fitted: str) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows with the draws that a cap goes by, and what build_features counts of them.
+
+    The draws of tenant `never_fitted` are the highest: a cap leaves its rows to validate on alone.
+    """
+    draws = np.random.default_rng(5).random(len(rows)) * 0.99
+    draws[rows["tenant_id"].to_numpy(zero_copy_only=False) == never_fitted] = 0.999
+    none = pa.array(np.zeros(len(rows), dtype=np.int8))
+    found = rows.append_column("_draw", pa.array(draws)).append_column("_treated", none)
+    listed = rows.select(["as_of", "tenant_id", "label"]).to_pylist()
+    strata = Counter((row["as_of"].isoformat(), row["tenant_id"], row["label"]) for row in listed)
+    counts = {
+        "population_by_date": dict(Counter(row["as_of"].isoformat() for row in listed)),
+        "strata": [[*key, count, 0] for key, count in strata.items()],
+        "left_out": [],
+        "newest_by_tenant": {},
+        "packages": {},
+    }
+    return found, counts
+
+
+def evaluated(
+    folder: Path,
+    ladder: Mapping[str, Any] | None,
+    dealers: Mapping[str, Dealer] = DEALERS,
+    *,
+    max_rows: int | None = None,
+    never_fitted: str = "",
+) -> World:
     """The run up to what register_model takes."""
     world = World("automotive", folder)
-    world.pack_files = pack(ladder)
+    world.pack_files = pack(ladder, max_rows)
     definition: Definition = parse_definition(world.pack_files, MODEL, where="p", entity="customer_id")
     plan = {"model": MODEL, "as_of": "2025-07-01", "groups": [[0]], "silver": {}, "dates": [str(day) for day in DATES]}
     world.lake.put_new(f"{RUN}/plan.json", dumps({**plan, "feature_set": definition.feature_set}))
     write_definition(world.lake, f"{RUN}/definition", definition)
     features = f"{RUN}/features/0001.parquet"
     (folder / features).parent.mkdir(parents=True)
-    pq.write_table(rows_of(dealers), folder / features)
-    write_result(world.lake, RUN, "build_features", 1, {"features": features, "segments": SEGMENTS})
+    rows, counts = drawn(rows_of(dealers), never_fitted) if max_rows else (rows_of(dealers), {})
+    pq.write_table(rows, folder / features)
+    write_result(world.lake, RUN, "build_features", 1, {"features": features, "segments": SEGMENTS, **counts})
     items = [
         {
             "model": MODEL,

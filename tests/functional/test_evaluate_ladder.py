@@ -17,7 +17,7 @@ from propensity.usecases.fit_ladder import fit_ladder
 from propensity.usecases.registry import load_version
 from propensity.usecases.scoring import Artifact, load_artifact
 from tests.functional.harness import World
-from tests.functional.ladder_run import LADDER, MODEL, RUN, evaluated, ladder_of
+from tests.functional.ladder_run import DEALERS, LADDER, MODEL, RUN, Dealer, evaluated, ladder_of
 from tests.functional.planted import FaultyConverter, shifted_by
 
 MATRIX = np.random.default_rng(1).normal(size=(400, 2)).astype(np.float32)
@@ -64,6 +64,14 @@ def test_nobody_leaves_the_global_model_without_an_interval_that_lies_above_0(cl
         gain = said["segments"][one["segment"]]["gain"] if pooled else one["evidence"]["gains"][one["rung"]]
         assert 0 < gain["low"] < gain["value"] < gain["high"]
         assert gain["n"] >= 150
+
+
+def test_a_tenant_that_a_cap_leaves_nothing_to_fit_on_is_judged_all_the_same(tmp_path: Path) -> None:
+    dealers = {name: one for name, one in DEALERS.items() if name.startswith("plain")} | {"fresh": Dealer(40)}
+    said = ladder_of(evaluated(tmp_path, LADDER, dealers, max_rows=4_000, never_fitted="fresh"))
+    fresh = said["tenants"]["fresh"]
+    assert (fresh["evidence"]["rows"], fresh["rung"]) == (0, "global")
+    assert fresh["evidence"]["held_rows"] > 0
 
 
 def test_every_tenant_reads_why_it_stands_where_it_does(tenants: dict[str, Any]) -> None:

@@ -103,6 +103,14 @@ def test_an_uncapped_set_takes_every_row() -> None:
     assert sorted(rates.valid) == DAYS[-3:] == validation_days(found.counts(), spec())
 
 
+def test_a_day_is_thin_by_what_a_cap_leaves_of_it() -> None:
+    """20 positives of 2,000 rows are 2 of the 200 that a cap reads, and no fold that takes 10."""
+    counts = {(day, label): 1_000 for day in DAYS for label in (0, 1)} | {(DAYS[-2], 0): 1_980, (DAYS[-2], 1): 20}
+    folds = {"folds": 2, "min_positives": 10}
+    assert validation_days(counts, spec(validation=folds)) == DAYS[-2:]
+    assert validation_days(counts, spec(max_rows=200, validation=folds)) == [DAYS[-3], DAYS[-1]]
+
+
 def test_a_cap_reads_the_days_that_may_be_folds_and_a_thin_one_takes_no_place() -> None:
     thin = DAYS[-2]
     rows = [(day, "a", label, False, None) for day in DAYS for label in (0, 1)] * 30

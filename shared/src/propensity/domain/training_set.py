@@ -133,10 +133,8 @@ class TrainingSet:
         if most is None or self.rows <= most:
             return Rates({0: 1.0, 1: 1.0}, dict.fromkeys(self.population, 1.0))
         shares = capped(self.rows - self.positives, self.positives, most)
-        per_day = {day: counts[day, 0] + counts[day, 1] for day in self.population}
         return Rates(
-            {0: shares[0], 1: shares[1]},
-            {day: min(1.0, most / per_day[day]) for day in validation_days(counts, spec) if per_day[day]},
+            {0: shares[0], 1: shares[1]}, {day: _validated(counts, day, spec) for day in validation_days(counts, spec)}
         )
 
 
@@ -165,8 +163,14 @@ def capped(negatives: int, positives: int, most: int) -> tuple[float, float]:
     return (min(1.0, (most - kept) / negatives) if negatives else 1.0, kept / positives if positives else 1.0)
 
 
+def _validated(counts: Mapping[tuple[date, int], int], day: date, spec: ModelSpec) -> float:
+    """Share of a day's rows that are validated on: as many as a cap leaves, both labels alike."""
+    rows, most = sum(counts.get((day, label), 0) for label in (0, 1)), spec.training.max_rows
+    return 1.0 if most is None or rows <= most else most / rows
+
+
 def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> list[date]:
-    """The days that folds may validate on, oldest first, and the newest one whatever it holds."""
+    """The days that folds may validate on by what a cap leaves of them, oldest first, and the newest in any case."""
     days = sorted({day for day, _ in counts})
     reach = timedelta(days=spec.reach_days)
 
@@ -175,6 +179,9 @@ def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> 
 
     least = spec.validation.min_positives
     eligible = [
-        day for day in days if two_classes([day], least) and two_classes([one for one in days if one + reach <= day], 1)
+        day
+        for day in days
+        if two_classes([day], least / _validated(counts, day, spec))
+        and two_classes([one for one in days if one + reach <= day], 1)
     ]
     return sorted({*eligible[-spec.validation.folds :], *days[-1:]})

@@ -121,7 +121,7 @@ class _Judging:
                 held[name],
                 fitted.get(name, np.empty(0, np.int64)),
                 intercepts.get(name, 0.0),
-                rates[name],
+                rates.get(name, rates[""]),  # a cap may leave a tenant rows to validate on and none to fit
                 segments,
             )
             for name in names

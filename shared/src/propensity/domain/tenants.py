@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from propensity.domain.errors import BadInputError, ConflictError
 from propensity.domain.landing import TENANT
 from propensity.domain.spec import Frozen
+from propensity.domain.views import LabelWindow
 
 State = Literal["onboarding", "active", "suspended", "offboarded"]
 STATES: tuple[State, ...] = get_args(State)
@@ -51,6 +52,22 @@ class Line(Frozen):
     def refuses(self) -> bool:
         """Whether files and links are refused."""
         return self.state in _REFUSED
+
+
+def closed_tenants(
+    periods: Mapping[str, Sequence[Sequence[str | None]]], window: LabelWindow, settle_days: int
+) -> list[str]:
+    """Tenants whose files were refused at a time when outcomes of a window come in, by name.
+
+    `periods` by tenant, (start, end) as RFC 3339 instants; one without an end goes on. What happens on a window's last
+    days is known here up to `settle_days` later.
+    """
+    until = (window.end + timedelta(days=settle_days)).isoformat()
+    return sorted(
+        tenant
+        for tenant, spans in periods.items()
+        if any(str(start) < until and (end is None or end > window.start.isoformat()) for start, end in spans)
+    )
 
 
 def check_tenant(tenant_id: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ from propensity.domain.matchback import DecileCount, Measure, measures
 from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
 from propensity.domain.statistics import scored
+from propensity.domain.tenants import closed_tenants
 from propensity.domain.time_travel import SilverAt
+from propensity.domain.training_set import silent_tenants
 from propensity.domain.views import LabelWindow, quote, read_files, text
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
@@ -20,12 +23,16 @@ from propensity.usecases.planning import NEWEST, pin_silver
 from propensity.usecases.registry import load_version
 from propensity.usecases.run_files import dumps, read_json, write_once
 from propensity.usecases.silver_session import SilverSession, download
+from propensity.usecases.tenants import closed_periods
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"
 
 
 def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
     """Match a committed scoring run with what was known at the start of day `known_by`.
+
+    Customers whose outcome could not be seen, for the reasons that training leaves them out for (docs/training.md), are
+    counted in the summary's `left_out` and nowhere else: nobody knows that they did not.
 
     Writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval and
     n), once per run and day, and `<run>/matchback-<day>.json`, which says what versions of Silver it saw. Raises
@@ -43,7 +50,8 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         )
     sql = ports.sql()
     try:
-        seen = _match(ports, sql, run, plan, definition, as_of, day, silver)
+        seen = _match(ports, sql, run, plan, definition, window, day, silver)
+        left_out = dict(sql.rows("select reason, count(*) from marked where reason is not null group by 1 order by 1"))
         found = _measure(sql, definition)
         sql.execute(f"create temp table measured ({_COLUMNS})")
         for one in found:
@@ -68,7 +76,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         _keep_outcomes(ports, sql, f"{run}/outcomes/{day.isoformat()}.parquet")
     finally:
         sql.close()
-    summary = _summary(run, plan, day, found, seen)
+    summary = {**_summary(run, plan, day, found, seen), "left_out": left_out}
     key = f"{run}/matchback-{day.isoformat()}.json"
     stands = json.loads(write_once(ports.lake, key, dumps(summary)))
     if silver.said() and stands["silver"] != seen:
@@ -83,11 +91,12 @@ def _match(
     run: str,
     plan: dict[str, Any],
     definition: Definition,
-    as_of: date,
+    window: LabelWindow,
     day: date,
     silver: SilverAt,
 ) -> dict[str, int]:
-    """Table `matched`: the run's scores with converted, and chosen where the model has a filter; Silver's versions."""
+    """Table `marked`: the run's scores with converted, chosen where the model has a filter, and the reason why the
+    outcome could not be seen; view `matched`: those without a reason. Returns Silver's versions."""
     pins = pin_silver(ports, definition, silver)
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
     session = SilverSession(sql, ports.lake, pins.sources(buckets), definition)
@@ -99,8 +108,13 @@ def _match(
     )
     if not keys:
         raise EvidenceError(f"{run}: gold/scores holds no scores of it; commit_run comes first")
+    as_of = parse_day(plan["as_of"], "as_of")
     session.cut(as_of)
     session.outcomes("outcomes", as_of, day)
+    session.censored("out_of_sight")
+    closed = closed_tenants(closed_periods(ports.lake), window, definition.model.settle_days)
+    silent = silent_tenants(session.newest_events(day), until=day, silent_days=definition.model.censored.silent_days)
+    left = [tenant for tenant, end in silent.items() if window.end > end]
     chosen = "false"
     join = ""
     if definition.model.filter:
@@ -109,13 +123,21 @@ def _match(
     files = read_files(download(sql, ports.lake, keys, "scores"))
     laddered = any(row[0] == "rung" for row in sql.rows(f"describe select * from {files}"))
     sql.execute(
-        f"create temp table matched as select s.tenant_id, s.customer_id, s.raw, s.score, s.decile, "
+        f"create temp table marked as select s.tenant_id, s.customer_id, s.raw, s.score, s.decile, "
         f"{f'coalesce(s.rung, {text("none")})' if laddered else text('none')} as rung, "
-        f"(o.customer_id is not null) as converted, {chosen} as {quote('chosen')} "
+        f"(o.customer_id is not null) as converted, {chosen} as {quote('chosen')}, "
+        f"case when {_among(closed)} then 'tenant_closed' when {_among(left)} then 'tenant_silent' "
+        "when u.customer_id is not null then 'censored' end as reason "
         f"from (select * from {files} where run = {text(run)}) s "
-        f"left join outcomes o using (tenant_id, customer_id) {join}"
+        "left join outcomes o using (tenant_id, customer_id) "
+        f"left join out_of_sight u using (tenant_id, customer_id) {join}"
     )
+    sql.execute("create temp view matched as select * exclude (reason) from marked where reason is null")
     return pins.versions()
+
+
+def _among(tenants: Sequence[str]) -> str:
+    return f"s.tenant_id in ({', '.join(map(text, tenants))})" if tenants else "false"
 
 
 def _keep_outcomes(ports: Ports, sql: Sql, key: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import parse_day
+from propensity.domain.tenants import closed_tenants
 from propensity.domain.views import LabelWindow, text
 from propensity.ports import Sql
 from propensity.usecases.silver_session import SilverSession
@@ -54,7 +55,7 @@ def _reasons(model: ModelSpec, work: Mapping[str, Any], day: date) -> str:
     # an item that was planned before these stood in it leaves nobody out
     until = parse_day(work.get("outcomes_until") or work["known_by"], "outcomes_until")
     immature = window.end + timedelta(days=model.settle_days) > until
-    closed = _closed(work.get("closed", {}), window)
+    closed = closed_tenants(work.get("closed", {}), window, model.settle_days)
     found = {
         "immature": "true" if immature else "false",
         "tenant_closed": f"f.tenant_id in ({', '.join(map(text, closed))})" if closed else "false",
@@ -63,18 +64,6 @@ def _reasons(model: ModelSpec, work: Mapping[str, Any], day: date) -> str:
     if model.treatment and model.treatment.policy == "exclude":
         found["treated"] = "t.customer_id is not null"
     return " ".join(f"when {condition} then {text(reason)}" for reason, condition in found.items())
-
-
-def _closed(periods: Mapping[str, Sequence[Sequence[str | None]]], window: LabelWindow) -> list[str]:
-    """Tenants whose files were refused in some part of a window; a period without an end goes on."""
-    return sorted(
-        tenant
-        for tenant, spans in periods.items()
-        if any(
-            str(start) < window.end.isoformat() and (end is None or end > window.start.isoformat())
-            for start, end in spans
-        )
-    )
 
 
 def count_rows(session: SilverSession, until: date) -> dict[str, Any]:

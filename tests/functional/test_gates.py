@@ -82,11 +82,12 @@ def test_without_a_fault_every_gate_passes_and_says_so_in_a_sentence(prepared: P
     assert gates["parity_probes"]["n"] > 500
 
 
-def test_a_leaking_column_is_caught(prepared: Prepared, tmp_path: Path) -> None:
-    def leak(table: pa.Table) -> pa.Table:
-        noise = np.random.default_rng(1).normal(0, 0.4, len(table))
-        return with_column(table, FEATURE, table["label"].to_numpy() + noise)
+def leak(table: pa.Table) -> pa.Table:
+    noise = np.random.default_rng(1).normal(0, 0.4, len(table))
+    return with_column(table, FEATURE, table["label"].to_numpy() + noise)
 
+
+def test_a_leaking_column_is_caught(prepared: Prepared, tmp_path: Path) -> None:
     gates = judged(prepared, tmp_path, leak)
     assert "leak_auc" in failed(gates)
     assert f"look at {FEATURE}" in gates["leak_auc"]["said"]
@@ -239,7 +240,33 @@ def test_a_champion_with_other_features_is_compared_by_what_each_has_shown(prepa
     assert "champion_log_loss" not in gates
     assert gates["champion_auc"]["passed"]
     assert "each is held by its own newest fold" in gates["champion_auc"]["said"]
-    assert "the golden set has no agrees" in gates["golden_auc"]["said"]
+    assert "agrees of today's meaning" in gates["golden_auc"]["said"]
+
+
+def test_a_golden_set_is_not_used_where_a_feature_means_something_else_by_now(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    world, _ = prepared
+    other = world.copy(tmp_path)
+    sql = other.pack_files["features/relation.sql"]
+    other.pack_files = other.pack_files | {"features/relation.sql": f"select * from ({sql}) where true"}
+    gates = finish(other, other.prepare(MODEL, "2025-04-03"))
+    assert "of today's meaning: freeze it anew" in gates["golden_auc"]["said"]
+    assert "consents" in gates["golden_auc"]["said"]
+
+
+def test_a_training_that_fails_a_gate_freezes_no_golden_set(prepared: Prepared, tmp_path: Path) -> None:
+    world, plan = prepared
+    bare = world.copy(tmp_path / "bare")
+    bare.lake.remove(f"registry/{MODEL}/golden/base.parquet")
+    for name, change, frozen in (("faulty", leak, []), ("sound", None, [f"registry/{MODEL}/golden/base.parquet"])):
+        other = bare.copy(tmp_path / name)
+        if change:
+            change_rows(other, plan, change)
+        gates = finish(other, plan)
+        assert gates["golden_auc"]["said"].startswith("there is no golden set yet")
+        assert (not failed(gates)) == bool(frozen)
+        assert list(other.lake.keys(f"registry/{MODEL}/golden/")) == frozen
 
 
 def test_a_champion_without_a_feature_of_the_same_name_is_no_reason_to_stop(prepared: Prepared, tmp_path: Path) -> None:

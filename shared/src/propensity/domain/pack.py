@@ -86,6 +86,15 @@ class Definition(Frozen):
             digest.update(normalise_sql(group.sql).encode())
         return digest.hexdigest()[:12]
 
+    @property
+    def meanings(self) -> dict[str, str]:
+        """Per feature the version of its group, by which equal names have equal values."""
+        return {
+            feature.name: self.model_copy(update={"groups": (group,)}).feature_set
+            for group in self.groups
+            for feature in group.features
+        }
+
     def files(self) -> dict[str, str]:
         """The definition as files, as they stand in a version's folder; `parse_definition` reads them back."""
         out = {"model.yaml": _dump(self.model.model_dump(mode="json")), "entity.txt": self.entity + "\n"}

@@ -43,21 +43,9 @@ def champion_of(ports: Ports, plan: dict[str, Any], definition: Definition) -> C
     dates = {*version.lineage["dates"], *calibrated_on(ports.lake, version, held["calibration"])}
     found = (version.number, held["calibration"], tuple(sorted(dates)))
     theirs = version.definition(ports.lake)
-    ours, missing = _meanings(definition), []
-    for name, meaning in _meanings(theirs).items():
-        if ours.get(name) != meaning:
-            missing.append(name)
-    if missing:
+    ours = definition.meanings
+    if missing := [name for name, meaning in theirs.meanings.items() if ours.get(name) != meaning]:
         return Champion(*found, why_not=f"features of another meaning, or gone: {', '.join(missing)}")
     places = tuple(definition.feature_names.index(name) for name in theirs.feature_names)
     artifact = replace(load_artifact(ports, version, held["calibration"]), ladder=None)
     return Champion(*found, None, artifact, places)
-
-
-def _meanings(definition: Definition) -> dict[str, str]:
-    """Per feature the version of its group, by which equal names have equal values."""
-    return {
-        feature.name: definition.model_copy(update={"groups": (group,)}).feature_set
-        for group in definition.groups
-        for feature in group.features
-    }

@@ -42,14 +42,19 @@ def _golden(ports: Ports, case: Case, champion: Champion) -> list[Gate]:
     """
     limits, seed = case.definition.model.gates, case.definition.model.training.seed
     found = golden_rows(ports, case.definition)
+
+    def not_judged(why: str, rows: int) -> list[Gate]:
+        return [Gate("golden_auc", None, -limits.champion_tolerance, True, why, rows)]
+
     if found is None:
-        return []
+        return not_judged("there is no golden set yet: a training whose gates all pass freezes it", 0)
     if found.missing:
-        said = f"the golden set has no {', '.join(found.missing)}: freeze it anew to be held against it (docs/gates.md)"
-        return [Gate("golden_auc", None, -limits.champion_tolerance, True, said, len(found.labels))]
+        named = ", ".join(found.missing)
+        said = f"the golden set has no {named} of today's meaning: freeze it anew to be held against it (docs/gates.md)"
+        return not_judged(said, len(found.labels))
     theirs = champion.score(found.matrix, found.tenants)
     if theirs is None:
-        return []
+        return not_judged(f"champion version {champion.version}: {champion.why_not}", len(found.labels))
     mine = case.calibration.apply(case.model.predict(found.matrix))
     spec, fitted_on = case.definition.model, {str(day) for day in case.data.dates} | set(champion.dates)
     sound = {day: not overlap(day, fitted_on, spec) for day in set(found.days)}

@@ -2,12 +2,13 @@
 
 `registry/<model>/golden/base.parquet` is taken from the first training. `cases.json`, which people write, is a list of
 {tenant_id, customer_id, as_of, why}; each is looked up at every training until one has the customer on a date not
-after the case's, and is then frozen as `cases/<id>.parquet`. Frozen rows hold features by name, label, date, tenant and
-customer, by which an erasure finds them.
+after the case's, and is then frozen as `cases/<id>.parquet`. Frozen rows hold features by name and what these meant,
+label, date, tenant and customer, by which an erasure finds them.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,13 +25,14 @@ from propensity.usecases.slicing import CUSTOMER, TENANT
 from propensity.usecases.training_data import TrainingData
 
 MOST_ROWS = 2_000
-_LABEL, _DAY, _WHY = "_label", "_as_of", "_why"  # no feature's name begins with an underscore
+_LABEL, _DAY, _WHY, _MEANINGS = "_label", "_as_of", "_why", "_meanings"  # no feature's name begins with an underscore
 _BASE = "base.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """The frozen rows. `missing`: features of the definition that some of them lack; then there is no matrix."""
+    """The frozen rows. `missing`: features of the definition that some of them lack, or have by another meaning; then
+    there is no matrix."""
 
     labels: Any
     days: tuple[str, ...]
@@ -39,17 +41,22 @@ class Golden:
     missing: tuple[str, ...] = ()
 
 
-def freeze_golden(ports: Ports, definition: Definition, data: TrainingData) -> None:
-    """Freeze the base where there is none yet, and every case that this training set has. Frozen rows never change.
+def freeze_base(ports: Ports, definition: Definition, data: TrainingData) -> None:
+    """Freeze rows of the newest date where there is no base yet. For a training whose gates passed: a base stays."""
+    key = f"{golden_root(definition.model.name)}/{_BASE}"
+    if key not in set(ports.lake.keys(key)):
+        newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
+        some = newest[spread(len(newest), MOST_ROWS)]
+        _freeze(ports, key, definition, data, some, "newest date of the first training")
+
+
+def freeze_cases(ports: Ports, definition: Definition, data: TrainingData) -> None:
+    """Freeze every case that this training set has. Frozen rows never change.
 
     Raises PackError for a cases.json that cannot be read.
     """
     root = golden_root(definition.model.name)
     there = set(ports.lake.keys(f"{root}/"))
-    if f"{root}/{_BASE}" not in there:
-        newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
-        some = newest[spread(len(newest), MOST_ROWS)]
-        _freeze(ports, f"{root}/{_BASE}", definition, data, some, "newest date of the first training")
     for case in read_cases(ports, root):
         key = f"{root}/cases/{case.id}.parquet"
         row = None if key in there else _find(data, case)
@@ -74,6 +81,7 @@ def _freeze(ports: Ports, key: str, definition: Definition, data: TrainingData, 
         _LABEL: data.labels[rows].astype(np.int64),
         _DAY: data.as_of[rows],
         _WHY: np.array([why] * len(rows), dtype=object),
+        _MEANINGS: np.array([json.dumps(definition.meanings, sort_keys=True)] * len(rows), dtype=object),
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "golden.parquet"
@@ -86,7 +94,8 @@ def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
     names, parts = definition.feature_names, list(_frozen(ports, golden_root(definition.model.name)))
     if not parts:
         return None
-    missing = tuple(name for name in names if any(name not in part for part in parts))
+    ours, theirs = definition.meanings, [json.loads(str(part[_MEANINGS][0])) for part in parts]
+    missing = tuple(name for name in names if any(meant.get(name) != ours.get(name) for meant in theirs))
 
     def joined(name: str) -> Any:
         return np.concatenate([part[name] for part in parts])
@@ -97,9 +106,12 @@ def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
 
 
 def _frozen(ports: Ports, root: str) -> Iterator[Mapping[str, Any]]:
+    """File by file, without those that an erasure emptied."""
     for key in ports.lake.keys(f"{root}/"):
         if key.endswith(".parquet"):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "golden.parquet"
                 ports.lake.download(key, path)
-                yield ports.frames.read(path)
+                part = ports.frames.read(path)
+                if len(part[_LABEL]):
+                    yield part

@@ -19,7 +19,7 @@ from propensity.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.usecases.searching import Search
 from propensity.usecases.training_data import TrainingData
-from tests.bench.measure import Claim
+from tests.bench.measure import Claim, peak_mb
 from tests.specs import model_spec
 
 ROWS, COLUMNS, DATES = 1_000_000, 40, 8
@@ -90,9 +90,8 @@ def _search(candidate: dict[str, Any], rows: int, cpu_seconds: float) -> Cost:
     search = Search(cast("Ports", SimpleNamespace(trainer=SklearnTrainer())), spec, spec.candidates[0].family, data)
     found = search.run(spec.candidates[0])
     search.fit(found.setting, found.rows).onnx()
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
     settings = {repr(trial.setting) for trial in found.trials}
-    return Cost(_cpu() - before, found.cpu_seconds, peak, len(settings), found.untried)
+    return Cost(_cpu() - before, found.cpu_seconds, peak_mb(), len(settings), found.untried)
 
 
 def _cpu() -> float:

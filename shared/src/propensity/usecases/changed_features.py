@@ -52,6 +52,8 @@ def _by_rows(differing: Any, rows: int, names: Sequence[str], champion: int, lim
         f"of {rows:,} rows that champion version {champion} was trained on too, {_share(found[worst])} now have "
         f"another {worst}, the most of any feature; proven to be more than {number(limit)}: {', '.join(bad) or 'none'}"
     )
+    if bad:
+        said += "; files of those days that came late, or were taken back, since then do this too"
     one = found[worst]
     return Gate(_NAME, one.value, limit, not bad, said, rows, (one.low, one.high))
 

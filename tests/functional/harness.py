@@ -142,7 +142,9 @@ class World:
             build_features(self, item=item)
         for item in self.items(plan["fit_items"]):
             fit_candidate(self, item=item)
-        evaluate_candidate(self, run=plan["run"])
+        if evaluate_candidate(self, run=plan["run"])["ladder"]:
+            fit_ladder(self, run=plan["run"])
+            evaluate_ladder(self, run=plan["run"])
         said = check_replay(self, run=plan["run"])
         report: dict[str, Any] = json.loads(self.lake.get(said["report"]))
         assert said["same"] == report["same"]

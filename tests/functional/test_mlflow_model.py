@@ -20,7 +20,7 @@ from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import parse_definition
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.evaluate_candidate import evaluate_candidate
-from propensity.usecases.registry import Version, load_version
+from propensity.usecases.registry import load_version
 from propensity.usecases.scoring import load_artifact
 from propensity.usecases.tenant_models import TenantModels
 from tests.functional.harness import World
@@ -69,7 +69,7 @@ def version_with_a_ladder(world: World) -> tuple[TenantModels, Calibration, Any]
     }
     world.lake.put("v/ladder.json", json.dumps({"tenants": places}).encode())
     ladder = Ladder.from_json({"tenants": places})
-    return TenantModels(world, Version("buy", 1, "v", {}), ladder), calibrations[0], matrix
+    return TenantModels(world, "v", ladder), calibrations[0], matrix
 
 
 def test_mlflow_loads_a_version_and_gives_the_same_calibrated_scores(trained: World, tmp_path: Path) -> None:

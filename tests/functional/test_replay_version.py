@@ -77,6 +77,23 @@ def test_a_version_comes_out_again_whatever_came_and_changed_since(
     assert not any("/versions/" in key for key in added)
 
 
+def test_the_models_of_a_ladder_come_out_again_too(stock: Shop, tmp_path: Path) -> None:
+    ladder = {"min_positives_own": 10, "min_rows_intercept": 10, "max_own_models": 3}
+    shop = stock.copied(tmp_path, ladder=ladder, candidates=[TREES])
+    version = shop.train("reorder", RUN)["version"]
+    report = shop.replay("reorder", version, "again")
+    assert (report["same"], report["said"], report["tenants_moved"]) == (True, [], 0)
+    assert report["scores"]["max_abs_laddered"] <= 1e-6
+    path = shop.folder / f"registry/reorder/versions/{version:06d}/ladder.json"
+    written = json.loads(path.read_text())
+    place = {"rung": "heuristic", "model": None, "intercept": 0.0, "rate": 0.99}
+    path.write_text(json.dumps(written | {"tenants": written["tenants"] | {"north": place}}))
+    report = shop.replay("reorder", version, "changed")
+    assert (report["same"], report["tenants_moved"]) == (False, 1)
+    assert report["said"][0] == "tenants that stand on another rung, or with other numbers on it: 1"
+    assert report["scores"]["max_abs_laddered"] > 0.1 > 1e-6 >= report["scores"]["max_abs_calibrated"]
+
+
 def test_what_somebody_changed_in_a_feature_file_is_told(known: Shop, tmp_path: Path) -> None:
     shop = known.copied(tmp_path)
     plan = replay_version(shop, model="reorder", version=1, request="touched")

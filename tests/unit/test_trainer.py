@@ -61,3 +61,20 @@ def test_onnx_gives_the_same_probabilities_missing_values_included(family: str, 
     again = SklearnTrainer().fit(family, parameters, matrix, labels, seed=3, weights=weights)
     assert np.array_equal(again.predict(matrix), fitted.predict(matrix))
     assert again.onnx() == fitted.onnx()
+
+
+@pytest.mark.parametrize(
+    ("family", "parameters"),
+    [("logistic_regression", {"C": -1.0}), ("hist_gradient_boosting", {"learning_rate": "fast"})],
+)
+def test_a_value_that_a_parameter_cannot_have_is_told_with_its_name(family: str, parameters: dict[str, object]) -> None:
+    matrix, labels, _ = rows(100)
+    [name] = parameters
+    with pytest.raises(PackError, match=f"candidate {family}: .*'{name}'"):
+        SklearnTrainer().fit(family, parameters, matrix, labels, seed=1)
+
+
+def test_growing_tells_it_too() -> None:
+    matrix, labels, _ = rows(100)
+    with pytest.raises(PackError, match="candidate hist_gradient_boosting: .*'learning_rate'"):
+        SklearnTrainer().grow("hist_gradient_boosting", {"learning_rate": -1}, matrix, labels, seed=1).grow(3)

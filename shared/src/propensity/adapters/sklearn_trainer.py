@@ -65,14 +65,14 @@ class SklearnModel:
 class SklearnGrowing:
     """A warm start fits on from the trees that are there; the sum is that of one fit (test_trainer.py)."""
 
-    def __init__(self, estimator: HistGradientBoostingClassifier, matrix: Any, labels: Any, weights: Any) -> None:
-        self._estimator = estimator
+    def __init__(self, family: str, estimator: Any, matrix: Any, labels: Any, weights: Any) -> None:
+        self._family, self._estimator = family, estimator
         self._rows = (matrix, labels, weights)
 
     def grow(self, iterations: int) -> None:
         matrix, labels, weights = self._rows
         self._estimator.set_params(max_iter=iterations)
-        self._estimator.fit(matrix, labels, sample_weight=weights)
+        _fit(self._family, self._estimator, matrix, labels, weights)
 
     def staged(self, matrix: Any, first: int = 1) -> Iterator[Any]:
         stages = self._estimator.staged_predict_proba(np.asarray(matrix, dtype=np.float32))
@@ -92,12 +92,12 @@ class SklearnTrainer:
         weights: Any = None,
         directions: Sequence[int] = (),
     ) -> SklearnModel:
-        """Raises PackError for an unknown family or parameter."""
+        """Raises PackError for an unknown family or parameter, or a value that it cannot have."""
         estimator = _made(family, parameters, seed, directions)
         if family == "random_forest" and len(labels) > TREE_ROWS and "max_samples" not in parameters:
             # each tree draws its own; more rows cost in proportion and change little
             estimator.set_params(max_samples=TREE_ROWS)
-        estimator.fit(np.asarray(matrix, dtype=np.float32), labels, **_weighted(estimator, weights))
+        _fit(family, estimator, np.asarray(matrix, dtype=np.float32), labels, weights)
         if family == "random_forest":
             # its threads add probabilities up in the order in which they are done: other last digits each time
             estimator.set_params(n_jobs=1)
@@ -118,10 +118,20 @@ class SklearnTrainer:
         if family not in GROWING:
             raise PackError(f"candidate {family}: is fitted at once, only {', '.join(GROWING)} can be grown")
         estimator = _made(family, {**parameters, "warm_start": True}, seed, directions)
-        return SklearnGrowing(estimator, np.asarray(matrix, dtype=np.float32), labels, weights)
+        return SklearnGrowing(family, estimator, np.asarray(matrix, dtype=np.float32), labels, weights)
 
     def packages(self) -> Mapping[str, str]:
         return {name: version(name) for name in _PACKAGES}
+
+
+def _fit(family: str, estimator: Any, matrix: Any, labels: Any, weights: Any) -> None:
+    try:
+        estimator.fit(matrix, labels, **_weighted(estimator, weights))
+    except TypeError as error:
+        # values of parameters are looked at here; of such an error scikit-learn makes a ValueError and a TypeError
+        if isinstance(error, ValueError):
+            raise PackError(f"candidate {family}: {error}; correct its grid or space") from error
+        raise
 
 
 def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class Place:
         if (self.rate is not None) != (self.rung == "heuristic"):
             raise ConflictError(f"{LADDER}: rung {self.rung} with rate {self.rate}; the heuristic has one, no other")
 
+    def is_near(self, other: Place, most: float) -> bool:
+        """The same rung and model, with intercept and rate no further away than `most`."""
+        apart = abs(self.intercept - other.intercept), abs((self.rate or 0.0) - (other.rate or 0.0))
+        return (self.rung, self.model) == (other.rung, other.model) and max(apart) <= most
+
 
 GLOBAL = Place("global")
 

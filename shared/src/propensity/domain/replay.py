@@ -14,7 +14,9 @@ class Replayed:
     """A registered version and its replay, side by side. A hash is None where nobody wrote one down, or can any more.
 
     `original_now`: the hash of the files that the version was trained on, as they lie there today. `erased`: rows of
-    the pinned tables that were erased since, by dataset. `raw` and `calibrated`: largest differences of a score.
+    the pinned tables that were erased since, by dataset. `raw` and `calibrated`: largest differences of a score by the
+    version's own model; `laddered`: by whichever model of the ladder scores the row's tenant, None where neither has a
+    ladder. `moved`: tenants that stand elsewhere on it now.
     """
 
     registered_hash: str | None
@@ -29,6 +31,8 @@ class Replayed:
     erased: Mapping[str, int]
     raw: float
     calibrated: float
+    laddered: float | None = None
+    moved: int = 0
 
     @property
     def same_set(self) -> bool | None:
@@ -37,11 +41,15 @@ class Replayed:
 
     @property
     def same_scores(self) -> bool:
-        return max(self.raw, self.calibrated) <= MAX_ABS
+        return self.furthest <= MAX_ABS
+
+    @property
+    def furthest(self) -> float:
+        return max(self.raw, self.calibrated, self.laddered or 0.0)
 
     @property
     def same(self) -> bool:
-        return self.same_scores and self.same_set is not False
+        return self.same_scores and self.same_set is not False and not self.moved
 
     @property
     def packages(self) -> dict[str, list[str | None]]:
@@ -73,8 +81,10 @@ class Replayed:
             told.append(
                 f"the search ended with {_named(self.replayed_model)} where it was {_named(self.registered_model)}"
             )
+        if self.moved:
+            told.append(f"tenants that stand on another rung, or with other numbers on it: {self.moved}")
         if not self.same_scores:
-            told.append(f"scores differ by up to {max(self.raw, self.calibrated):.3g}, more than {MAX_ABS:g}")
+            told.append(f"scores differ by up to {self.furthest:.3g}, more than {MAX_ABS:g}")
         return told
 
     def to_json(self) -> dict[str, Any]:
@@ -95,7 +105,13 @@ class Replayed:
             },
             "model": {"registered": list(self.registered_model), "replayed": list(self.replayed_model)},
             "erased": dict(self.erased),
-            "scores": {"max_abs_raw": self.raw, "max_abs_calibrated": self.calibrated, "limit": MAX_ABS},
+            "scores": {
+                "max_abs_raw": self.raw,
+                "max_abs_calibrated": self.calibrated,
+                "max_abs_laddered": self.laddered,
+                "limit": MAX_ABS,
+            },
+            "tenants_moved": self.moved,
         }
 
 

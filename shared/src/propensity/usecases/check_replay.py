@@ -9,14 +9,18 @@ import numpy as np
 
 from propensity.domain.calibration import Calibration
 from propensity.domain.errors import IncompleteRunError, NotFoundError
+from propensity.domain.ladder import GLOBAL, LADDER, Ladder, Place
 from propensity.domain.pack import Definition
 from propensity.domain.registry import model_root
-from propensity.domain.replay import Replayed
+from propensity.domain.replay import MAX_ABS, Replayed
 from propensity.domain.sampling import spread
 from propensity.ports import Ports
 from propensity.usecases.erasures import erasure_records, rows_erased_since
+from propensity.usecases.ladder_files import ladder_files
 from propensity.usecases.registry import load_version
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
+from propensity.usecases.slicing import TENANT
+from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 from propensity.usecases.training_report import read_hashed
 
 REFERENCE_ROWS = 10_000
@@ -25,15 +29,16 @@ REFERENCE_ROWS = 10_000
 def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write `registry/<model>/replays/<version>-<request>.json`; nothing is registered, and no alias moves.
 
-    Scores are of up to 10,000 rows spread evenly over the replayed training set, by both models and both calibrations.
+    Scores are of up to 10,000 rows spread evenly over the replayed training set, by both models and both calibrations,
+    and by both ladders where there are any.
     """
     store = ports.lake
     plan, evaluation = read_json(store, f"{run}/plan.json"), read_json(store, f"{run}/evaluation.json")
     version = load_version(store, plan["model"], plan["replay_of"])
     definition = read_definition(store, f"{run}/definition", plan["model"])
-    data, digest = read_hashed(ports, _keys(ports, run, plan), definition)
+    data, digest = read_hashed(ports, _keys(ports, run, plan), definition, [TENANT])
     rows = spread(len(data.labels), REFERENCE_ROWS)
-    matrix = np.ascontiguousarray(data.matrix[rows])
+    matrix, tenants = np.ascontiguousarray(data.matrix[rows]), data.columns[TENANT][rows]
     del data  # the original's comes next, and is as large
     then, now = (
         ports.scorer(onnx).predict(matrix)
@@ -41,7 +46,15 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     )
     before = Calibration.from_json(version.json(store, "calibration.json"))
     after = Calibration.from_json(read_json(store, evaluation["files"]["calibration.json"]))
-    lineage = version.lineage
+    lineage, scores = version.lineage, (before.apply(then), after.apply(now))
+    ladders = load_tenant_models(ports, version), _replayed_ladder(ports, run)
+    laddered = None
+    if any(ladders):
+        by_ladder = [
+            score if ladder is None else ladder.apply(matrix, tenants, raw, score)[1]
+            for ladder, raw, score in zip(ladders, (then, now), scores, strict=True)
+        ]
+        laddered = _furthest(*by_ladder)
     found = Replayed(
         registered_hash=lineage.get("training_set"),
         replayed_hash=digest,
@@ -54,7 +67,9 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
         replayed_model=(evaluation["family"], evaluation["parameters"]),
         erased=rows_erased_since(erasure_records(store), lineage["silver"]),
         raw=_furthest(then, now),
-        calibrated=_furthest(before.apply(then), after.apply(now)),
+        calibrated=_furthest(*scores),
+        laddered=laddered,
+        moved=_moved(*ladders),
     )
     report = {
         "model": plan["model"],
@@ -88,6 +103,21 @@ def _original(ports: Ports, run: str, definition: Definition) -> str | None:
         return read_hashed(ports, _keys(ports, run, plan), definition)[1]
     except (NotFoundError, IncompleteRunError):
         return None  # runs may be removed after a while; a version does not need them
+
+
+def _replayed_ladder(ports: Ports, run: str) -> TenantModels | None:
+    key = ladder_files(ports.lake, run).get(LADDER)
+    return None if key is None else TenantModels(ports, run, Ladder.from_json(read_json(ports.lake, key)))
+
+
+def _moved(then: TenantModels | None, now: TenantModels | None) -> int:
+    """How many tenants stand elsewhere: on another rung, or on it with another model, intercept or rate."""
+    tenants = {tenant for one in (then, now) if one for tenant in one.ladder.places}
+
+    def place(one: TenantModels | None, tenant: str) -> Place:
+        return one.place(tenant) if one else GLOBAL
+
+    return sum(not place(then, tenant).is_near(place(now, tenant), MAX_ABS) for tenant in tenants)
 
 
 def _furthest(one: Any, other: Any) -> float:

@@ -24,7 +24,6 @@ from propensity.usecases.held import group
 from propensity.usecases.ladder_files import FILES
 from propensity.usecases.ladder_held import HeldOut
 from propensity.usecases.parity import parity_of
-from propensity.usecases.registry import Version
 from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
 from propensity.usecases.tenant_models import TenantModels
 from propensity.usecases.training_data import TrainingData
@@ -225,9 +224,7 @@ class _Judging:
         newest = data.validated & (data.as_of == data.dates[-1])
         matrix = data.matrix[newest]
         raw = self._ports.scorer(self._ports.lake.get(self._evaluation["files"]["model.onnx"])).predict(matrix)
-        models = TenantModels(
-            self._ports, Version(self._definition.model.name, 0, self._run, {}), Ladder.from_json(said)
-        )
+        models = TenantModels(self._ports, self._run, Ladder.from_json(said))
         _, scores = models.apply(matrix, data.columns["tenant_id"][newest], raw, self._calibration.apply(raw))
         before = read_json(self._ports.lake, self._evaluation["files"]["reference.json"])
         return {**before, "score": reference_bins((), matrix[:, :0], scores, before["as_of"])["score"]}

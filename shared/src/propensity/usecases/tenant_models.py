@@ -28,10 +28,11 @@ class SubModel:
 
 @dataclass(frozen=True, slots=True)
 class TenantModels:
-    """A version's ladder over its folder. What is loaded stays, for functions that live on."""
+    """A ladder over the folder of a version, or of the run that made it. What is loaded stays, for functions that live
+    on."""
 
     ports: Ports
-    version: Version
+    folder: str
     ladder: Ladder
     _held: dict[str, SubModel | None] = field(default_factory=dict)
 
@@ -84,7 +85,7 @@ class TenantModels:
 
     def _load(self, folder: str) -> SubModel | None:
         if folder not in self._held:
-            self._held[folder] = load_sub_model(self.ports, f"{self.version.folder}/{folder}")
+            self._held[folder] = load_sub_model(self.ports, f"{self.folder}/{folder}")
         return self._held[folder]
 
 
@@ -104,7 +105,7 @@ def load_sub_model(ports: Ports, folder: str) -> SubModel:
 def load_tenant_models(ports: Ports, version: Version) -> TenantModels | None:
     """None for a version without a ladder."""
     said = find_json(ports.lake, f"{version.folder}/{LADDER}")
-    return None if said is None else TenantModels(ports, version, Ladder.from_json(said))
+    return None if said is None else TenantModels(ports, version.folder, Ladder.from_json(said))
 
 
 def shifted(score: Any, intercept: float) -> Any:

@@ -76,5 +76,5 @@ def test_a_value_that_a_parameter_cannot_have_is_told_with_its_name(family: str,
 
 def test_growing_tells_it_too() -> None:
     matrix, labels, _ = rows(100)
-    with pytest.raises(PackError, match="candidate hist_gradient_boosting: .*'learning_rate'"):
+    with pytest.raises(PackError, match=r"candidate hist_gradient_boosting: .*'learning_rate'"):
         SklearnTrainer().grow("hist_gradient_boosting", {"learning_rate": -1}, matrix, labels, seed=1).grow(3)

@@ -134,10 +134,11 @@ def table(summary: dict[str, Any], console: Console) -> None:
     console.print(models)
     for name, one in summary["models"].items():
         if one["filter_size"]:
+            best = one["best_possible_auc"]  # only what was generated has one
             console.print(
                 f"{name}: the manual filter's {one['filter_size']:,} customers: lift {one['lift_filter']:.2f}; "
-                f"the model's best {one['filter_size']:,}: {one['lift_at_filter_size']:.2f}; "
-                f"AUC {one['auc']:.3f} of a best possible {one['best_possible_auc']:.3f}"
+                f"the model's best {one['filter_size']:,}: {one['lift_at_filter_size']:.2f}"
+                + (f"; AUC {one['auc']:.3f} of a best possible {best:.3f}" if best else "")
             )
     gap = summary["gap_fill"]
     console.print(

@@ -11,4 +11,4 @@ from propensity.usecases.register_model import register_model
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return register_model(composition.ports(), run=event["run"], at=event["at"])
+    return register_model(composition.ports(), run=event["run"], at=event.get("at"))

@@ -84,6 +84,15 @@ def test_the_models_of_a_ladder_come_out_again_too(stock: Shop, tmp_path: Path) 
     report = shop.replay("reorder", version, "again")
     assert (report["same"], report["said"], report["tenants_moved"]) == (True, [], 0)
     assert report["scores"]["max_abs_laddered"] <= 1e-6
+    for key in shop.lake.keys(f"{report['run']}/ladder/"):
+        shop.lake.remove(key)
+    bare = shop.copied(tmp_path / "bare")
+    [old] = bare.lake.keys("registry/reorder/replays/")
+    bare.lake.remove(old)
+    check_replay(bare, run=report["run"])
+    told = json.loads(bare.lake.get(old))
+    assert (told["same"], told["tenants_moved"], told["scores"]["max_abs_laddered"]) == (True, 0, None)
+    assert "the ladder was not replayed" in told["said"][0]
     path = shop.folder / f"registry/reorder/versions/{version:06d}/ladder.json"
     written = json.loads(path.read_text())
     place = {"rung": "heuristic", "model": None, "intercept": 0.0, "rate": 0.99}

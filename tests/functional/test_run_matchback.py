@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from propensity.domain.errors import EvidenceError
 from propensity.usecases.run_matchback import run_matchback
 from propensity.usecases.tenants import append_line
 from tests.functional.registries import crown
@@ -47,9 +48,8 @@ def test_customers_whose_outcome_could_not_be_seen_are_counted_by_reason_and_in_
     )
     plain = shop.copied(tmp_path / "plain")
     said, seen = matched(plain, run)
-    west = population["west", True] + population["west", False]
-    censored = population["north", True] + population["south", True]
-    assert said["left_out"] == {"censored": censored, "tenant_silent": west}
+    censored = sum(population[tenant, True] for tenant in ("north", "south", "west"))
+    assert said["left_out"] == {"censored": censored, "tenant_silent": population["west", False]}
     assert seen == {"north": population["north", False], "south": population["south", False]}
     assert said["segments"]["all"]["rate"]["n"] == sum(seen.values())
     # outcomes of the window's last days come in while they settle: a tenant that is closed then was not seen whole
@@ -60,5 +60,8 @@ def test_customers_whose_outcome_could_not_be_seen_are_counted_by_reason_and_in_
     assert left == {"north": population["north", False]}
     assert without["left_out"]["tenant_closed"] == population["south", True] + population["south", False]
     assert sum(without["left_out"].values()) + sum(left.values()) == sum(population.values())
+    append_line(closed.lake, "north", {"state": "suspended", "why": "because"}, ["orders"], by="ops", at=at)
+    with pytest.raises(EvidenceError, match=r"model reorder, left out \d+ censored, \d+ tenant_closed.*0 of 0 rows"):
+        run_matchback(closed, run=run, known_by="2025-05-22")
     outcomes = pq.read_table(closed.folder / f"{run}/outcomes/{SETTLED}.parquet")
     assert sum(outcomes["rows"].to_pylist()) == sum(left.values())

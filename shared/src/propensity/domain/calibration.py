@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from propensity.domain.errors import ConflictError
-from propensity.domain.logistic_line import Likelihood, Line, fit_line
+from propensity.domain.logistic_line import Likelihood, Line, Scale, fit_line
 from propensity.domain.statistics import is_ascending
 
 Method = Literal["none", "sigmoid", "isotonic", "table"]  # table: 20 pooled bins, what isotonic was before
@@ -92,17 +92,21 @@ def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     ones, zeros = float(w @ y), float(w @ (1 - y))
     target = np.where(y > 0, (ones + 1) / (ones + 2), 1 / (zeros + 2))
 
+    mean = float(np.average(x, weights=w))
+    scale = Scale.of(mean, float(np.average((x - mean) ** 2, weights=w)) ** 0.5)
+    scaled = (x - scale.centre) / scale.spread
+
     def likelihood(line: Line) -> Likelihood:
-        z = line.intercept + line.slope * x
+        z = line.intercept + line.slope * scaled
         p = np.exp(-np.logaddexp(0.0, -z))
         miss, weight = w * (target - p), w * p * (1 - p)
         loss = float(np.sum(w * (np.logaddexp(0.0, z) - target * z)))
-        information = float(weight.sum()), float(weight @ x), float(weight @ (x * x))
-        return Likelihood(loss, (float(miss.sum()), float(miss @ x)), information)
+        information = float(weight.sum()), float(weight @ scaled), float(weight @ (scaled * scaled))
+        return Likelihood(loss, (float(miss.sum()), float(miss @ scaled)), information)
 
-    (intercept, slope), _ = fit_line(likelihood)
+    intercept, slope = scale.back(fit_line(likelihood, scale.identity)[0])
     if slope < _MIN_RISE:
-        slope, intercept = _MIN_RISE, float(logit(np.average(target, weights=w)) - _MIN_RISE * np.average(x, weights=w))
+        slope, intercept = _MIN_RISE, float(logit(np.average(target, weights=w)) - _MIN_RISE * mean)
     return Calibration("sigmoid", (0.0, 1.0), (intercept, slope + intercept), len(y), positives)
 
 

@@ -33,6 +33,7 @@ class Replayed:
     calibrated: float
     laddered: float | None = None
     moved: int = 0
+    without_ladder: bool = False  # the version has one, and the replay made none
 
     @property
     def same_set(self) -> bool | None:
@@ -81,6 +82,8 @@ class Replayed:
             told.append(
                 f"the search ended with {_named(self.replayed_model)} where it was {_named(self.registered_model)}"
             )
+        if self.without_ladder:
+            told.append("the ladder was not replayed: replay again, by an execution that begins after this deployment")
         if self.moved:
             told.append(f"tenants that stand on another rung, or with other numbers on it: {self.moved}")
         if not self.same_scores:

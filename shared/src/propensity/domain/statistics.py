@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import exp, log, log1p, sqrt
 
 from propensity.domain.errors import EvidenceError
-from propensity.domain.logistic_line import Likelihood, Line, fit_line
+from propensity.domain.logistic_line import Likelihood, Line, Scale, fit_line
 
 Z = 1.959963984540054  # two-sided 95 %
 _CLIP = 1e-7  # keeps logarithms finite at scores of exactly 0 or 1
@@ -147,9 +147,13 @@ def calibration(data: Scored) -> tuple[Estimate, Estimate]:
         intercept = _logit(data.base_rate)
         return Estimate(0.0, 0.0, 0.0, data.rows), Estimate(intercept, intercept, intercept, data.rows)
 
+    mean = sum(x * rows for x, rows, _ in points) / data.rows
+    scale = Scale.of(mean, sqrt(sum((x - mean) ** 2 * rows for x, rows, _ in points) / data.rows))
+    scaled = [((x - scale.centre) / scale.spread, rows, positives) for x, rows, positives in points]
+
     def likelihood(line: Line) -> Likelihood:
         loss = miss = lean = a = b = c = 0.0
-        for x, rows, positives in points:
+        for x, rows, positives in scaled:
             z = line.intercept + line.slope * x
             p = _sigmoid(z)
             weight = rows * p * (1 - p)
@@ -161,10 +165,9 @@ def calibration(data: Scored) -> tuple[Estimate, Estimate]:
             c += weight * x * x
         return Likelihood(loss, (miss, lean), (a, b, c))
 
-    (intercept, slope), there = fit_line(likelihood)
-    a, b, c = there.information
-    determinant = max(a * c - b * b, 1e-300)
-    half_0, half_1 = Z * sqrt(c / determinant), Z * sqrt(a / determinant)
+    line, there = fit_line(likelihood, scale.identity)
+    intercept, slope = scale.back(line)
+    half_0, half_1 = (Z * sqrt(variance) for variance in scale.variances(there.information))
     return (
         Estimate(slope, slope - half_1, slope + half_1, data.rows),
         Estimate(intercept, intercept - half_0, intercept + half_0, data.rows),

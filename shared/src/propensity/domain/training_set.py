@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from math import sqrt
 from typing import Any
 
 from propensity.domain.errors import ConflictError
@@ -169,6 +170,11 @@ def _validated(counts: Mapping[tuple[date, int], int], day: date, spec: ModelSpe
     return 1.0 if most is None or rows <= most else most / rows
 
 
+def _sure(least: int, share: float) -> float:
+    """Rows of which a draw leaves at least so many, by three standard deviations of what it leaves on average."""
+    return least if share == 1 else ((3 + sqrt(9 + 4 * least)) / 2) ** 2 / share
+
+
 def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> list[date]:
     """The days that folds may validate on by what a cap leaves of them, oldest first, and the newest in any case."""
     days = sorted({day for day, _ in counts})
@@ -181,7 +187,7 @@ def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> 
     eligible = [
         day
         for day in days
-        if two_classes([day], least / _validated(counts, day, spec))
+        if two_classes([day], _sure(least, _validated(counts, day, spec)))
         and two_classes([one for one in days if one + reach <= day], 1)
     ]
     return sorted({*eligible[-spec.validation.folds :], *days[-1:]})

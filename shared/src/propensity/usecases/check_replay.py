@@ -49,6 +49,10 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     lineage, scores = version.lineage, (before.apply(then), after.apply(now))
     ladders = load_tenant_models(ports, version), _replayed_ladder(ports, run)
     laddered = None
+    # an execution that began before ladders were replayed makes none, and then there is nothing to hold against
+    without_ladder = ladders[0] is not None and ladders[1] is None
+    if without_ladder:
+        ladders = None, None
     if any(ladders):
         by_ladder = [
             score if ladder is None else ladder.apply(matrix, tenants, raw, score)[1]
@@ -70,6 +74,7 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
         calibrated=_furthest(*scores),
         laddered=laddered,
         moved=_moved(*ladders),
+        without_ladder=without_ladder,
     )
     report = {
         "model": plan["model"],

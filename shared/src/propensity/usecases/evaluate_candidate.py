@@ -26,7 +26,8 @@ from propensity.domain.statistics import (
 from propensity.ports import Ports
 from propensity.usecases.card import card_facts, card_files, write_card
 from propensity.usecases.champions import champion_of
-from propensity.usecases.golden import freeze_base, freeze_cases
+from propensity.usecases.golden import freeze_golden
+from propensity.usecases.golden_cases import golden_root, read_cases
 from propensity.usecases.held import Held, group
 from propensity.usecases.judging import judge
 from propensity.usecases.judging_case import Case
@@ -69,16 +70,15 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
     ports.lake.put_new(f"{run}/training.json", dumps(training))
-    of_now = plan.get("silver_at") is None and "replay_of" not in plan  # these look at what was
-    if of_now:
-        freeze_cases(ports, definition, data)
+    cases = read_cases(ports, golden_root(spec.name))  # one that nobody can read is told before anything is judged
     rows, champion = held.rows(data, spec), champion_of(ports, plan, definition)
     theirs = champion.score(data.matrix[rows], data.columns[TENANT][rows]) if champion else None
     case = Case(definition, data, model, calibrated, held, rows, metrics, scores, champion, theirs)
     verdict = judge(ports, plan, case)
     gates = [*parities[chosen["out"]][1], *verdict.gates]
+    of_now = plan.get("silver_at") is None and "replay_of" not in plan  # those look at what was
     if of_now and all(gate.passed for gate in gates):
-        freeze_base(ports, definition, data)
+        freeze_golden(ports, definition, data, cases)
     ports.lake.put_new(f"{run}/slices.json", dumps(verdict.slices))
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
     report = report_of(case, judged, sound, chosen["family"])

@@ -1,16 +1,16 @@
 """A model's golden set: rows that are frozen once, and the edge cases that the business adds to them.
 
-`registry/<model>/golden/base.parquet` is taken from the first training. `cases.json`, which people write, is a list of
-{tenant_id, customer_id, as_of, why}; each is looked up at every training until one has the customer on a date not
-after the case's, and is then frozen as `cases/<id>.parquet`. Frozen rows hold features by name and what these meant,
-label, date, tenant and customer, by which an erasure finds them.
+`registry/<model>/golden/base.parquet` is taken from the first training whose gates passed. `cases.json`, which people
+write, is a list of {tenant_id, customer_id, as_of, why}; each is looked up at every such training until one has the
+customer on a date not after the case's, and is then frozen as `cases/<id>.parquet`. Frozen rows hold features by name
+and what these meant, label, date, tenant and customer, by which an erasure finds them.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 from propensity.domain.pack import Definition
 from propensity.domain.sampling import spread
 from propensity.ports import Ports
-from propensity.usecases.golden_cases import GoldenCase, golden_root, read_cases
+from propensity.usecases.golden_cases import GoldenCase, golden_root
 from propensity.usecases.slicing import CUSTOMER, TENANT
 from propensity.usecases.training_data import TrainingData
 
@@ -41,23 +41,17 @@ class Golden:
     missing: tuple[str, ...] = ()
 
 
-def freeze_base(ports: Ports, definition: Definition, data: TrainingData) -> None:
-    """Freeze rows of the newest date where there is no base yet. For a training whose gates passed: a base stays."""
-    key = f"{golden_root(definition.model.name)}/{_BASE}"
-    if key not in set(ports.lake.keys(key)):
-        newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
-        some = newest[spread(len(newest), MOST_ROWS)]
-        _freeze(ports, key, definition, data, some, "newest date of the first training")
-
-
-def freeze_cases(ports: Ports, definition: Definition, data: TrainingData) -> None:
-    """Freeze every case that this training set has. Frozen rows never change.
-
-    Raises PackError for a cases.json that cannot be read.
-    """
+def freeze_golden(ports: Ports, definition: Definition, data: TrainingData, cases: Sequence[GoldenCase]) -> None:
+    """Freeze the base where there is none yet, and every case that this training set has. Frozen rows never change: so
+    this is for a training whose gates passed."""
     root = golden_root(definition.model.name)
     there = set(ports.lake.keys(f"{root}/"))
-    for case in read_cases(ports, root):
+    if f"{root}/{_BASE}" not in there:
+        newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
+        some = newest[spread(len(newest), MOST_ROWS)]
+        why = "newest date of the first training whose gates passed"
+        _freeze(ports, f"{root}/{_BASE}", definition, data, some, why)
+    for case in cases:
         key = f"{root}/cases/{case.id}.parquet"
         row = None if key in there else _find(data, case)
         if row is not None:
@@ -94,7 +88,7 @@ def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
     names, parts = definition.feature_names, list(_frozen(ports, golden_root(definition.model.name)))
     if not parts:
         return None
-    ours, theirs = definition.meanings, [json.loads(str(part[_MEANINGS][0])) for part in parts]
+    ours, theirs = definition.meanings, [_meanings(part) for part in parts]
     missing = tuple(name for name in names if any(meant.get(name) != ours.get(name) for meant in theirs))
 
     def joined(name: str) -> Any:
@@ -103,6 +97,12 @@ def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
     matrix = None if missing else np.stack([joined(name) for name in names], axis=1).astype(np.float32)
     days = tuple(str(day) for day in joined(_DAY))
     return Golden(joined(_LABEL), days, joined(TENANT), matrix, missing)
+
+
+def _meanings(part: Mapping[str, Any]) -> dict[str, str]:
+    """What each feature of a frozen file meant; of files from before that was written nothing is known."""
+    told: dict[str, str] = json.loads(str(part[_MEANINGS][0])) if _MEANINGS in part else {}
+    return told
 
 
 def _frozen(ports: Ports, root: str) -> Iterator[Mapping[str, Any]]:

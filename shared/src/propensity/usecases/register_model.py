@@ -15,14 +15,15 @@ from propensity.usecases.run_files import dumps, read_definition, read_json
 BY = "register_model"
 
 
-def register_model(ports: Ports, *, run: str, at: str) -> dict[str, Any]:
+def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
     """Write the version folder; where every gate passed promote it, or by the model's policy stage it for approvals.
 
     A version whose gates failed stays a candidate.
     A version that was trained on another Silver than the newest is there to be looked at: it is not promoted.
 
     The evaluation names the chosen candidate's files. A second call for the run finds its version and its line. `at`
-    is when that is, RFC 3339: the ledger's line says it, the run's day may be months ago.
+    is when that is, RFC 3339: the ledger's line says it, for the run's day may be months ago. An execution that began
+    before it was handed on has None, and the line the run's day.
     """
     store = ports.lake
     plan, evaluation = read_json(store, f"{run}/plan.json"), read_json(store, f"{run}/evaluation.json")
@@ -55,7 +56,9 @@ def register_model(ports: Ports, *, run: str, at: str) -> dict[str, Any]:
     gates = GateSummary.of(evaluation["gates"])
     line = None
     if not gates.failed and plan.get("silver_at") is None:
-        asked = Request(plan["model"], version.number, by=BY, why="all gates passed", at=at, gates=gates)
+        asked = Request(
+            plan["model"], version.number, by=BY, why="all gates passed", at=at or plan["as_of"], gates=gates
+        )
         policy, champion = policy_of(ports, plan["model"]), plan.get("champion")
         held_against = champion["version"] if champion else None
         line = append_line(store, plan["model"], lambda known: settle(asked, policy, held_against, known))

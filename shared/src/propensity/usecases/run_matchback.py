@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -52,7 +52,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
     try:
         seen = _match(ports, sql, run, plan, definition, window, day, silver)
         left_out = dict(sql.rows("select reason, count(*) from marked where reason is not null group by 1 order by 1"))
-        found = _measure(sql, definition)
+        found = _measure(sql, definition, left_out)
         sql.execute(f"create temp table measured ({_COLUMNS})")
         for one in found:
             estimate = one.estimate
@@ -126,8 +126,8 @@ def _match(
         f"create temp table marked as select s.tenant_id, s.customer_id, s.raw, s.score, s.decile, "
         f"{f'coalesce(s.rung, {text("none")})' if laddered else text('none')} as rung, "
         f"(o.customer_id is not null) as converted, {chosen} as {quote('chosen')}, "
-        f"case when {_among(closed)} then 'tenant_closed' when {_among(left)} then 'tenant_silent' "
-        "when u.customer_id is not null then 'censored' end as reason "
+        f"case when {_among(closed)} then 'tenant_closed' when u.customer_id is not null then 'censored' "
+        f"when {_among(left)} then 'tenant_silent' end as reason "
         f"from (select * from {files} where run = {text(run)}) s "
         "left join outcomes o using (tenant_id, customer_id) "
         f"left join out_of_sight u using (tenant_id, customer_id) {join}"
@@ -153,10 +153,11 @@ def _keep_outcomes(ports: Ports, sql: Sql, key: str) -> None:
     ports.lake.upload_new(key, path)
 
 
-def _measure(sql: Sql, definition: Definition) -> list[Measure]:
+def _measure(sql: Sql, definition: Definition, left_out: Mapping[str, int]) -> list[Measure]:
+    said = ", ".join(f"{rows} {reason}" for reason, rows in left_out.items())
     data = scored(
         sql.rows("select score, count(*), count(*) filter (converted) from matched group by score"),
-        f"model {definition.model.name}",
+        f"model {definition.model.name}{f', left out {said}' if said else ''}",
     )
     deciles = [
         DecileCount(*row)

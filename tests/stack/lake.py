@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,15 @@ class Lake:
             self._stack.s3.download_file(self._bucket, key, str(path))
         return path
 
+    def files(self, keys: Iterable[str]) -> list[Path]:
+        """`file` of many, several at a time."""
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(self.file, keys))
+
     def table_files(self, table: str) -> list[Path]:
         """The Parquet files that a Delta table's log names, by delta-rs and nothing of ours."""
         opened = DeltaTable(f"s3://{self._bucket}/{table}", storage_options=self._options)
-        return [self.file(f"{table}/{action['path']}") for action in _actions(opened)]
+        return self.files(f"{table}/{action['path']}" for action in _actions(opened))
 
     def query(self, sql: str, **relations: Iterable[Path]) -> list[tuple[Any, ...]]:
         """DuckDB SQL over views named as the keyword arguments, each a list of Parquet files."""
@@ -67,8 +73,7 @@ class Lake:
         """Rows of a dataset's Bronze, quarantine, and Silver's current view."""
         out = {}
         for zone in ("bronze", "quarantine"):
-            paths = [self.file(key) for key in self.keys(f"{zone}/{dataset}/")]
-            out[zone] = sum(pq.read_metadata(path).num_rows for path in paths)
+            out[zone] = sum(pq.read_metadata(path).num_rows for path in self.files(self.keys(f"{zone}/{dataset}/")))
         [(out["silver"],)] = self.query(
             "select count(distinct (tenant_id, _key)) from silver", silver=self.table_files(f"silver/{dataset}")
         )

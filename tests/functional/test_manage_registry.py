@@ -252,3 +252,8 @@ def test_a_card_is_fetched_as_a_page_or_as_markdown(waiting: SimpleNamespace, tr
     ):
         assert answer["statusCode"] == status
         assert said in json.loads(answer["body"])["message"]
+
+
+def test_the_ledger_says_when_a_training_run_promoted_and_not_what_day_it_was_for(trained: World) -> None:
+    [line, *_] = list_versions(trained, MODEL)["ledger"]
+    assert (line["by"], line["at"]) == ("register_model", "2025-07-01T03:10:00Z")

@@ -127,10 +127,14 @@ class World:
         plan = self.prepare(model, as_of)
         for item in self.items(plan["fit_items"]):
             fit_candidate(self, item=item)
-        if evaluate_candidate(self, run=plan["run"])["ladder"]:
-            fit_ladder(self, run=plan["run"])
-            evaluate_ladder(self, run=plan["run"])
+        self.evaluate(plan["run"])
         return self.register(plan["run"])
+
+    def evaluate(self, run: str) -> None:
+        """The choice of a candidate, and of a ladder where the model has one."""
+        if evaluate_candidate(self, run=run)["ladder"]:
+            fit_ladder(self, run=run)
+            evaluate_ladder(self, run=run)
 
     def register(self, run: str) -> dict[str, Any]:
         return register_model(self, run=run, at="2025-07-01T03:10:00Z")
@@ -142,9 +146,7 @@ class World:
             build_features(self, item=item)
         for item in self.items(plan["fit_items"]):
             fit_candidate(self, item=item)
-        if evaluate_candidate(self, run=plan["run"])["ladder"]:
-            fit_ladder(self, run=plan["run"])
-            evaluate_ladder(self, run=plan["run"])
+        self.evaluate(plan["run"])
         said = check_replay(self, run=plan["run"])
         report: dict[str, Any] = json.loads(self.lake.get(said["report"]))
         assert said["same"] == report["same"]

@@ -16,10 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from propensity.domain.pack import Definition, parse_definition
-from propensity.usecases.evaluate_candidate import evaluate_candidate
-from propensity.usecases.evaluate_ladder import evaluate_ladder
 from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.fit_ladder import fit_ladder
 from propensity.usecases.run_files import dumps, write_definition, write_items, write_result
 from tests.functional.harness import World
 
@@ -164,9 +161,7 @@ def evaluated(
     ]
     for item in world.items(write_items(world.lake, RUN, items, name="fit")):
         fit_candidate(world, item=item)
-    if evaluate_candidate(world, run=RUN)["ladder"]:
-        fit_ladder(world, run=RUN)
-        evaluate_ladder(world, run=RUN)
+    world.evaluate(RUN)
     return world
 
 

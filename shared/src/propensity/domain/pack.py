@@ -89,11 +89,8 @@ class Definition(Frozen):
     @property
     def meanings(self) -> dict[str, str]:
         """Per feature the version of its group, by which equal names have equal values."""
-        return {
-            feature.name: self.model_copy(update={"groups": (group,)}).feature_set
-            for group in self.groups
-            for feature in group.features
-        }
+        alone = ((group, self.model_copy(update={"groups": (group,)}).feature_set) for group in self.groups)
+        return {feature.name: version for group, version in alone for feature in group.features}
 
     def files(self) -> dict[str, str]:
         """The definition as files, as they stand in a version's folder; `parse_definition` reads them back."""

@@ -81,10 +81,10 @@ class TrainingSet:
             for tenant, day in result["newest_by_tenant"].items():
                 newest[tenant] = max(date.fromisoformat(day), newest.get(tenant, date.min))
         silent = silent_tenants(newest, until=until, silent_days=silent_days)
-        strata = []
+        gone, strata = {day: _gone_on(day, silent, spec) for day, _, _ in counted}, []
         for key in sorted(counted):
             day, tenant, label = key
-            if _ends_after(spec, day, silent.get(tenant)):
+            if tenant in gone[day]:
                 left_out[day, "tenant_silent"] += counted[key]
             else:
                 strata.append(Stratum(day, tenant, label, counted[key], treated[key]))
@@ -123,10 +123,7 @@ class TrainingSet:
 
     def silent_on(self, spec: ModelSpec) -> dict[date, set[str]]:
         """By as-of date, the tenants whose rows of that date are left out because they had left."""
-        return {
-            day: {tenant for tenant, end in self.silent.items() if _ends_after(spec, day, end)}
-            for day in self.population
-        }
+        return {day: _gone_on(day, self.silent, spec) for day in self.population}
 
     def rates(self, spec: ModelSpec) -> Rates:
         """What a cap leaves: of both labels for fits, and of the dates that are validated on."""
@@ -139,9 +136,13 @@ class TrainingSet:
         )
 
 
-def _ends_after(spec: ModelSpec, day: date, seen_until: date | None) -> bool:
-    window = LabelWindow.of(day, gap_days=spec.gap_days, horizon_days=spec.horizon_days)
-    return seen_until is not None and window.end > seen_until
+def _gone_on(day: date, silent: Mapping[str, date], spec: ModelSpec) -> set[str]:
+    return gone_within(LabelWindow.of(day, gap_days=spec.gap_days, horizon_days=spec.horizon_days), silent)
+
+
+def gone_within(window: LabelWindow, silent: Mapping[str, date]) -> set[str]:
+    """Of `silent_tenants`, those whose newest event lies before a window's end: not all of it was seen."""
+    return {tenant for tenant, end in silent.items() if window.end > end}
 
 
 def silent_tenants(newest: Mapping[str, date], *, until: date, silent_days: int | None) -> dict[str, date]:

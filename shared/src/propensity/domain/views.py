@@ -44,6 +44,11 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def among(column: str, values: Sequence[str]) -> str:
+    """SQL that holds where a column is one of the values."""
+    return f"{column} in ({', '.join(map(text, values))})" if values else "false"
+
+
 def instant(day: date) -> str:
     """Midnight UTC of a day, as a TIMESTAMPTZ literal."""
     return f"timestamptz '{day.isoformat()} 00:00:00+00'"

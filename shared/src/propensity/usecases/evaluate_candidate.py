@@ -70,13 +70,15 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     ports.lake.put_new(f"{run}/calibration.json", dumps(calibrated.to_json()))
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
     ports.lake.put_new(f"{run}/training.json", dumps(training))
-    cases = read_cases(ports, golden_root(spec.name))  # one that nobody can read is told before anything is judged
+    # runs that look at what was freeze nothing
+    of_now = plan.get("silver_at") is None and "replay_of" not in plan
+    # a list that nobody can read is told before anything is judged
+    cases = read_cases(ports, golden_root(spec.name)) if of_now else []
     rows, champion = held.rows(data, spec), champion_of(ports, plan, definition)
     theirs = champion.score(data.matrix[rows], data.columns[TENANT][rows]) if champion else None
     case = Case(definition, data, model, calibrated, held, rows, metrics, scores, champion, theirs)
     verdict = judge(ports, plan, case)
     gates = [*parities[chosen["out"]][1], *verdict.gates]
-    of_now = plan.get("silver_at") is None and "replay_of" not in plan  # those look at what was
     if of_now and all(gate.passed for gate in gates):
         freeze_golden(ports, definition, data, cases)
     ports.lake.put_new(f"{run}/slices.json", dumps(verdict.slices))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,8 +14,8 @@ from propensity.domain.runs import parse_day
 from propensity.domain.statistics import scored
 from propensity.domain.tenants import closed_tenants
 from propensity.domain.time_travel import SilverAt
-from propensity.domain.training_set import silent_tenants
-from propensity.domain.views import LabelWindow, quote, read_files, text
+from propensity.domain.training_set import gone_within, silent_tenants
+from propensity.domain.views import LabelWindow, among, quote, read_files, text
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
 from propensity.usecases.gold_rows import append_once, batch_runs
@@ -76,7 +76,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         _keep_outcomes(ports, sql, f"{run}/outcomes/{day.isoformat()}.parquet")
     finally:
         sql.close()
-    summary = {**_summary(run, plan, day, found, seen), "left_out": left_out}
+    summary = _summary(run, plan, day, found, seen, left_out)
     key = f"{run}/matchback-{day.isoformat()}.json"
     stands = json.loads(write_once(ports.lake, key, dumps(summary)))
     if silver.said() and stands["silver"] != seen:
@@ -114,7 +114,7 @@ def _match(
     session.censored("out_of_sight")
     closed = closed_tenants(closed_periods(ports.lake), window, definition.model.settle_days)
     silent = silent_tenants(session.newest_events(day), until=day, silent_days=definition.model.censored.silent_days)
-    left = [tenant for tenant, end in silent.items() if window.end > end]
+    left = sorted(gone_within(window, silent))
     chosen = "false"
     join = ""
     if definition.model.filter:
@@ -126,18 +126,14 @@ def _match(
         f"create temp table marked as select s.tenant_id, s.customer_id, s.raw, s.score, s.decile, "
         f"{f'coalesce(s.rung, {text("none")})' if laddered else text('none')} as rung, "
         f"(o.customer_id is not null) as converted, {chosen} as {quote('chosen')}, "
-        f"case when {_among(closed)} then 'tenant_closed' when u.customer_id is not null then 'censored' "
-        f"when {_among(left)} then 'tenant_silent' end as reason "
+        f"case when {among('s.tenant_id', closed)} then 'tenant_closed' when u.customer_id is not null then 'censored' "
+        f"when {among('s.tenant_id', left)} then 'tenant_silent' end as reason "
         f"from (select * from {files} where run = {text(run)}) s "
         "left join outcomes o using (tenant_id, customer_id) "
         f"left join out_of_sight u using (tenant_id, customer_id) {join}"
     )
     sql.execute("create temp view matched as select * exclude (reason) from marked where reason is null")
     return pins.versions()
-
-
-def _among(tenants: Sequence[str]) -> str:
-    return f"s.tenant_id in ({', '.join(map(text, tenants))})" if tenants else "false"
 
 
 def _keep_outcomes(ports: Ports, sql: Sql, key: str) -> None:
@@ -169,7 +165,14 @@ def _measure(sql: Sql, definition: Definition, left_out: Mapping[str, int]) -> l
     return measures(data, deciles, (size, hits) if definition.model.filter else None)
 
 
-def _summary(run: str, plan: dict[str, Any], day: date, found: list[Measure], silver: dict[str, int]) -> dict[str, Any]:
+def _summary(
+    run: str,
+    plan: dict[str, Any],
+    day: date,
+    found: list[Measure],
+    silver: dict[str, int],
+    left_out: Mapping[str, int],
+) -> dict[str, Any]:
     segments: dict[str, dict[str, Any]] = {}
     for one in found:
         estimate = one.estimate
@@ -188,6 +191,7 @@ def _summary(run: str, plan: dict[str, Any], day: date, found: list[Measure], si
         "known_by": day.isoformat(),
         "silver": silver,
         "segments": segments,
+        "left_out": left_out,
     }
 
 

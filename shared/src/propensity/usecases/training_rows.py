@@ -9,7 +9,7 @@ from typing import Any
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import parse_day
 from propensity.domain.tenants import closed_tenants
-from propensity.domain.views import LabelWindow, text
+from propensity.domain.views import LabelWindow, among, text
 from propensity.ports import Sql
 from propensity.usecases.silver_session import SilverSession
 
@@ -58,7 +58,7 @@ def _reasons(model: ModelSpec, work: Mapping[str, Any], day: date) -> str:
     closed = closed_tenants(work.get("closed", {}), window, model.settle_days)
     found = {
         "immature": "true" if immature else "false",
-        "tenant_closed": f"f.tenant_id in ({', '.join(map(text, closed))})" if closed else "false",
+        "tenant_closed": among("f.tenant_id", closed),
         "censored": "o.customer_id is not null",
     }
     if model.treatment and model.treatment.policy == "exclude":

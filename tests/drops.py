@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.usecases.validate_upload import Upload, validate_upload
-from tests.sessions import SharedSql
 
 BUCKET = "landing"
 
@@ -93,7 +93,7 @@ class Drops:
         self.pack_files = files or {"pack.yaml": PACK, "contracts/orders.yaml": ORDERS}
         self.landing, self.lake = MemoryStore(), MemoryStore()
         self.promote_queue, self.metrics = MemoryQueue(), MemoryMetrics()
-        self.sql = SharedSql
+        self.sql = DuckDbSql
 
     def drop(self, body: bytes, name: str = "a.csv", *, tenant: str = "t1", dataset: str = "orders") -> dict[str, Any]:
         return self.drop_at(body, f"{dataset}/tenant_id={tenant}/{name}")
@@ -114,7 +114,7 @@ class Drops:
         """Rows of a Parquet object in the lake; none for no key."""
         if key is None:
             return []
-        with SharedSql() as sql:
+        with DuckDbSql() as sql:
             path: Path = sql.scratch / "object.parquet"
             self.lake.download(key, path)
             return sql.rows(f"select {select} from read_parquet('{path}') order by {order}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.domain.views import read_files
@@ -15,7 +16,6 @@ from propensity.usecases.silver_session import download
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import column, contract
 from tests.functional.faults import Fuse, Fused
-from tests.sessions import SharedSql
 
 PACK = """
 name: club
@@ -77,7 +77,7 @@ class Club:
     """Ports, and the steps from a file to identities. A row is known from its own day on."""
 
     pack = "club"
-    sql = SharedSql
+    sql = DuckDbSql
     rows_per_item = 1_000
 
     def __init__(self, **files: str) -> None:
@@ -109,7 +109,7 @@ class Club:
 
     def rows(self, select: str = "*", order: str = "all") -> list[tuple[Any, ...]]:
         """Of the whole history."""
-        with SharedSql() as sql:
+        with DuckDbSql() as sql:
             snapshot = self.memory_tables.snapshot("gold/identities")
             assert snapshot is not None
             paths = download(sql, self.store, snapshot.file_keys(), "identities")
@@ -117,7 +117,7 @@ class Club:
 
     def current(self, tenant: str = "t1") -> Identity:
         """(person, household) by member."""
-        with SharedSql() as sql:
+        with DuckDbSql() as sql:
             current_identities(self.ports, sql, "i")
             query = "select customer_id, person_id, household_id from i where tenant_id = ?"
             return {member: (person, household) for member, person, household in sql.rows(query, [tenant])}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from propensity.adapters.delta_tables import DeltaTables
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.memory import (
@@ -44,7 +45,6 @@ from propensity.usecases.register_model import register_model
 from propensity.usecases.replay_version import replay_version
 from propensity.usecases.score_shard import score_shard
 from propensity.usecases.validate_upload import Upload, validate_upload
-from tests.sessions import SharedSql
 from tests.stack.scenarios import Drop
 
 LANDING = "landing"
@@ -62,7 +62,7 @@ class World:
         self.landing = MemoryStore()
         self.lake = FolderStore(folder)
         self.tables = DeltaTables(str(folder))
-        self.sql = SharedSql
+        self.sql = DuckDbSql
         self.promote_queue = MemoryQueue()
         self.inference_queue = MemoryQueue()
         self.workflows = MemoryWorkflows()
@@ -168,7 +168,7 @@ class World:
 
     def query(self, sql: str, **tables: str) -> list[tuple[Any, ...]]:
         """DuckDB SQL over Delta tables given by name."""
-        with SharedSql() as session:
+        with DuckDbSql() as session:
             for name, table in tables.items():
                 snapshot = self.tables.snapshot(table)
                 assert snapshot is not None, table

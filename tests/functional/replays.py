@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.domain.views import current_view, latest_versions, read_files, text
@@ -22,7 +23,6 @@ from propensity.usecases.silver_session import download
 from propensity.usecases.validate_upload import Upload
 from tests.drops import PACK, column, contract, listed
 from tests.functional.faults import Fuse, Fused
-from tests.sessions import SharedSql
 
 # version: the least and the most pieces, and whether a file may lack the column; the third takes less at one end
 RULES = {"1.9.0": (0, 5, False), "1.10.0": (-2, 6, False), "2.0.0": (2, 9, True)}
@@ -85,7 +85,7 @@ class Meeting:
 
 class Ports:
     pack = "shop"
-    sql = SharedSql
+    sql = DuckDbSql
 
     def __init__(self, fuse: Any, version: str = "1.9.0") -> None:
         self.pack_files = files_of(version)
@@ -177,7 +177,7 @@ def versions_met(ports: Any, landed: Landed, content: str) -> list[dict[str, Any
 def rows_of(ports: Any, keys: Sequence[str], columns: str) -> list[tuple[Any, ...]]:
     if not keys:
         return []
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         return sql.rows(f"select {columns} from {read_files(download(sql, ports.objects, keys, 'rows'))}")
 
 
@@ -232,7 +232,7 @@ def view(ports: Any, dataset: str, known_before: datetime | None = None) -> list
     snapshot = ports.memory_tables.snapshot(silver_table(dataset))
     if snapshot is None:
         return []
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         sql.execute(f"create table s as from {read_files(download(sql, ports.objects, snapshot.file_keys(), 's'))}")
         shape = shape_of(contract_of(ports, dataset))
         cut = f"timestamptz {text(known_before.isoformat())}" if known_before else None

@@ -15,11 +15,11 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.erasure import Subject, pattern
 from propensity.domain.errors import BadInputError
 from propensity.usecases.erasing_rows import RowFinder
 from propensity.usecases.erasing_text import NameFinder
-from tests.sessions import SharedSql
 
 WHO = Subject("t", "C1")
 SCHEMA = pa.schema(
@@ -69,7 +69,7 @@ def test_whatever_a_file_holds_the_others_are_read_unchanged(
     drawn: list[tuple[str | None, str]], texts: list[str], writer: str, again: bool
 ) -> None:
     table = pa.Table.from_pylist([row(number, *one, texts) for number, one in enumerate(drawn)], SCHEMA)
-    with tempfile.TemporaryDirectory() as name, SharedSql() as sql:
+    with tempfile.TemporaryDirectory() as name, DuckDbSql() as sql:
         folder = Path(name)
         path = written(folder, table, writer)
         size, out = path.stat().st_size, folder / "out"
@@ -111,7 +111,7 @@ def test_a_row_of_nobody_is_theirs_where_it_names_them_and_a_short_number_names_
     path, out = tmp_path / "f.parquet", tmp_path / "out.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
     key = "bronze/x/tenant_id=t/f.parquet"
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         finder = RowFinder(sql, Subject("t", "12346"), ["12346", "jane@x.de"], ["customer_id"])
         assert finder.count(path, key) == 2
         assert finder.rewrite(path, key, out) == 2
@@ -122,7 +122,7 @@ def test_a_row_of_nobody_is_theirs_where_it_names_them_and_a_short_number_names_
 
 def test_a_damaged_file_is_named_and_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"PAR1 and no more PAR1")
-    with SharedSql() as sql, pytest.raises(BadInputError, match=r"runs/f\.parquet: is no whole Parquet file"):
+    with DuckDbSql() as sql, pytest.raises(BadInputError, match=r"runs/f\.parquet: is no whole Parquet file"):
         RowFinder(sql, WHO, ["C1"], ["customer_id"]).count(tmp_path / "f", "runs/f.parquet")
 
 
@@ -134,7 +134,7 @@ NAMES = ["C0012", "jane.o-neil@x.de", "+491711234567"]
 )
 @pytest.mark.parametrize("code", ["utf-8", "utf-16-le", "cp1252"])
 def test_a_name_is_found_however_it_is_written(said: str, code: str) -> None:
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         lowered = sql.rows("select regexp_matches(lower(?), ?)", [said, pattern(NAMES)])
     assert lowered == [(True,)]
     assert NameFinder(NAMES).within(said.encode(code))
@@ -142,7 +142,7 @@ def test_a_name_is_found_however_it_is_written(said: str, code: str) -> None:
 
 @pytest.mark.parametrize("said", ["C00123", "AC0012", "jane.o-neil@x.dev", "WAUZZZ8K011234567", "1234567", "xC0012y"])
 def test_part_of_a_word_names_nobody(said: str) -> None:
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         assert sql.rows("select regexp_matches(lower(?), ?)", [said, pattern(NAMES)]) == [(False,)]
     assert not NameFinder(NAMES).within(said.encode())
 

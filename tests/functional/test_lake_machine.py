@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.domain.buckets import bucket_of
@@ -35,7 +36,6 @@ from propensity.usecases.silver_session import download
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import PACK, column, contract
 from tests.functional.faults import Fuse, Fused
-from tests.sessions import SharedSql
 
 COLUMNS = (
     column("id", primaryKey=True, unique=True),
@@ -52,7 +52,7 @@ FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 class Ports:
     pack = "shop"
     pack_files = FILES
-    sql = SharedSql
+    sql = DuckDbSql
     rows_per_item = 4
 
     def __init__(self, fuse: Fuse) -> None:
@@ -168,13 +168,13 @@ class Lake(RuleBasedStateMachine):
             promote_silver(self.ports, [file for file in files if file.dataset == dataset])
 
     @contextmanager
-    def _silver(self, dataset: str) -> Iterator[SharedSql | None]:
+    def _silver(self, dataset: str) -> Iterator[DuckDbSql | None]:
         """A session with the dataset's rows in `s`; None where there is no table yet."""
         snapshot = self.ports.memory_tables.snapshot(silver_table(dataset))
         if snapshot is None:
             yield None
             return
-        with SharedSql() as session:
+        with DuckDbSql() as session:
             paths = download(session, self.ports.objects, snapshot.file_keys(), "s")
             session.execute(f"create table s as from {read_files(paths, filename=True)}")
             yield session
@@ -196,7 +196,7 @@ class Lake(RuleBasedStateMachine):
                 for time in times:
                     self._silver_says_what_the_model_says(session, dataset, time)
 
-    def _every_row_lies_in_its_bucket(self, session: SharedSql, dataset: str) -> None:
+    def _every_row_lies_in_its_bucket(self, session: DuckDbSql, dataset: str) -> None:
         """The bucket that any reader can compute, by the number that the table tells."""
         snapshot = self.ports.memory_tables.snapshot(silver_table(dataset))
         assert snapshot is not None
@@ -217,7 +217,7 @@ class Lake(RuleBasedStateMachine):
         assert told == counted
 
     def _silver_says_what_the_model_says(
-        self, session: SharedSql | None, dataset: str, known_by: datetime | None
+        self, session: DuckDbSql | None, dataset: str, known_by: datetime | None
     ) -> None:
         """The current view, or the view as known just after a moment."""
         shape = shape_of(contract_of(self.ports, dataset), retracted(self.ports.objects, dataset))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.errors import ConflictError, PackError
 from propensity.domain.identity import rollout_arm
 from propensity.domain.identity_sql import birth_id
@@ -19,7 +20,6 @@ from propensity.usecases.resolve_identities import resolve_identities
 from tests.functional.club import PACK, RULES, Club, groups, sets
 from tests.functional.faults import Crash
 from tests.functional.harness import World
-from tests.sessions import SharedSql
 
 JAN, FEB, MAR, APR = "2025-01-31", "2025-02-28", "2025-03-31", "2025-04-30"
 
@@ -261,7 +261,7 @@ def test_who_was_never_resolved_has_the_id_that_it_would_be_born_with() -> None:
     club = Club()
     club.people("a,,,,,2025-01-01")
     club.resolve(JAN)
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         [born] = sql.rows(f"select {birth_id('person', "'t1'", "'a'")}, {birth_id('household', "'t1'", "'a'")}")
     assert born == club.current()["a"]
 
@@ -272,7 +272,7 @@ def test_identities_as_of_an_earlier_day_can_be_asked_for() -> None:
     club.resolve(JAN)
     club.people("b,x@web.de,,,,2025-02-01")
     club.resolve(FEB)
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         current_identities(club.ports, sql, "then", before=date(2025, 2, 1))
         current_identities(club.ports, sql, "now")
         query = "select count(distinct person_id) from "

@@ -14,10 +14,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.identity import rollout_arm
 from propensity.usecases.resolve_identities import _components, _table
 from tests.functional.club import Club, union_find
-from tests.sessions import SharedSql
 
 START = date(2025, 1, 1)
 TENANTS = ("t1", "t2")
@@ -213,7 +213,7 @@ def pairs_of(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def components(pairs: list[tuple[int, int]]) -> dict[int, int]:
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         sql.execute("create schema resolve; create table resolve.pair (a bigint, b bigint)")
         listed = ", ".join(f"({min(pair)}, {max(pair)})" for pair in pairs_of(pairs))
         if listed:

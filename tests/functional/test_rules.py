@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.contract import Column
 from propensity.domain.rules import cast, cleaned, typed
 from propensity.domain.views import quote, text
-from tests.sessions import SharedSql
 
 
 def read(column: Column, values: list[str], shown: str = "{}") -> list[Any]:
@@ -24,7 +24,7 @@ def read(column: Column, values: list[str], shown: str = "{}") -> list[Any]:
     first = cast(column)
     texts = f"select *, {cleaned(column, 'raw')} as {quote(name + '$')} from data"
     steps = f"select *, {first or 'null'} as {quote(name + '^')} from ({texts})"
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         found = sql.rows(
             f"with data(n, raw) as (values {listed}) select {shown.format(typed(column))} from ({steps}) order by n"
         )

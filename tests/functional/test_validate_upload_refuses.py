@@ -7,12 +7,12 @@ import json
 
 import pytest
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from tests.drops import HEADER, Drops, csv_file, good
-from tests.sessions import SharedSql
 
 
 def parquet(select: str) -> bytes:
-    with SharedSql() as sql:
+    with DuckDbSql() as sql:
         path = sql.scratch / "made.parquet"
         sql.execute(f"copy ({select}) to '{path}' (format parquet)")
         return path.read_bytes()

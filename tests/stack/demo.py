@@ -101,15 +101,22 @@ def main() -> int:
     out = ROOT / "build/demo" / options.pack
     out.mkdir(parents=True, exist_ok=True)
     data = options.data.resolve() if options.data else None
-    with progress.step("data", "data made ready"):
-        scenario = scenarios.make(options.pack, data, out / "data")
     folder = options.keep.resolve() if options.keep else ROOT / f"build/stack/demo-{options.pack}"
     if options.keep and attach(folder):
         console.print(f"a stack is running in {options.keep}; `make down` ends it")
         return 1
     try:
-        with progress.step("deploy", "stack deployed on this machine"):
-            stack = start(options.pack, folder)
+        with ThreadPoolExecutor(1) as pool:
+            # neither needs the other; what fails first is said when both have ended
+            starting = pool.submit(start, options.pack, folder)
+            try:
+                with progress.step("data", "data made ready"):
+                    scenario = scenarios.make(options.pack, data, out / "data")
+            except BaseException:
+                starting.result().down()
+                raise
+            with progress.step("deploy", "stack deployed on this machine"):
+                stack = starting.result()
         kept = False
         try:
             lake = Lake(stack, stack.folder / "tmp" / "lake")

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import BadInputError
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.domain.schedule import months_before, training_dates
 from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, history_view, outcome_view
-from tests.sessions import SharedSql
 from tests.specs import model_spec
 
 DAY = date(2025, 1, 10)
@@ -30,8 +30,8 @@ rows = st.lists(
 )
 
 
-def loaded(data: list[tuple[str, int, int, int, int]], time_column: str) -> SharedSql:
-    session = SharedSql()
+def loaded(data: list[tuple[str, int, int, int, int]], time_column: str) -> DuckDbSql:
+    session = DuckDbSql()
     session.execute("create schema outcome")
     session.execute(
         f"create table s (tenant_id varchar, _key varchar, {time_column} timestamptz, _known_at timestamptz, "

@@ -177,7 +177,10 @@ class _Part:
 
 
 def _choose(ports: Ports, path: Path, chosen: Chosen | None) -> _Part:
-    columns = ports.frames.read(path, ["as_of", "label"] if chosen is None else ["as_of", "tenant_id", *COLUMNS])
+    wanted = ["as_of", "label"] if chosen is None else ["as_of", *COLUMNS]
+    if chosen and chosen.silent:
+        wanted.append("tenant_id")
+    columns = ports.frames.read(path, wanted)
     days, labels = columns["as_of"].astype("datetime64[D]"), np.asarray(columns["label"], dtype=np.int8)
     if chosen is None:
         everything = np.arange(len(labels))

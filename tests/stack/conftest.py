@@ -60,5 +60,5 @@ def ran(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("demo")
     scenario = scenarios.automotive(out / "data", dealers=3, customers=2_000)
     lake = Lake(stack, out / "lake")
-    receipt: dict[str, Any] = demo.run(scenario, stack, lake, demo.Progress(Console(quiet=True)))
-    return Run(scenario, lake, receipt, summarise("automotive", scenario, lake, receipt, out), out)
+    datasets, receipt = demo.run(scenario, stack, lake, demo.Progress(Console(quiet=True)))
+    return Run(scenario, lake, receipt, summarise("automotive", scenario, lake, datasets, receipt, out), out)

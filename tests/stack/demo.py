@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -18,7 +19,7 @@ from tests.stack import scenarios
 from tests.stack.lake import Lake
 from tests.stack.scenarios import Drop, Scenario
 from tests.stack.stack import ROOT, Stack, StackError, attach, start
-from tests.stack.summary import summarise, table
+from tests.stack.summary import count_datasets, summarise, table
 from tests.stack.up import write_environment
 
 WAIT = 900  # seconds; a guard against a hang, not an expectation
@@ -55,8 +56,10 @@ def drop(stack: Stack, lake: Lake, drops: list[Drop], progress: Progress, name: 
         stack.wait_for_queues(WAIT)
 
 
-def run(scenario: Scenario, stack: Stack, lake: Lake, progress: Progress) -> dict[str, object]:
-    """The loop; what the consumer's pull was answered."""
+def run(
+    scenario: Scenario, stack: Stack, lake: Lake, progress: Progress
+) -> tuple[dict[str, dict[str, int]], dict[str, Any]]:
+    """The loop; the rows of each dataset, and what the consumer's pull was answered."""
     drop(stack, lake, scenario.history, progress, "history")
     for as_of in sorted({one.as_of for one in scenario.scored}):
         day = as_of.isoformat()
@@ -82,10 +85,13 @@ def run(scenario: Scenario, stack: Stack, lake: Lake, progress: Progress) -> dic
         )
     if scenario.outcomes:
         drop(stack, lake, scenario.outcomes, progress, "outcomes")
-    with progress.step("matchback", "outcomes matched to scores"):
-        for known_by in sorted({one.known_by for one in scenario.scored}):
-            stack.invoke("RunMatchback", {"slot": known_by.isoformat()})
-    return receipt
+    with ThreadPoolExecutor(1) as pool:
+        # all files are promoted, and matchback reads what they became
+        counting = pool.submit(count_datasets, scenario, lake)
+        with progress.step("matchback", "outcomes matched to scores"):
+            for known_by in sorted({one.known_by for one in scenario.scored}):
+                stack.invoke("RunMatchback", {"slot": known_by.isoformat()})
+        return counting.result(), receipt
 
 
 def main() -> int:
@@ -120,9 +126,9 @@ def main() -> int:
         kept = False
         try:
             lake = Lake(stack, stack.folder / "tmp" / "lake")
-            receipt = run(scenario, stack, lake, progress)
+            datasets, receipt = run(scenario, stack, lake, progress)
             with progress.step("read", "scores and figures read from the lake"):
-                summary = summarise(options.pack, scenario, lake, receipt, out)
+                summary = summarise(options.pack, scenario, lake, datasets, receipt, out)
             kept = options.keep is not None
         finally:
             if not kept:

@@ -19,14 +19,25 @@ from tests.stack.scenarios import Scenario, Scored
 VERSIONS = ("duckdb", "deltalake", "pyarrow", "onnxruntime", "scikit-learn", "skl2onnx")
 
 
-def summarise(pack: str, scenario: Scenario, lake: Lake, receipt: dict[str, Any], out: Path) -> dict[str, Any]:
-    """The summary without its seconds; writes each model's scores and card beside it."""
+def count_datasets(scenario: Scenario, lake: Lake) -> dict[str, dict[str, int]]:
+    """Files and rows of each dataset: in what was dropped, and in the zones of the lake, once all is promoted."""
     files: Counter[str] = Counter()
     rows_in: Counter[str] = Counter()
     for drop in scenario.drops:
         files[drop.dataset] += 1
         rows_in[drop.dataset] += rows_in_file(drop.path)
-    datasets = {name: {"files": files[name], "rows_in": rows_in[name], **lake.counts(name)} for name in sorted(files)}
+    return {name: {"files": files[name], "rows_in": rows_in[name], **lake.counts(name)} for name in sorted(files)}
+
+
+def summarise(
+    pack: str,
+    scenario: Scenario,
+    lake: Lake,
+    datasets: dict[str, dict[str, int]],
+    receipt: dict[str, Any],
+    out: Path,
+) -> dict[str, Any]:
+    """The summary without its seconds; writes each model's scores and card beside it."""
     models = {one.model: _model(one, scenario, lake, out) for one in scenario.scored}
     gap = {name: receipt[name] for name in ("population", "had", "new", "failed", "coverage")}
     return {

@@ -49,16 +49,19 @@ class DuckDbSql:
         return stream
 
     def close(self) -> None:
+        orders = self._instance.cursor()
         try:
-            [(held,)] = self._instance.cursor().execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchall()
+            [(held,)] = orders.execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchall()
             # a connection that is closed holds no transaction, so that the database can go whatever became of it
             self._connection.close()
-            self._instance.cursor().execute(f"detach {self._database}")
+            orders.execute(f"detach {self._database}")
         except duckdb.Error:
             _instance.cache_clear()  # it takes no more orders; the next session opens another
         else:
             if held > _LARGE:
                 _instance.cache_clear()  # only an instance that ends gives its memory back
+        orders.close()
+        del self._instance
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _run(self, sql: str, parameters: Sequence[object]) -> duckdb.DuckDBPyConnection:

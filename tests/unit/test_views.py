@@ -18,7 +18,7 @@ from propensity.domain.errors import BadInputError
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.domain.schedule import months_before, training_dates
-from propensity.domain.views import LabelWindow, SilverShape, as_of_view, current_view, history_view, outcome_view
+from propensity.domain.views import SilverShape, as_of_view, current_view, history_view, outcome_view
 from tests.specs import model_spec
 
 DAY = date(2025, 1, 10)
@@ -137,7 +137,7 @@ def test_labels_see_the_events_of_their_window_as_known_by_a_day(
     latest = latest_events(data, known_by)
     expected = sorted((revision, value) for revision, at, value in latest if 11 <= at <= 15)
     with loaded(data, "_event_time") as session:
-        window = LabelWindow.of(DAY, gap_days=2, horizon_days=7)
+        window = model_spec(gap_days=2, horizon_days=7).label_window(DAY)
         day = None if known_by is None else date(2025, 1, 1) + timedelta(days=known_by)
         session.execute(outcome_view(shape("event"), "s", start=window.start, end=window.end, known_by=day))
         assert sorted(session.rows("select revision, value from outcome.d")) == expected

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from propensity.domain.spec import Frozen, Name, Query
+from propensity.domain.views import LabelWindow
 
 Policy = Literal["automatic", "two_approvals"]
 Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest"]
@@ -276,6 +278,10 @@ class ModelSpec(Frozen):
                 "from the as-of date too"
             )
         return self
+
+    def label_window(self, as_of: date) -> LabelWindow:
+        """The days in which an outcome counts for a score of a day."""
+        return LabelWindow(as_of + timedelta(days=self.gap_days), as_of + timedelta(days=self.horizon_days))
 
     @property
     def reach_days(self) -> int:

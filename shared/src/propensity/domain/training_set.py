@@ -137,7 +137,7 @@ class TrainingSet:
 
 
 def _gone_on(day: date, silent: Mapping[str, date], spec: ModelSpec) -> set[str]:
-    return gone_within(LabelWindow.of(day, gap_days=spec.gap_days, horizon_days=spec.horizon_days), silent)
+    return gone_within(spec.label_window(day), silent)
 
 
 def gone_within(window: LabelWindow, silent: Mapping[str, date]) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Literal
 
 
@@ -178,10 +178,6 @@ class LabelWindow:
 
     start: date
     end: date
-
-    @staticmethod
-    def of(as_of: date, *, gap_days: int, horizon_days: int) -> LabelWindow:
-        return LabelWindow(as_of + timedelta(days=gap_days), as_of + timedelta(days=horizon_days))
 
 
 def midnight(day: date) -> datetime:

@@ -43,7 +43,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
     version = load_version(ports.lake, plan["model"], plan["version"])
     definition = version.definition(ports.lake)
     model = definition.model
-    window = LabelWindow.of(as_of, gap_days=model.gap_days, horizon_days=model.horizon_days)
+    window = model.label_window(as_of)
     if day < window.end:
         raise EvidenceError(
             f"{run}: its outcomes are those of {window.start} to {window.end}; on {day} they are not all known yet"
@@ -208,10 +208,7 @@ def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
             continue
         plan = read_json(ports.lake, f"{run}/plan.json")
         model = load_version(ports.lake, plan["model"], plan["version"]).definition(ports.lake).model
-        window = LabelWindow.of(
-            parse_day(plan["as_of"], "as_of"), gap_days=model.gap_days, horizon_days=model.horizon_days
-        )
-        settled = window.end + timedelta(days=model.settle_days)
+        settled = model.label_window(parse_day(plan["as_of"], "as_of")).end + timedelta(days=model.settle_days)
         if settled <= day:
             try:
                 matched.append(run_matchback(ports, run=run, known_by=settled.isoformat()))

@@ -12,7 +12,6 @@ from propensity.domain.feature_spec import Feature, FeatureGroup
 from propensity.domain.pack import Definition
 from propensity.domain.pack_sql import escapes
 from propensity.domain.views import (
-    LabelWindow,
     SilverShape,
     as_of_view,
     history_view,
@@ -107,7 +106,7 @@ class SilverSession:
     def outcomes(self, table: str, as_of: date, known_by: date | None) -> None:
         """A table of the customers that converted in the label window, as known before a day."""
         model = self._definition.model
-        window = LabelWindow.of(as_of, gap_days=model.gap_days, horizon_days=model.horizon_days)
+        window = model.label_window(as_of)
         for dataset, shape in self._shapes.items():
             if shape.kind == "event":
                 source = f"silver.{quote(dataset)}"

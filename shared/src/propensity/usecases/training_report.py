@@ -9,7 +9,6 @@ from typing import Any
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.pack import Definition
 from propensity.domain.training_set import REASONS, Rates, TrainingSet
-from propensity.domain.views import LabelWindow
 from propensity.ports import Ports
 from propensity.usecases.content_hash import ContentHash
 from propensity.usecases.training_data import TrainingData, chosen_of, read_training
@@ -77,7 +76,7 @@ def training_report(
 
 
 def _date(day: date, found: TrainingSet, rates: Rates, spec: ModelSpec) -> dict[str, Any]:
-    window = LabelWindow.of(day, gap_days=spec.gap_days, horizon_days=spec.horizon_days)
+    window = spec.label_window(day)
     strata = [one for one in found.strata if one.as_of == day]
     rows, positives = sum(one.rows for one in strata), sum(one.rows for one in strata if one.label == 1)
     out = {reason: found.left_out.get((day, reason), 0) for reason in REASONS}

@@ -9,7 +9,7 @@ from typing import Any
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import parse_day
 from propensity.domain.tenants import closed_tenants
-from propensity.domain.views import LabelWindow, among, text
+from propensity.domain.views import among, text
 from propensity.ports import Sql
 from propensity.usecases.silver_session import SilverSession
 
@@ -51,7 +51,7 @@ def mark_rows(session: SilverSession, model: ModelSpec, work: Mapping[str, Any],
 
 def _reasons(model: ModelSpec, work: Mapping[str, Any], day: date) -> str:
     """WHEN by reason, in the order in which they count."""
-    window = LabelWindow.of(day, gap_days=model.gap_days, horizon_days=model.horizon_days)
+    window = model.label_window(day)
     # an item that was planned before these stood in it leaves nobody out
     until = parse_day(work.get("outcomes_until") or work["known_by"], "outcomes_until")
     immature = window.end + timedelta(days=model.settle_days) > until

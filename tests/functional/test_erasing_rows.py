@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
@@ -62,6 +62,7 @@ texts_drawn = st.lists(st.text(max_size=12), max_size=4)
 
 
 @settings(max_examples=60, deadline=None)
+@example(drawn=[("C1", "t"), *[("C2", "t")] * 5], texts=[], writer="duckdb", again=False)  # its filters had grown
 @given(
     drawn=rows_drawn, texts=texts_drawn, writer=st.sampled_from(["delta-rs", "pyarrow", "duckdb"]), again=st.booleans()
 )

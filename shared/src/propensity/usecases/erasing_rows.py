@@ -10,7 +10,9 @@ from propensity.domain.errors import BadInputError, ConflictError, SqlError
 from propensity.domain.views import quote, read_files, text
 from propensity.ports import Sql
 
-_LEVELS = (3, 11, 19, 22)  # of zstd; the first that makes the file small enough
+# how a file is written, the first that makes it small enough; of a few rows those that are left may need larger
+# filters for a look-up by value than all did
+_WAYS = (*(f"compression_level {level}" for level in (3, 11, 19, 22)), "compression_level 22, write_bloom_filter false")
 _TRAILER = 8  # a Parquet file ends in its footer, the footer's length (4 bytes) and PAR1
 
 
@@ -75,10 +77,8 @@ class RowFinder:
         """
         found = self.predicate(path, key) or "false"
         rest = f"select * from {_read(path)} where ({found}) is not true"
-        for level in _LEVELS:
-            self._sql.execute(
-                f"copy ({rest}) to {text(str(out))} (format parquet, compression zstd, compression_level {level})"
-            )
+        for way in _WAYS:
+            self._sql.execute(f"copy ({rest}) to {text(str(out))} (format parquet, compression zstd, {way})")
             if size is None or out.stat().st_size <= size:
                 break
         else:

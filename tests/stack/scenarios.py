@@ -119,7 +119,7 @@ def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Sce
     """
     from tests.stack.automotive import AS_OF, GAP_DAY, KNOWN_BY, generate
 
-    noted, of = work / "made.json", _generator(dealers, customers)
+    noted, of = work / "made.json", _generator(work, dealers, customers)
     made = _made_before(noted, of)
     if made is None:
         shutil.rmtree(work, ignore_errors=True)
@@ -138,13 +138,13 @@ def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Sce
     )
 
 
-def _generator(*numbers: int) -> str:
-    """Hash of all that the generated files depend on: the generator, its numbers and numpy's version."""
+def _generator(work: Path, *numbers: int) -> str:
+    """Hash of all that the generated files and their paths depend on: folder, generator, numbers, numpy's version."""
     from tests.stack import automotive
 
     [folder] = automotive.__path__
     sources = [path.read_text() for path in sorted(Path(folder).glob("*.py"))]
-    return hashlib.sha256(json.dumps([sources, numbers, version("numpy")]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([str(work), sources, numbers, version("numpy")]).encode()).hexdigest()
 
 
 def _made_before(noted: Path, of: str) -> Generated | None:

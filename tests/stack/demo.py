@@ -113,16 +113,16 @@ def main() -> int:
         return 1
     try:
         with ThreadPoolExecutor(1) as pool:
-            # neither needs the other; what fails first is said when both have ended
+            # neither needs the other; whatever ends this, the stack ends too
             starting = pool.submit(start, options.pack, folder)
             try:
                 with progress.step("data", "data made ready"):
                     scenario = scenarios.make(options.pack, data, out / "data")
+                with progress.step("deploy", "stack deployed on this machine"):
+                    stack = starting.result()
             except BaseException:
                 starting.result().down()
                 raise
-            with progress.step("deploy", "stack deployed on this machine"):
-                stack = starting.result()
         kept = False
         try:
             lake = Lake(stack, stack.folder / "tmp" / "lake")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import shutil
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -125,7 +124,7 @@ def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Sce
         shutil.rmtree(work, ignore_errors=True)
         made = generate(work, dealers=dealers, customers=customers)
         # last: a folder without it was left half done
-        noted.write_text(json.dumps({"of": of, "made": dataclasses.asdict(made)}, default=str))
+        noted.write_text(json.dumps({"of": of, "made": asdict(made)}, default=str))
     return Scenario(
         history=made.phases["history"],
         scored=[Scored("buy", AS_OF, KNOWN_BY), Scored("service", AS_OF, KNOWN_BY)],

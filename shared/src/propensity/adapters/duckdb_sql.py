@@ -20,8 +20,8 @@ from propensity.ports import ArrowStream
 class DuckDbSql:
     """A session in UTC: a database of its own in the process's one instance, and a scratch folder; both go when closed.
 
-    Opening an instance takes 16 ms and a database in one 0.8 ms, which is what a small file waits for in a warm
-    function. Use as a context manager or call `close`.
+    An instance of its own would take eight times as long to open and close, which is what a small file waits for in a
+    warm function. Use as a context manager or call `close`.
     """
 
     def __init__(self) -> None:

@@ -1,11 +1,15 @@
-"""The built layers as zip files, made once a build: `sam deploy` would compress them anew for each stack, for 28 s.
+"""The built layers as MiniStack gets them: zip files that say where a layer lies, and the files in the stack's folder.
 
-They are not compressed: MiniStack unpacks its layers for each process that it starts, some forty in a demo.
+MiniStack unpacks the zips of a function's layers for each process that it starts, some forty in a demo: 14 GB. Lambda
+does it once and mounts them. So here a zip holds one line of Python path, and the files are linked once a stack.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,31 +17,43 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
+# the variable that tells a function of the local stack where its layers' files are
+FOLDER = "LOCAL_LAYERS"
 _LAYER = re.compile(r"^(\s*ContentUri: )(\w+)$", re.MULTILINE)
+# where MiniStack, as Lambda, reads .pth files; a path in such a file would come behind MiniStack's own packages
+_PATHS = "python/lib/python3.13/site-packages/layer.pth"
 
 
-def zipped(build: Path, out: Path) -> Path:
-    """The template of a build folder with zip files as its layers, in `out`, a folder beside it; made where missing.
+def packed(build: Path, out: Path) -> Path:
+    """The template of a build folder with zip files as its layers, in `out`, a folder beside it.
 
     Code and data are named as before, relative to the template.
     """
     template = (build / "template.yaml").read_text()
     out.mkdir(exist_ok=True)
     for _, layer in _LAYER.findall(template):
-        _zip(build / layer, out / f"{layer}.zip", newer_than=build / "template.yaml")
+        with _whole(out / f"{layer}.zip") as held, zipfile.ZipFile(held, "w") as packed:
+            packed.writestr(_PATHS, f"import os, sys; sys.path.insert(0, os.environ['{FOLDER}'] + '/{layer}/python')\n")
     path = out / "template.yaml"
     with _whole(path) as held:
         held.write(_LAYER.sub(r"\1\2.zip", template).encode())
     return path
 
 
-def _zip(folder: Path, path: Path, *, newer_than: Path) -> None:
-    if path.exists() and path.stat().st_mtime >= newer_than.stat().st_mtime:
-        return
-    with _whole(path) as held, zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as packed:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                packed.write(file, file.relative_to(folder))
+def link(build: Path, folder: Path) -> None:
+    """A build's layers in `folder`, which a later build leaves as they are; hard links where the file system can."""
+    template = (build / "template.yaml").read_text()
+    for _, layer in _LAYER.findall(template):
+        shutil.copytree(build / layer, folder / layer, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        shutil.copy2(source, target)
 
 
 @contextmanager

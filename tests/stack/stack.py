@@ -27,10 +27,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from tests.stack import approvers
-from tests.stack.layers import zipped
+from tests.stack import approvers, layers
 
 ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / ".aws-sam/build"
 REGION = "us-east-1"
 NAME = "propensity"
 LOOPBACK = "127.0.0.1"
@@ -252,7 +252,8 @@ class Stack:
                 time.sleep(0.05)
             if _alive(self.pid):
                 os.killpg(self.pid, signal.SIGKILL)
-        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+        for kept in ("tmp", "layers"):
+            shutil.rmtree(self.folder / kept, ignore_errors=True)
         (self.folder / "stack.json").unlink(missing_ok=True)
 
 
@@ -263,11 +264,11 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mappi
     """
     if port and not _is_free(port):
         raise StackError(f"port {port} of {LOOPBACK} is taken; give another one, e.g. `make up PORT=4570`")
-    built = ROOT / ".aws-sam/build/template.yaml"
-    if not built.exists():
-        raise StackError(f"{built} is missing; run `make build` first")
+    if not (BUILD / "template.yaml").exists():
+        raise StackError(f"{BUILD}/template.yaml is missing; run `make build` first")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tmp").mkdir(parents=True)
+    layers.link(BUILD, folder / "layers")
     port = port or free_port()
     endpoint = f"http://{LOOPBACK}:{port}"
     environment = {
@@ -278,6 +279,7 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mappi
         "GATEWAY_PORT": str(port),
         "AWS_ENDPOINT_URL": endpoint,
         "TMPDIR": str(folder / "tmp"),
+        layers.FOLDER: str(folder / "layers"),
         # two servers that it would start on fixed ports
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -329,7 +331,7 @@ def _deploy(stack: Stack, parameters: Mapping[str, str]) -> dict[str, str]:
         str(ROOT / ".venv-stack/bin/sam"),
         "deploy",
         "--template-file",
-        str(zipped(ROOT / ".aws-sam/build", ROOT / ".aws-sam/zips")),
+        str(layers.packed(BUILD, ROOT / ".aws-sam/local")),
         "--stack-name",
         NAME,
         "--s3-bucket",

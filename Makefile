@@ -14,6 +14,8 @@ UV_VERSION := 0.13.8
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export UV_LINK_MODE ?= copy
 export SAM_CLI_TELEMETRY := 0
+# what is installed in the two environments is compiled once, not by each command, also where a shell says otherwise
+unexport PYTHONDONTWRITEBYTECODE
 
 TOOLS := .tools/stamp
 DEV := .venv/stamp

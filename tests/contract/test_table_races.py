@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Schema
 
+from propensity.adapters import delta_tables
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.domain.errors import RetryableError
 from propensity.ports import ArrowStream, DataFile
@@ -83,7 +85,34 @@ class Slow:
         return rows(1).__arrow_c_stream__(requested_schema)
 
 
-@pytest.mark.parametrize("when", ["after the look", "before the first row"])
+class Slowest:
+    """The same in the midst of the rows, when delta-rs has seen for itself that there is no table."""
+
+    def __init__(self, root: Path, transaction: str) -> None:
+        self._root, self._transaction = root, transaction
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return pa.RecordBatchReader.from_batches(rows(1).schema, self._batches()).__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        # a process of its own: delta-rs waits for this thread
+        other = get_context("spawn").Process(target=_append_once, args=(str(self._root), self._transaction))
+        other.start()
+        other.join()
+        assert other.exitcode == 0
+        yield from rows(1).to_batches()
+
+
+def _append_once(root: str, transaction: str) -> None:
+    tables = DeltaTables(root)
+    if not tables.committed("t", [transaction]):
+        tables.append("t", rows(1), partition_by=["bucket"], transactions=[transaction])
+
+
+WHEN = ["after the look", "before the first row", "amid the rows"]
+
+
+@pytest.mark.parametrize("when", WHEN)
 def test_who_is_overtaken_in_making_a_table_looks_again_for_its_transactions(tmp_path: Path, when: str) -> None:
     late, data = late_comer(tmp_path, when, "a")
     with pytest.raises(RetryableError, match=r"t: .*again"):
@@ -94,7 +123,7 @@ def test_who_is_overtaken_in_making_a_table_looks_again_for_its_transactions(tmp
     assert late.committed("t", ["a", "b"]) == {"a"}
 
 
-@pytest.mark.parametrize("when", ["after the look", "before the first row"])
+@pytest.mark.parametrize("when", WHEN)
 def test_who_is_overtaken_by_a_stranger_in_making_a_table_appends_to_it(tmp_path: Path, when: str) -> None:
     late, data = late_comer(tmp_path, when, "b")
     late.append("t", data, partition_by=["bucket"], transactions=["a"])
@@ -108,7 +137,18 @@ def late_comer(root: Path, when: str, other: str) -> tuple[DeltaTables, ArrowStr
     """Tables and rows of one who is overtaken at that moment, by somebody with that transaction."""
     if when == "after the look":
         return Overtaken(root, other), rows(1)
-    return DeltaTables(str(root)), Slow(root, other)
+    return DeltaTables(str(root)), (Slow if when == "before the first row" else Slowest)(root, other)
+
+
+@pytest.mark.parametrize("when", WHEN)
+def test_a_table_is_made_once(tmp_path: Path, when: str) -> None:
+    """A second first commit would give it another identity, and rows that no name keeps out."""
+    late, data = late_comer(tmp_path, when, "b")
+    late.append("t", data, partition_by=["bucket"], transactions=["a"])
+    made = [
+        path.name for path in sorted((tmp_path / "t/_delta_log").glob("*.json")) if '"metaData"' in path.read_text()
+    ]
+    assert made == ["00000000000000000000.json"]
 
 
 def test_who_is_overtaken_in_adding_files_to_no_table_must_look_again(tmp_path: Path) -> None:
@@ -122,6 +162,29 @@ def test_who_is_overtaken_in_adding_files_to_no_table_must_look_again(tmp_path: 
     found = late.snapshot("t")
     assert found is not None
     assert found.rows() == 1
+
+
+def test_who_is_overtaken_while_columns_are_added_looks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    DeltaTables(str(tmp_path)).add_files(
+        "t", [written(tmp_path, "0", rows(0))], schema=rows(0), partition_by=["bucket"]
+    )
+    wider = rows(1).append_column("added", pa.array(["x"]))
+    late, other = DeltaTables(str(tmp_path)), DeltaTables(str(tmp_path))
+    add = delta_tables._add_columns
+
+    def overtaken(opened: DeltaTable, schema: Schema) -> None:
+        monkeypatch.setattr(delta_tables, "_add_columns", add)
+        other.append("t", rows(1), partition_by=["bucket"], transactions=["run"])
+        add(opened, schema)
+
+    monkeypatch.setattr(delta_tables, "_add_columns", overtaken)
+    with pytest.raises(RetryableError, match=r"t: .*again"):
+        late.add_files(
+            "t", [written(tmp_path, "1", wider)], schema=wider, partition_by=["bucket"], transactions=["run"]
+        )
+    found = DeltaTables(str(tmp_path)).snapshot("t")
+    assert found is not None
+    assert found.rows() == 2
 
 
 def _append(root: str, number: int) -> str:

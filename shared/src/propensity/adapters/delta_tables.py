@@ -18,6 +18,9 @@ from propensity.ports import ArrowStream, DataFile, Snapshot
 
 # delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
 _COMMIT_RETRIES = 100
+# of a commit that is right only over what it has seen. One that makes a table is: delta-rs would put it after others'
+# first commits without a look at their names
+_NEVER_REBASED = 0
 _COLUMN = "bucket"
 _LEAST_HOURS = 168  # what delta-rs holds everyone to who does not say otherwise
 # of the column `bucket`, in the table's schema: the one place where a commit that replaces files can change it, and
@@ -96,7 +99,9 @@ class DeltaTables:
                 schema_mode="merge",
                 configuration=None if opened is not None else _CONFIGURATION,
                 storage_options=self._options or None,
-                commit_properties=_properties(transactions),
+                commit_properties=_properties(
+                    transactions, retries=_NEVER_REBASED if opened is None else _COMMIT_RETRIES
+                ),
             )
 
         return self._commit(table, transactions, commit)
@@ -122,8 +127,8 @@ class DeltaTables:
                     partition_by=list(partition_by) or None,
                     configuration=_CONFIGURATION,
                     storage_options=self._options or None,
+                    commit_properties=_properties((), retries=_NEVER_REBASED),
                 )
-            _add_columns(opened, delta_schema)
             opened.create_write_transaction(
                 list(actions),
                 "append",
@@ -132,7 +137,7 @@ class DeltaTables:
                 commit_properties=_properties(transactions),
             )
 
-        return self._commit(table, transactions, commit)
+        return self._commit(table, transactions, commit, columns=delta_schema)
 
     def compact(self, table: str) -> int:
         opened = self._open(table)
@@ -173,7 +178,7 @@ class DeltaTables:
                 _schema(opened, buckets),
                 opened.metadata().partition_columns,
                 # not rebased over anything: an append in between would keep its old buckets, a compaction double rows
-                commit_properties=CommitProperties(max_commit_retries=0),
+                commit_properties=_properties((), retries=_NEVER_REBASED),
             )
 
         return self._commit(table, (), commit)
@@ -191,30 +196,39 @@ class DeltaTables:
                     [*(_remove(there[path]) for path in sorted(removed)), *(_add(file) for file in added)],
                     "append",
                     opened.schema(),
-                    commit_properties=CommitProperties(max_commit_retries=0),
+                    commit_properties=_properties((), retries=_NEVER_REBASED),
                 )
             except CommitFailedError:
                 continue
             return self._version(table)
         raise RetryableError(f"{where}: others committed {_COMMIT_RETRIES} times in between; try again")
 
-    def _commit(self, table: str, transactions: Sequence[str], commit: Callable[[DeltaTable | None], None]) -> int:
-        """Look for the names in the very handle that is committed from.
+    def _commit(
+        self,
+        table: str,
+        transactions: Sequence[str],
+        commit: Callable[[DeltaTable | None], None],
+        *,
+        columns: Schema | None = None,
+    ) -> int:
+        """Look for the names in the very handle that is committed from, once the table has all of these columns.
 
         delta-rs refuses to rebase a commit over one that carries a name of its own, and looks no further back
         than the handle's version: a handle refreshed after the look has let doubles in.
         """
         opened = self._open(table)
         where = self._uri(table)
-        if opened is not None and any(opened.transaction_version(name) is not None for name in transactions):
-            raise RetryableError(f"{where}: another commit carried this in the meantime; try again")
         try:
+            if opened is not None and columns is not None:
+                _add_columns(opened, columns)
+            if opened is not None and any(opened.transaction_version(name) is not None for name in transactions):
+                raise RetryableError(f"{where}: another commit carried this in the meantime; try again")
             commit(opened)
         except DeltaError as error:
             if opened is None and self._open(table) is not None:
                 # another made the table: look for the names in it and append. A message that went back to its queue
                 # instead would wait there for half an hour
-                return self._commit(table, transactions, commit)
+                return self._commit(table, transactions, commit, columns=columns)
             if isinstance(error, CommitFailedError):
                 raise RetryableError(f"{where}: {error}; a concurrent commit won, try again") from error
             raise ConflictError(f"{where}: the rows do not fit the table's schema") from error
@@ -327,9 +341,9 @@ def _made_after(opened: DeltaTable, moment: datetime) -> bool:
     return bool(moment.timestamp() * 1000 < opened.metadata().created_time)
 
 
-def _properties(transactions: Sequence[str]) -> CommitProperties:
+def _properties(transactions: Sequence[str], *, retries: int = _COMMIT_RETRIES) -> CommitProperties:
     return CommitProperties(
-        max_commit_retries=_COMMIT_RETRIES,
+        max_commit_retries=retries,
         app_transactions=[Transaction(app_id=name, version=1) for name in transactions] or None,
     )
 

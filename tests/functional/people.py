@@ -6,6 +6,7 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -34,18 +35,21 @@ class Person:
         return erase_customer(world, **{"tenant_id": self.tenant, "customer_id": self.id, **TICKET, **other})
 
 
+@cache
 def shown(body: bytes) -> str:
-    """All that an object says, whatever it is: of Parquet, the values that are no numbers, and the bytes."""
+    """All that an object says, in small letters: of Parquet, the values that are no numbers, and the bytes."""
     if body.startswith(b"PAR1"):
         table = pq.read_table(io.BytesIO(body))
         texts = [name for name, kind in zip(table.column_names, table.schema.types, strict=True) if is_text(kind)]
-        return "\n".join(str(value) for name in texts for value in table[name].to_pylist()) + body.decode("latin-1")
-    if body.startswith(b"\x1f\x8b"):
+        said = "\n".join(str(value) for name in texts for value in table[name].to_pylist()) + body.decode("latin-1")
+    elif body.startswith(b"\x1f\x8b"):
         try:
-            return gzip.decompress(body).decode(errors="replace")
+            said = gzip.decompress(body).decode(errors="replace")
         except EOFError:
-            return "cut"
-    return body.decode(errors="replace") + body.decode("utf-16-le", errors="replace")
+            said = "cut"
+    else:
+        said = body.decode(errors="replace") + body.decode("utf-16-le", errors="replace")
+    return said.lower()
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -56,7 +60,7 @@ def naming(world: World, names: tuple[str, ...]) -> list[str]:
     """Objects, landed versions and online scores that say one of the names, anywhere."""
     bodies = {key: world.lake.get(key) for key in world.lake.keys("")}
     bodies |= {f"{one.key}@{one.version_id}": world.landing.get(one.key, one.version_id) for one in landed(world)}
-    found = [key for key, body in bodies.items() if any(name.lower() in shown(body).lower() for name in names)]
+    found = [key for key, body in bodies.items() if any(name.lower() in shown(body) for name in names)]
     return found + [str(key) for key in world.online.items if set(names) & set(map(str, key))]
 
 
@@ -70,13 +74,22 @@ def contents(world: World, person: Person) -> dict[str, list[str]]:
     found = {}
     for key in world.lake.keys(""):
         if key.endswith(".parquet") and not key.startswith((*tables, "quarantine/rejected/")):
-            rows = pq.read_table(io.BytesIO(world.lake.get(key))).to_pylist()
-            found[key] = [repr(row) for row in rows if not says(row, person)]
+            found[key] = _rows_of_others(world.lake.get(key), person)
     return found
 
 
-def says(row: dict[str, Any], person: Person) -> bool:
-    text = repr(row).lower()
+# most of a lake is the same in each test and after each erasure
+
+
+@cache
+def _rows_of_others(body: bytes, person: Person) -> list[str]:
+    texts = map(repr, pq.read_table(io.BytesIO(body)).to_pylist())
+    return [text for text in texts if not says(text, person)]
+
+
+@cache
+def says(row: str, person: Person) -> bool:
+    text = row.lower()
     spelt = text.replace(" ", "").replace("-", "")
     return any(name.lower() in text for name in person.names) or person.phone[-8:] in spelt
 
@@ -93,8 +106,8 @@ def versions(world: World, person: Person, wanted: Iterable[tuple[str, int]]) ->
     """The rows of the others in versions of tables, as delta-rs reads them."""
     found = {}
     for root, version in wanted:
-        rows = pa.table(DeltaTable(str(world.folder / root), version=version).scan()).to_pylist()
-        found[root, version] = sorted(repr(row) for row in rows if not says(row, person))
+        texts = map(repr, pa.table(DeltaTable(str(world.folder / root), version=version).scan()).to_pylist())
+        found[root, version] = sorted(text for text in texts if not says(text, person))
     return found
 
 

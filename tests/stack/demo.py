@@ -143,10 +143,11 @@ def main() -> int:
     else:
         table(summary, console)
         shown = out.relative_to(ROOT)
-        console.print(f"\nsummary: {shown}/summary.json; scores: {shown}/scores-*.parquet; cards: {shown}/card-*.html")
+        files = f"summary: {shown}/summary.json; scores: {shown}/scores-*.parquet; cards: {shown}/card-*.html"
+        console.print(f"\n{files}", soft_wrap=True)
     if kept:
         environment = os.path.relpath(write_environment(stack))
-        console.print(f"the stack answers on {stack.endpoint}: source {environment}; make down ends it")
+        console.print(f"the stack answers on {stack.endpoint}: source {environment}; make down ends it", soft_wrap=True)
     return 0
 
 

@@ -1,0 +1,84 @@
+"""make demo, without a stack: whatever ends it, the stack ends too, unless it was asked to stay."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack import demo, scenarios
+from tests.stack.stack import Stack, StackError
+
+OUTPUTS = {name: name for name in ("LandingBucket", "LakeBucket", "StartDueRuns", "ScorePopulation", "ApiId")}
+
+
+@dataclass
+class Standing(Stack):
+    """A stack that was started, of which this process knows no more than how often it was ended."""
+
+    ended: int = 0
+
+    def down(self) -> None:
+        self.ended += 1
+
+
+@pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Standing:
+    stack = Standing(tmp_path / "stack", "http://127.0.0.1:1", os.getpid(), "automotive", OUTPUTS)
+    stack.folder.mkdir()
+    monkeypatch.setattr(demo, "ROOT", tmp_path)
+    monkeypatch.setattr(demo, "start", lambda pack, folder: stack)
+    monkeypatch.setattr(scenarios, "make", lambda pack, data, out: None)
+    monkeypatch.setattr(demo, "run", lambda *_: ({}, {}))
+    monkeypatch.setattr(demo, "summarise", lambda *_: {})
+    monkeypatch.setattr(sys, "argv", ["make demo", "--pack", "automotive", "--json"])
+    return stack
+
+
+def test_a_demo_ends_its_stack_and_writes_its_summary(standing: Standing, tmp_path: Path) -> None:
+    assert demo.main() == 0
+    assert standing.ended == 1
+    assert (tmp_path / "build/demo/automotive/summary.json").is_file()
+    assert not (standing.folder / "env").exists()
+
+
+def test_a_demo_that_is_to_leave_its_stack_says_how_to_speak_to_it(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--keep", str(standing.folder)])
+    assert demo.main() == 0
+    assert standing.ended == 0
+    assert "export LAKE=LakeBucket" in (standing.folder / "env").read_text()
+    assert "make down ends it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("when", ["make", "run"], ids=["while it deploys", "while it runs"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_interrupted_demo_ends_its_stack(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch, when: str, keep: bool
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scenarios if when == "make" else demo, when, interrupted)
+    if keep:
+        monkeypatch.setattr(sys, "argv", [*sys.argv, "--keep", str(standing.folder)])
+    with pytest.raises(KeyboardInterrupt):
+        demo.main()
+    assert standing.ended == 1
+
+
+def test_a_demo_that_fails_says_why_and_ends_its_stack(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: Any) -> None:
+        raise StackError("execution train-buy FAILED")
+
+    monkeypatch.setattr(demo, "run", failing)
+    assert demo.main() == 1
+    assert standing.ended == 1
+    assert "execution train-buy FAILED" in capsys.readouterr().err

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, Schema
+from deltalake.table import TableOptimizer
 
 from propensity.adapters import delta_tables
 from propensity.adapters.delta_tables import DeltaTables
@@ -185,6 +187,94 @@ def test_who_is_overtaken_while_columns_are_added_looks_again(tmp_path: Path, mo
     found = DeltaTables(str(tmp_path)).snapshot("t")
     assert found is not None
     assert found.rows() == 2
+
+
+class Outrun(DeltaTables):
+    """Somebody does something just after this one has looked at the table."""
+
+    def __init__(self, root: Path, meanwhile: Callable[[], object]) -> None:
+        super().__init__(str(root))
+        self._meanwhile: list[Callable[[], object]] = [meanwhile]
+
+    def _open(self, table: str) -> DeltaTable | None:
+        found = super()._open(table)
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return found
+
+
+@pytest.fixture
+def small_files(tmp_path: Path) -> DeltaTables:
+    tables = DeltaTables(str(tmp_path))
+    for number in range(4):
+        tables.append("t", rows(number), partition_by=["bucket"])
+    return tables
+
+
+def values_of(root: Path) -> list[int]:
+    found = DeltaTables(str(root)).snapshot("t")
+    assert found is not None
+    return sorted(v for file in found.files for v in pq.ParquetFile(root / "t" / file.path).read()["n"].to_pylist())
+
+
+def test_of_two_compactions_at_once_one_is_refused(tmp_path: Path, small_files: DeltaTables) -> None:
+    late = Outrun(tmp_path, lambda: small_files.compact("t"))
+    with pytest.raises(RetryableError, match=r"t: .*again"):
+        late.compact("t")
+    assert values_of(tmp_path) == [0, 1, 2, 3]
+    assert late.compact("t") == 0
+
+
+def test_rows_that_are_appended_while_files_are_joined_stay(
+    tmp_path: Path, small_files: DeltaTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compact = TableOptimizer.compact
+
+    def slow(optimizer: TableOptimizer, **options: Any) -> dict[str, Any]:
+        DeltaTables(str(tmp_path)).append("t", rows(9), partition_by=["bucket"])
+        return compact(optimizer, **options)
+
+    monkeypatch.setattr(TableOptimizer, "compact", slow)
+    assert small_files.compact("t") == 3
+    assert values_of(tmp_path) == [0, 1, 2, 3, 9]
+
+
+def test_a_compaction_that_died_keeps_others_away_for_a_while(
+    tmp_path: Path, small_files: DeltaTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(TableOptimizer, "compact", killed)
+        with pytest.raises(Killed):
+            small_files.compact("t")
+    other = DeltaTables(str(tmp_path))
+    with pytest.raises(RetryableError, match=r"t: another compaction began \d+ s ago; try again .* 16 minutes"):
+        other.compact("t")
+    now = delta_tables._milliseconds()
+    monkeypatch.setattr(delta_tables, "_milliseconds", lambda: now + 16 * 60 * 1000)
+    assert other.compact("t") == 3
+    assert values_of(tmp_path) == [0, 1, 2, 3]
+
+
+def _compact(root: str, _: int) -> int:
+    try:
+        return DeltaTables(root).compact("t")
+    except RetryableError:
+        return 0
+
+
+def test_processes_that_compact_at_once_double_nothing(tmp_path: Path, small_files: DeltaTables) -> None:
+    with ProcessPoolExecutor(6, mp_context=get_context("spawn")) as pool:
+        for start in range(10, 60, 10):
+            for number in range(start, start + 4):
+                small_files.append("t", rows(number), partition_by=["bucket"])
+            assert sum(pool.map(_compact, [str(tmp_path)] * 6, range(6))) >= 3
+    assert values_of(tmp_path) == [0, 1, 2, 3, *(n for start in range(10, 60, 10) for n in range(start, start + 4))]
 
 
 def _append(root: str, number: int) -> str:

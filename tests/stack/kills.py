@@ -155,9 +155,12 @@ class Soak:
                 self.stack.invoke("MaintainTables", {"slot": _SLOT})
                 counts["done"] += 1
             except StackError as error:
-                counts["died" if "Worker process died" in str(error) else "refused"] += 1
+                died = "Worker process died" in str(error)
+                counts["died" if died else "refused"] += 1
                 if counts.total() > 20:
                     raise
+                if died:
+                    self.lake.end_compactions()
         return counts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +22,11 @@ _COMMIT_RETRIES = 100
 # of a commit that is right only over what it has seen. One that makes a table is: delta-rs would put it after others'
 # first commits without a look at their names
 _NEVER_REBASED = 0
+# delta-rs commits a compaction over another of the same files, whatever its properties say, and every row stands twice.
+# So who compacts says so in the table's log: a transaction whose version is the time in milliseconds, and 0 at the end
+COMPACTION = "propensity.compaction"
+_COMPACTS_FOR = timedelta(minutes=16)  # a function lives for 15; whoever died amid it keeps others away no longer
+_TARGET = 100 * 1024 * 1024  # bytes; files from this size on are left as they are
 _COLUMN = "bucket"
 _LEAST_HOURS = 168  # what delta-rs holds everyone to who does not say otherwise
 # of the column `bucket`, in the table's schema: the one place where a commit that replaces files can change it, and
@@ -143,12 +149,23 @@ class DeltaTables:
         opened = self._open(table)
         if opened is None:
             return 0
-        try:
-            done = opened.optimize.compact(commit_properties=_properties(()))
-        except CommitFailedError as error:
-            raise RetryableError(f"{self._uri(table)}: {error}; a concurrent commit won, try again") from error
+        fewer = 0
+        if _has_small(opened):
+            began, now = opened.transaction_version(COMPACTION) or 0, _milliseconds()
+            if now - began < _COMPACTS_FOR / timedelta(milliseconds=1):
+                raise RetryableError(
+                    f"{self._uri(table)}: another compaction began {(now - began) // 1000} s ago; try again when it is "
+                    f"done, or {_COMPACTS_FOR // timedelta(minutes=1)} minutes after it began"
+                )
+            try:
+                _say(opened, now)
+                done = opened.optimize.compact(target_size=_TARGET, commit_properties=_properties(()))
+                _say(opened, 0)
+            except CommitFailedError as error:
+                raise RetryableError(f"{self._uri(table)}: {error}; a concurrent commit won, try again") from error
+            fewer = int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
         opened.create_checkpoint()
-        return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
+        return fewer
 
     def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
         opened = self._open(table)
@@ -274,6 +291,25 @@ def _actions(opened: DeltaTable) -> list[dict[str, Any]]:
     return list(opened.get_add_actions(flatten=True).to_struct_array().to_pylist())
 
 
+def _has_small(opened: DeltaTable) -> bool:
+    """Whether a partition has two files that could be one."""
+    small = Counter(tuple(_partition(one).items()) for one in _actions(opened) if one["size_bytes"] < _TARGET)
+    return any(count > 1 for count in small.values())
+
+
+def _say(opened: DeltaTable, compacting_since: int) -> None:
+    """A commit without files; of two that begin at once, delta-rs refuses one."""
+    said = CommitProperties(
+        max_commit_retries=_COMMIT_RETRIES, app_transactions=[Transaction(COMPACTION, compacting_since)]
+    )
+    opened.create_write_transaction([], "append", opened.schema(), commit_properties=said)
+    opened.update_incremental()
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _partition(action: Mapping[str, Any]) -> dict[str, str]:
     return {
         name.removeprefix("partition."): str(value) for name, value in action.items() if name.startswith("partition.")
@@ -305,7 +341,7 @@ def _remove(action: Mapping[str, Any]) -> RemoveAction:
     return RemoveAction(
         path=action["path"],
         data_change=True,
-        deletion_timestamp=time.time_ns() // 1_000_000,
+        deletion_timestamp=_milliseconds(),
         size=action["size_bytes"],
         partition_values=dict(_partition(action)),
     )

@@ -239,26 +239,36 @@ def test_rows_that_are_appended_while_files_are_joined_stay(
     assert values_of(tmp_path) == [0, 1, 2, 3, 9]
 
 
-def test_a_compaction_that_died_keeps_others_away_for_a_while(
+def test_a_compaction_that_was_killed_keeps_others_away_for_a_while(
     tmp_path: Path, small_files: DeltaTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as dying:
-        dying.setattr(TableOptimizer, "compact", killed)
-        with pytest.raises(Killed):
-            small_files.compact("t")
-    other = DeltaTables(str(tmp_path))
-    with pytest.raises(RetryableError, match=r"t: another compaction began \d+ s ago; try again .* 16 minutes"):
-        other.compact("t")
     now = delta_tables._milliseconds()
+    delta_tables._say(DeltaTable(str(tmp_path / "t")), now)
+    with pytest.raises(RetryableError, match=r"t: another compaction began \d+ s ago; try again .* 16 minutes"):
+        small_files.compact("t")
     monkeypatch.setattr(delta_tables, "_milliseconds", lambda: now + 16 * 60 * 1000)
-    assert other.compact("t") == 3
+    assert small_files.compact("t") == 3
     assert values_of(tmp_path) == [0, 1, 2, 3]
+
+
+def test_a_compaction_that_failed_keeps_nobody_away(
+    tmp_path: Path, small_files: DeltaTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compact = TableOptimizer.compact
+
+    def slow(optimizer: TableOptimizer, **options: Any) -> dict[str, Any]:
+        monkeypatch.setattr(TableOptimizer, "compact", compact)
+        others = DeltaTables(str(tmp_path))
+        found = others.snapshot("t")
+        assert found is not None
+        others.replace_files("t", [found.files[0].path], [])
+        return compact(optimizer, **options)
+
+    monkeypatch.setattr(TableOptimizer, "compact", slow)
+    with pytest.raises(RetryableError, match=r"(?s)t: .*a concurrent commit won, try again"):
+        small_files.compact("t")
+    assert DeltaTables(str(tmp_path)).compact("t") == 2
+    assert len(values_of(tmp_path)) == 3
 
 
 def _compact(root: str, _: int) -> int:

@@ -159,8 +159,11 @@ class DeltaTables:
                 )
             try:
                 _say(opened, now)
-                done = opened.optimize.compact(target_size=_TARGET, commit_properties=_properties(()))
-                _say(opened, 0)
+                try:
+                    done = opened.optimize.compact(target_size=_TARGET, commit_properties=_properties(()))
+                finally:
+                    opened.update_incremental()  # delta-rs rebases this over no removal of files
+                    _say(opened, 0)
             except CommitFailedError as error:
                 raise RetryableError(f"{self._uri(table)}: {error}; a concurrent commit won, try again") from error
             fewer = int(done["numFilesRemoved"]) - int(done["numFilesAdded"])

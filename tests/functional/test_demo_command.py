@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.stack import demo, scenarios
-from tests.stack.stack import Stack, StackError
+from tests.stack.stack import ROOT, Stack, StackError
 
 OUTPUTS = {name: name for name in ("LandingBucket", "LakeBucket", "StartDueRuns", "ScorePopulation", "ApiId")}
 
@@ -37,6 +38,16 @@ def standing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Standing:
     monkeypatch.setattr(demo, "summarise", lambda *_: {})
     monkeypatch.setattr(sys, "argv", ["make demo", "--pack", "automotive", "--json"])
     return stack
+
+
+@pytest.mark.parametrize("command", ["demo", "up", "watch", "bridge", "down"])
+def test_what_runs_beside_the_stack_needs_nothing_of_the_product(command: str) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    said = subprocess.run(
+        [sys.executable, "-m", f"tests.stack.{command}", "--help"], cwd=ROOT, env=plain, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    assert "usage:" in said.stdout
 
 
 def test_a_demo_ends_its_stack_and_writes_its_summary(standing: Standing, tmp_path: Path) -> None:

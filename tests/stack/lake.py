@@ -16,8 +16,10 @@ import duckdb
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 
-from propensity.adapters.delta_tables import COMPACTION
 from tests.stack.stack import USER, Stack
+
+# the transaction by which the product says that a table is being compacted
+_COMPACTING = "propensity.compaction"
 
 
 class Lake:
@@ -62,8 +64,8 @@ class Lake:
         """Say of each table that nobody compacts it: who knows that one has died need not wait until it must have."""
         for table in sorted({key.split("/_delta_log/")[0] for key in self.keys("") if "/_delta_log/" in key}):
             opened = DeltaTable(f"s3://{self._bucket}/{table}", storage_options=self._options)
-            if opened.transaction_version(COMPACTION):
-                over = CommitProperties(max_commit_retries=100, app_transactions=[Transaction(COMPACTION, 0)])
+            if opened.transaction_version(_COMPACTING):
+                over = CommitProperties(max_commit_retries=100, app_transactions=[Transaction(_COMPACTING, 0)])
                 opened.create_write_transaction([], "append", opened.schema(), commit_properties=over)
 
     def query(self, sql: str, **relations: Iterable[Path]) -> list[tuple[Any, ...]]:

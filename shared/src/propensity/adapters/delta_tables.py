@@ -24,7 +24,7 @@ _COMMIT_RETRIES = 100
 _NEVER_REBASED = 0
 # delta-rs commits a compaction over another of the same files, whatever its properties say, and every row stands twice.
 # So who compacts says so in the table's log: a transaction whose version is the time in milliseconds, and 0 at the end
-COMPACTION = "propensity.compaction"
+_COMPACTION = "propensity.compaction"
 _COMPACTS_FOR = timedelta(minutes=16)  # a function lives for 15; whoever died amid it keeps others away no longer
 _TARGET = 100 * 1024 * 1024  # bytes; files from this size on are left as they are
 _COLUMN = "bucket"
@@ -151,7 +151,7 @@ class DeltaTables:
             return 0
         fewer = 0
         if _has_small(opened):
-            began, now = opened.transaction_version(COMPACTION) or 0, _milliseconds()
+            began, now = opened.transaction_version(_COMPACTION) or 0, _milliseconds()
             if now - began < _COMPACTS_FOR / timedelta(milliseconds=1):
                 raise RetryableError(
                     f"{self._uri(table)}: another compaction began {(now - began) // 1000} s ago; try again when it is "
@@ -303,7 +303,7 @@ def _has_small(opened: DeltaTable) -> bool:
 def _say(opened: DeltaTable, compacting_since: int) -> None:
     """A commit without files; of two that begin at once, delta-rs refuses one."""
     said = CommitProperties(
-        max_commit_retries=_COMMIT_RETRIES, app_transactions=[Transaction(COMPACTION, compacting_since)]
+        max_commit_retries=_COMMIT_RETRIES, app_transactions=[Transaction(_COMPACTION, compacting_since)]
     )
     opened.create_write_transaction([], "append", opened.schema(), commit_properties=said)
     opened.update_incremental()

@@ -161,7 +161,8 @@ class Tables(Protocol):
     def compact(self, table: str) -> int:
         """Join small files, partition by partition, and write a checkpoint; how many files fewer there are.
 
-        No row and no version of one is lost. Nothing for a table that is not there.
+        No row and no version of one is lost. Nothing for a table that is not there. Raises RetryableError, having
+        joined nothing, where another compaction is at work on the table, or was killed there less than 16 minutes ago.
         """
 
     def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:

@@ -21,6 +21,12 @@ from propensity.ports import ArrowStream, DataFile
 from tests.contract.tables import rows, written
 
 
+def values_of(root: Path) -> list[int]:
+    found = DeltaTables(str(root)).snapshot("t")
+    assert found is not None
+    return sorted(v for file in found.files for v in pq.ParquetFile(root / "t" / file.path).read()["n"].to_pylist())
+
+
 def _append_plainly(root: str, number: int) -> None:
     """In a process of its own, as a queue would have it: again until it is in."""
     tables = DeltaTables(root)
@@ -54,10 +60,7 @@ def test_nothing_of_the_others_is_lost_while_files_are_replaced(tmp_path: Path) 
             replaced += 1
         for one in working:
             one.result()
-    now = DeltaTables(str(tmp_path)).snapshot("t")
-    assert now is not None
-    values = [v for file in now.files for v in pq.ParquetFile(tmp_path / "t" / file.path).read()["n"].to_pylist()]
-    assert sorted(values) == [-1, *range(40)]
+    assert values_of(tmp_path) == [-1, *range(40)]
 
 
 class Overtaken(DeltaTables):
@@ -211,12 +214,6 @@ def small_files(tmp_path: Path) -> DeltaTables:
     return tables
 
 
-def values_of(root: Path) -> list[int]:
-    found = DeltaTables(str(root)).snapshot("t")
-    assert found is not None
-    return sorted(v for file in found.files for v in pq.ParquetFile(root / "t" / file.path).read()["n"].to_pylist())
-
-
 def test_of_two_compactions_at_once_one_is_refused(tmp_path: Path, small_files: DeltaTables) -> None:
     late = Outrun(tmp_path, lambda: small_files.compact("t"))
     with pytest.raises(RetryableError, match=r"t: .*again"):
@@ -309,9 +306,4 @@ def test_of_processes_that_append_one_transaction_at_once_one_does(tmp_path: Pat
     with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
         said = list(pool.map(_append, [str(tmp_path)] * 24, range(24)))
     assert sorted(said) == ["appended"] * 12 + ["was there"] * 12
-    found = DeltaTables(str(tmp_path)).snapshot("t")
-    assert found is not None
-    values = sorted(
-        value for file in found.files for value in pq.read_table(tmp_path / "t" / file.path)["n"].to_pylist()
-    )
-    assert values == [*range(12), *([99] if made else [])]
+    assert values_of(tmp_path) == [*range(12), *([99] if made else [])]

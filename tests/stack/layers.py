@@ -32,8 +32,8 @@ def packed(build: Path, out: Path) -> Path:
     template = (build / "template.yaml").read_text()
     out.mkdir(exist_ok=True)
     for _, layer in _LAYER.findall(template):
-        with _whole(out / f"{layer}.zip") as held, zipfile.ZipFile(held, "w") as packed:
-            packed.writestr(_PATHS, f"import os, sys; sys.path.insert(0, os.environ['{FOLDER}'] + '/{layer}/python')\n")
+        with _whole(out / f"{layer}.zip") as held, zipfile.ZipFile(held, "w") as zipped:
+            zipped.writestr(_PATHS, f"import os, sys; sys.path.insert(0, os.environ['{FOLDER}'] + '/{layer}/python')\n")
     path = out / "template.yaml"
     with _whole(path) as held:
         held.write(_LAYER.sub(r"\1\2.zip", template).encode())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,9 +20,9 @@ from propensity.ports import ArrowStream, DataFile, Snapshot
 
 # delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
 _COMMIT_RETRIES = 100
-# of a commit that is right only over what it has seen. One that makes a table is: delta-rs would put it after others'
-# first commits without a look at their names
-_NEVER_REBASED = 0
+# for a commit that is right only over what it has seen, such as one that makes a table: delta-rs would put it after
+# others' first commits without a look at their names
+_NO_REBASE = 0
 # delta-rs commits a compaction over another of the same files, whatever its properties say, and every row stands twice.
 # So who compacts says so in the table's log: a transaction whose version is the time in milliseconds, and 0 at the end
 _COMPACTION = "propensity.compaction"
@@ -105,9 +106,7 @@ class DeltaTables:
                 schema_mode="merge",
                 configuration=None if opened is not None else _CONFIGURATION,
                 storage_options=self._options or None,
-                commit_properties=_properties(
-                    transactions, retries=_NEVER_REBASED if opened is None else _COMMIT_RETRIES
-                ),
+                commit_properties=_properties(transactions, retries=_NO_REBASE if opened is None else _COMMIT_RETRIES),
             )
 
         return self._commit(table, transactions, commit)
@@ -133,7 +132,7 @@ class DeltaTables:
                     partition_by=list(partition_by) or None,
                     configuration=_CONFIGURATION,
                     storage_options=self._options or None,
-                    commit_properties=_properties((), retries=_NEVER_REBASED),
+                    commit_properties=_properties((), retries=_NO_REBASE),
                 )
             opened.create_write_transaction(
                 list(actions),
@@ -151,24 +150,30 @@ class DeltaTables:
             return 0
         fewer = 0
         if _has_small(opened):
-            began, now = opened.transaction_version(_COMPACTION) or 0, _milliseconds()
-            if now - began < _COMPACTS_FOR / timedelta(milliseconds=1):
-                raise RetryableError(
-                    f"{self._uri(table)}: another compaction began {(now - began) // 1000} s ago; try again when it is "
-                    f"done, or {_COMPACTS_FOR // timedelta(minutes=1)} minutes after it began"
-                )
             try:
-                _say(opened, now)
-                try:
+                with self._alone(table, opened):
                     done = opened.optimize.compact(target_size=_TARGET, commit_properties=_properties(()))
-                finally:
-                    opened.update_incremental()  # delta-rs rebases this over no removal of files
-                    _say(opened, 0)
             except CommitFailedError as error:
                 raise RetryableError(f"{self._uri(table)}: {error}; a concurrent commit won, try again") from error
             fewer = int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
         opened.create_checkpoint()
         return fewer
+
+    @contextmanager
+    def _alone(self, table: str, opened: DeltaTable) -> Iterator[None]:
+        """Nobody else compacts the table inside."""
+        began, now = opened.transaction_version(_COMPACTION) or 0, _milliseconds()
+        if now - began < _COMPACTS_FOR / timedelta(milliseconds=1):
+            raise RetryableError(
+                f"{self._uri(table)}: another compaction began {(now - began) // 1000} s ago; try again when it is "
+                f"done, or {_COMPACTS_FOR // timedelta(minutes=1)} minutes after it began"
+            )
+        _say(opened, now)
+        try:
+            yield
+        finally:
+            opened.update_incremental()  # delta-rs rebases this over no removal of files
+            _say(opened, 0)
 
     def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
         opened = self._open(table)
@@ -198,7 +203,7 @@ class DeltaTables:
                 _schema(opened, buckets),
                 opened.metadata().partition_columns,
                 # not rebased over anything: an append in between would keep its old buckets, a compaction double rows
-                commit_properties=_properties((), retries=_NEVER_REBASED),
+                commit_properties=_properties((), retries=_NO_REBASE),
             )
 
         return self._commit(table, (), commit)
@@ -216,7 +221,7 @@ class DeltaTables:
                     [*(_remove(there[path]) for path in sorted(removed)), *(_add(file) for file in added)],
                     "append",
                     opened.schema(),
-                    commit_properties=_properties((), retries=_NEVER_REBASED),
+                    commit_properties=_properties((), retries=_NO_REBASE),
                 )
             except CommitFailedError:
                 continue
@@ -236,8 +241,7 @@ class DeltaTables:
         delta-rs refuses to rebase a commit over one that carries a name of its own, and looks no further back
         than the handle's version: a handle refreshed after the look has let doubles in.
         """
-        opened = self._open(table)
-        where = self._uri(table)
+        opened, where = self._open(table), self._uri(table)
         try:
             if opened is not None and columns is not None:
                 _add_columns(opened, columns)
@@ -302,9 +306,7 @@ def _has_small(opened: DeltaTable) -> bool:
 
 def _say(opened: DeltaTable, compacting_since: int) -> None:
     """A commit without files; of two that begin at once, delta-rs refuses one."""
-    said = CommitProperties(
-        max_commit_retries=_COMMIT_RETRIES, app_transactions=[Transaction(_COMPACTION, compacting_since)]
-    )
+    said = _properties((_COMPACTION,), version=compacting_since)
     opened.create_write_transaction([], "append", opened.schema(), commit_properties=said)
     opened.update_incremental()
 
@@ -380,10 +382,10 @@ def _made_after(opened: DeltaTable, moment: datetime) -> bool:
     return bool(moment.timestamp() * 1000 < opened.metadata().created_time)
 
 
-def _properties(transactions: Sequence[str], *, retries: int = _COMMIT_RETRIES) -> CommitProperties:
+def _properties(names: Sequence[str], *, version: int = 1, retries: int = _COMMIT_RETRIES) -> CommitProperties:
     return CommitProperties(
         max_commit_retries=retries,
-        app_transactions=[Transaction(app_id=name, version=1) for name in transactions] or None,
+        app_transactions=[Transaction(app_id=name, version=version) for name in names] or None,
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.retractions import retraction_key
 from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import as_of_view, current_view, latest_versions, read_files
+from propensity.domain.views import as_of_rows, current_view, latest_versions, read_files
 from propensity.usecases.planning import contract_of, pack_definition, pin_silver, shape_of
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.retract_upload import retract_upload
@@ -51,11 +51,8 @@ def seen(world: World, as_of: str | None) -> list[tuple[str, float]]:
         session.execute("set timezone = 'UTC'")
         files = read_files([f"{world.folder}/{key}" for key in snapshot.file_keys()])
         session.execute(f"create view s as from {files}")
-        if as_of is None:
-            session.execute(f"create view sales as {current_view(shape, 's')}")
-        else:
-            session.execute(as_of_view(shape, "s", date.fromisoformat(as_of)))
-        return session.execute("select sale_id, price from sales order by all").fetchall()
+        rows = as_of_rows(shape, "s", date.fromisoformat(as_of)) if as_of else current_view(shape, "s")
+        return session.execute(f"select sale_id, price from ({rows}) order by all").fetchall()
 
 
 def take_back(world: World, report: dict[str, Any], at: str) -> dict[str, Any]:

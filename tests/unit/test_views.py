@@ -18,7 +18,7 @@ from propensity.domain.errors import BadInputError
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.domain.schedule import months_before, training_dates
-from propensity.domain.views import SilverShape, as_of_view, current_view, history_view, outcome_view
+from propensity.domain.views import SilverShape, as_of_rows, current_view, history_rows, outcome_rows
 from tests.specs import model_spec
 
 DAY = date(2025, 1, 10)
@@ -32,7 +32,6 @@ rows = st.lists(
 
 def loaded(data: list[tuple[str, int, int, int, int]], time_column: str) -> DuckDbSql:
     session = DuckDbSql()
-    session.execute("create schema outcome")
     session.execute(
         f"create table s (tenant_id varchar, _key varchar, {time_column} timestamptz, _known_at timestamptz, "
         "revision bigint, value bigint, _row_hash varchar)"
@@ -67,8 +66,8 @@ def test_an_as_of_view_of_events_is_the_latest_version_known_then_of_what_had_ha
 ) -> None:
     expected = sorted((revision, value) for revision, at, value in latest_events(data, days) if at < days)
     with loaded(data, "_event_time") as session:
-        session.execute(as_of_view(shape("event"), "s", date(2025, 1, 1) + timedelta(days=days)))
-        assert sorted(session.rows("select revision, value from d")) == expected
+        seen = as_of_rows(shape("event"), "s", date(2025, 1, 1) + timedelta(days=days))
+        assert sorted(session.rows(f"select revision, value from ({seen})")) == expected
 
 
 @settings(max_examples=150, deadline=None)
@@ -82,8 +81,8 @@ def test_an_as_of_view_of_states_is_what_held_then_as_known_then(
             order = (at, revision, known, f"{at:02d}{known:02d}{revision}{value}", value)
             latest[key] = max(latest.get(key, order), order)
     with loaded(data, "_valid_from") as session:
-        session.execute(as_of_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
-        found = session.rows("select revision, value from d")
+        seen = as_of_rows(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days))
+        found = session.rows(f"select revision, value from ({seen})")
         assert sorted(found) == sorted((one[1], one[4]) for one in latest.values())
 
 
@@ -104,11 +103,11 @@ def test_a_history_of_states_has_each_s_beginning_and_end_in_whatever_order_they
     mixed = list(data)
     shuffled.shuffle(mixed)
     with loaded(mixed, "_valid_from") as session:
-        session.execute("create schema history")
-        session.execute(history_view(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days)))
+        states = history_rows(shape("state"), "s", date(2025, 1, 1) + timedelta(days=days))
         start = "timestamp '2025-01-01'"
         found = session.rows(
-            f"select value, date_diff('day', {start}, _valid_from), date_diff('day', {start}, _valid_to) from history.d"
+            f"select value, date_diff('day', {start}, _valid_from), date_diff('day', {start}, _valid_to) "
+            f"from ({states})"
         )
         assert sorted(found, key=repr) == sorted(expected, key=repr)
 
@@ -123,8 +122,7 @@ def test_what_becomes_known_or_happens_later_changes_no_earlier_view(
     answers = []
     for data in (past, past + later):
         with loaded(data, "_event_time") as session:
-            session.execute(as_of_view(shape("event"), "s", DAY))
-            answers.append(sorted(session.rows("select * from d")))
+            answers.append(sorted(session.rows(as_of_rows(shape("event"), "s", DAY))))
     assert answers[0] == answers[1]
 
 
@@ -139,8 +137,8 @@ def test_labels_see_the_events_of_their_window_as_known_by_a_day(
     with loaded(data, "_event_time") as session:
         window = model_spec(gap_days=2, horizon_days=7).label_window(DAY)
         day = None if known_by is None else date(2025, 1, 1) + timedelta(days=known_by)
-        session.execute(outcome_view(shape("event"), "s", start=window.start, end=window.end, known_by=day))
-        assert sorted(session.rows("select revision, value from outcome.d")) == expected
+        seen = outcome_rows(shape("event"), "s", start=window.start, end=window.end, known_by=day)
+        assert sorted(session.rows(f"select revision, value from ({seen})")) == expected
 
 
 @settings(max_examples=100, deadline=None)

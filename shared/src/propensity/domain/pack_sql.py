@@ -52,6 +52,22 @@ def escapes(tree: Mapping[str, Any], tables: Collection[tuple[str, str]]) -> lis
     return sorted(set(_found(tree, frozenset(), {_folded(one) for one in tables})))
 
 
+def tables_read(tree: Mapping[str, Any], tables: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of `tables` that a query names; a CTE of the same name counts as naming it."""
+    found = set(_named(tree))
+    return {table for table in tables if _folded(table) in found}
+
+
+def _named(node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        if node.get("type") == "BASE_TABLE":
+            yield _folded((str(node.get("schema_name") or ""), str(node["table_name"])))
+        node = list(node.values())
+    if isinstance(node, list):
+        for one in node:
+            yield from _named(one)
+
+
 def _folded(table: tuple[str, str]) -> tuple[str, str]:
     return table[0].casefold(), table[1].casefold()
 

@@ -1,4 +1,4 @@
-"""The views that feature, population and label SQL sees: the rule that the future cannot leak, as SQL.
+"""What feature, population and label SQL sees: the rule that the future cannot leak, as SQL.
 
 Silver is append-only, so every question about a moment is a question about rows: which were known by then,
 and which of those is each key's latest version. All instants are UTC.
@@ -118,16 +118,15 @@ def _plain(shape: SilverShape) -> str:
     return ", ".join(columns)
 
 
-def as_of_view(shape: SilverShape, source: str, as_of: date) -> str:
-    """CREATE VIEW of a dataset under its own name, cut at as_of by event time and by known_at."""
+def as_of_rows(shape: SilverShape, source: str, as_of: date) -> str:
+    """SELECT of a dataset's rows, cut at as_of by event time and by known_at."""
     moment = instant(as_of)
     inner = latest_versions(shape, source, known_before=moment, valid_before=moment)
-    return f"""create or replace view {quote(shape.dataset)} as
-        select {_plain(shape)} from ({inner}) where {shape.time_column} < {moment}"""
+    return f"select {_plain(shape)} from ({inner}) where {shape.time_column} < {moment}"
 
 
-def history_view(shape: SilverShape, source: str, as_of: date) -> str:
-    """CREATE VIEW of a state dataset in schema `history`: every state that held before as_of, as known by then.
+def history_rows(shape: SilverShape, source: str, as_of: date) -> str:
+    """SELECT of a state dataset's every state that held before as_of, as known by then.
 
     `_valid_from` and `_valid_to` are instants in naive UTC: a state holds in [_valid_from, _valid_to), the last one
     open (NULL). Of several rows with one key and `_valid_from`, the latest version counts, whatever order they came in.
@@ -137,7 +136,7 @@ def history_view(shape: SilverShape, source: str, as_of: date) -> str:
     conditions = [f"_known_at < {moment}", f"_valid_from < {moment}"]
     if shape.retracted:
         conditions.append(_not_retracted(shape.retracted, moment))
-    return f"""create or replace view history.{quote(shape.dataset)} as
+    return f"""
         select {_plain(shape)}, timezone('UTC', _valid_from) as _valid_from,
             timezone('UTC', lead(_valid_from) over (partition by tenant_id, _key order by _valid_from)) as _valid_to
         from (
@@ -160,11 +159,11 @@ def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
     return f"select {both} from {source} where {' and '.join(conditions)}"
 
 
-def outcome_view(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:
-    """CREATE VIEW of an event dataset in schema `outcome`: events in [start, end), as known by a day's start."""
+def outcome_rows(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:
+    """SELECT of an event dataset's events in [start, end), as known by a day's start."""
     known = instant(known_by) if known_by else None
     inner = latest_versions(shape, source, known_before=known, valid_before=None)
-    return f"""create or replace view outcome.{quote(shape.dataset)} as
+    return f"""
         select {_plain(shape)} from ({inner})
         where _event_time >= {instant(start)} and _event_time < {instant(end)}"""
 

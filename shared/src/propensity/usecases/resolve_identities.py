@@ -15,7 +15,7 @@ from propensity.domain.identity import FILE, LEVELS, IdentityRules, datasets_wit
 from propensity.domain.identity_sql import IDENTITY_COLUMNS
 from propensity.domain.runs import parse_day
 from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import as_of_view, quote
+from propensity.domain.views import as_of_rows, quote
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import IDENTITIES
 from propensity.usecases.gold_rows import append_once
@@ -58,7 +58,8 @@ def _resolve(ports: Ports, day: str) -> dict[str, Any]:
     sql = ports.sql()
     try:
         for dataset, shape in silver_views(sql, ports.lake, pins.sources(buckets)).items():
-            sql.execute(as_of_view(shape, f"silver.{quote(dataset)}", as_of))
+            rows = as_of_rows(shape, f"silver.{quote(dataset)}", as_of)
+            sql.execute(f"create view {quote(dataset)} as {rows}")
         sql.execute("create schema resolve")
         load_identities(ports, sql, "resolve.history")
         name = f"{ROOT}/{day}"

@@ -1,4 +1,4 @@
-"""A DuckDB session over the Silver files of a work item, with the views of an as-of date."""
+"""A DuckDB session over the Silver files of a work item, with what may be seen of them as of a date."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from propensity.domain.errors import PackError, SqlError
 from propensity.domain.feature_spec import Feature, FeatureGroup
 from propensity.domain.pack import Definition
-from propensity.domain.pack_sql import escapes
+from propensity.domain.pack_sql import escapes, tables_read
 from propensity.domain.views import (
     SilverShape,
-    as_of_view,
-    history_view,
+    as_of_rows,
+    history_rows,
     instant,
     midnight,
     newest_row,
-    outcome_view,
+    outcome_rows,
     quote,
     read_files,
     text,
@@ -28,9 +28,10 @@ from propensity.usecases.planning import shape_from
 
 
 class SilverSession:
-    """Downloads each file once; `cut` makes the views of one as-of date, replacing those of the last.
+    """Downloads each file once; `cut` sets the as-of date of all that follows.
 
-    SQL of a definition that fails, or names anything but the views, raises PackError naming the query.
+    What a query names is cut from Silver into a table when the first query asks for it, since about ten queries of one
+    date read it. SQL of a definition that fails, or names anything but the views, raises PackError naming the query.
     """
 
     def __init__(
@@ -41,20 +42,25 @@ class SilverSession:
         definition: Definition,
         tenant: str | None = None,
     ) -> None:
-        """With a tenant, the views hold its rows only."""
+        """With a tenant, its rows are all there is."""
         self.sql = sql
         self._definition = definition
         sql.execute("create schema if not exists outcome; create schema if not exists history")
         self._shapes = silver_views(sql, lake, sources, tenant)
-        check_definition(sql, definition, self._shapes)
+        self._reads = check_definition(sql, definition, self._shapes)
+        self._rows: dict[tuple[str, str], str] = {}
+        self._made: set[tuple[str, str]] = set()
 
     def cut(self, as_of: date) -> None:
-        """The datasets' views and `population`, as of a day."""
+        """The day that queries are asked as of, and `population` as of it."""
         self.sql.execute(f"create or replace macro as_of() as timestamp {text(str(midnight(as_of)))}")
+        self._rows = {}
         for dataset, shape in self._shapes.items():
-            self.sql.execute(as_of_view(shape, f"silver.{quote(dataset)}", as_of))
+            source = f"silver.{quote(dataset)}"
+            self._rows["", dataset] = as_of_rows(shape, source, as_of)
             if shape.kind == "state":
-                self.sql.execute(history_view(shape, f"silver.{quote(dataset)}", as_of))
+                self._rows["history", dataset] = history_rows(shape, source, as_of)
+        self._made.clear()
         model = self._definition.model
         self._table("population", model.population.sql, f"model {model.name}, population")
         if self._definition.entity != "customer_id":
@@ -110,7 +116,9 @@ class SilverSession:
         for dataset, shape in self._shapes.items():
             if shape.kind == "event":
                 source = f"silver.{quote(dataset)}"
-                self.sql.execute(outcome_view(shape, source, start=window.start, end=window.end, known_by=known_by))
+                rows = outcome_rows(shape, source, start=window.start, end=window.end, known_by=known_by)
+                self._rows["outcome", dataset] = rows
+                self._made.discard(("outcome", dataset))
         self._table(table, model.target.sql, f"model {model.name}, target")
 
     def censored(self, table: str) -> None:
@@ -155,6 +163,7 @@ class SilverSession:
     def segments(self, table: str) -> None:
         """A table of tenants and their segments, as of the last cut; empty where the model has none."""
         ladder, name = self._definition.model.ladder, self._definition.model.name
+        self._make(f"model {name}, segment")
         query = ladder.segment.sql if ladder and ladder.segment else "select '' as tenant_id, '' as segment limit 0"
         try:
             self.sql.execute(
@@ -173,9 +182,18 @@ class SilverSession:
         self.segments("segments")
         return dict(self.sql.rows("select tenant_id, segment from segments order by tenant_id"))
 
+    def _make(self, what: str) -> None:
+        """Tables of what a query names, but for those that stand."""
+        for schema, dataset in sorted(self._reads.get(what, set()) - self._made):
+            if (schema, dataset) in self._rows:  # the population is no dataset
+                name = f"{schema}.{quote(dataset)}" if schema else quote(dataset)
+                self.sql.execute(f"create or replace table {name} as {self._rows[schema, dataset]}")
+                self._made.add((schema, dataset))
+
     def _table(
         self, table: str, query: str, what: str, group: FeatureGroup | None = None, others: Sequence[str] = ()
     ) -> None:
+        self._make(what)
         entity = quote(self._definition.entity)
         wanted = [quote(feature.name) for feature in group.features] if group else [quote(name) for name in others]
         try:
@@ -214,22 +232,27 @@ def silver_views(
     return shapes
 
 
-def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, SilverShape]) -> None:
-    """Raises PackError for a query that is no single SELECT, or that reaches past the views that are cut for it."""
+def check_definition(
+    sql: Sql, definition: Definition, shapes: Mapping[str, SilverShape]
+) -> dict[str, set[tuple[str, str]]]:
+    """Per query, the tables that it names, as (schema, name).
+
+    Raises PackError for a query that is no single SELECT, or that reaches past what is cut for it.
+    """
     model = definition.model
     datasets = list(shapes)
-    views = {("", dataset) for dataset in datasets}
-    views |= {("history", dataset) for dataset, shape in shapes.items() if shape.kind == "state"}
-    with_outcomes = views | {("outcome", dataset) for dataset in datasets}
+    cut = {("", dataset) for dataset in datasets}
+    cut |= {("history", dataset) for dataset, shape in shapes.items() if shape.kind == "state"}
+    with_outcomes = cut | {("outcome", dataset) for dataset in datasets}
     queries = {
-        f"model {model.name}, population": (model.population.sql, views),
+        f"model {model.name}, population": (model.population.sql, cut),
         f"model {model.name}, target": (model.target.sql, with_outcomes),
     }
     if model.treatment:
         queries[f"model {model.name}, treatment"] = (model.treatment.sql, with_outcomes | {("", "population")})
     if model.censored.sql:
         queries[f"model {model.name}, censored"] = (model.censored.sql, with_outcomes | {("", "population")})
-    with_population = views | {("", "population")}
+    with_population = cut | {("", "population")}
     for group in definition.groups:
         queries[f"feature group {group.group}"] = (group.sql, with_population)
     if model.filter:
@@ -238,6 +261,7 @@ def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, Silv
         queries[f"model {model.name}, segment"] = (model.ladder.segment.sql, with_population)
     for one in model.slices:
         queries[f"model {model.name}, slice {one.name}"] = (one.sql, with_population)
+    reads = {}
     for what, (query, allowed) in queries.items():
         [(answer,)] = sql.rows("select json_serialize_sql(?)", [query])
         tree = json.loads(answer)
@@ -247,6 +271,8 @@ def check_definition(sql: Sql, definition: Definition, shapes: Mapping[str, Silv
         if found:
             listed = ", ".join(sorted(".".join(part for part in one if part) for one in allowed))
             raise PackError(f"{what}: names {', '.join(found)}; it may read {listed}, and take the date from as_of()")
+        reads[what] = tables_read(tree, allowed)
+    return reads
 
 
 def _not_taken_back(shape: SilverShape) -> str:

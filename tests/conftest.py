@@ -11,6 +11,7 @@ from moto.server import ThreadedMotoServer
 
 # a worker per core: more threads than cores made one training of trees take 110 s instead of 12
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("PYTHON_CPU_COUNT", "1")  # for DuckDB, in the workers and in what they start
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,9 @@ _number = itertools.count()
 def _instance() -> duckdb.DuckDBPyConnection:
     # DuckDB makes the folder when it spills, and a name per process keeps two of them apart
     spill = Path(tempfile.gettempdir()) / f"propensity-spill-{os.getpid()}"
-    return duckdb.connect(":memory:", config={"temp_directory": str(spill)})
+    # not the machine's cores, where the process may use fewer: threads that wait for one another cost a fifth more
+    threads = os.process_cpu_count() or 1
+    return duckdb.connect(":memory:", config={"temp_directory": str(spill), "threads": threads})
 
 
 # after these an instance answers nothing any more

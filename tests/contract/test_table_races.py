@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from propensity.adapters import delta_tables
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.domain.errors import RetryableError
 from propensity.ports import ArrowStream, DataFile
+from tests import processes
 from tests.contract.tables import rows, written
 
 
@@ -44,7 +43,7 @@ def _append_plainly(root: str, number: int) -> None:
 def test_nothing_of_the_others_is_lost_while_files_are_replaced(tmp_path: Path) -> None:
     tables = DeltaTables(str(tmp_path))
     tables.append("t", rows(-1), partition_by=["bucket"])
-    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+    with processes.pool(8) as pool:
         working = [pool.submit(_append_plainly, str(tmp_path), number) for number in range(40)]
         replaced = 0
         while not all(one.done() for one in working) or replaced < 5:
@@ -101,10 +100,7 @@ class Slowest:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         # a process of its own: delta-rs waits for this thread
-        other = get_context("spawn").Process(target=_append_once, args=(str(self._root), self._transaction))
-        other.start()
-        other.join()
-        assert other.exitcode == 0
+        processes.alone(_append_once, str(self._root), self._transaction)
         yield from rows(1).to_batches()
 
 
@@ -276,7 +272,7 @@ def _compact(root: str, _: int) -> int:
 
 
 def test_processes_that_compact_at_once_double_nothing(tmp_path: Path, small_files: DeltaTables) -> None:
-    with ProcessPoolExecutor(6, mp_context=get_context("spawn")) as pool:
+    with processes.pool(6) as pool:
         for start in range(10, 60, 10):
             for number in range(start, start + 4):
                 small_files.append("t", rows(number), partition_by=["bucket"])
@@ -303,7 +299,7 @@ def _append(root: str, number: int) -> str:
 def test_of_processes_that_append_one_transaction_at_once_one_does(tmp_path: Path, made: bool) -> None:
     if made:
         DeltaTables(str(tmp_path)).append("t", rows(99))
-    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+    with processes.pool(8) as pool:
         said = list(pool.map(_append, [str(tmp_path)] * 24, range(24)))
     assert sorted(said) == ["appended"] * 12 + ["was there"] * 12
     assert values_of(tmp_path) == [*range(12), *([99] if made else [])]

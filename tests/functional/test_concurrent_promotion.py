@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
+from tests import processes
 from tests.functional.harness import World
 from tests.functional.promoters import promote
 from tests.stack.automotive import generate
@@ -24,7 +23,7 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     ]
     messages = list(world.promote_queue.messages)
     shares = [messages[start::12] for start in range(12)] * 2
-    with ProcessPoolExecutor(24, mp_context=get_context("spawn")) as pool:
+    with processes.pool(24) as pool:
         list(pool.map(promote, [world.folder] * 24, ["automotive"] * 24, shares))
     bronze = sum(report["bronze"] for report in reports)
     counted = world.query("select count(*), count(distinct (_content_id, _line)) from s", s=f"silver/{DATASET}")

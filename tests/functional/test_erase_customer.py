@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from propensity.usecases.planning import pack_info
 from propensity.usecases.rebucket_silver import rebucket_silver
 from propensity.usecases.run_matchback import match_due
 from propensity.usecases.validate_upload import Upload, validate_upload
+from tests import processes
 from tests.functional.faults import Crash, light
 from tests.functional.harness import LANDING, World
 from tests.functional.people import CUSTOMERS, TICKET, Others, Person, contents, landed, naming, newest, versions
@@ -294,7 +293,7 @@ def test_while_eight_promote_nobody_comes_back_and_nobody_is_lost(world: World, 
         rows = one.format(person.id, f"x{number}") + one.format(f"C88000{number:02d}", f"y{number}")
         world.put(f"customers/tenant_id={person.tenant}/busy-{number}.csv", (CUSTOMERS + rows).encode())
     messages = list(world.promote_queue.messages)
-    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+    with processes.pool(8) as pool:
         working = [
             pool.submit(promote, world.folder, "automotive", messages[start::8] + messages[start + 1 :: 8])
             for start in range(8)

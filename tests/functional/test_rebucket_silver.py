@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
 from propensity.usecases.rebucket_silver import rebucket_silver
 from propensity.usecases.registry import load_champion
+from tests import processes
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World, content_hash
 from tests.functional.promoters import promote
@@ -161,7 +161,7 @@ def test_promoters_at_work_meanwhile_lose_nothing_and_double_nothing(made: Gener
     promote(world.folder, "automotive", messages[:1])
     rebucket_silver(world, buckets=4)
     numbers = [7, 3, 5, 2, 6]
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+    with processes.pool(4) as pool:
         working: list[Future[int]] = [
             pool.submit(promote, world.folder, "automotive", [message]) for message in [*messages, *messages]
         ]

@@ -23,7 +23,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up watch bridge down demo test bench bench-peers soak lint types imports lock clean
+.PHONY: help setup build up watch bridge down demo test bench bench-peers soak lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,7 +74,10 @@ demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads w
 	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep $(FOLDER))
 
 test: $(BUILT) ## lint, types, imports and every test
-	@$(MAKE) --no-print-directory lint types imports
+	@$(MAKE) --no-print-directory lint imports
+	@$(MAKE) --no-print-directory --jobs=2 types pytest
+
+pytest: $(DEV)
 	@.venv/bin/python -m pytest
 
 bench: $(DEV) ## measure the claims of an AREA beside a floor, into build/bench

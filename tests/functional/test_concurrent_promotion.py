@@ -13,7 +13,7 @@ DATASET = "service_records"
 
 
 def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
-    made = generate(tmp_path / "data", dealers=12, customers=1_200)
+    made = generate(tmp_path / "data", dealers=12, customers=600)
     world = World("automotive", tmp_path / "lake")
     drops = [drop for drop in made.phases["history"] if drop.dataset == DATASET]
     # each file again under another name: overlapping keys

@@ -26,7 +26,7 @@ DAY = AS_OF.isoformat()
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Generated:
-    return generate(tmp_path_factory.mktemp("dealers"), dealers=3, customers=2_000)
+    return generate(tmp_path_factory.mktemp("dealers"), dealers=3, customers=1_400)
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def features(world: World, run: str = f"runs/train/service/{DAY}") -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Generated:
-    return generate(tmp_path_factory.mktemp("dealers"), dealers=5, customers=1_500)
+    return generate(tmp_path_factory.mktemp("dealers"), dealers=5, customers=1_000)
 
 
 @pytest.fixture(scope="module")

@@ -109,27 +109,26 @@ class _Search:
         tenant = text(self._subject.tenant_id)
         by_row = "tenant_id" in columns and not mine
         if self._subject.customer_id is None:
-            return by_row and self._any(f"from {source} where tenant_id::varchar = {tenant}")
+            of_tenant = f"select count(*) from {source} where tenant_id::varchar = {tenant}"
+            return by_row and bool(self._sql.rows(of_tenant)[0][0])
         scope = f"(tenant_id::varchar = {tenant} or tenant_id is null)" if by_row else "true"
         people = [quote(name) for name in columns if name in self._people]
-        who = text(self._subject.customer_id)
-        if people and self._any(
-            f"from {source} where {scope} and {who} in ({', '.join(f'{one}::varchar' for one in people)})"
-        ):
-            return True
         names = self._names if mine and (landed or not people) else self._telling
-        texts = [f"lower({quote(name)}::varchar)" for name, kind in columns.items() if landed or "VARCHAR" in kind]
+        kept = [name for name, kind in columns.items() if landed or "VARCHAR" in kind] if names else []
+        texts = [f"lower({quote(name)}::varchar)" for name in kept]
         there = {column: " or ".join(f"contains({column}, {text(name)})" for name in names) for column in texts}
-        if not names or not texts or not self._any(f"from {source} where {scope} and ({' or '.join(there.values())})"):
-            return False
+        theirs = " or ".join(f"{one}::varchar = {text(self._subject.customer_id)}" for one in people) or "false"
+        said = " or ".join(there.values()) or "false"
+        [(own, perhaps)] = self._sql.rows(
+            f"select count(*) filter ({theirs}), count(*) filter ({said}) from {source} where {scope}"
+        )
+        if own or not perhaps:
+            return bool(own)
         for column, holds in there.items():
             values = self._sql.rows(f"select distinct {column} from {source} where {scope} and ({holds})")
             if any(standing(value, name) for (value,) in values for name in names):
                 return True
         return False
-
-    def _any(self, rest: str) -> bool:
-        return bool(self._sql.rows(f"select count(*) {rest}")[0][0])
 
 
 def standing(value: str, name: str, *, joined: frozenset[str] = frozenset()) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from propensity.domain.contract_parser import parse_contract
 from propensity.domain.quality import Reference
-from tests.drops import ORDERS, PACK, Drops, csv_file, good
+from tests.drops import HEADER, ORDERS, PACK, Drops, csv_file, good
 
 
 def changed(*replacements: tuple[str, str]) -> Drops:
@@ -37,6 +37,17 @@ def test_a_rule_that_warns_keeps_its_rows_and_tells_their_lines() -> None:
     assert report["warnings"] == ["lines 3, 4: pieces: expected at most 99"]
     [(line, _, reasons)] = drops.quarantine(report)
     assert (line, reasons) == (4, [("pieces", "maximum"), ("amount", "exclusive_minimum")])
+
+
+def test_no_name_of_a_column_is_taken_by_what_counts_its_broken_rules() -> None:
+    for name in ("bit", "bits", "broken", "position"):
+        drops = changed(with_severity("pieces", maximum="warn"), ("name: pieces", f"name: {name}"))
+        rows = "A2,1,ok,2026-03-01,200,9,web", "A3,1,ok,2026-03-01,1,-9,web"
+        report = drops.drop(csv_file(*rows, header=HEADER.replace("pieces", name)))
+        assert report["warnings"] == [f"lines 2: {name}: expected at most 99"]
+        assert [(one["column"], one["rule"], one["rows"]) for one in report["reasons"]] == [
+            ("amount", "exclusive_minimum", 1)
+        ]
 
 
 def test_a_value_of_the_wrong_type_that_only_warns_is_no_value() -> None:

@@ -120,3 +120,21 @@ def test_every_query_of_every_pack_runs_on_a_lake_of_the_contracts_columns(
             session.filtered("filtered")
         described = dict(row[:2] for row in sql.rows("describe features"))
     assert [name for name, kind in described.items() if kind == "FLOAT"] == list(definition.feature_names)
+
+
+def test_what_was_cut_as_of_another_day_or_window_is_there_no_more(tmp_path: Path) -> None:
+    files = pack_files("retail")
+    info = parse_pack(files, "retail")
+    ports: Any = Drops(files)
+    [dataset] = info.datasets
+    sources = {dataset: {"shape": asdict(shape_of(contract_of(ports, dataset))), "keys": []}}
+    cut = "select schema_name from duckdb_tables() where table_name = ? and schema_name <> 'typed' order by all"
+    with DuckDbSql() as sql:
+        definition = parse_definition(files, info.models[0], where="retail", entity=info.entity)
+        session = SilverSession(sql, FolderStore(tmp_path), sources, definition)
+        for day in (date(2011, 6, 1), date(2011, 9, 1)):
+            session.cut(day)
+            assert sql.rows(cut, [dataset]) == [("main",)]
+            for known_by in (None, date(2011, 12, 1)):
+                session.outcomes("converted", day, known_by)
+                assert sql.rows(cut, [dataset]) == [("main",), ("outcome",)]

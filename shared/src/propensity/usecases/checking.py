@@ -311,8 +311,9 @@ def _reasons(sql: Sql, rules: Sequence[Rule], rows: str, *severities: str) -> li
         here = rules[number * _BITS : (number + 1) * _BITS]
         wanted = sum(1 << bit for bit, rule in enumerate(here) if rule.severity in severities)
         broken.append(
-            f"select _line, {number * _BITS} + bit as position from {rows}, range({len(here)}) as bits(bit) "
-            f"where {mask} & {wanted} <> 0 and (({mask} & {wanted}) >> bit) & 1 = 1"
+            f"select _line, {number * _BITS} + bit as position "
+            f"from (select _line, {mask} & {wanted} as broken from {rows} where {mask} & {wanted} <> 0), "
+            f"range({len(here)}) as bits(bit) where (broken >> bit) & 1 = 1"
         )
     counted = sql.rows(
         f"select position, count(*), min(_line, {FIRST_LINES}) from ({' union all '.join(broken)}) "

@@ -54,13 +54,13 @@ class SilverSession:
     def cut(self, as_of: date) -> None:
         """The day that queries are asked as of, and `population` as of it."""
         self.sql.execute(f"create or replace macro as_of() as timestamp {text(str(midnight(as_of)))}")
+        self._forget(self._made)
         self._rows = {}
         for dataset, shape in self._shapes.items():
             source = f"silver.{quote(dataset)}"
             self._rows["", dataset] = as_of_rows(shape, source, as_of)
             if shape.kind == "state":
                 self._rows["history", dataset] = history_rows(shape, source, as_of)
-        self._made.clear()
         model = self._definition.model
         self._table("population", model.population.sql, f"model {model.name}, population")
         if self._definition.entity != "customer_id":
@@ -111,6 +111,7 @@ class SilverSession:
 
     def outcomes(self, table: str, as_of: date, known_by: date | None) -> None:
         """A table of the customers that converted in the label window, as known before a day."""
+        self._forget({(schema, dataset) for schema, dataset in self._made if schema == "outcome"})
         model = self._definition.model
         window = model.label_window(as_of)
         for dataset, shape in self._shapes.items():
@@ -118,7 +119,6 @@ class SilverSession:
                 source = f"silver.{quote(dataset)}"
                 rows = outcome_rows(shape, source, start=window.start, end=window.end, known_by=known_by)
                 self._rows["outcome", dataset] = rows
-                self._made.discard(("outcome", dataset))
         self._table(table, model.target.sql, f"model {model.name}, target")
 
     def censored(self, table: str) -> None:
@@ -184,11 +184,16 @@ class SilverSession:
 
     def _make(self, what: str) -> None:
         """Tables of what a query names, but for those that stand."""
-        for schema, dataset in sorted(self._reads.get(what, set()) - self._made):
-            if (schema, dataset) in self._rows:  # the population is no dataset
-                name = f"{schema}.{quote(dataset)}" if schema else quote(dataset)
-                self.sql.execute(f"create or replace table {name} as {self._rows[schema, dataset]}")
-                self._made.add((schema, dataset))
+        for table in sorted(self._reads.get(what, set()) - self._made):
+            if table in self._rows:  # the population is no dataset
+                self.sql.execute(f"create table {_name(*table)} as {self._rows[table]}")
+                self._made.add(table)
+
+    def _forget(self, tables: set[tuple[str, str]]) -> None:
+        """Drop what was cut: what nobody cuts anew must fail, not answer as of another day."""
+        for table in tables:
+            self.sql.execute(f"drop table {_name(*table)}")
+        self._made = self._made - tables
 
     def _table(
         self, table: str, query: str, what: str, group: FeatureGroup | None = None, others: Sequence[str] = ()
@@ -273,6 +278,10 @@ def check_definition(
             raise PackError(f"{what}: names {', '.join(found)}; it may read {listed}, and take the date from as_of()")
         reads[what] = tables_read(tree, allowed)
     return reads
+
+
+def _name(schema: str, dataset: str) -> str:
+    return f"{schema}.{quote(dataset)}" if schema else quote(dataset)
 
 
 def _not_taken_back(shape: SilverShape) -> str:

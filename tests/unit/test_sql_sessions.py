@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,9 @@ def test_a_large_session_gives_its_memory_back() -> None:
 def _resident() -> int:
     """Bytes of this process in memory (proc(5), statm)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_an_engine_starts_no_more_threads_than_the_process_may_use_cores() -> None:
+    with DuckDbSql() as session:
+        [(threads,)] = session.rows("select current_setting('threads')")
+    assert 1 <= threads <= (os.process_cpu_count() or 1)

@@ -90,9 +90,11 @@ _number = itertools.count()
 def _instance() -> duckdb.DuckDBPyConnection:
     # DuckDB makes the folder when it spills, and a name per process keeps two of them apart
     spill = Path(tempfile.gettempdir()) / f"propensity-spill-{os.getpid()}"
-    # not the machine's cores, where the process may use fewer: threads that wait for one another cost a fifth more
-    threads = os.process_cpu_count() or 1
-    return duckdb.connect(":memory:", config={"temp_directory": str(spill), "threads": threads})
+    instance = duckdb.connect(":memory:", config={"temp_directory": str(spill)})
+    # DuckDB heeds a container's quota, but not that a process is held to some cores: threads that wait for one another
+    # cost a fifth more
+    instance.execute(f"set threads = least(current_setting('threads'), {os.process_cpu_count() or 1})")
+    return instance
 
 
 # after these an instance answers nothing any more

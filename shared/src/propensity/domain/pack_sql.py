@@ -1,7 +1,7 @@
-"""What a pack's SQL may touch: the views that were cut for it, and nothing else.
+"""What a pack's SQL may touch: what was cut for it, and nothing else.
 
-The views keep the future out only of those who go through them. So each query's syntax tree, as DuckDB's own parser
-gives it (`json_serialize_sql`), is held against what it may name before it runs.
+It keeps the future out only of those who go through it. So each query's syntax tree, as DuckDB's own parser gives it
+(`json_serialize_sql`), is held against what it may name before it runs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BARE = {"current_date", "current_time", "current_timestamp", "localtime", "loca
 
 
 def escapes(tree: Mapping[str, Any], tables: Collection[tuple[str, str]]) -> list[str]:
-    """What a query names beyond `tables`, (schema, name) pairs with schema '' for the cut views; sorted, once each.
+    """What a query names beyond `tables`, (schema, name) pairs with schema '' for a date's rows; sorted, once each.
 
     `tree`: the parsed answer of json_serialize_sql.
     """

@@ -31,7 +31,7 @@ class SilverSession:
     """Downloads each file once; `cut` sets the as-of date of all that follows.
 
     What a query names is cut from Silver into a table when the first query asks for it, since about ten queries of one
-    date read it. SQL of a definition that fails, or names anything but the views, raises PackError naming the query.
+    date read it. SQL of a definition that fails, or names anything else, raises PackError naming the query.
     """
 
     def __init__(
@@ -184,16 +184,16 @@ class SilverSession:
 
     def _make(self, what: str) -> None:
         """Tables of what a query names, but for those that stand."""
-        for table in sorted(self._reads.get(what, set()) - self._made):
-            if table in self._rows:  # the population is no dataset
-                self.sql.execute(f"create table {_name(*table)} as {self._rows[table]}")
-                self._made.add(table)
+        # the population is no dataset
+        for table in sorted((self._reads.get(what, set()) & self._rows.keys()) - self._made):
+            self.sql.execute(f"create table {_name(*table)} as {self._rows[table]}")
+            self._made.add(table)
 
     def _forget(self, tables: set[tuple[str, str]]) -> None:
         """Drop what was cut: what nobody cuts anew must fail, not answer as of another day."""
         for table in tables:
             self.sql.execute(f"drop table {_name(*table)}")
-        self._made = self._made - tables
+        self._made -= tables
 
     def _table(
         self, table: str, query: str, what: str, group: FeatureGroup | None = None, others: Sequence[str] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.domain.search import Setting
 from propensity.ports import Ports
 from propensity.usecases.searching import Found, Search
 from propensity.usecases.training_data import TrainingData
@@ -65,6 +67,39 @@ def test_a_learner_that_still_gains_is_grown_to_the_end() -> None:
         months(), "hist_gradient_boosting", grid=[{**EAGER, "learning_rate": 0.01, "max_iter": 12}], patience=5
     )
     assert slow.setting.parameters["max_iter"] == 12
+
+
+class Scripted:
+    """A model whose loss is least after so many iterations; it grew so far, and says to where it was grown on."""
+
+    def __init__(self, best: int, iterations: int) -> None:
+        self.best, self.iterations, self.asked = best, iterations, list[int]()
+
+    def grow(self, iterations: int) -> None:
+        self.iterations = iterations
+        self.asked.append(iterations)
+
+    def staged(self, matrix: Any, first: int = 1) -> Iterator[Any]:
+        for at in range(first, self.iterations + 1):
+            # everyone gets the base rate where the model is best, and is further from it the further that is
+            yield np.full(len(matrix), 0.2 + abs(at - self.best) / 200)
+
+
+def test_folds_that_stop_before_another_is_at_its_best_grow_on_to_there() -> None:
+    scripted = [Scripted(4, 14), Scripted(33, 43), Scripted(21, 31)]
+    left = iter(scripted)
+    trainer = SimpleNamespace(grow=lambda *_, **__: next(left))
+    data = months()
+    spec = model_spec(
+        horizon_days=20,
+        training={"every_months": 1, "as_of_count": 6},
+        candidates=[{"family": "hist_gradient_boosting", "grid": [EAGER], "patience": 10}],
+    )
+    search = Search(cast("Ports", SimpleNamespace(trainer=trainer)), spec, "hist_gradient_boosting", data)
+    tried = search.validate(Setting(EAGER, 6), 1.0, 10)
+    assert [one.asked for one in scripted] == [[35], [], [35]]
+    assert tried.iterations == 20  # of 5, 10 ... 35 the least mean: near the middle one's best
+    assert [float(raw[0]) for raw in np.split(tried.columns()["raw"], 3)] == pytest.approx([0.28, 0.265, 0.205])
 
 
 def test_what_the_budget_does_not_pay_for_is_left_untried_and_counted() -> None:

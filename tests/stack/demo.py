@@ -51,9 +51,14 @@ def drop(stack: Stack, lake: Lake, drops: list[Drop], progress: Progress, name: 
         before = len(lake.keys("validation/"))
         bucket = stack.outputs["LandingBucket"]
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda one: stack.s3.upload_file(str(one.path), bucket, one.key), drops))
+            list(pool.map(lambda one: _put(stack, bucket, one), drops))
         stack.wait(lambda: len(lake.keys("validation/")) >= before + len(drops), WAIT, "a report per file")
         stack.wait_for_queues(WAIT)
+
+
+def _put(stack: Stack, bucket: str, one: Drop) -> None:
+    with one.path.open("rb") as body:
+        stack.s3.put_object(Bucket=bucket, Key=one.key, Body=body)
 
 
 def run(

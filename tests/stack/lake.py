@@ -6,10 +6,12 @@ import csv
 import gzip
 import io
 import json
+import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import duckdb
@@ -47,7 +49,10 @@ class Lake:
         path = self._folder / key
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stack.s3.download_file(self._bucket, key, str(path))
+            # hundreds of small files: download_file asks for each file's size first and starts threads for it
+            with NamedTemporaryFile(dir=path.parent, delete=False) as half:
+                shutil.copyfileobj(self._stack.s3.get_object(Bucket=self._bucket, Key=key)["Body"], half)
+            Path(half.name).replace(path)
         return path
 
     def files(self, keys: Iterable[str]) -> list[Path]:

@@ -13,8 +13,9 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import IO
 
 # the variable that tells a function of the local stack where its layers' files are
@@ -41,10 +42,37 @@ def packed(build: Path, out: Path) -> Path:
 
 
 def link(build: Path, folder: Path) -> None:
-    """A build's layers in `folder`, which a later build leaves as they are; hard links where the file system can."""
-    template = (build / "template.yaml").read_text()
-    for _, layer in _LAYER.findall(template):
-        shutil.copytree(build / layer, folder / layer, copy_function=_link)
+    """A build's layers in `folder`, which a later build leaves as they are; hard links where the file system can.
+
+    A layer that ships without bytecode, because a function has no room for it, is one for all stacks: what its first
+    processes compile (scikit-learn: some 8 CPU seconds each) is there for the next.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for _, layer in _LAYER.findall((build / "template.yaml").read_text()):
+        if next((build / layer).rglob("*.pyc"), None):
+            shutil.copytree(build / layer, folder / layer, copy_function=_link)
+        else:
+            (folder / layer).symlink_to(_shared(build / layer))
+
+
+def _shared(layer: Path) -> Path:
+    """One copy of a built layer, named by its files, their sizes and their times, as bytecode is."""
+    files = sorted(path for path in layer.rglob("*") if path.is_file())
+    listed = "".join(
+        f"{path.relative_to(layer)} {(told := path.stat()).st_size} {told.st_mtime_ns}\n" for path in files
+    )
+    copies = layer.parents[1] / "layers"
+    copy = copies / f"{layer.name}-{sha256(listed.encode()).hexdigest()[:16]}"
+    if not copy.exists():
+        copies.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=copies) as half:
+            shutil.copytree(layer, Path(half, layer.name), copy_function=_link)
+            try:
+                Path(half, layer.name).rename(copy)
+            except OSError:
+                if not copy.exists():  # another stack was first
+                    raise
+    return copy
 
 
 def _link(source: str, target: str) -> None:

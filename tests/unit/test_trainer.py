@@ -7,7 +7,9 @@ import pytest
 
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.domain.calibration import log_loss
 from propensity.domain.errors import PackError
+from propensity.ports import Sample
 
 TREES = {"learning_rate": 0.1, "max_leaf_nodes": 6, "min_samples_leaf": 20}
 
@@ -24,12 +26,22 @@ def rows(count: int = 1_000, seed: int = 5) -> tuple[np.ndarray, np.ndarray, np.
 def test_a_model_that_is_grown_is_the_one_that_is_fitted_at_once() -> None:
     matrix, labels, weights = rows()
     trainer = SklearnTrainer()
-    growing = trainer.grow("hist_gradient_boosting", TREES, matrix, labels, seed=3, weights=weights)
-    for iterations in (6, 9, 12):
+    growing = trainer.grow(
+        "hist_gradient_boosting",
+        {**TREES, "max_iter": 6},
+        matrix,
+        labels,
+        seed=3,
+        weights=weights,
+        valid=Sample(*rows(seed=6)),
+        patience=20,
+    )
+    assert (growing.iterations, growing.best) == (6, 6)
+    for iterations in (9, 12):
         growing.grow(iterations)
     stages = list(growing.staged(matrix))
-    assert len(stages) == 12
-    for iterations in (1, 9, 12):
+    assert len(stages) == growing.iterations == 12
+    for iterations in (1, 6, 7, 9, 12):
         at_once = trainer.fit(
             "hist_gradient_boosting", {**TREES, "max_iter": iterations}, matrix, labels, seed=3, weights=weights
         )
@@ -37,12 +49,33 @@ def test_a_model_that_is_grown_is_the_one_that_is_fitted_at_once() -> None:
     assert np.array_equal(next(iter(growing.staged(matrix, 10))), stages[9])
 
 
+def test_a_model_grows_until_the_rows_it_is_held_against_gain_nothing_more() -> None:
+    matrix, labels, weights = rows()
+    held = Sample(*rows(seed=6))
+    growing = SklearnTrainer().grow(
+        "hist_gradient_boosting",
+        {**TREES, "learning_rate": 0.4, "max_iter": 500},
+        matrix,
+        labels,
+        seed=3,
+        weights=weights,
+        valid=held,
+        patience=7,
+    )
+    losses = [log_loss(raw, held.labels, held.weights) for raw in growing.staged(held.matrix)]
+    assert growing.best == int(np.argmin(losses)) + 1
+    assert growing.best + 7 <= growing.iterations == len(losses) < 100
+    unweighted = [log_loss(raw, held.labels, np.ones(len(labels))) for raw in growing.staged(held.matrix)]
+    assert int(np.argmin(unweighted)) + 1 != growing.best  # the weights of the rows were heeded
+
+
 def test_only_what_is_a_sum_of_small_models_can_be_grown() -> None:
     matrix, labels, _ = rows(100)
+    held = Sample(matrix, labels)
     with pytest.raises(PackError, match="logistic_regression: is fitted at once"):
-        SklearnTrainer().grow("logistic_regression", {}, matrix, labels, seed=1)
+        SklearnTrainer().grow("logistic_regression", {}, matrix, labels, seed=1, valid=held, patience=1)
     with pytest.raises(PackError, match="leaves"):
-        SklearnTrainer().grow("hist_gradient_boosting", {"leaves": 3}, matrix, labels, seed=1)
+        SklearnTrainer().grow("hist_gradient_boosting", {"leaves": 3}, matrix, labels, seed=1, valid=held, patience=1)
 
 
 @pytest.mark.parametrize(
@@ -77,4 +110,12 @@ def test_a_value_that_a_parameter_cannot_have_is_told_with_its_name(family: str,
 def test_growing_tells_it_too() -> None:
     matrix, labels, _ = rows(100)
     with pytest.raises(PackError, match=r"candidate hist_gradient_boosting: .*'learning_rate'"):
-        SklearnTrainer().grow("hist_gradient_boosting", {"learning_rate": -1}, matrix, labels, seed=1).grow(3)
+        SklearnTrainer().grow(
+            "hist_gradient_boosting",
+            {"learning_rate": -1},
+            matrix,
+            labels,
+            seed=1,
+            valid=Sample(matrix, labels),
+            patience=1,
+        )

@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from propensity.domain.cost import FOREST, GROWING, TREE_ROWS
 from propensity.domain.errors import PackError
+from propensity.ports import Sample
 
 _OPSET = {"": 21, "ai.onnx.ml": 3}
 _PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "numpy", "scipy")
@@ -65,14 +66,21 @@ class SklearnModel:
 class SklearnGrowing:
     """A warm start fits on from the trees that are there; the sum is that of one fit (test_trainer.py)."""
 
-    def __init__(self, family: str, estimator: Any, matrix: Any, labels: Any, weights: Any) -> None:
-        self._family, self._estimator = family, estimator
-        self._rows = (matrix, labels, weights)
+    def __init__(self, family: str, estimator: Any, train: Sample) -> None:
+        self._family, self._estimator, self._train = family, estimator, train
+        self._best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first is of no trees at all
+
+    @property
+    def best(self) -> int:
+        return self._best
+
+    @property
+    def iterations(self) -> int:
+        return int(self._estimator.n_iter_)
 
     def grow(self, iterations: int) -> None:
-        matrix, labels, weights = self._rows
-        self._estimator.set_params(max_iter=iterations)
-        _fit(self._family, self._estimator, matrix, labels, weights)
+        self._estimator.set_params(max_iter=iterations, early_stopping=False)
+        _fit(self._family, self._estimator, self._train)
 
     def staged(self, matrix: Any, first: int = 1) -> Iterator[Any]:
         stages = self._estimator.staged_predict_proba(np.asarray(matrix, dtype=np.float32))
@@ -97,7 +105,7 @@ class SklearnTrainer:
         if family == "random_forest" and len(labels) > TREE_ROWS and "max_samples" not in parameters:
             # each tree draws its own; more rows cost in proportion and change little
             estimator.set_params(max_samples=TREE_ROWS)
-        _fit(family, estimator, np.asarray(matrix, dtype=np.float32), labels, weights)
+        _fit(family, estimator, Sample(np.asarray(matrix, dtype=np.float32), labels, weights))
         if family == "random_forest":
             # its threads add probabilities up in the order in which they are done: other last digits each time
             estimator.set_params(n_jobs=1)
@@ -113,20 +121,28 @@ class SklearnTrainer:
         seed: int,
         weights: Any = None,
         directions: Sequence[int] = (),
+        valid: Sample,
+        patience: int,
     ) -> SklearnGrowing:
         """Raises PackError for a family that does not grow, or an unknown parameter."""
         if family not in GROWING:
             raise PackError(f"candidate {family}: is fitted at once, only {', '.join(GROWING)} can be grown")
-        estimator = _made(family, {**parameters, "warm_start": True}, seed, directions)
-        return SklearnGrowing(family, estimator, np.asarray(matrix, dtype=np.float32), labels, weights)
+        stopping = {"early_stopping": True, "scoring": "loss", "n_iter_no_change": patience, "tol": 0.0}
+        estimator = _made(family, {**parameters, **stopping, "warm_start": True}, seed, directions)
+        train = Sample(np.asarray(matrix, dtype=np.float32), labels, weights)
+        _fit(family, estimator, train, valid)
+        return SklearnGrowing(family, estimator, train)
 
     def packages(self) -> Mapping[str, str]:
         return {name: version(name) for name in _PACKAGES}
 
 
-def _fit(family: str, estimator: Any, matrix: Any, labels: Any, weights: Any) -> None:
+def _fit(family: str, estimator: Any, train: Sample, valid: Sample | None = None) -> None:
+    stopping = (
+        {"X_val": valid.matrix, "y_val": valid.labels, "sample_weight_val": valid.weights} if valid is not None else {}
+    )
     try:
-        estimator.fit(matrix, labels, **_weighted(estimator, weights))
+        estimator.fit(train.matrix, train.labels, **_weighted(estimator, train.weights), **stopping)
     except TypeError as error:
         # values of parameters are looked at here; of such an error scikit-learn makes a ValueError and a TypeError
         if isinstance(error, ValueError):
@@ -183,7 +199,7 @@ def _estimator(family: str, parameters: Mapping[str, Any], seed: int, directions
                 ]
             )
         case "hist_gradient_boosting":
-            # scikit-learn's own early stopping splits at random, across as-of dates: the folds decide instead
+            # left to itself, scikit-learn stops by rows drawn at random, across as-of dates: the folds decide instead
             return HistGradientBoostingClassifier(**{**tree, "early_stopping": False, **parameters})
         case "random_forest":
             return RandomForestClassifier(**{**tree, "n_jobs": -1, **FOREST, **parameters})

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from propensity.ports.modelling import FittedModel, Frames, GrowingModel, Model, QueryLineage, Trainer
+from propensity.ports.modelling import FittedModel, Frames, GrowingModel, Model, QueryLineage, Sample, Trainer
 from propensity.ports.storage import ArrowStream, DataFile, ObjectInfo, ObjectStore, Snapshot, Sql, SqlFactory, Tables
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Ports",
     "QueryLineage",
     "Queue",
+    "Sample",
     "Snapshot",
     "Sql",
     "SqlFactory",

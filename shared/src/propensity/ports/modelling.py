@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,8 +50,28 @@ class FittedModel(Protocol):
         """`kind` linear with coefficients, imputed, mean and scale per feature; or `kind` opaque."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows to fit or to validate on: a float32 matrix (n, k), NaN for missing, and labels 0 and 1 (n,).
+
+    `weights`: float64 (n,), how many rows each row stands for; None: each for itself.
+    """
+
+    matrix: Any
+    labels: Any
+    weights: Any = None
+
+
 class GrowingModel(Protocol):
-    """A boosted model while it is fitted."""
+    """A boosted model that stopped where rows that it was not fitted on gained nothing more, and can be grown on."""
+
+    @property
+    def best(self) -> int:
+        """After how many iterations its loss on those rows was least, when it stopped."""
+
+    @property
+    def iterations(self) -> int:
+        """How many it has."""
 
     def grow(self, iterations: int) -> None:
         """Fit on until there are so many in all: the model is then the one that `fit` gives with as many."""
@@ -89,8 +110,13 @@ class Trainer(Protocol):
         seed: int,
         weights: Any = None,
         directions: Sequence[int] = (),
+        valid: Sample,
+        patience: int,
     ) -> GrowingModel:
-        """The same fit, to be grown by and by; of a family whose model is a sum of small ones (`max_iter`)."""
+        """The same fit, an iteration at a time, until the loss on `valid` has not fallen for `patience` of them.
+
+        Of a family whose model is a sum of small ones; `max_iter` is the most.
+        """
 
     def packages(self) -> Mapping[str, str]:
         """Versions of the libraries that a fit rests on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,10 @@ from propensity.domain.cost import GROWING, MAX_ITER, affordable, fit_seconds, s
 from propensity.domain.imbalance import balance_of
 from propensity.domain.model_spec import Candidate, Family, ModelSpec
 from propensity.domain.search import Setting, Trial, halve, settings_of
-from propensity.ports import FittedModel, Ports
-from propensity.usecases.training_data import TrainingData, folds
+from propensity.ports import FittedModel, Ports, Sample
+from propensity.usecases.training_data import Fold, TrainingData, folds
 
-# each time a model is grown, its rows are binned and scored again: rarely enough, that costs little beside the trees
-_FIRST = 40
-_EVERY = 5
+_EVERY = 5  # iterations: nearer than that, the folds cannot tell which number is best
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +90,36 @@ class Search:
     def _grown(self, setting: Setting, train: Sequence[Any], patience: int) -> Tried:
         """As many iterations as are best over the folds together, so that one number holds for the last fit.
 
-        All folds grow side by side, by half as much again each time, until the mean loss, looked at every _EVERY
-        iterations, has not fallen for `patience` of them.
+        Each fold grows until its own loss has not fallen for `patience` of them; those that stop before another is at
+        its best grow on to there. The mean loss is looked at every _EVERY iterations.
         """
-        data, most = self._data, int(setting.parameters.get("max_iter", MAX_ITER))
-        models = [self._ports.trainer.grow(self._family, setting.parameters, **self._asked(rows)) for rows in train]
-        valid = [data.matrix[fold.valid] for fold in self.folds]
-        losses: dict[int, float] = {}
-        grown = best = 0
-        while grown < most and grown - best < patience:
-            before, grown = grown, min(max(_FIRST, patience, grown * 3 // 2), most)
-            looked = [at for at in range(before + 1, grown + 1) if at % _EVERY == 0 or at == most]
-            parts = []
-            for number, (model, matrix) in enumerate(zip(models, valid, strict=True)):
-                model.grow(grown)
-                stages = enumerate(model.staged(matrix, before + 1), start=before + 1)
-                parts.append([self._held(number, raw).loss for at, raw in stages if at in looked])
-            losses |= dict(zip(looked, np.mean(parts, axis=0).tolist(), strict=True))
-            best = min(losses, key=lambda at: (losses[at], at), default=0)
-        chosen = [next(iter(model.staged(matrix, best))) for model, matrix in zip(models, valid, strict=True)]
+        most = int(setting.parameters.get("max_iter", MAX_ITER))
+        models = [
+            self._ports.trainer.grow(
+                self._family, setting.parameters, **self._asked(rows), valid=self._valid(fold), patience=patience
+            )
+            for rows, fold in zip(train, self.folds, strict=True)
+        ]
+        reach = min(most, ceil(max(model.best for model in models) / _EVERY) * _EVERY)
+        for model in models:
+            if model.iterations < reach:
+                model.grow(reach)
+        grown = min(model.iterations for model in models)
+        looked = [at for at in range(1, grown + 1) if at % _EVERY == 0 or at == most]
+        matrices = [self._data.matrix[fold.valid] for fold in self.folds]
+        parts = []
+        for number, (model, matrix) in enumerate(zip(models, matrices, strict=True)):
+            stages = enumerate(model.staged(matrix), start=1)
+            parts.append([self._held(number, raw).loss for at, raw in stages if at in looked])
+        _, best = min(zip(np.mean(parts, axis=0).tolist(), looked, strict=True))
+        chosen = [next(iter(model.staged(matrix, best))) for model, matrix in zip(models, matrices, strict=True)]
         return Tried([self._held(number, raw) for number, raw in enumerate(chosen)], best)
+
+    def _valid(self, fold: Fold) -> Sample:
+        """What a fold's model stops by: the loss that it is fitted to, of the rows that it is validated on."""
+        data = self._data
+        weights = self._balanced(fold.valid, data.valid_counts[fold.valid])
+        return Sample(data.matrix[fold.valid], data.labels[fold.valid], weights)
 
     def _held(self, fold: int, raw: Any) -> Predicted:
         data, valid = self._data, self.folds[fold].valid
@@ -128,7 +137,9 @@ class Search:
 
     def _weights(self, rows: Any) -> Any:
         """What rows count: what they stand for, and what evens the classes out."""
-        weights = self._data.weights_of(rows)
+        return self._balanced(rows, self._data.weights_of(rows))
+
+    def _balanced(self, rows: Any, weights: Any) -> Any:
         if self._spec.imbalance == "none":
             return weights
         even = np.where(self._data.labels[rows] == 1, self.balance.positive, self.balance.negative)

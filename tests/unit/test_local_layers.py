@@ -1,0 +1,46 @@
+"""Layers of the local stack: a later build leaves a stack's alone, and what is compiled in it serves the next."""
+
+from __future__ import annotations
+
+import compileall
+from pathlib import Path
+
+from tests.stack import layers
+
+
+def built(folder: Path) -> Path:
+    """A build of two layers, of which one ships with bytecode."""
+    build = folder / ".aws-sam" / "build"
+    for layer in ("CodeLayer", "MlLayer"):
+        python = build / layer / "python"
+        python.mkdir(parents=True, exist_ok=True)
+        (python / "module.py").write_text("FIRST = 1\n")
+    compileall.compile_dir(build / "CodeLayer", quiet=1)
+    (build / "template.yaml").write_text("    ContentUri: CodeLayer\n    ContentUri: MlLayer\n")
+    return build
+
+
+def bytecode(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*.pyc"))
+
+
+def test_what_one_stack_compiles_is_there_for_the_next(tmp_path: Path) -> None:
+    build = built(tmp_path)
+    layers.link(build, tmp_path / "first")
+    assert (len(bytecode(tmp_path / "first/CodeLayer")), bytecode(tmp_path / "first/MlLayer/python")) == (1, [])
+    compileall.compile_dir(tmp_path / "first/MlLayer/python", quiet=1)
+    layers.link(build, tmp_path / "second")
+    assert len(bytecode(tmp_path / "second/MlLayer/python")) == 1
+    assert bytecode(build / "MlLayer") == []  # what ships stays without
+
+
+def test_a_later_build_changes_only_later_stacks(tmp_path: Path) -> None:
+    build = built(tmp_path)
+    layers.link(build, tmp_path / "first")
+    for layer in ("CodeLayer", "MlLayer"):
+        (build / layer / "python/module.py").unlink()
+        (build / layer / "python/module.py").write_text("SECOND = 2\n")
+    layers.link(build, tmp_path / "second")
+    for layer in ("CodeLayer", "MlLayer"):
+        assert (tmp_path / "first" / layer / "python/module.py").read_text() == "FIRST = 1\n"
+        assert (tmp_path / "second" / layer / "python/module.py").read_text() == "SECOND = 2\n"

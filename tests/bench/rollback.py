@@ -121,11 +121,12 @@ def _onnx(family: str, settings: Mapping[str, Any], width: int) -> bytes:
     import numpy as np
 
     from propensity.adapters.sklearn_trainer import SklearnTrainer
+    from propensity.ports import Sample
 
     chance = np.random.default_rng(7)
     matrix = chance.normal(size=(20_000, width)).astype(np.float32)
     labels = (matrix[:, 0] + chance.normal(size=len(matrix)) > 0).astype(np.int8)
-    return SklearnTrainer().fit(family, settings, matrix, labels, seed=7).onnx()
+    return SklearnTrainer().fit(family, settings, Sample(matrix, labels), seed=7).onnx()
 
 
 def roll_back(version: int) -> None:

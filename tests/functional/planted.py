@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.ports import FittedModel
+from propensity.ports import FittedModel, Sample
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.fit_candidate import fit_candidate
 from tests.functional.harness import World
@@ -93,16 +94,16 @@ class FaultyConverter(SklearnTrainer):
 class ConstantTrainer(SklearnTrainer):
     """Never sees a feature."""
 
-    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, **options: Any) -> Any:
-        return super().fit(family, parameters, np.zeros_like(matrix), labels, **options)
+    def fit(self, family: str, parameters: Mapping[str, Any], train: Sample, **options: Any) -> Any:
+        return super().fit(family, parameters, replace(train, matrix=np.zeros_like(train.matrix)), **options)
 
 
 class MixedUpTrainer(SklearnTrainer):
     """Learns other rows' labels."""
 
-    def fit(self, family: str, parameters: Mapping[str, Any], matrix: Any, labels: Any, **options: Any) -> Any:
-        mixed = np.random.default_rng(1).permutation(labels)
-        return super().fit(family, parameters, matrix, mixed, **options)
+    def fit(self, family: str, parameters: Mapping[str, Any], train: Sample, **options: Any) -> Any:
+        mixed = np.random.default_rng(1).permutation(train.labels)
+        return super().fit(family, parameters, replace(train, labels=mixed), **options)
 
 
 def shifted_by(amount: float) -> Graph:

@@ -18,7 +18,7 @@ from propensity.adapters.arro3_frames import Arro3Frames
 from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.domain.calibration import identity
-from propensity.ports import Frames
+from propensity.ports import Frames, Sample
 from propensity.usecases.planning import pack_definition
 from propensity.usecases.registry import register
 from propensity.usecases.run_files import dumps
@@ -198,7 +198,7 @@ def _world(folder: Path) -> World:
     matrix = chance.normal(size=(ONNX_ROWS, len(names))).astype(np.float32)
     labels = (matrix[:, 0] < chance.normal(size=ONNX_ROWS)).astype(np.int8)
     fitted = SklearnTrainer().fit(
-        "hist_gradient_boosting", {"max_iter": 3}, matrix, labels, seed=7, directions=definition.directions
+        "hist_gradient_boosting", {"max_iter": 3}, Sample(matrix, labels), seed=7, directions=definition.directions
     )
     files = {
         "model.onnx": fitted.onnx(),

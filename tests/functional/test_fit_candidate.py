@@ -18,6 +18,7 @@ import yaml
 
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.ports import Sample
 from propensity.usecases.fit_candidate import fit_candidate
 from propensity.usecases.planning import pack_definition
 from propensity.usecases.training_data import TrainingData
@@ -83,9 +84,9 @@ def test_trees_keep_to_a_features_direction_and_onnx_agrees(family: str, paramet
     matrix[chance.random(matrix.shape) < 0.1] = np.nan
     pull = np.nan_to_num(matrix) @ np.array([1.0, -0.7, 0.7, 0.2]) + chance.normal(size=3_000)
     labels = (pull > 0.5).astype(np.int8)
-    fit = SklearnTrainer().fit
-    free = fit(family, parameters, matrix, labels, seed=7)
-    held = fit(family, parameters, matrix, labels, seed=7, directions=(1, 1, -1, 0))
+    fit, train = SklearnTrainer().fit, Sample(matrix, labels)
+    free = fit(family, parameters, train, seed=7)
+    held = fit(family, parameters, train, seed=7, directions=(1, 1, -1, 0))
     steps = np.linspace(-3, 3, 61, dtype=np.float32)
     for column, sign in ((0, 1), (1, 1), (2, -1)):
         grid = np.repeat(matrix[:40, np.newaxis], len(steps), axis=1)
@@ -108,7 +109,7 @@ def test_onnx_sends_a_missing_value_where_the_trees_do(
     known = matrix.copy()
     known[chance.random(known.shape) < share] = np.nan
     matrix[chance.random(matrix.shape) < 0.3] = np.nan
-    fitted = SklearnTrainer().fit(family, parameters, known, labels, seed=7)
+    fitted = SklearnTrainer().fit(family, parameters, Sample(known, labels), seed=7)
     assert np.abs(OnnxScorer(fitted.onnx()).predict(matrix) - fitted.predict(matrix)).max() < 1e-6
 
 

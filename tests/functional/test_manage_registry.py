@@ -17,6 +17,7 @@ from propensity.domain.errors import ConflictError, ForbiddenError, SettingError
 from propensity.domain.model_spec import Policy
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import standing, version_folder
+from propensity.ports import Sample
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.manage_registry import list_versions, roll_back
@@ -154,7 +155,8 @@ def lineage(world: World, **changes: Any) -> None:
 def other_width(world: World) -> None:
     """A model of two features in its place, in a version from before files were recorded."""
     matrix = np.array([[0, 1], [1, 0], [2, 2], [3, 1]] * 20, dtype=np.float32)
-    fitted = world.trainer.fit("logistic_regression", {"C": 1.0}, matrix, np.array([0, 0, 1, 1] * 20), seed=1)
+    train = Sample(matrix, np.array([0, 0, 1, 1] * 20))
+    fitted = world.trainer.fit("logistic_regression", {"C": 1.0}, train, seed=1)
     world.lake.put(f"{FIRST}/model.onnx", fitted.onnx())
     lineage(world, files=None)
 

@@ -18,6 +18,7 @@ from propensity.domain.ladder import Ladder
 from propensity.domain.mlflow_model import mlflow_files
 from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import parse_definition
+from propensity.ports import Sample
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.registry import load_version
@@ -55,7 +56,7 @@ def version_with_a_ladder(world: World) -> tuple[TenantModels, Calibration, Any]
     calibrations = []
     for folder, family, column in (("v", "hist_gradient_boosting", 0), ("v/own", "logistic_regression", 1)):
         labels = (np.nan_to_num(matrix[:, column]) + random.normal(size=len(matrix)) > 1).astype(np.int8)
-        fitted = SklearnTrainer().fit(family, {"max_iter": 30}, matrix, labels, seed=1)
+        fitted = SklearnTrainer().fit(family, {"max_iter": 30}, Sample(matrix, labels), seed=1)
         calibrations.append(fit_isotonic(fitted.predict(matrix), labels))
         world.lake.put(f"{folder}/model.onnx", fitted.onnx())
         world.lake.put(f"{folder}/calibration.json", json.dumps(calibrations[-1].to_json()).encode())

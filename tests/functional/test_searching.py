@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.domain.errors import EvidenceError
 from propensity.domain.search import Setting
-from propensity.ports import Ports
-from propensity.usecases.searching import Found, Search
+from propensity.ports import Ports, Sample
+from propensity.usecases.searching import Found, Search, Tried
 from propensity.usecases.training_data import TrainingData
 from tests.specs import model_spec
 
@@ -70,10 +72,13 @@ def test_a_learner_that_still_gains_is_grown_to_the_end() -> None:
 
 
 class Scripted:
-    """A model whose loss is least after so many iterations; it grew so far, and says to where it was grown on."""
+    """A model that says after how many iterations its loss is least, where it stopped, and to where it was grown on.
 
-    def __init__(self, best: int, iterations: int) -> None:
-        self.best, self.iterations, self.asked = best, iterations, list[int]()
+    `dip`: from there its loss is less than ever before, and falls.
+    """
+
+    def __init__(self, best: int, iterations: int, dip: int = 1_000) -> None:
+        self.best, self.iterations, self.dip, self.asked = best, iterations, dip, list[int]()
 
     def grow(self, iterations: int) -> None:
         self.iterations = iterations
@@ -81,25 +86,76 @@ class Scripted:
 
     def staged(self, matrix: Any, first: int = 1) -> Iterator[Any]:
         for at in range(first, self.iterations + 1):
-            # everyone gets the base rate where the model is best, and is further from it the further that is
-            yield np.full(len(matrix), 0.2 + abs(at - self.best) / 200)
+            # what everyone gets is nearer to the base rate, the nearer that is to the best
+            away = 0.1 + abs(at - self.best) / 200 if at < self.dip else 0.1 - at / 1_000
+            yield np.full(len(matrix), 0.21 + away)
 
 
-def test_folds_that_stop_before_another_is_at_its_best_grow_on_to_there() -> None:
-    scripted = [Scripted(4, 14), Scripted(33, 43), Scripted(21, 31)]
-    left = iter(scripted)
-    trainer = SimpleNamespace(grow=lambda *_, **__: next(left))
-    data = months()
+class Script:
+    """A trainer that gives scripted models, and keeps what it was asked."""
+
+    def __init__(self, *models: Scripted) -> None:
+        self._left = iter(models)
+        self.asked: list[dict[str, Any]] = []
+
+    def grow(self, family: str, parameters: Any, train: Sample, valid: Sample, **options: Any) -> Scripted:
+        self.asked.append({"parameters": parameters, "train": train, "valid": valid, **options})
+        return next(self._left)
+
+
+def scripted(data: TrainingData, *models: Scripted, **more: Any) -> tuple[Search, Tried, Script]:
     spec = model_spec(
         horizon_days=20,
         training={"every_months": 1, "as_of_count": 6},
         candidates=[{"family": "hist_gradient_boosting", "grid": [EAGER], "patience": 10}],
+        **more,
     )
+    trainer = Script(*models)
     search = Search(cast("Ports", SimpleNamespace(trainer=trainer)), spec, "hist_gradient_boosting", data)
-    tried = search.validate(Setting(EAGER, 6), 1.0, 10)
-    assert [one.asked for one in scripted] == [[35], [], [35]]
+    return search, search.validate(Setting(EAGER, 6), 1.0, 10), trainer
+
+
+def test_folds_that_stop_before_another_is_at_its_best_grow_on_to_there() -> None:
+    models = Scripted(4, 14), Scripted(33, 43), Scripted(21, 31)
+    _, tried, _ = scripted(months(), *models)
+    assert [one.asked for one in models] == [[35], [], [35]]
     assert tried.iterations == 20  # of 5, 10 ... 35 the least mean: near the middle one's best
-    assert [float(raw[0]) for raw in np.split(tried.columns()["raw"], 3)] == pytest.approx([0.28, 0.265, 0.205])
+    assert [float(raw[0]) for raw in np.split(tried.columns()["raw"], 3)] == pytest.approx([0.39, 0.375, 0.315])
+
+
+def test_while_the_last_number_looked_at_is_the_best_all_folds_grow_on() -> None:
+    models = Scripted(4, 14, dip=30), Scripted(33, 43, dip=30), Scripted(21, 31, dip=30)
+    _, tried, _ = scripted(months(), *models)
+    assert [one.asked for one in models] == [[35, 45, 55, 60], [45, 55, 60], [35, 45, 55, 60]]
+    assert tried.iterations == 60 == EAGER["max_iter"]
+
+
+@pytest.mark.parametrize("imbalance", ["none", "balanced"])
+def test_each_fold_stops_by_the_rows_of_its_own_date_as_they_count_there(imbalance: str) -> None:
+    random, plain = np.random.default_rng(4), months()
+    data = replace(plain, fit_weights=random.uniform(1, 2, 2_400), valid_weights=random.uniform(3, 4, 2_400))
+    search, _, trainer = scripted(data, *(Scripted(20, 30) for _ in range(3)), imbalance=imbalance)
+    for fold, asked in zip(search.folds, trainer.asked, strict=True):
+        for given, rows, counts in (
+            (asked["train"], fold.train, data.fit_counts),
+            (asked["valid"], fold.valid, data.valid_counts),
+        ):
+            assert np.array_equal(given.matrix, data.matrix[rows])
+            assert np.array_equal(given.labels, data.labels[rows])
+            even = np.where(data.labels[rows] == 1, search.balance.positive, search.balance.negative)
+            assert np.allclose(given.weights, counts[rows] * (even if imbalance == "balanced" else 1))
+        assert (asked["patience"], asked["parameters"]) == (10, EAGER)
+
+
+def test_a_number_of_dates_that_leaves_a_fold_one_outcome_only_is_not_tried() -> None:
+    data = months()
+    may = data.as_of == np.datetime64("2025-05-01")
+    data = replace(data, labels=np.where(may, 0, data.labels).astype(np.int8))
+    training = {"newest": [1, 3]}
+    _, some = found(data, "hist_gradient_boosting", {"training": training}, grid=[EAGER])
+    assert ([trial.setting.dates for trial in some.trials], some.untried) == ([3], 1)
+    with pytest.raises(EvidenceError, match=r"the newest 1 as-of dates .* Raise training.newest"):
+        found(data, "logistic_regression", {"training": {"newest": [1]}}, grid=[{"C": 1.0}])
 
 
 def test_what_the_budget_does_not_pay_for_is_left_untried_and_counted() -> None:

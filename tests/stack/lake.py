@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 
+from tests.stack.layers import whole
 from tests.stack.stack import USER, Stack
 
 # the transaction by which the product says that a table is being compacted
@@ -50,9 +50,9 @@ class Lake:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             # hundreds of small files: download_file asks for each file's size first and starts threads for it
-            with NamedTemporaryFile(dir=path.parent, delete=False) as half:
-                shutil.copyfileobj(self._stack.s3.get_object(Bucket=self._bucket, Key=key)["Body"], half)
-            Path(half.name).replace(path)
+            body = self._stack.s3.get_object(Bucket=self._bucket, Key=key)["Body"]
+            with whole(path) as half:
+                shutil.copyfileobj(body, half)
         return path
 
     def files(self, keys: Iterable[str]) -> list[Path]:

@@ -33,10 +33,10 @@ def packed(build: Path, out: Path) -> Path:
     template = (build / "template.yaml").read_text()
     out.mkdir(exist_ok=True)
     for _, layer in _LAYER.findall(template):
-        with _whole(out / f"{layer}.zip") as held, zipfile.ZipFile(held, "w") as zipped:
+        with whole(out / f"{layer}.zip") as held, zipfile.ZipFile(held, "w") as zipped:
             zipped.writestr(_PATHS, f"import os, sys; sys.path.insert(0, os.environ['{FOLDER}'] + '/{layer}/python')\n")
     path = out / "template.yaml"
-    with _whole(path) as held:
+    with whole(path) as held:
         held.write(_LAYER.sub(r"\1\2.zip", template).encode())
     return path
 
@@ -45,7 +45,8 @@ def link(build: Path, folder: Path) -> None:
     """A build's layers in `folder`, which a later build leaves as they are; hard links where the file system can.
 
     A layer that ships without bytecode, because a function has no room for it, is one for all stacks: what its first
-    processes compile (scikit-learn: some 8 CPU seconds each) is there for the next.
+    processes compile (scikit-learn: some 5 CPU seconds each) is there for the next. Copies of earlier builds stay until
+    `make clean`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for _, layer in _LAYER.findall((build / "template.yaml").read_text()):
@@ -85,8 +86,12 @@ def _link(source: str, target: str) -> None:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
+def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which appears under its name when it is whole: two stacks may start at once."""
     with NamedTemporaryFile(dir=path.parent, delete=False) as half:
-        yield half
+        try:
+            yield half
+        except BaseException:
+            Path(half.name).unlink()
+            raise
     Path(half.name).replace(path)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.cost import affordable, check_forest, fit_seconds, search_seconds
+from propensity.domain.cost import affordable, check_candidate, fit_seconds, search_seconds
 from propensity.domain.errors import PackError
 from propensity.domain.model_spec import Candidate, Family
 from propensity.domain.search import Setting
@@ -55,12 +55,12 @@ def test_more_rows_cost_more_until_a_tree_has_its_share(family: Family) -> None:
 )
 def test_a_forest_that_would_be_too_dear_to_score_with_is_refused(stated: dict[str, object], said: str) -> None:
     with pytest.raises(PackError, match=f"model buy: candidate random_forest, {said}"):
-        check_forest(Candidate.model_validate({"family": "random_forest", **stated}), "model buy")
-    check_forest(Candidate.model_validate({"family": "hist_gradient_boosting", **stated}), "model buy")
+        check_candidate(Candidate.model_validate({"family": "random_forest", **stated}), "model buy")
+    check_candidate(Candidate.model_validate({"family": "hist_gradient_boosting", **stated}), "model buy")
 
 
 def test_a_forest_within_the_bounds_is_taken() -> None:
-    check_forest(
+    check_candidate(
         Candidate.model_validate(
             {
                 "family": "random_forest",
@@ -70,3 +70,12 @@ def test_a_forest_within_the_bounds_is_taken() -> None:
         ),
         "model buy",
     )
+
+
+@pytest.mark.parametrize("stated", [{"grid": [{"early_stopping": True}]}, {"space": {"tol": [1e-3]}}])
+def test_boosted_trees_are_not_stopped_by_rows_drawn_at_random(stated: dict[str, object]) -> None:
+    with pytest.raises(
+        PackError, match=r"model buy: candidate hist_gradient_boosting, (early_stopping|tol): .*patience"
+    ):
+        check_candidate(Candidate.model_validate({"family": "hist_gradient_boosting", **stated}), "model buy")
+    check_candidate(Candidate.model_validate({"family": "logistic_regression", "grid": [{"tol": 1e-3}]}), "model buy")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import compileall
+import shutil
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.stack import layers
 
@@ -39,8 +43,25 @@ def test_a_later_build_changes_only_later_stacks(tmp_path: Path) -> None:
     layers.link(build, tmp_path / "first")
     for layer in ("CodeLayer", "MlLayer"):
         (build / layer / "python/module.py").unlink()
-        (build / layer / "python/module.py").write_text("SECOND = 2\n")
+        (build / layer / "python/module.py").write_text("LATER = 2\n")  # as long as before
     layers.link(build, tmp_path / "second")
     for layer in ("CodeLayer", "MlLayer"):
         assert (tmp_path / "first" / layer / "python/module.py").read_text() == "FIRST = 1\n"
-        assert (tmp_path / "second" / layer / "python/module.py").read_text() == "SECOND = 2\n"
+        assert (tmp_path / "second" / layer / "python/module.py").read_text() == "LATER = 2\n"
+
+
+def test_of_two_stacks_that_link_a_layer_at_once_one_makes_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, copytree = built(tmp_path), shutil.copytree
+
+    def meanwhile(source: Path, target: Path, **options: Any) -> Any:
+        monkeypatch.setattr(shutil, "copytree", copytree)
+        layers.link(build, tmp_path / "first")
+        return copytree(source, target, **options)
+
+    (build / "template.yaml").write_text("    ContentUri: MlLayer\n")
+    monkeypatch.setattr(shutil, "copytree", meanwhile)
+    layers.link(build, tmp_path / "second")
+    assert (tmp_path / "second/MlLayer").readlink() == (tmp_path / "first/MlLayer").readlink()
+    assert [path.name for path in (build.parent / "layers").iterdir()] == [(tmp_path / "first/MlLayer").readlink().name]

@@ -18,6 +18,7 @@ from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.domain.feature_spec import Feature
 from propensity.domain.reasons import ablation, contributions, explain, sentence, top_reasons, typical_values
+from propensity.ports import Sample
 
 WIDTH = 4
 EXACT = st.floats(-2, 2, width=32)
@@ -80,7 +81,7 @@ def trees(request: pytest.FixtureRequest) -> tuple[OnnxScorer, Any]:
     labels = (2 * matrix[:, 0] + 0.7 * matrix[:, 1] + random.normal(size=2_000) > 0).astype(int)
     matrix[::5, 1] = np.nan
     matrix[:, 2] = 1
-    fitted = SklearnTrainer().fit(request.param, {}, matrix, labels, seed=1)
+    fitted = SklearnTrainer().fit(request.param, {}, Sample(matrix, labels), seed=1)
     return OnnxScorer(fitted.onnx()), matrix
 
 

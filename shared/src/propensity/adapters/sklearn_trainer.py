@@ -68,11 +68,7 @@ class SklearnGrowing:
 
     def __init__(self, family: str, estimator: Any, train: Sample) -> None:
         self._family, self._estimator, self._train = family, estimator, train
-        self._best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first is of no trees at all
-
-    @property
-    def best(self) -> int:
-        return self._best
+        self.best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first is of no trees at all
 
     @property
     def iterations(self) -> int:
@@ -93,43 +89,38 @@ class SklearnTrainer:
         self,
         family: str,
         parameters: Mapping[str, Any],
-        matrix: Any,
-        labels: Any,
+        train: Sample,
         *,
         seed: int,
-        weights: Any = None,
         directions: Sequence[int] = (),
     ) -> SklearnModel:
         """Raises PackError for an unknown family or parameter, or a value that it cannot have."""
         estimator = _made(family, parameters, seed, directions)
-        if family == "random_forest" and len(labels) > TREE_ROWS and "max_samples" not in parameters:
+        if family == "random_forest" and len(train.labels) > TREE_ROWS and "max_samples" not in parameters:
             # each tree draws its own; more rows cost in proportion and change little
             estimator.set_params(max_samples=TREE_ROWS)
-        _fit(family, estimator, Sample(np.asarray(matrix, dtype=np.float32), labels, weights))
+        _fit(family, estimator, train)
         if family == "random_forest":
             # its threads add probabilities up in the order in which they are done: other last digits each time
             estimator.set_params(n_jobs=1)
-        return SklearnModel(estimator, matrix.shape[1])
+        return SklearnModel(estimator, train.matrix.shape[1])
 
     def grow(
         self,
         family: str,
         parameters: Mapping[str, Any],
-        matrix: Any,
-        labels: Any,
-        *,
-        seed: int,
-        weights: Any = None,
-        directions: Sequence[int] = (),
+        train: Sample,
         valid: Sample,
+        *,
         patience: int,
+        seed: int,
+        directions: Sequence[int] = (),
     ) -> SklearnGrowing:
         """Raises PackError for a family that does not grow, or an unknown parameter."""
         if family not in GROWING:
             raise PackError(f"candidate {family}: is fitted at once, only {', '.join(GROWING)} can be grown")
         stopping = {"early_stopping": True, "scoring": "loss", "n_iter_no_change": patience, "tol": 0.0}
         estimator = _made(family, {**parameters, **stopping, "warm_start": True}, seed, directions)
-        train = Sample(np.asarray(matrix, dtype=np.float32), labels, weights)
         _fit(family, estimator, train, valid)
         return SklearnGrowing(family, estimator, train)
 
@@ -138,11 +129,12 @@ class SklearnTrainer:
 
 
 def _fit(family: str, estimator: Any, train: Sample, valid: Sample | None = None) -> None:
-    stopping = (
-        {"X_val": valid.matrix, "y_val": valid.labels, "sample_weight_val": valid.weights} if valid is not None else {}
-    )
+    options = _weighted(estimator, train.weights)
+    if valid is not None:
+        held = np.asarray(valid.matrix, dtype=np.float32)
+        options |= {"X_val": held, "y_val": valid.labels, "sample_weight_val": valid.weights}
     try:
-        estimator.fit(train.matrix, train.labels, **_weighted(estimator, train.weights), **stopping)
+        estimator.fit(np.asarray(train.matrix, dtype=np.float32), train.labels, **options)
     except TypeError as error:
         # values of parameters are looked at here; of such an error scikit-learn makes a ValueError and a TypeError
         if isinstance(error, ValueError):

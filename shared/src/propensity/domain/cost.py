@@ -17,6 +17,8 @@ from propensity.domain.search import FACTOR, Setting, shares
 
 GROWING = ("hist_gradient_boosting",)  # families that are grown an iteration at a time
 MAX_ITER = 100  # of those, where a setting says nothing
+# scikit-learn's ways to end such a fit, by rows drawn at random
+STOPPING = ("early_stopping", "n_iter_no_change", "scoring", "tol", "validation_fraction", "warm_start")
 TREE_ROWS = 200_000  # rows that one tree of a forest draws, at most
 # a forest where nothing is said, and the most that scoring can afford: 13 CPU-seconds for 1,000,000 rows (decisions.md)
 FOREST = {"n_estimators": 100, "max_depth": 10, "min_samples_leaf": 50}
@@ -46,13 +48,25 @@ def fit_seconds(family: Family, parameters: Mapping[str, Any], rows: int, column
             return _PASSES * (1e-3 + (6e-9 if parameters.get("l1_ratio") else 3e-9) * cells)
 
 
-def check_forest(candidate: Candidate, where: str) -> None:
-    """Raises PackError naming a parameter with which a forest would be too dear to score with."""
-    if candidate.family != "random_forest":
-        return
+def check_candidate(candidate: Candidate, where: str) -> None:
+    """Raises PackError naming a parameter with which a forest would be too dear to score with, or one that would stop
+    the last fit of a boosted model by other rows than its folds'.
+    """
     stated: list[tuple[str, Any]] = [(name, value) for setting in candidate.grid for name, value in setting.items()]
     for name, values in candidate.space.items():
         stated += [(name, one) for one in (values if isinstance(values, tuple) else (values.low, values.high))]
+    if candidate.family in GROWING:
+        for name, _ in stated:
+            if name in STOPPING:
+                raise PackError(
+                    f"{where}: candidate {candidate.family}, {name}: expected none of {', '.join(STOPPING)}; later "
+                    "dates decide where it stops, and `patience` says how soon (docs/automl.md)"
+                )
+    if candidate.family == "random_forest":
+        _check_forest(stated, where)
+
+
+def _check_forest(stated: Sequence[tuple[str, Any]], where: str) -> None:
     for name, value in stated:
         bound = FOREST.get(name)
         within = bound is None or (

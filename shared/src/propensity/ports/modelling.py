@@ -54,7 +54,7 @@ class FittedModel(Protocol):
 class Sample:
     """Rows to fit or to validate on: a float32 matrix (n, k), NaN for missing, and labels 0 and 1 (n,).
 
-    `weights`: float64 (n,), how many rows each row stands for; None: each for itself.
+    `weights`: float64 (n,), above 0: how many rows each row stands for; None: each for itself.
     """
 
     matrix: Any
@@ -85,16 +85,12 @@ class Trainer(Protocol):
         self,
         family: str,
         parameters: Mapping[str, Any],
-        matrix: Any,
-        labels: Any,
+        train: Sample,
         *,
         seed: int,
-        weights: Any = None,
         directions: Sequence[int] = (),
     ) -> FittedModel:
-        """Fit one model on a float32 matrix (n, k), NaN for missing, and labels 0 and 1 of shape (n,).
-
-        `weights` float64 (n,), above 0: how many rows each row stands for; None: each for itself.
+        """Fit one model on rows of both classes.
 
         `directions`, k of them or none: 1 where a greater value may only raise the score, -1 where it may only lower
         it, else 0. Trees are held to them; the linear model is not.
@@ -104,14 +100,12 @@ class Trainer(Protocol):
         self,
         family: str,
         parameters: Mapping[str, Any],
-        matrix: Any,
-        labels: Any,
-        *,
-        seed: int,
-        weights: Any = None,
-        directions: Sequence[int] = (),
+        train: Sample,
         valid: Sample,
+        *,
         patience: int,
+        seed: int,
+        directions: Sequence[int] = (),
     ) -> GrowingModel:
         """The same fit, an iteration at a time, until the loss on `valid` has not fallen for `patience` of them.
 

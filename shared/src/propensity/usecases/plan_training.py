@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.cost import check_forest
+from propensity.domain.cost import check_candidate
 from propensity.domain.errors import PackError
 from propensity.domain.runs import parse_day, training_run
 from propensity.domain.schedule import training_dates
@@ -27,7 +27,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     run = training_run(model, day, silver.name())
     definition = training_definition(ports, model)
     for candidate in definition.model.candidates:
-        check_forest(candidate, f"model {model}")
+        check_candidate(candidate, f"model {model}")
     info = pack_info(ports)
     if definition.has_segments and info.partition_key != "tenant":
         raise PackError(

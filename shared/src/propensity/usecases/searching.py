@@ -11,10 +11,12 @@ import numpy as np
 
 from propensity.domain.calibration import identity, log_loss
 from propensity.domain.cost import GROWING, MAX_ITER, affordable, fit_seconds, search_seconds
+from propensity.domain.errors import EvidenceError
 from propensity.domain.imbalance import balance_of
+from propensity.domain.ladder_evidence import rarer
 from propensity.domain.model_spec import Candidate, Family, ModelSpec
 from propensity.domain.search import Setting, Trial, halve, settings_of
-from propensity.ports import FittedModel, Ports, Sample
+from propensity.ports import FittedModel, GrowingModel, Ports, Sample
 from propensity.usecases.training_data import Fold, TrainingData, folds
 
 _EVERY = 5  # iterations: nearer than that, the folds cannot tell which number is best
@@ -39,7 +41,7 @@ class Search:
         self, ports: Ports, spec: ModelSpec, family: Family, data: TrainingData, directions: Sequence[int] = ()
     ) -> None:
         self._ports, self._spec, self._family, self._data = ports, spec, family, data
-        self._directions = directions
+        self._options: dict[str, Any] = {"seed": spec.training.seed, "directions": directions}
         self.folds = folds(data, spec)
         self.rows = max(int(fold.train.sum()) for fold in self.folds)
         counts = data.fit_counts
@@ -50,7 +52,8 @@ class Search:
     def run(self, candidate: Candidate) -> Found:
         """Halve the candidate's settings, as many as the model's cpu_seconds allow."""
         training = self._spec.training
-        settings = settings_of(candidate, training.date_counts, training.seed)
+        asked = settings_of(candidate, training.date_counts, training.seed)
+        settings = self._with_both_outcomes(asked)
         kept = affordable(settings, self.rows, self._price, training.cpu_seconds)
         trials, finalists = halve(
             settings[:kept],
@@ -68,13 +71,31 @@ class Search:
             self._data.newest(self._data.fitted, setting.dates),
             tried[best],
             tuple(trials),
-            len(settings) - kept,
+            len(asked) - kept,
             search_seconds([self._price(one) for one in settings[:kept]], self.rows),
         )
 
     def fit(self, setting: Setting, rows: Any) -> FittedModel:
         """Fit on a mask of rows (n,)."""
-        return self._ports.trainer.fit(self._family, setting.parameters, **self._asked(rows))
+        return self._ports.trainer.fit(self._family, setting.parameters, self._train(rows), **self._options)
+
+    def _with_both_outcomes(self, settings: Sequence[Setting]) -> list[Setting]:
+        """Those whose numbers of dates leave each fold, and the last fit, positives and negatives to learn from."""
+        data = self._data
+        masks = [*(fold.train for fold in self.folds), data.fitted]
+        counts = {
+            count
+            for count in {one.dates for one in settings}
+            if all(rarer(data.labels[data.newest(mask, count)]) for mask in masks)
+        }
+        found = [one for one in settings if one.dates in counts]
+        if not found:
+            tried = " or ".join(str(count) for count in sorted({one.dates for one in settings}))
+            raise EvidenceError(
+                f"model {self._spec.name}: the newest {tried} as-of dates of what a fold is fitted on have positives "
+                "only or negatives only. Raise training.newest, or load more history"
+            )
+        return found
 
     def validate(self, setting: Setting, share: float, patience: int) -> Tried:
         """Fitted on a share of each fold's rows, held against all that the fold validates on."""
@@ -91,29 +112,39 @@ class Search:
         """As many iterations as are best over the folds together, so that one number holds for the last fit.
 
         Each fold grows until its own loss has not fallen for `patience` of them; those that stop before another is at
-        its best grow on to there. The mean loss is looked at every _EVERY iterations.
+        its best grow on to there, and all of them while the last of the mean losses, at every _EVERY iterations, is
+        the least.
         """
         most = int(setting.parameters.get("max_iter", MAX_ITER))
+        parameters = {**setting.parameters, "max_iter": most}
+        valid = [self._valid(fold) for fold in self.folds]
         models = [
             self._ports.trainer.grow(
-                self._family, setting.parameters, **self._asked(rows), valid=self._valid(fold), patience=patience
+                self._family, parameters, self._train(rows), held, patience=patience, **self._options
             )
-            for rows, fold in zip(train, self.folds, strict=True)
+            for rows, held in zip(train, valid, strict=True)
         ]
-        reach = min(most, ceil(max(model.best for model in models) / _EVERY) * _EVERY)
-        for model in models:
-            if model.iterations < reach:
-                model.grow(reach)
-        grown = min(model.iterations for model in models)
-        looked = [at for at in range(1, grown + 1) if at % _EVERY == 0 or at == most]
-        matrices = [self._data.matrix[fold.valid] for fold in self.folds]
-        parts = []
-        for number, (model, matrix) in enumerate(zip(models, matrices, strict=True)):
-            stages = enumerate(model.staged(matrix), start=1)
-            parts.append([self._held(number, raw).loss for at, raw in stages if at in looked])
-        _, best = min(zip(np.mean(parts, axis=0).tolist(), looked, strict=True))
-        chosen = [next(iter(model.staged(matrix, best))) for model, matrix in zip(models, matrices, strict=True)]
+        reach = ceil(max(model.best for model in models) / _EVERY) * _EVERY
+        while True:
+            for model in models:
+                if model.iterations < min(reach, most):
+                    model.grow(min(reach, most))
+            grown = min(model.iterations for model in models)
+            looked = [at for at in range(1, grown + 1) if at % _EVERY == 0 or at == most]
+            best = looked[int(np.argmin(self._mean_losses(models, valid, looked)))]
+            if best < looked[-1] or grown == most:
+                break
+            reach = grown + max(patience, _EVERY)
+        chosen = [next(iter(model.staged(held.matrix, best))) for model, held in zip(models, valid, strict=True)]
         return Tried([self._held(number, raw) for number, raw in enumerate(chosen)], best)
+
+    def _mean_losses(self, models: Sequence[GrowingModel], valid: Sequence[Sample], looked: Sequence[int]) -> Any:
+        """Over the folds, after each of the numbers of iterations looked at: (looked,)."""
+        parts = []
+        for number, (model, held) in enumerate(zip(models, valid, strict=True)):
+            stages = enumerate(model.staged(held.matrix), start=1)
+            parts.append([self._held(number, raw).loss for at, raw in stages if at in looked])
+        return np.mean(parts, axis=0)
 
     def _valid(self, fold: Fold) -> Sample:
         """What a fold's model stops by: the loss that it is fitted to, of the rows that it is validated on."""
@@ -125,19 +156,10 @@ class Search:
         data, valid = self._data, self.folds[fold].valid
         return Predicted(data.labels[valid], raw, data.valid_counts[valid], self.balance.offset)
 
-    def _asked(self, rows: Any) -> dict[str, Any]:
-        """What the trainer is given of a mask of rows (n,)."""
-        return {
-            "matrix": self._data.matrix[rows],
-            "labels": self._data.labels[rows],
-            "seed": self._spec.training.seed,
-            "weights": self._weights(rows),
-            "directions": self._directions,
-        }
-
-    def _weights(self, rows: Any) -> Any:
-        """What rows count: what they stand for, and what evens the classes out."""
-        return self._balanced(rows, self._data.weights_of(rows))
+    def _train(self, rows: Any) -> Sample:
+        """A mask of rows (n,), with what they stand for and what evens the classes out as their weights."""
+        data = self._data
+        return Sample(data.matrix[rows], data.labels[rows], self._balanced(rows, data.weights_of(rows)))
 
     def _balanced(self, rows: Any, weights: Any) -> Any:
         if self._spec.imbalance == "none":

@@ -17,7 +17,7 @@ from propensity.domain.ladder_evidence import rarer
 from propensity.domain.model_spec import Candidate, Family, ModelSpec
 from propensity.domain.search import Setting, Trial, halve, settings_of
 from propensity.ports import FittedModel, GrowingModel, Ports, Sample
-from propensity.usecases.training_data import Fold, TrainingData, folds
+from propensity.usecases.training_data import TrainingData, folds
 
 _EVERY = 5  # iterations: nearer than that, the folds cannot tell which number is best
 
@@ -77,7 +77,8 @@ class Search:
 
     def fit(self, setting: Setting, rows: Any) -> FittedModel:
         """Fit on a mask of rows (n,)."""
-        return self._ports.trainer.fit(self._family, setting.parameters, self._train(rows), **self._options)
+        train = self._sample(rows, self._data.weights_of(rows))
+        return self._ports.trainer.fit(self._family, setting.parameters, train, **self._options)
 
     def _with_both_outcomes(self, settings: Sequence[Setting]) -> list[Setting]:
         """Those whose numbers of dates leave each fold, and the last fit, positives and negatives to learn from."""
@@ -117,24 +118,30 @@ class Search:
         """
         most = int(setting.parameters.get("max_iter", MAX_ITER))
         parameters = {**setting.parameters, "max_iter": most}
-        valid = [self._valid(fold) for fold in self.folds]
+        # a fold stops by the loss that it is fitted to
+        valid = [self._sample(fold.valid, self._data.valid_counts[fold.valid]) for fold in self.folds]
         models = [
             self._ports.trainer.grow(
-                self._family, parameters, self._train(rows), held, patience=patience, **self._options
+                self._family,
+                parameters,
+                self._sample(rows, self._data.weights_of(rows)),
+                held,
+                patience=patience,
+                **self._options,
             )
             for rows, held in zip(train, valid, strict=True)
         ]
-        reach = ceil(max(model.best for model in models) / _EVERY) * _EVERY
+        reach = min(most, ceil(max(model.best for model in models) / _EVERY) * _EVERY)
         while True:
             for model in models:
-                if model.iterations < min(reach, most):
-                    model.grow(min(reach, most))
+                if model.iterations < reach:
+                    model.grow(reach)
             grown = min(model.iterations for model in models)
             looked = [at for at in range(1, grown + 1) if at % _EVERY == 0 or at == most]
             best = looked[int(np.argmin(self._mean_losses(models, valid, looked)))]
             if best < looked[-1] or grown == most:
                 break
-            reach = grown + max(patience, _EVERY)
+            reach = min(most, grown + max(patience, _EVERY))
         chosen = [next(iter(model.staged(held.matrix, best))) for model, held in zip(models, valid, strict=True)]
         return Tried([self._held(number, raw) for number, raw in enumerate(chosen)], best)
 
@@ -146,26 +153,19 @@ class Search:
             parts.append([self._held(number, raw).loss for at, raw in stages if at in looked])
         return np.mean(parts, axis=0)
 
-    def _valid(self, fold: Fold) -> Sample:
-        """What a fold's model stops by: the loss that it is fitted to, of the rows that it is validated on."""
-        data = self._data
-        weights = self._balanced(fold.valid, data.valid_counts[fold.valid])
-        return Sample(data.matrix[fold.valid], data.labels[fold.valid], weights)
-
     def _held(self, fold: int, raw: Any) -> Predicted:
         data, valid = self._data, self.folds[fold].valid
         return Predicted(data.labels[valid], raw, data.valid_counts[valid], self.balance.offset)
 
-    def _train(self, rows: Any) -> Sample:
-        """A mask of rows (n,), with what they stand for and what evens the classes out as their weights."""
-        data = self._data
-        return Sample(data.matrix[rows], data.labels[rows], self._balanced(rows, data.weights_of(rows)))
-
-    def _balanced(self, rows: Any, weights: Any) -> Any:
-        if self._spec.imbalance == "none":
-            return weights
-        even = np.where(self._data.labels[rows] == 1, self.balance.positive, self.balance.negative)
-        return even if weights is None else even * weights
+    def _sample(self, rows: Any, weights: Any) -> Sample:
+        """A mask of rows (n,) as the trainer takes them: `weights` of what they stand for, times what evens the classes
+        out.
+        """
+        labels = self._data.labels[rows]
+        if self._spec.imbalance != "none":
+            even = np.where(labels == 1, self.balance.positive, self.balance.negative)
+            weights = even if weights is None else even * weights
+        return Sample(self._data.matrix[rows], labels, weights)
 
     def _price(self, setting: Setting) -> float:
         columns = self._data.matrix.shape[1]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.errors import EvidenceError
+from propensity.domain.ladder_evidence import rarer
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
@@ -279,7 +280,7 @@ def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
     for day in data.dates:
         train = data.fitted & known_by(data.as_of, day, spec)
         valid = data.validated & (data.as_of == day)
-        if _two_classes(data.labels[train], 1) and _two_classes(data.labels[valid], spec.validation.min_positives):
+        if rarer(data.labels[train]) and rarer(data.labels[valid]) >= spec.validation.min_positives:
             made.append(Fold(day, train, valid))
     if not made:
         raise EvidenceError(
@@ -294,11 +295,6 @@ def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
 def known_by(days: Any, day: Any, spec: ModelSpec) -> Any:
     """Mask of the as-of days, datetime64 (n,), whose outcomes were all known by a day."""
     return days + np.timedelta64(timedelta(days=spec.reach_days), "D") <= np.datetime64(day, "D")
-
-
-def _two_classes(labels: Any, least: int) -> bool:
-    positives = int(labels.sum())
-    return min(positives, len(labels) - positives) >= least
 
 
 def as_date(day: Any) -> date:

@@ -22,7 +22,7 @@ def dealers(tmp_path_factory: pytest.TempPathFactory) -> Generated:
 @pytest.fixture(scope="session")
 def trained(dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Their history in Silver, a champion of `service`, and no score yet."""
-    world = World("automotive", tmp_path_factory.mktemp("trained"), rows_per_item=4_000)
+    world = World("automotive", tmp_path_factory.mktemp("trained"), rows_per_item=4_000, dates=4)
     world.load(dealers.phases["history"])
     world.train("service", AS_OF.isoformat())
     return world

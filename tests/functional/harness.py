@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from functools import cached_property
@@ -51,11 +52,19 @@ LANDING = "landing"
 
 
 class World:
-    """The ports of one pack over one folder, and the steps of the workflows as the state machines run them."""
+    """The ports of one pack over one folder, and the steps of the workflows as the state machines run them.
 
-    def __init__(self, pack: str, folder: Path, rows_per_item: int = 200_000) -> None:
+    `dates` stands in for the as-of dates that the pack's models train on, where more would only take longer.
+    """
+
+    def __init__(self, pack: str, folder: Path, rows_per_item: int = 200_000, dates: int | None = None) -> None:
         self.pack = pack
         self.pack_files = pack_files(pack)
+        if dates is not None:
+            self.pack_files = {
+                path: re.sub(r"as_of_count: \d+", f"as_of_count: {dates}", text) if path.startswith("models/") else text
+                for path, text in self.pack_files.items()
+            }
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.rows_per_item = rows_per_item
@@ -77,6 +86,7 @@ class World:
         """Another world of the same content, what landed and what is online included."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         other = World(self.pack, folder, self.rows_per_item)
+        other.pack_files = self.pack_files
         landed = list(self.landing.versions(""))
         for info in sorted(landed, key=lambda info: info.last_modified):
             other.landing.put(info.key, self.landing.get(info.key, info.version_id))

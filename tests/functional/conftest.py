@@ -20,10 +20,17 @@ def dealers(tmp_path_factory: pytest.TempPathFactory) -> Generated:
 
 
 @pytest.fixture(scope="session")
-def trained(dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Their history in Silver, a champion of `service`, and no score yet."""
-    world = World("automotive", tmp_path_factory.mktemp("trained"), rows_per_item=4_000, dates=4)
+def history(dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Their history in Silver."""
+    world = World("automotive", tmp_path_factory.mktemp("history"), rows_per_item=4_000)
     world.load(dealers.phases["history"])
+    return world
+
+
+@pytest.fixture(scope="session")
+def trained(history: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """And a champion of `service`, and no score yet."""
+    world = history.copy(tmp_path_factory.mktemp("trained")).with_dates(4)
     world.train("service", AS_OF.isoformat())
     return world
 

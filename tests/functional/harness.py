@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.duckdb_sql import DuckDbSql
@@ -52,19 +53,11 @@ LANDING = "landing"
 
 
 class World:
-    """The ports of one pack over one folder, and the steps of the workflows as the state machines run them.
+    """The ports of one pack over one folder, and the steps of the workflows as the state machines run them."""
 
-    `dates` stands in for the as-of dates that the pack's models train on, where more would only take longer.
-    """
-
-    def __init__(self, pack: str, folder: Path, rows_per_item: int = 200_000, dates: int | None = None) -> None:
+    def __init__(self, pack: str, folder: Path, rows_per_item: int = 200_000) -> None:
         self.pack = pack
         self.pack_files = pack_files(pack)
-        if dates is not None:
-            self.pack_files = {
-                path: re.sub(r"as_of_count: \d+", f"as_of_count: {dates}", text) if path.startswith("models/") else text
-                for path, text in self.pack_files.items()
-            }
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.rows_per_item = rows_per_item
@@ -81,6 +74,14 @@ class World:
         self.trainer = SklearnTrainer()
         self.upload_access = MemoryUploadAccess(self.landing)
         self.query_lineage = SqlglotLineage()
+
+    def with_dates(self, count: int) -> World:
+        """The same world, whose models train on so many as-of dates where the pack's own number would take longer."""
+        specs = {path: yaml.safe_load(text) for path, text in self.pack_files.items() if path.startswith("models/")}
+        for spec in specs.values():
+            spec["training"]["as_of_count"] = count
+        self.pack_files = self.pack_files | {path: yaml.safe_dump(spec) for path, spec in specs.items()}
+        return self
 
     def copy(self, folder: Path) -> World:
         """Another world of the same content, what landed and what is online included."""

@@ -32,7 +32,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Generated:
 @pytest.fixture(scope="module")
 def loaded(generated: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
     """History in Silver, `service` trained and scored."""
-    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000, dates=4)
+    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000).with_dates(4)
     world.load(generated.phases["history"])
     world.train("service", DAY)
     world.score("service", DAY)
@@ -73,7 +73,7 @@ def test_quarantine_equals_the_manifest_row_by_row(generated: Generated, tmp_pat
 def test_dropping_the_same_files_twice_and_in_another_order_changes_nothing(
     loaded: World, generated: Generated, tmp_path: Path
 ) -> None:
-    other = World("automotive", tmp_path, rows_per_item=4_000, dates=4)
+    other = World("automotive", tmp_path, rows_per_item=4_000).with_dates(4)
     shuffled = [*generated.phases["history"], *generated.phases["history"][::3]]
     random.Random(5).shuffle(shuffled)  # noqa: S311 - an order, not a secret
     for start in range(0, len(shuffled), 7):
@@ -137,7 +137,7 @@ def test_deciles_are_per_tenant_and_about_equal(loaded: World) -> None:
 def test_the_future_and_late_arrivals_leave_the_training_set_unchanged(
     generated: Generated, loaded: World, tmp_path: Path
 ) -> None:
-    other = World("automotive", tmp_path, rows_per_item=4_000, dates=4)
+    other = World("automotive", tmp_path, rows_per_item=4_000).with_dates(4)
     other.load(generated.phases["history"])
     visit = "service_id,revision,customer_id,vin,visited_at,visit_kind,odometer_km,amount,declined_amount,recorded_at\n"
     [(customer, tenant)] = other.query(
@@ -267,8 +267,8 @@ def test_scoring_follows_the_alias_features_included(loaded: World) -> None:
 
 
 def test_without_effects_the_scores_order_nobody(tmp_path: Path) -> None:
-    made = generate(tmp_path / "data", dealers=2, customers=14_000, no_effect=True)
-    world = World("automotive", tmp_path / "lake", dates=4)
+    made = generate(tmp_path / "data", dealers=4, customers=14_000, no_effect=True)
+    world = World("automotive", tmp_path / "lake").with_dates(4)
     world.load(made.phases["history"])
     for model in ("buy", "service"):
         registered = world.train(model, DAY)

@@ -31,7 +31,7 @@ FEW = ("datasets: [customers, vehicles, sales, service_records, leases]", "datas
 
 
 def world_of(folder: Path, buckets: int = 4) -> World:
-    world = World("automotive", folder, rows_per_item=4_000, dates=4)
+    world = World("automotive", folder, rows_per_item=4_000).with_dates(4)
     pack = world.pack_files["pack.yaml"].replace("buckets: 8", f"buckets: {buckets}")
     assert pack != world.pack_files["pack.yaml"]
     world.pack_files = {**world.pack_files, "pack.yaml": pack}

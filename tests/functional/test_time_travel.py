@@ -34,7 +34,7 @@ DAY = AS_OF.isoformat()
 def travelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, datetime]:
     """A champion and its scores, then a moment, then rows about the past that came later."""
     made = generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200)
-    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000, dates=4)
+    world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000).with_dates(4)
     *history, late = made.phases["history"]
     world.load(history)
     world.train("service", DAY)

@@ -98,11 +98,13 @@ def test_an_evaluation_from_before_there_were_cards_still_makes_one_and_slices_a
     estimate = {"value": 0.7, "low": 0.61, "high": 0.79, "n": 99}
     part = {"slice": "region", "value": "north <b>", "protected": True, "n": 99, "positives": 9, "evidence": "enough"}
     slices = [{**part, "auc": None, "calibration": estimate}]
-    training = {"limits": ["7 rows were under a campaign"], "left_out": {"censored": 1234}}
+    training: dict[str, Any] = {"limits": ["7 rows were under a campaign"], "left_out": {"censored": 1234}}
+    training["dates"] = [{"as_of": "2025-01-01", "rows": 99}, {"as_of": "2025-02-01", "rows": 0}]
     page = model_card(Told(version.definition(trained.lake), plan, old, slices, training))
     html = to_html(page)
     assert "region: north &lt;b&gt; (protected)" in html
     assert "0.7 (0.61 to 0.79)" in html
     assert "7 rows were under a campaign" in html
     assert "1,234 censored" in html
+    assert "no row is left of 1: 2025-02-01" in html
     assert "Effects were not measured" in to_markdown(page)

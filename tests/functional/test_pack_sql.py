@@ -11,6 +11,7 @@ import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
+from propensity.domain.cost import check_candidate
 from propensity.domain.errors import PackError
 from propensity.domain.pack import parse_definition, parse_pack
 from propensity.domain.views import SilverShape
@@ -98,6 +99,15 @@ def test_only_the_target_sees_outcomes(where: str) -> None:
 
 
 PACKS = [(pack, model) for pack in pack_names() for model in parse_pack(pack_files(pack), pack).models]
+
+
+@pytest.mark.parametrize(("pack", "model"), PACKS)
+def test_every_candidate_of_every_pack_states_what_its_family_takes(pack: str, model: str) -> None:
+    files = pack_files(pack)
+    definition = parse_definition(files, model, where=pack, entity=parse_pack(files, pack).entity)
+    assert definition.model.candidates
+    for candidate in definition.model.candidates:
+        check_candidate(candidate, f"{pack}/models/{model}.yaml")
 
 
 @pytest.mark.parametrize(("pack", "model"), PACKS)

@@ -397,7 +397,7 @@ def test_rolling_back_twice_goes_further_back_and_not_to_what_was_rolled_back_fr
         registry.register(day)
     back = partial(roll_back, registry, MODEL, by=TECHNICAL, **SAID)
     assert [back()["version"], back()["version"]] == [2, 1]
-    with pytest.raises(NotFoundError, match="no other version to roll back to"):
+    with pytest.raises(NotFoundError, match="has held no version before that is not rolled back from"):
         back()
     assert back(version=3)["version"] == 3
     assert back()["version"] == 1

@@ -42,6 +42,7 @@ def main() -> int:
     console = Console(stderr=options.json, highlight=False, width=None if sys.stdout.isatty() else 140)
     folder = options.folder.resolve()
     stack = attach(folder)
+    ran = stack is not None
     if stack is None:
         try:
             with console.status("starting and deploying"):
@@ -56,6 +57,8 @@ def main() -> int:
     if options.json:
         print(json.dumps({"endpoint": stack.endpoint, "pack": stack.pack, "outputs": stack.outputs}, indent=1))
         return 0
+    if ran:
+        console.print("It ran already and is as it was: after a change of packs or code, `make down`, `make up`.\n")
     console.print(
         f"""The {stack.pack} stack answers on {stack.endpoint}
 

@@ -56,7 +56,40 @@ def test_more_rows_cost_more_until_a_tree_has_its_share(family: Family) -> None:
 def test_a_forest_that_would_be_too_dear_to_score_with_is_refused(stated: dict[str, object], said: str) -> None:
     with pytest.raises(PackError, match=f"model buy: candidate random_forest, {said}"):
         check_candidate(Candidate.model_validate({"family": "random_forest", **stated}), "model buy")
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"grid": [{"max_depth": None}]},
+        {"space": {"max_depth": [4, 11]}},
+        {"space": {"min_samples_leaf": {"low": 20, "high": 90, "whole": True}}},
+    ],
+)
+def test_what_is_too_dear_in_a_forest_is_not_in_boosted_trees(stated: dict[str, object]) -> None:
     check_candidate(Candidate.model_validate({"family": "hist_gradient_boosting", **stated}), "model buy")
+
+
+@pytest.mark.parametrize(
+    ("family", "stated", "said"),
+    [
+        (
+            "hist_gradient_boosting",
+            {"grid": [{"min_sample_leaf": 200}]},
+            "min_sample_leaf: expected one of .*_leaf",
+        ),
+        ("hist_gradient_boosting", {"grid": [{"learning_rate": "0.06"}]}, "learning_rate '0.06': .*valid number"),
+        ("hist_gradient_boosting", {"space": {"max_iter": {"low": 40, "high": 200}}}, "max_iter 40.0: .*`whole: true`"),
+        ("logistic_regression", {"grid": [{"C": 0.1}, {"C": -1.0}]}, "C -1.0: .*greater than 0"),
+        ("logistic_regression", {"space": {"l1_ratio": [0, 1.5]}}, "l1_ratio 1.5: .*less than or equal to 1"),
+        ("random_forest", {"space": {"max_features": ["sqrt", "most"]}}, "max_features 'most': .*'sqrt' or 'log2'"),
+    ],
+)
+def test_a_parameter_that_its_family_does_not_take_is_refused_by_name(
+    family: str, stated: dict[str, object], said: str
+) -> None:
+    with pytest.raises(PackError, match=f"model buy: candidate {family}, {said}"):
+        check_candidate(Candidate.model_validate({"family": family, **stated}), "model buy")
 
 
 def test_a_forest_within_the_bounds_is_taken() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from propensity.domain.errors import PackError
 from propensity.domain.model_spec import Candidate, Family
+from propensity.domain.parameters import check_parameter
 from propensity.domain.search import FACTOR, Setting, shares
 
 GROWING = ("hist_gradient_boosting",)  # families that are grown an iteration at a time
@@ -49,12 +50,12 @@ def fit_seconds(family: Family, parameters: Mapping[str, Any], rows: int, column
 
 
 def check_candidate(candidate: Candidate, where: str) -> None:
-    """Raises PackError naming a parameter with which a forest would be too dear to score with, or one that would stop
-    the last fit of a boosted model by other rows than its folds'.
+    """Raises PackError naming a parameter that the family does not know or take, one with which a forest would be too
+    dear to score with, or one that would stop the last fit of a boosted model by other rows than its folds'.
     """
     stated: list[tuple[str, Any]] = [(name, value) for setting in candidate.grid for name, value in setting.items()]
     for name, values in candidate.space.items():
-        stated += [(name, one) for one in (values if isinstance(values, tuple) else (values.low, values.high))]
+        stated += [(name, one) for one in (values if isinstance(values, tuple) else values.ends)]
     if candidate.family in GROWING:
         for name, _ in stated:
             if name in STOPPING:
@@ -64,6 +65,8 @@ def check_candidate(candidate: Candidate, where: str) -> None:
                 )
     if candidate.family == "random_forest":
         _check_forest(stated, where)
+    for name, value in stated:
+        check_parameter(candidate.family, name, value, where)
 
 
 def _check_forest(stated: Sequence[tuple[str, Any]], where: str) -> None:

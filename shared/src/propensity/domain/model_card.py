@@ -92,8 +92,10 @@ def _window(definition: Definition) -> str:
 def _data(told: Told) -> Section:
     definition, plan, metrics = told.definition, told.plan, told.evaluation["metrics"]
     dates, left_out = sorted(plan["dates"]), told.training.get("left_out", {})
+    empty = [one["as_of"] for one in told.training.get("dates", ()) if not one["rows"]]
+    none = f"; no row is left of {len(empty)}: {', '.join(empty)}" if empty else ""
     rows = [
-        ("As-of dates", f"{len(dates)}, from {dates[0]} to {dates[-1]}"),
+        ("As-of dates", f"{len(dates)}, from {dates[0]} to {dates[-1]}{none}"),
         ("Known by", plan["as_of"]),
         ("Outcomes", f"of the {_window(definition)}"),
         ("Rows", f"{metrics['rows']:,}"),

@@ -91,6 +91,11 @@ class Range(Frozen):
             raise ValueError(f"expected low < high, and low > 0 with log; got {self.low} and {self.high}")
         return self
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the most that is drawn, as integers where only those are."""
+        return (round(self.low), round(self.high)) if self.whole else (self.low, self.high)
+
 
 class Candidate(Frozen):
     """A family and what is tried of it: each setting of the grid, and `draws` of the space."""

@@ -126,7 +126,10 @@ def way_back(found: Standing, model: str) -> int:
     Raises NotFoundError where there is none.
     """
     if len(found.back) < 2:
-        raise NotFoundError(f"model {model}: alias {CHAMPION} has held no other version to roll back to")
+        raise NotFoundError(
+            f"model {model}: alias {CHAMPION} has held no version before that is not rolled back from; name any former "
+            "champion as `version`, or promote one"
+        )
     return found.back[-2]
 
 

@@ -27,7 +27,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     run = training_run(model, day, silver.name())
     definition = training_definition(ports, model)
     for candidate in definition.model.candidates:
-        check_candidate(candidate, f"model {model}")
+        check_candidate(candidate, f"{ports.pack}/models/{model}.yaml")
     info = pack_info(ports)
     if definition.has_segments and info.partition_key != "tenant":
         raise PackError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,18 @@ class World:
 
     def with_dates(self, count: int) -> World:
         """The same world, whose models train on so many as-of dates where the pack's own number would take longer."""
-        specs = {path: yaml.safe_load(text) for path, text in self.pack_files.items() if path.startswith("models/")}
-        for spec in specs.values():
-            spec["training"]["as_of_count"] = count
-        self.pack_files = self.pack_files | {path: yaml.safe_dump(spec) for path, spec in specs.items()}
+        for path in [path for path in self.pack_files if path.startswith("models/")]:
+            with self.edited(path) as model:
+                assert "as_of_count" in model["training"], path
+                model["training"]["as_of_count"] = count
         return self
+
+    @contextmanager
+    def edited(self, path: str) -> Iterator[dict[str, Any]]:
+        """A YAML file of the pack, parsed, to change in place; the pack that ships stays as it is."""
+        parsed = yaml.safe_load(self.pack_files[path])
+        yield parsed
+        self.pack_files = {**self.pack_files, path: yaml.safe_dump(parsed)}
 
     def copy(self, folder: Path) -> World:
         """Another world of the same content, what landed and what is online included."""

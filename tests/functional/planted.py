@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
@@ -27,10 +26,9 @@ Graph = Callable[[Any], None]
 
 def simple(world: World, **changes: Any) -> World:
     """The model with one candidate and few fits, so that a fault shows soon."""
-    path = f"models/{MODEL}.yaml"
-    spec = yaml.safe_load(world.pack_files[path])
-    spec |= {"candidates": [{"family": "logistic_regression", "grid": [{"C": 1.0}]}], "validation": {"folds": 2}}
-    world.pack_files = {**world.pack_files, path: yaml.safe_dump(spec | changes)}
+    few = {"candidates": [{"family": "logistic_regression", "grid": [{"C": 1.0}]}], "validation": {"folds": 2}}
+    with world.edited(f"models/{MODEL}.yaml") as model:
+        model |= few | changes
     return world
 
 

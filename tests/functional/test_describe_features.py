@@ -183,9 +183,8 @@ def test_text_that_means_the_same_is_no_other_version(catalogued: World, tmp_pat
 
 def test_features_that_come_and_go_are_told(catalogued: World, tmp_path: Path) -> None:
     world = catalogued.copy(tmp_path)
-    model = yaml.safe_load(world.pack_files["models/buy.yaml"])
-    model["features"] = ["relation", "vehicle"]
-    world.pack_files = {**world.pack_files, "models/buy.yaml": yaml.safe_dump(model)}
+    with world.edited("models/buy.yaml") as model:
+        model["features"] = ["relation", "vehicle"]
     edited(world, "vehicle_age_years", missing_indicator=True)
     told = compare_feature_sets(world, before="service@1", after="buy")
     assert "visits_6m" in told["removed"]

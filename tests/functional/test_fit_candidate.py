@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
@@ -35,10 +34,9 @@ SPACE = {
 
 def fitted(world: World, candidate: Mapping[str, Any] = SPACE, **training: Any) -> tuple[dict[str, Any], pa.Table]:
     """What the only candidate's fit.json says, and the training rows."""
-    model = yaml.safe_load(world.pack_files["models/service.yaml"])
-    model["training"] |= training
-    model["candidates"] = [candidate]
-    world.pack_files = {**world.pack_files, "models/service.yaml": yaml.safe_dump(model)}
+    with world.edited("models/service.yaml") as model:
+        model["training"] |= training
+        model["candidates"] = [candidate]
     plan = world.prepare("service", DAY)
     [item] = world.items(plan["fit_items"])
     fit_candidate(world, item=item)
@@ -115,14 +113,13 @@ def test_onnx_sends_a_missing_value_where_the_trees_do(
 
 def test_a_fit_is_held_to_the_directions_of_the_definition(trained: World, tmp_path: Path) -> None:
     path = "features/service_history.yaml"
-    group = yaml.safe_load(trained.pack_files[path])
-    [visits] = [one for one in group["features"] if one["name"] == "visits_24m"]
 
     def steepest(direction: str | None) -> float:
         """The most that anybody's probability rises with one visit more."""
-        visits["monotonic"] = direction
         world = trained.copy(tmp_path / str(direction))
-        world.pack_files = {**world.pack_files, path: yaml.safe_dump(group)}
+        with world.edited(path) as group:
+            [visits] = [one for one in group["features"] if one["name"] == "visits_24m"]
+            visits["monotonic"] = direction
         said, rows = fitted(world, {"family": "hist_gradient_boosting", "grid": [{"max_iter": 8}]}, newest=[2])
         names = pack_definition(world, "service").feature_names
         matrix = np.column_stack([rows[name].to_numpy()[:200] for name in names]).astype(np.float32)

@@ -98,8 +98,11 @@ def test_an_evaluation_from_before_there_were_cards_still_makes_one_and_slices_a
     estimate = {"value": 0.7, "low": 0.61, "high": 0.79, "n": 99}
     part = {"slice": "region", "value": "north <b>", "protected": True, "n": 99, "positives": 9, "evidence": "enough"}
     slices = [{**part, "auc": None, "calibration": estimate}]
-    training: dict[str, Any] = {"limits": ["7 rows were under a campaign"], "left_out": {"censored": 1234}}
-    training["dates"] = [{"as_of": "2025-01-01", "rows": 99}, {"as_of": "2025-02-01", "rows": 0}]
+    training = {
+        "limits": ["7 rows were under a campaign"],
+        "left_out": {"censored": 1234},
+        "dates": [{"as_of": "2025-01-01", "rows": 99}, {"as_of": "2025-02-01", "rows": 0}],
+    }
     page = model_card(Told(version.definition(trained.lake), plan, old, slices, training))
     html = to_html(page)
     assert "region: north &lt;b&gt; (protected)" in html

@@ -73,11 +73,8 @@ def test_what_is_too_dear_in_a_forest_is_not_in_boosted_trees(stated: dict[str, 
 @pytest.mark.parametrize(
     ("family", "stated", "said"),
     [
-        (
-            "hist_gradient_boosting",
-            {"grid": [{"min_sample_leaf": 200}]},
-            "min_sample_leaf: expected one of .*_leaf",
-        ),
+        ("hist_gradient_boosting", {"grid": [{"min_sample_leaf": 9}]}, "min_sample_leaf: expected one of .*_leaf"),
+        ("hist_gradient_boosting", {"grid": [{"n_estimators": 101}]}, "n_estimators: expected one of .*max_iter"),
         ("hist_gradient_boosting", {"grid": [{"learning_rate": "0.06"}]}, "learning_rate '0.06': .*valid number"),
         ("hist_gradient_boosting", {"space": {"max_iter": {"low": 40, "high": 200}}}, "max_iter 40.0: .*`whole: true`"),
         ("logistic_regression", {"grid": [{"C": 0.1}, {"C": -1.0}]}, "C -1.0: .*greater than 0"),

@@ -7,71 +7,61 @@ threads and stopping are the engine's, and weights of classes are the model's `i
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from propensity.domain.errors import PackError
 from propensity.domain.model_spec import Family
 
-_STRICT = ConfigDict(strict=True, extra="forbid")
 _Above0 = Annotated[float, Field(gt=0)]
 _From0 = Annotated[float, Field(ge=0)]
 _Share = Annotated[float, Field(gt=0, le=1)]
 _From1 = Annotated[int, Field(ge=1)]
 _From2 = Annotated[int, Field(ge=2)]
 
-
-@with_config(_STRICT)
-class LogisticRegression(TypedDict, total=False):
-    C: _Above0
-    l1_ratio: Annotated[float, Field(ge=0, le=1)]
-    fit_intercept: bool
-    max_iter: _From1
-    tol: _Above0
-
-
-@with_config(_STRICT)
-class HistGradientBoosting(TypedDict, total=False):
-    learning_rate: _Above0
-    max_iter: _From1
-    max_leaf_nodes: _From2 | None
-    max_depth: _From1 | None
-    min_samples_leaf: _From1
-    l2_regularization: _From0
-    max_features: _Share
-    max_bins: Annotated[int, Field(ge=2, le=255)]
-    interaction_cst: Literal["pairwise", "no_interactions"] | None
-
-
-@with_config(_STRICT)
-class RandomForest(TypedDict, total=False):
-    n_estimators: _From1
-    max_depth: _From1
-    min_samples_leaf: _From1
-    min_samples_split: _From2
-    min_impurity_decrease: _From0
-    max_leaf_nodes: _From2 | None
-    max_features: _Share | _From1 | Literal["sqrt", "log2"] | None
-    max_samples: _Share | _From1
-    criterion: Literal["gini", "entropy", "log_loss"]
-    ccp_alpha: _From0
-
-
-PARAMETERS: dict[Family, Any] = {
-    "logistic_regression": LogisticRegression,
-    "hist_gradient_boosting": HistGradientBoosting,
-    "random_forest": RandomForest,
+PARAMETERS: Mapping[Family, Mapping[str, Any]] = {
+    "logistic_regression": {
+        "C": _Above0,
+        "l1_ratio": Annotated[float, Field(ge=0, le=1)],
+        "fit_intercept": bool,
+        "max_iter": _From1,
+        "tol": _Above0,
+    },
+    "hist_gradient_boosting": {
+        "learning_rate": _Above0,
+        "max_iter": _From1,
+        "max_leaf_nodes": _From2 | None,
+        "max_depth": _From1 | None,
+        "min_samples_leaf": _From1,
+        "l2_regularization": _From0,
+        "max_features": _Share,
+        "max_bins": Annotated[int, Field(ge=2, le=255)],
+        "interaction_cst": Literal["pairwise", "no_interactions"] | None,
+    },
+    "random_forest": {
+        "n_estimators": _From1,
+        "max_depth": _From1,
+        "min_samples_leaf": _From1,
+        "min_samples_split": _From2,
+        "min_impurity_decrease": _From0,
+        "max_leaf_nodes": _From2 | None,
+        "max_features": _Share | _From1 | Literal["sqrt", "log2"] | None,
+        "max_samples": _Share | _From1,
+        "criterion": Literal["gini", "entropy", "log_loss"],
+        "ccp_alpha": _From0,
+    },
 }
 
 
 def check_parameter(family: Family, name: str, value: Any, where: str) -> None:
     """Raises PackError naming the parameter and what was expected of it."""
-    known = PARAMETERS[family].__annotations__
+    known = PARAMETERS[family]
     if name not in known:
         raise PackError(f"{where}: candidate {family}, {name}: expected one of {', '.join(known)} (docs/automl.md)")
     try:
-        TypeAdapter(PARAMETERS[family]).validate_python({name: value})
+        TypeAdapter[Any](known[name], config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as error:
         expected = " or ".join(dict.fromkeys(one["msg"] for one in error.errors()))
         hint = "a range of whole numbers says `whole: true`; " if "valid integer" in expected else ""

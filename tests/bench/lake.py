@@ -20,8 +20,9 @@ from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue
 from propensity.domain.views import current_view
+from propensity.lake.silver_tables import shape_of
+from propensity.pack.current import contract_of
 from propensity.ports import ObjectInfo
-from propensity.usecases.planning import contract_of, shape_of
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.bench.measure import Claim, by_turns, timed

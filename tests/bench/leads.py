@@ -26,8 +26,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from propensity.domain.calibration import Calibration, fit_sigmoid
 from propensity.domain.statistics import Estimate, calibration, ece
+from propensity.pack.current import pack_definition
 from propensity.usecases.held import group
-from propensity.usecases.planning import pack_definition
 from propensity.usecases.registry import load_version
 from propensity.usecases.training_data import read_training
 from tests.bench.measure import Claim

@@ -74,10 +74,11 @@ def seed() -> int:
     import boto3
 
     from propensity.domain.registry import CHAMPION, GateSummary, Line, ledger_key
+    from propensity.lake.json_objects import dumps
+    from propensity.lake.silver_tables import columns_named, shape_of
+    from propensity.pack.current import contract_of, pack_definition, pack_info
     from propensity.runtime import composition
-    from propensity.usecases.planning import columns_named, contract_of, pack_definition, pack_info, shape_of
     from propensity.usecases.registry import recorded_files, register
-    from propensity.usecases.run_files import dumps
 
     boto3.client("s3").create_bucket(Bucket="lake")
     ports = composition.ports()

@@ -29,6 +29,8 @@ from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
 from propensity.domain.views import current_view
+from propensity.lake.silver_tables import shape_of
+from propensity.pack.current import contract_of
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.build_features import build_features
 from propensity.usecases.check_replay import check_replay
@@ -40,7 +42,6 @@ from propensity.usecases.fit_ladder import fit_ladder
 from propensity.usecases.label_shard import label_shard
 from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
-from propensity.usecases.planning import contract_of, shape_of
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.publish_scores import publish_scores
 from propensity.usecases.rank_run import rank_run

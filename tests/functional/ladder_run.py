@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 import yaml
 
 from propensity.domain.pack import Definition, parse_definition
+from propensity.lake.definition_files import write_definition
+from propensity.lake.json_objects import dumps
 from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.run_files import dumps, write_definition, write_items, write_result
+from propensity.usecases.run_files import write_items, write_result
 from tests.functional.harness import World
 
 MODEL, RUN = "m", "runs/train/m/2025-07-01"

@@ -16,10 +16,10 @@ from propensity.domain.model_spec import Policy
 from propensity.domain.pack import parse_definition
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import GateSummary, Line, standing
+from propensity.lake.json_objects import dumps
 from propensity.ports import ObjectStore
 from propensity.usecases.register_model import register_model
 from propensity.usecases.registry import append_line, present_champion
-from propensity.usecases.run_files import dumps
 from tests.specs import model_fields
 
 ACCOUNT = "123456789012"

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from propensity.domain.errors import ConflictError
+from propensity.lake.json_objects import dumps, read_json
 from propensity.usecases.manage_registry import roll_back
 from propensity.usecases.registry import champion_number, load_version
-from propensity.usecases.run_files import dumps, read_json
 from propensity.usecases.scoring import load_artifact
 from tests.functional.registries import MODEL, TECHNICAL, open_registry
 

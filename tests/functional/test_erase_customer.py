@@ -16,11 +16,11 @@ from deltalake import DeltaTable
 
 from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import BadInputError, ConflictError, NotFoundError, RetryableError
-from propensity.domain.views import text
+from propensity.kernel.sql_text import text
+from propensity.pack.current import pack_info
 from propensity.usecases.log_inference import log_inference
 from propensity.usecases.maintain_tables import maintain_tables
 from propensity.usecases.manage_registry import list_versions
-from propensity.usecases.planning import pack_info
 from propensity.usecases.rebucket_silver import rebucket_silver
 from propensity.usecases.run_matchback import match_due
 from propensity.usecases.validate_upload import Upload, validate_upload

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from propensity.domain.erasure import tenant_of
 from propensity.domain.errors import ConflictError
+from propensity.kernel.tenant import tenant_of
 from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.erase_tenant import erase_tenant
 from propensity.usecases.promote_silver import BronzeFile, promote_silver

@@ -17,9 +17,9 @@ import pytest
 
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.pack.current import pack_definition
 from propensity.ports import Sample
 from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.planning import pack_definition
 from propensity.usecases.training_data import TrainingData
 from tests.functional.harness import World
 

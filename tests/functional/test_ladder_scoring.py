@@ -10,9 +10,9 @@ import pytest
 from propensity.domain.calibration import Calibration
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import GateSummary, standing
+from propensity.lake.json_objects import dumps
 from propensity.usecases.manage_registry import roll_back
 from propensity.usecases.registry import append_line, load_champion, load_version, register
-from propensity.usecases.run_files import dumps
 from propensity.usecases.scoring import load_artifact
 from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.functional.harness import World

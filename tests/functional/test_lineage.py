@@ -11,9 +11,10 @@ from propensity.adapters.sqlglot_lineage import SqlglotLineage
 from propensity.domain.errors import PackError
 from propensity.domain.lineage import Lineage
 from propensity.domain.pack import parse_pack
+from propensity.lake.silver_tables import shape_of
+from propensity.pack.current import contract_of, pack_definition
 from propensity.runtime.pack_files import pack_files, pack_names
 from propensity.usecases.lineage import Lineages
-from propensity.usecases.planning import contract_of, pack_definition, shape_of
 
 VIEWS = {
     "population": ["tenant_id", "customer_id"],

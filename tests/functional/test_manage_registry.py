@@ -17,12 +17,12 @@ from propensity.domain.errors import ConflictError, ForbiddenError, SettingError
 from propensity.domain.model_spec import Policy
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import standing, version_folder
+from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import Sample
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.manage_registry import list_versions, roll_back
 from propensity.usecases.registry import append_line, champion_number, load_version
-from propensity.usecases.run_files import dumps, read_json
 from tests.functional.handlers import CONTEXT, event, handler
 from tests.functional.harness import World
 from tests.functional.registries import ACCOUNT, APPROVERS, BUSINESS, TECHNICAL, signed

@@ -10,9 +10,9 @@ import pytest
 
 from propensity.domain.model_card import Told, model_card
 from propensity.domain.pages import to_html, to_markdown
+from propensity.lake.json_objects import read_json
 from propensity.usecases.card import write_card
 from propensity.usecases.registry import Version, load_version
-from propensity.usecases.run_files import read_json
 from tests.functional.harness import World
 from tests.unit.test_charts import Reader
 

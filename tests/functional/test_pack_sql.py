@@ -15,8 +15,9 @@ from propensity.domain.cost import check_candidate
 from propensity.domain.errors import PackError
 from propensity.domain.pack import parse_definition, parse_pack
 from propensity.domain.views import SilverShape
+from propensity.lake.silver_tables import shape_of
+from propensity.pack.current import contract_of
 from propensity.runtime.pack_files import pack_files, pack_names
-from propensity.usecases.planning import contract_of, shape_of
 from propensity.usecases.silver_session import SilverSession, check_definition
 from tests.drops import Drops
 

@@ -13,7 +13,7 @@ from propensity.adapters.delta_tables import DeltaTables
 from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import BadInputError, ConflictError, RetryableError
 from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import read_files
+from propensity.kernel.sql_text import read_files
 from propensity.ports import DataFile
 from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_scoring import plan_scoring

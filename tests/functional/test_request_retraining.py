@@ -15,11 +15,11 @@ from propensity.adapters.memory import MemoryMetrics, MemoryStore, MemoryWorkflo
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.model_spec import Retraining
 from propensity.domain.retraining import Check, decide, drift_check, performance_check
+from propensity.lake.json_objects import dumps
+from propensity.pack.current import pack_definition
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.planning import pack_definition
 from propensity.usecases.registry import register
 from propensity.usecases.request_retraining import list_requests, request_by_hand, request_retraining
-from propensity.usecases.run_files import dumps
 from tests.functional.handlers import CONTEXT, event, handler
 from tests.functional.registries import crown
 

@@ -13,12 +13,15 @@ import pytest
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.retractions import retraction_key
 from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import as_of_rows, current_view, latest_versions, read_files
-from propensity.usecases.planning import contract_of, pack_definition, pin_silver, shape_of
+from propensity.domain.views import as_of_rows, current_view, latest_versions
+from propensity.kernel.sql_text import read_files
+from propensity.lake.json_objects import read_json
+from propensity.lake.silver_tables import shape_of
+from propensity.pack.current import contract_of, pack_definition
+from propensity.usecases.planning import pin_silver
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.retract_upload import retract_upload
 from propensity.usecases.retractions import retracted
-from propensity.usecases.run_files import read_json
 from tests.drops import csv_file
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, generate

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.contract import Column
 from propensity.domain.rules import cast, cleaned, typed
-from propensity.domain.views import quote, text
+from propensity.kernel.sql_text import quote, text
 
 
 def read(column: Column, values: list[str], shown: str = "{}") -> list[Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import read_files
+from propensity.kernel.sql_text import read_files
 from propensity.usecases.build_features import build_features
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.evaluate_candidate import evaluate_candidate

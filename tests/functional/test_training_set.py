@@ -16,9 +16,10 @@ import pytest
 from propensity.domain.calibration import Calibration
 from propensity.domain.errors import EvidenceError, PackError
 from propensity.domain.time_travel import SilverAt
+from propensity.lake.definition_files import read_definition
 from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_training import plan_training
-from propensity.usecases.run_files import read_definition, read_results
+from propensity.usecases.run_files import read_results
 from propensity.usecases.tenants import append_line
 from propensity.usecases.training_data import TrainingData, read_training
 from propensity.usecases.training_report import read_hashed, training_report

@@ -16,9 +16,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from propensity.domain.views import SilverShape, current_view, latest_versions, quote, text
+from propensity.domain.views import SilverShape, current_view, latest_versions
+from propensity.kernel.sql_text import quote, text
+from propensity.lake.silver_tables import shape_of
+from propensity.pack.current import contract_of
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.planning import contract_of, shape_of
 from tests.stack.lake import Lake
 from tests.stack.plain import DATASETS, Read, Values, latest, read, told
 from tests.stack.stack import Stack

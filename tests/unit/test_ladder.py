@@ -20,10 +20,10 @@ from propensity.domain.ladder_evidence import (
     by_name,
     gain,
     intercept,
-    rarer,
     shift_of,
     smoothed_rate,
 )
+from propensity.domain.sampling import rarer
 
 RUNGS = ("heuristic", "global", "intercept", "segment", "own")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml
 
-from propensity.usecases.maintain_tables import OPEN
+from propensity.registry.pinned import OPEN
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))

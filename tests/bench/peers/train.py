@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from propensity.pack.current import pack_definition
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.planning import pack_definition
 from propensity.usecases.training_data import folds, read_training
 from tests.bench.measure import Claim
 from tests.bench.peers import peer

@@ -36,7 +36,7 @@ from propensity.domain.quality import (
     references,
     severities,
 )
-from propensity.domain.yaml_files import load_yaml
+from propensity.domain.spec import load_yaml
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _OPTIONS = {

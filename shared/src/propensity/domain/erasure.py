@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.errors import BadInputError
+from propensity.kernel.tenant import TENANT_NAME
+from propensity.lake.domain.erasure_records import ROOT
 
-ROOT = "audit/erasures"
 _REQUEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,63}")
-_TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PHONE = re.compile(r"\+[0-9]{8,15}")
 _WORD = "0-9a-z"
 _SEPARATORS = "[ ()/.-]"
@@ -43,7 +42,7 @@ class Ticket:
 
 def parse_subject(tenant_id: object, customer_id: object) -> Subject:
     """Raises BadInputError, which never says what the customer was."""
-    if not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id):
+    if not isinstance(tenant_id, str) or not TENANT_NAME.fullmatch(tenant_id):
         raise BadInputError(
             "tenant_id: expected 1 to 64 letters, digits, dots, - or _, as in the landing bucket's keys"
         )
@@ -78,17 +77,6 @@ def record_key(request: str) -> str:
 def notes_folder(request: str) -> str:
     """Where attempts write down what they are about to do, so that the record is true whichever of them died."""
     return f"audit/erasing/{request}/"
-
-
-def removed_key(key: str, etag: str) -> str:
-    """What says that a landed content was erased, for events that come again; the name tells neither."""
-    return f"audit/removed/{hashlib.sha256(f'{len(key)}:{key}{etag}'.encode()).hexdigest()[:32]}.json"
-
-
-def tenant_of(key: str) -> str | None:
-    """The tenant that a key carries; the key is the authority for everything below it."""
-    found = re.search(r"(?:^|/)tenant_id=([^/]*)/", key)
-    return found[1] if found else None
 
 
 def telling(value: str) -> bool:
@@ -197,8 +185,3 @@ def zones(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]
 def rows_of(objects: Mapping[str, Mapping[str, Any]], keys: Iterable[str]) -> int:
     """How many rows were removed from these objects."""
     return sum(objects[key]["rows"] or 0 for key in keys if key in objects)
-
-
-def rows_erased(records: Iterable[Mapping[str, Any]], table: str, version: int) -> int:
-    """How many rows of a pinned version of a table were erased since it was made."""
-    return sum(record["pinned"].get(table, {}).get(str(version), 0) for record in records)

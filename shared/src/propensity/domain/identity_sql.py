@@ -10,7 +10,7 @@ from datetime import date
 
 from propensity.domain.contract import Contract
 from propensity.domain.identity import Level, Part, Rule
-from propensity.domain.views import quote, text
+from propensity.kernel.sql_text import quote, text
 
 IDENTITY_COLUMNS = (
     ("tenant_id", "varchar"),

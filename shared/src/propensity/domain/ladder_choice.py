@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.ladder import Rung
-from propensity.domain.ladder_evidence import MIN_HELD, gain, rarer
+from propensity.domain.ladder_evidence import MIN_HELD, gain
+from propensity.domain.sampling import rarer
 from propensity.domain.statistics import Estimate
 
 

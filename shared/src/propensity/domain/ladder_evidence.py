@@ -98,9 +98,3 @@ def intercept(scores: Any, labels: Any, weights: Any, variance: float) -> float:
 def smoothed_rate(positives: float, rows: float, everyone: float) -> float:
     """A tenant's rate, in (0, 1), drawn to that of everyone by `PRIOR_ROWS` rows."""
     return (positives + PRIOR_ROWS * everyone) / (rows + PRIOR_ROWS)
-
-
-def rarer(labels: Any) -> int:
-    """How many rows the rarer class has."""
-    positives = int(labels.sum())
-    return min(positives, len(labels) - positives)

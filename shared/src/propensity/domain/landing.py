@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from propensity.domain.errors import BadInputError
+from propensity.kernel.tenant import TENANT_NAME
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")
 FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
@@ -18,7 +19,6 @@ _BRONZE = re.compile(
     r"bronze/(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]+)/ingest_date=(?P<day>\d{4}-\d\d-\d\d)/"
     r"(?P<content>[^/.]+)\.c(?P<version>\d+\.\d+\.\d+)(?P<healed>\.after[\d.]+)?\.parquet"
 )
-TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,6 @@ class Landed:
     arrived: str  # RFC 3339, the object's LastModified
 
 
-def parse_tenant(value: str) -> str:
-    """Raises BadInputError for what cannot be a tenant's name, a part of a key among it."""
-    if not TENANT.fullmatch(value):
-        raise BadInputError("tenant: expected 1 to 64 letters, digits, dots, - or _, as in the keys of its files")
-    return value
-
-
 def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
     """Raises BadInputError naming the key's part that is wrong. The key is raw: EventBridge does not encode it."""
     match = _KEY.fullmatch(key)
@@ -49,7 +42,7 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
             f"{key}: unknown dataset {match['dataset']!r}, expected one of {', '.join(datasets)}; "
             "put the file under one of these"
         )
-    if not TENANT.fullmatch(match["tenant"]):
+    if not TENANT_NAME.fullmatch(match["tenant"]):
         raise BadInputError(f"{key}: tenant_id: expected 1 to 64 letters, digits, dots, - or _; mend the key")
     # the longest first: .csv.gz before what .gz alone might be
     suffix = next((one for one in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(one)), None)
@@ -152,7 +145,7 @@ def rejected_outputs(key: str, content: str, modified: datetime, datasets: Seque
     """The key may be no landing key at all: what cannot be told from it stands as `unknown`."""
     match = _KEY.fullmatch(key)
     dataset = match["dataset"] if match and match["dataset"] in datasets else "unknown"
-    tenant = match["tenant"] if match and TENANT.fullmatch(match["tenant"]) else None
+    tenant = match["tenant"] if match and TENANT_NAME.fullmatch(match["tenant"]) else None
     place = f"{dataset}/tenant_id={tenant or 'unknown'}/ingest_date={modified.date().isoformat()}/{content}"
     file = re.sub(r"[^A-Za-z0-9_.=-]", "_", key.rsplit("/", 1)[-1])[-120:] or "file"
     return RejectedOutputs(dataset, tenant, place, file)

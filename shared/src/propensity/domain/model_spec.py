@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from propensity.domain.spec import Frozen, Name, Query
-from propensity.domain.views import LabelWindow
 
 Policy = Literal["automatic", "two_approvals"]
 Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelWindow:
+    """[as_of + gap, as_of + horizon): the days in which an outcome counts, `end` not among them.
+
+    An as-of date is its day's first instant, so that no event falls between what features see and what labels see.
+    """
+
+    start: date
+    end: date
 
 
 class Training(Frozen):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from propensity.domain.contract import Column, Contract
 from propensity.domain.quality import Severity
-from propensity.domain.views import quote, text
+from propensity.kernel.sql_text import quote, text
 
 # A cast alone takes 1.5 for 2, 1_000 for 1000, 0x10, inf and epoch (DuckDB 2.0): the form is looked at first.
 _INTEGER = r"[+-]?[0-9]{1,19}(\.0*)?"

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from propensity.domain.contract import Contract
-from propensity.domain.errors import PackError
 from propensity.domain.gates import Gate, number
-from propensity.domain.model_spec import Gates, Slice
+from propensity.domain.model_spec import Gates
 from propensity.domain.statistics import Estimate, difference, wilson
-from propensity.domain.views import quote
 
 UNKNOWN = "unknown"
 NAMED = 5  # small slices that a sentence names; all stand in slices.json
-
-
-def protected_slices(contract: Contract, entity: str, named: Collection[str] = ()) -> Iterator[Slice]:
-    """A slice per column that the contract marks as protected: its newest value as of the date.
-
-    Raises PackError where the dataset cannot tell it of a customer and no slice in `named` stands for it.
-    """
-    moment = contract.event_time or contract.valid_from or ""
-    for column in contract.columns:
-        name = f"{contract.dataset}_{column.name}".lower()[:50]
-        if not column.protected or name in named:
-            continue
-        if entity not in {one.name for one in contract.columns}:
-            raise PackError(
-                f"contract {contract.dataset}: {column.name} is protected, and the dataset has no column {entity}; "
-                f"give the model a slice {name} whose SQL joins them, with protected: true"
-            )
-        who = f"tenant_id, {quote(entity)}"
-        yield Slice(
-            name=name,
-            description=f"{column.name} of {contract.dataset}, protected by its contract.",
-            protected=True,
-            sql=f"select {who}, arg_max({quote(column.name)}::varchar, {quote(moment)}) as slice "
-            f"from {quote(contract.dataset)} where {quote(entity)} is not null group by all",
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 NAME_LENGTH = 50
@@ -17,3 +18,8 @@ class Frozen(BaseModel):
 class Query(Frozen):
     description: str
     sql: str
+
+
+def load_yaml(text: str) -> object:
+    """The document's value. Raises yaml.YAMLError, which names line and column."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from propensity.domain.errors import BadInputError, ConflictError
-from propensity.domain.landing import TENANT
+from propensity.domain.model_spec import LabelWindow
 from propensity.domain.spec import Frozen
-from propensity.domain.views import LabelWindow
+from propensity.kernel.tenant import TENANT_NAME
 
 State = Literal["onboarding", "active", "suspended", "offboarded"]
 STATES: tuple[State, ...] = get_args(State)
@@ -72,7 +72,7 @@ def closed_tenants(
 
 def check_tenant(tenant_id: str) -> str:
     """The name itself. Raises BadInputError for one that a landing key could not carry."""
-    if not TENANT.fullmatch(tenant_id):
+    if not TENANT_NAME.fullmatch(tenant_id):
         raise BadInputError(f"tenant {tenant_id[:80]!r}: expected 1 to 64 letters, digits, dots, - or _")
     return tenant_id
 

@@ -14,8 +14,7 @@ from math import sqrt
 from typing import Any
 
 from propensity.domain.errors import ConflictError
-from propensity.domain.model_spec import ModelSpec
-from propensity.domain.views import LabelWindow
+from propensity.domain.model_spec import LabelWindow, ModelSpec
 
 # a row is left out for the first of these that holds
 REASONS = ("immature", "tenant_closed", "censored", "treated", "tenant_silent")

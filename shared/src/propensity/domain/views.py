@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date
 from typing import Literal
+
+from propensity.kernel.sql_text import instant, quote, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +34,6 @@ class SilverShape:
     @property
     def time_column(self) -> str:
         return "_event_time" if self.kind == "event" else "_valid_from"
-
-
-def quote(name: str) -> str:
-    """A DuckDB identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """A DuckDB string literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def among(column: str, values: Sequence[str]) -> str:
-    """SQL that holds where a column is one of the values."""
-    return f"{column} in ({', '.join(map(text, values))})" if values else "false"
-
-
-def instant(day: date) -> str:
-    """Midnight UTC of a day, as a TIMESTAMPTZ literal."""
-    return f"timestamptz '{day.isoformat()} 00:00:00+00'"
-
-
-def read_files(paths: Sequence[str], *, filename: bool = False) -> str:
-    """A table function over local Parquet files; older files may lack newer columns."""
-    listed = ", ".join(text(path) for path in paths)
-    named = ", filename = true" if filename else ""
-    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{named})"
 
 
 def latest_versions(shape: SilverShape, source: str, *, known_before: str | None, valid_before: str | None) -> str:
@@ -166,19 +141,3 @@ def outcome_rows(shape: SilverShape, source: str, *, start: date, end: date, kno
     return f"""
         select {_plain(shape)} from ({inner})
         where _event_time >= {instant(start)} and _event_time < {instant(end)}"""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelWindow:
-    """[as_of + gap, as_of + horizon): the days in which an outcome counts, `end` not among them.
-
-    An as-of date is its day's first instant, so that no event falls between what features see and what labels see.
-    """
-
-    start: date
-    end: date
-
-
-def midnight(day: date) -> datetime:
-    """Naive midnight, for the `as_of()` macro."""
-    return datetime.combine(day, time())

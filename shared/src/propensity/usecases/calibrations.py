@@ -8,9 +8,9 @@ from propensity.domain.calibration import Calibration
 from propensity.domain.errors import NotFoundError
 from propensity.domain.registry import calibration_key
 from propensity.domain.runs import batch_day
+from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import ObjectStore
 from propensity.usecases.registry import Version, newest_calibration
-from propensity.usecases.run_files import dumps, read_json
 
 
 def read_calibration(store: ObjectStore, version: Version, number: int) -> Calibration:

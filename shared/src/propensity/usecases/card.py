@@ -18,9 +18,10 @@ from propensity.domain.reasons import Explained, explain
 from propensity.domain.registry import CARDS
 from propensity.domain.sampling import spread
 from propensity.domain.statistics import Scored
+from propensity.kernel.tenant import TENANT
+from propensity.lake.definition_files import read_definition
+from propensity.lake.json_objects import read_json
 from propensity.ports import Model, Ports
-from propensity.usecases.run_files import read_definition, read_json
-from propensity.usecases.slicing import TENANT
 from propensity.usecases.training_data import TrainingData
 
 _ROWS = 1_000  # of the newest date, spread evenly: importances

@@ -18,11 +18,12 @@ from propensity.domain.errors import IncompleteRunError, NotFoundError
 from propensity.domain.gates import Gate, number
 from propensity.domain.sampling import spread
 from propensity.domain.statistics import Estimate, wilson
+from propensity.kernel.tenant import CUSTOMER, TENANT
+from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
 from propensity.usecases.judging_case import Case
 from propensity.usecases.registry import Version, load_version
-from propensity.usecases.run_files import read_json, read_results
-from propensity.usecases.slicing import CUSTOMER, TENANT
+from propensity.usecases.run_files import read_results
 
 MOST_ROWS = 50_000
 _NAME = "changed_features"

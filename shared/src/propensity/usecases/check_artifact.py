@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.erasure import tenant_of
 from propensity.domain.errors import ConflictError, NotFoundError, PropensityError, RetryableError
+from propensity.kernel.tenant import tenant_of
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import ObjectStore, Ports
-from propensity.usecases.planning import contract_of, pack_info
 from propensity.usecases.registry import Version
 from propensity.usecases.scoring import Artifact, load_artifact
 

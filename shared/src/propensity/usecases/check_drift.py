@@ -7,13 +7,15 @@ from typing import Any
 
 from propensity.domain.drift import SCORE, Drift, drift_of
 from propensity.domain.runs import parse_day
-from propensity.domain.views import quote, read_files, text
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.session import download
 from propensity.ports import Ports, Sql
+from propensity.registry.batches import batch_runs
 from propensity.usecases.gold import DRIFT
-from propensity.usecases.gold_rows import append_once, batch_runs
+from propensity.usecases.gold_rows import append_once
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, read_json, read_results
-from propensity.usecases.silver_session import download
+from propensity.usecases.run_files import read_results
 
 
 def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:

@@ -16,13 +16,15 @@ from propensity.domain.errors import PackError
 from propensity.domain.quality import Reference
 from propensity.domain.runs import parse_day
 from propensity.domain.statistics import wilson
-from propensity.domain.views import instant, latest_versions, quote, read_files, text
+from propensity.domain.views import latest_versions
+from propensity.kernel.sql_text import instant, quote, read_files, text
+from propensity.lake.session import download
+from propensity.lake.silver_tables import shape_of, silver_table
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports, Snapshot, Sql
 from propensity.usecases.gold import ORPHANS, REFERENCES
 from propensity.usecases.gold_rows import append_once
-from propensity.usecases.planning import contract_of, pack_info, shape_of, silver_table
 from propensity.usecases.retractions import retracted
-from propensity.usecases.silver_session import download
 
 
 def check_references(ports: Ports, *, slot: str) -> dict[str, Any]:

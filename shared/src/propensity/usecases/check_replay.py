@@ -14,12 +14,14 @@ from propensity.domain.pack import Definition
 from propensity.domain.registry import model_root
 from propensity.domain.replay import MAX_ABS, Replayed
 from propensity.domain.sampling import spread
+from propensity.kernel.tenant import TENANT
+from propensity.lake.definition_files import read_definition
+from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.ports import Ports
 from propensity.usecases.erasures import erasure_records, rows_erased_since
 from propensity.usecases.ladder_files import ladder_files
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
-from propensity.usecases.slicing import TENANT
+from propensity.usecases.run_files import read_results
 from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 from propensity.usecases.training_report import read_hashed
 

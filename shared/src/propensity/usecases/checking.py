@@ -14,9 +14,10 @@ from propensity.domain.contract import Contract
 from propensity.domain.errors import BadInputError, ContractError, SqlError
 from propensity.domain.landing import Landed
 from propensity.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
-from propensity.domain.views import quote, text
+from propensity.kernel.sql_text import quote, text
+from propensity.kernel.tenant import TENANT
 from propensity.ports import Sql
-from propensity.usecases.sources import TENANT, Source
+from propensity.usecases.sources import Source
 from propensity.usecases.staging import SKIPPED
 
 _BITS = 60  # rules per mask column: a BIGINT has 63

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.domain.errors import IncompleteRunError
-from propensity.domain.views import text
+from propensity.kernel.sql_text import text
+from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.session import download
 from propensity.ports import DataFile, Ports
 from propensity.usecases.gold import SCORES, SCORES_PARTITION, feature_table
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, read_json, read_results, total, write_once
-from propensity.usecases.silver_session import download
+from propensity.usecases.run_files import read_results, total
 
 
 def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:

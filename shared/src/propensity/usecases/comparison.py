@@ -8,7 +8,7 @@ import numpy as np
 
 from propensity.domain.comparison import gates, overlap, paired, unpaired
 from propensity.domain.gates import Gate
-from propensity.domain.ladder_evidence import rarer
+from propensity.domain.sampling import rarer
 from propensity.domain.statistics import Estimate
 from propensity.ports import Ports
 from propensity.usecases.champions import Champion

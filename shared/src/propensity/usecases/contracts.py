@@ -6,8 +6,8 @@ from propensity.domain.contract import Contract
 from propensity.domain.contract_changes import breaking_changes, changes
 from propensity.domain.contract_parser import parse_contract
 from propensity.domain.errors import ContractError, NotFoundError
+from propensity.pack.current import contract_of
 from propensity.ports import ObjectStore, Ports
-from propensity.usecases.planning import contract_of
 
 ROOT = "contracts"
 

@@ -12,11 +12,12 @@ from propensity.domain.coverage import freshest, merged
 from propensity.domain.errors import IncompleteRunError
 from propensity.domain.pages import to_html
 from propensity.domain.runs import parse_day
+from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.ports import Ports
+from propensity.registry.batches import last_batch
 from propensity.usecases.feature_sets import FeatureSets, Use
-from propensity.usecases.plan_scoring import last_batch
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, is_planned, read_json, read_results, write_once
+from propensity.usecases.run_files import is_planned, read_results
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:

@@ -20,24 +20,24 @@ from propensity.domain.erasure import (
     notes_folder,
     parse_note,
     record_key,
-    removed_key,
     rows_of,
-    tenant_of,
     zones,
 )
 from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
 from propensity.domain.runs import file_stem
+from propensity.kernel.tenant import tenant_of
+from propensity.lake.domain.erasure_records import removed_key
+from propensity.lake.json_objects import dumps, find_json, read_json
+from propensity.lake.silver_tables import SILVER
 from propensity.ports import DataFile, ObjectInfo, Ports, Snapshot, Sql
+from propensity.registry.pinned import pinned_versions
 from propensity.usecases.erasing_landing import LandingFinder, outstanding
 from propensity.usecases.erasing_names import names_of, people_columns
 from propensity.usecases.erasing_rows import RowFinder
 from propensity.usecases.erasing_text import NameFinder, is_gzip, is_parquet
 from propensity.usecases.erasure_search import search
 from propensity.usecases.golden_cases import CASES, split_cases
-from propensity.usecases.maintain_tables import pins
-from propensity.usecases.planning import SILVER
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
-from propensity.usecases.run_files import dumps, find_json, read_json
 
 _ROUNDS = 5  # compactions that may come in between
 _PROMOTED_AT_ONCE = 100
@@ -326,7 +326,7 @@ class _Erasure:
 
     def _pinned(self, objects: Mapping[str, Any], tables: Iterable[str]) -> dict[str, dict[str, int]]:
         """Rows removed from each version of a touched table that a model or a run names."""
-        pinned, _ = pins(self.ports, self.ticket.moment.date())
+        pinned, _ = pinned_versions(self.ports, self.ticket.moment.date())
         found: dict[str, dict[str, int]] = {}
         for table in tables:
             for version in sorted(pinned.get(table, ())):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from propensity.domain.contract import Contract
 from propensity.domain.erasure import Subject, identifies
-from propensity.domain.views import quote, read_files, text
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.silver_tables import silver_table
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports, Sql
 from propensity.usecases.erasing_landing import outstanding
-from propensity.usecases.planning import contract_of, pack_info, silver_table, tenant_keys
+from propensity.usecases.planning import tenant_keys
 
 
 def people_columns(ports: Ports) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from propensity.domain.erasure import Subject, pattern, telling, tenant_of
+from propensity.domain.erasure import Subject, pattern, telling
 from propensity.domain.errors import BadInputError, ConflictError, SqlError
-from propensity.domain.views import quote, read_files, text
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.kernel.tenant import tenant_of
 from propensity.ports import Sql
 
 # how a file is written, the first that makes it small enough; of a few rows those that are left may need larger

@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.erasure import Subject, telling, tenant_of
+from propensity.domain.erasure import Subject, telling
 from propensity.domain.errors import ConflictError, NotFoundError
-from propensity.domain.views import quote, read_files, text
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.kernel.tenant import tenant_of
 from propensity.ports import Ports, Sql
 from propensity.usecases.registry import version_numbers
 

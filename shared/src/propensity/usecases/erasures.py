@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from propensity.domain.erasure import ROOT, rows_erased
+from propensity.lake.domain.erasure_records import ROOT, rows_erased
+from propensity.lake.json_objects import read_json
+from propensity.lake.silver_tables import silver_table
 from propensity.ports import ObjectStore
-from propensity.usecases.planning import silver_table
-from propensity.usecases.run_files import read_json
 
 
 def erasure_records(store: ObjectStore) -> list[dict[str, Any]]:

@@ -23,6 +23,9 @@ from propensity.domain.statistics import (
     lift,
     log_loss,
 )
+from propensity.kernel.tenant import TENANT
+from propensity.lake.definition_files import read_definition
+from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.ports import Ports
 from propensity.usecases.card import card_facts, card_files, write_card
 from propensity.usecases.champions import champion_of
@@ -34,8 +37,8 @@ from propensity.usecases.judging_case import Case
 from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.reporting import report_columns, report_of
-from propensity.usecases.run_files import dumps, read_definition, read_json, read_results, write_once
-from propensity.usecases.slicing import TENANT, judged_columns
+from propensity.usecases.run_files import read_results
+from propensity.usecases.slicing import judged_columns
 from propensity.usecases.training_data import known_by
 from propensity.usecases.training_report import read_hashed, training_report
 

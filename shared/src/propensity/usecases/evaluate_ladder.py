@@ -13,18 +13,21 @@ from propensity.domain.drift import reference_bins
 from propensity.domain.errors import EvidenceError
 from propensity.domain.ladder import LADDER, RUNGS, Ladder, Rung
 from propensity.domain.ladder_choice import Climb, climb_alone, climb_segment
-from propensity.domain.ladder_evidence import by_name, rarer
+from propensity.domain.ladder_evidence import by_name
 from propensity.domain.ladder_words import reason
 from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import Definition
+from propensity.domain.sampling import rarer
 from propensity.domain.statistics import Estimate, auc
+from propensity.lake.definition_files import read_definition
+from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import ObjectStore, Ports
 from propensity.usecases.fit_ladder import FITS, training_of
 from propensity.usecases.held import group
 from propensity.usecases.ladder_files import FILES
 from propensity.usecases.ladder_held import HeldOut
 from propensity.usecases.parity import parity_of
-from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
+from propensity.usecases.run_files import read_results
 from propensity.usecases.tenant_models import TenantModels
 from propensity.usecases.training_data import TrainingData
 

@@ -14,15 +14,15 @@ from typing import Any
 
 from propensity.domain.buckets import bucket_of
 from propensity.domain.errors import BadInputError, NotFoundError
-from propensity.domain.landing import parse_tenant
 from propensity.domain.registry import Line, standing
 from propensity.domain.runs import parse_day
-from propensity.domain.views import midnight, quote, read_files, text
+from propensity.kernel.sql_text import midnight, quote, read_files, text
+from propensity.kernel.tenant import parse_tenant
+from propensity.lake.session import download
+from propensity.pack.current import pack_info
 from propensity.ports import DataFile, ObjectStore, Ports, Snapshot, Sql
 from propensity.usecases.gold import INFERENCE_LOG, SCORES, may_hold_day_until
-from propensity.usecases.planning import pack_info
 from propensity.usecases.registry import dated_ledger, load_version, version_numbers, written_at
-from propensity.usecases.silver_session import download
 
 _READ = 256_000_000  # bytes of the inference log that one answer reads
 # of these the columns that the table has: it got some of them later than its first rows

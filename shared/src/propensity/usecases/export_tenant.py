@@ -15,13 +15,15 @@ from typing import Any
 
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.tenants import check_tenant
-from propensity.domain.views import quote, read_files, text
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.json_objects import dumps, find_json, read_json, write_once
+from propensity.lake.session import download
+from propensity.lake.silver_tables import SILVER, silver_table
+from propensity.pack.current import pack_info
 from propensity.ports import DataFile, Ports, Snapshot, Sql
 from propensity.usecases.gold import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
-from propensity.usecases.planning import SILVER, pack_info, silver_table, tenant_keys
+from propensity.usecases.planning import tenant_keys
 from propensity.usecases.retractions import retractions
-from propensity.usecases.run_files import dumps, find_json, read_json, write_once
-from propensity.usecases.silver_session import download
 
 ROOT = "exports"
 _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -6,9 +6,9 @@ from typing import Any
 
 from propensity.domain.coverage import counted
 from propensity.domain.pack import Definition
-from propensity.domain.views import quote
+from propensity.features.domain.columns import known_column
+from propensity.kernel.sql_text import quote
 from propensity.ports import Sql
-from propensity.usecases.silver_session import known_column
 
 _TABLE = "features_counted"
 

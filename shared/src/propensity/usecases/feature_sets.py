@@ -10,9 +10,9 @@ from propensity.domain.errors import BadInputError, NotFoundError, PackError
 from propensity.domain.feature_diff import Described, FeatureSet
 from propensity.domain.pack import Definition, normalise_sql
 from propensity.domain.registry import ROOT
+from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
 from propensity.usecases.lineage import DefinitionLineage, Lineages
-from propensity.usecases.planning import pack_definition, pack_info
 from propensity.usecases.registry import champion_number, load_version, version_numbers
 
 _SET = re.compile(r"[0-9a-f]{12}")

@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.errors import ConflictError
-from propensity.domain.ladder_evidence import by_name, rarer
+from propensity.domain.ladder_evidence import by_name
 from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import Definition
+from propensity.domain.sampling import rarer
 from propensity.domain.search import Setting
+from propensity.lake.definition_files import read_definition
+from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import Ports
 from propensity.usecases.fitted_files import write_fitted
-from propensity.usecases.run_files import dumps, read_definition, read_json, read_results
+from propensity.usecases.run_files import read_results
 from propensity.usecases.searching import Search
 from propensity.usecases.training_data import TrainingData, read_training
 

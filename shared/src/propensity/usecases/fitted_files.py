@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from propensity.domain.pack import Definition
+from propensity.domain.probes import probes
 from propensity.domain.reasons import typical_values
 from propensity.domain.sampling import spread
+from propensity.lake.json_objects import dumps
 from propensity.ports import FittedModel, Ports
-from propensity.usecases.parity import probe_columns
-from propensity.usecases.run_files import dumps
 from propensity.usecases.training_data import TrainingData
 
 PARITY_ROWS = 10_000
+PROBE, PROBABILITY = "_probe", "_probability"  # no feature's name begins with an underscore
 
 
 def write_fitted(
@@ -54,3 +57,11 @@ def _explanation(fitted: FittedModel, newest: Any, definition: Definition) -> di
     if said["kind"] == "opaque":
         said["typical"] = typical_values(definition.features, newest)
     return said
+
+
+def probe_columns(fitted: FittedModel, data: TrainingData, definition: Definition) -> dict[str, Any]:
+    """The columns of a fit's probes.parquet: what is probed, the features, scikit-learn's own probability."""
+    names = definition.feature_names
+    said, rows = probes(names, data.matrix, [len(feature.categories) for feature in definition.features])
+    features = {name: np.ascontiguousarray(rows[:, number]) for number, name in enumerate(names)}
+    return {PROBE: np.array(said, dtype=object), **features, PROBABILITY: fitted.predict(rows)}

@@ -22,9 +22,3 @@ def append_once(
             return False
         raise
     return True
-
-
-def batch_runs(ports: Ports, model: str | None = None) -> list[str]:
-    """Prefixes of the batch runs that were committed, of one model or of all, in order of model and day."""
-    prefix, suffix = f"runs/score/{model}/" if model else "runs/score/", "-batch/receipt.json"
-    return [key.removesuffix("/receipt.json") for key in ports.lake.keys(prefix) if key.endswith(suffix)]

@@ -19,9 +19,9 @@ import numpy as np
 
 from propensity.domain.pack import Definition
 from propensity.domain.sampling import spread
+from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.ports import Ports
 from propensity.usecases.golden_cases import GoldenCase, golden_root
-from propensity.usecases.slicing import CUSTOMER, TENANT
 from propensity.usecases.training_data import TrainingData
 
 MOST_ROWS = 2_000

@@ -9,10 +9,10 @@ from typing import Any
 from propensity.domain.contract import Contract, Occurrence
 from propensity.domain.errors import BadInputError, IncompleteRunError
 from propensity.domain.landing import Landed
-from propensity.domain.views import quote, read_files, text
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.session import download
 from propensity.ports import Ports, Sql
 from propensity.usecases.checking import FIRST_LINES, Checked
-from propensity.usecases.silver_session import download
 
 _RELATION = "earlier"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date
 
 from propensity.domain.identity_sql import IDENTITY_COLUMNS, newest_identities
-from propensity.domain.views import quote, read_files
+from propensity.kernel.sql_text import quote, read_files
+from propensity.lake.session import download
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import IDENTITIES
-from propensity.usecases.silver_session import download
 
 
 def load_identities(ports: Ports, sql: Sql, table: str) -> None:

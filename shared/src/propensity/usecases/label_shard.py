@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.ranking import decile, rank
+from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
+from propensity.scoring.files import CUTS
 from propensity.usecases.gold import SCORES, score_file
-from propensity.usecases.rank_run import CUTS
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import read_json, write_result
-from propensity.usecases.scoring import Artifact, load_artifact
-
-REASONS = 3
+from propensity.usecases.run_files import write_result
+from propensity.usecases.scoring import REASONS, Artifact, load_artifact
 
 
 def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:

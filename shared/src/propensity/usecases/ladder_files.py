@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from propensity.lake.json_objects import find_json
 from propensity.ports import ObjectStore
-from propensity.usecases.run_files import find_json
 
 FILES = "ladder/files.json"
 

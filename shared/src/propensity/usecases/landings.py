@@ -6,8 +6,8 @@ from datetime import date
 from typing import Any
 
 from propensity.domain.landings import entry_key
+from propensity.lake.json_objects import find_json
 from propensity.ports import ObjectStore
-from propensity.usecases.run_files import find_json
 
 
 def history(lake: ObjectStore, dataset: str, tenant_id: str | None, content: str, day: date) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from propensity.domain.errors import PackError
 from propensity.domain.lineage import POPULATION, Lineage, joined
 from propensity.domain.pack import Definition
+from propensity.lake.silver_tables import shape_of
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
-from propensity.usecases.planning import contract_of, pack_info, shape_of
 
 _WITH_OUTCOMES = ("target", "treatment", "censored")
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from propensity.domain.views import text
+from propensity.kernel.sql_text import text
 from propensity.ports import Ports
 from propensity.usecases.gold import INFERENCE_LOG
 

@@ -12,11 +12,13 @@ from typing import Any
 from propensity.domain.errors import BadInputError, ConflictError, NotFoundError
 from propensity.domain.landing import landing_key
 from propensity.domain.tenants import DATASETS, Line, check_tenant
-from propensity.domain.views import read_files, text
+from propensity.kernel.sql_text import read_files, text
+from propensity.lake.session import download
+from propensity.lake.silver_tables import silver_table
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
-from propensity.usecases.planning import contract_of, pack_info, silver_table, tenant_keys
+from propensity.usecases.planning import tenant_keys
 from propensity.usecases.reading import read_upload
-from propensity.usecases.silver_session import download
 from propensity.usecases.tenants import append_line, last_lines, lines
 
 MAX_SAMPLE = 1_000_000  # bytes

@@ -11,21 +11,12 @@ import numpy as np
 from propensity.domain.gates import Gate
 from propensity.domain.gates import parity as judge_parity
 from propensity.domain.pack import Definition
-from propensity.domain.probes import probes
 from propensity.domain.ranking import decile, percentile
-from propensity.ports import FittedModel, Ports
+from propensity.ports import Ports
+from propensity.usecases.fitted_files import PROBABILITY, PROBE
 from propensity.usecases.training_data import TrainingData
 
-_PROBE, _PROBABILITY = "_probe", "_probability"  # no feature's name begins with an underscore
 _TIE = 1e-6  # two probabilities that are as close differ by float32's rounding: seen are up to 2e-7
-
-
-def probe_columns(fitted: FittedModel, data: TrainingData, definition: Definition) -> dict[str, Any]:
-    """The columns of a fit's probes.parquet: what is probed, the features, scikit-learn's own probability."""
-    names = definition.feature_names
-    said, rows = probes(names, data.matrix, [len(feature.categories) for feature in definition.features])
-    features = {name: np.ascontiguousarray(rows[:, number]) for number, name in enumerate(names)}
-    return {_PROBE: np.array(said, dtype=object), **features, _PROBABILITY: fitted.predict(rows)}
 
 
 def parity_of(
@@ -48,10 +39,10 @@ def parity_of(
             path = Path(folder) / "probes.parquet"
             ports.lake.download(fit["probes"], path)
             matrix = ports.frames.matrix(path, definition.feature_names)
-            probed = ports.frames.read(path, [_PROBE, _PROBABILITY])
-        gaps = np.abs(model.predict(matrix) - probed[_PROBABILITY])
+            probed = ports.frames.read(path, [PROBE, PROBABILITY])
+        gaps = np.abs(model.predict(matrix) - probed[PROBABILITY])
         worst = int(np.argmax(gaps))
-        made = {"max_abs": float(gaps[worst]), "rows": len(gaps), "worst": str(probed[_PROBE][worst])}
+        made = {"max_abs": float(gaps[worst]), "rows": len(gaps), "worst": str(probed[PROBE][worst])}
     return {**figures, "probes": made}, judge_parity(figures, made, limits)
 
 

@@ -8,11 +8,14 @@ from typing import Any
 from propensity.domain.errors import NotFoundError
 from propensity.domain.runs import Scope, file_stem, parse_day, parse_scope, scoring_run
 from propensity.domain.time_travel import SilverAt
+from propensity.lake.json_objects import dumps, read_json
+from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
+from propensity.registry.batches import last_batch
 from propensity.usecases.gold import SCORES, feature_table, score_file_day
-from propensity.usecases.planning import NEWEST, pack_info, pin_silver
+from propensity.usecases.planning import NEWEST, pin_silver
 from propensity.usecases.registry import Version, load_champion, load_version, newest_calibration
-from propensity.usecases.run_files import dumps, read_json, write_items
+from propensity.usecases.run_files import write_items
 
 
 def plan_scoring(
@@ -97,18 +100,6 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: Silv
         plan["calibration"] = read_json(ports.lake, f"{batch['run']}/plan.json").get("calibration", 0)
         plan |= {"batch_as_of": batch["as_of"], "batch_run": batch["run"], "scores_version": scores.version}
     return plan
-
-
-def last_batch(ports: Ports, champion: Version, day: date) -> dict[str, Any] | None:
-    """The newest committed batch by this version, not after a day: its run and as_of."""
-    prefix = f"runs/score/{champion.model}/"
-    suffix = f"-v{champion.number:06d}-batch/receipt.json"
-    days = [key.removeprefix(prefix).removesuffix(suffix) for key in ports.lake.keys(prefix) if key.endswith(suffix)]
-    earlier = [one for one in days if one <= day.isoformat()]
-    if not earlier:
-        return None
-    run = f"{prefix}{max(earlier)}{suffix.removesuffix('/receipt.json')}"
-    return {"run": run, "as_of": max(earlier)}
 
 
 def _scored(scores: Snapshot, model: str, bucket_count: int, buckets: list[int], since: str) -> list[str]:

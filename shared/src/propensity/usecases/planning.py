@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,123 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.buckets import bucket_of
-from propensity.domain.contract import Contract
-from propensity.domain.contract_parser import parse_contract
-from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, PackError, RetryableError
-from propensity.domain.model_spec import Policy
-from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
+from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, RetryableError
+from propensity.domain.pack import Definition, PackInfo
 from propensity.domain.runs import BucketRows, group_buckets
-from propensity.domain.slices import protected_slices
 from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import SilverShape, text
+from propensity.domain.views import SilverShape
+from propensity.kernel.sql_text import text
+from propensity.lake.silver_tables import datasets_used, shape_from, shape_of, silver_table
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports, Snapshot, Sql
 from propensity.usecases.retractions import retracted
 
-SILVER = "silver"
 NEWEST = SilverAt()
-
-
-def silver_table(dataset: str) -> str:
-    return f"{SILVER}/{dataset}"
-
-
-def pack_info(ports: Ports) -> PackInfo:
-    return parse_pack(ports.pack_files, ports.pack)
-
-
-def bucket_count(ports: Ports, dataset: str) -> int:
-    """Over how many buckets new rows of a dataset go: as many as its table's, else as the lake's other tables'.
-
-    Where none of them says, the pack does.
-    """
-    info = pack_info(ports)
-    for one in (dataset, *info.datasets):
-        found = ports.tables.buckets(silver_table(one))
-        if found is not None:
-            return found
-    return info.buckets
-
-
-def contract_of(ports: Ports, dataset: str) -> Contract:
-    path = f"contracts/{dataset}.yaml"
-    if path not in ports.pack_files:
-        raise PackError(f"{ports.pack}/{path}: missing; pack.yaml lists dataset {dataset!r}")
-    return parse_contract(ports.pack_files[path], where=f"{ports.pack}/{path}")
-
-
-def shape_of(contract: Contract, retracted: Sequence[Sequence[str]] = ()) -> SilverShape:
-    return SilverShape(
-        dataset=contract.dataset,
-        kind=contract.kind,
-        columns=tuple((column.name, column.duckdb_type) for column in contract.columns if column.name != "tenant_id"),
-        version_column=contract.version_column,
-        by_arrival=contract.known_at.column is None and contract.known_at.lag_days is None,
-        retracted=tuple((content_id, at) for content_id, at in retracted),
-    )
-
-
-def pack_definition(ports: Ports, model: str) -> Definition:
-    return parse_definition(ports.pack_files, model, where=ports.pack, entity=pack_info(ports).entity)
-
-
-def training_definition(ports: Ports, model: str) -> Definition:
-    """The pack's definition, with a slice for every column that a contract marks as protected.
-
-    Raises PackError for one that cannot be told of a customer: its dataset has no column of the entity.
-    """
-    info, definition = pack_info(ports), pack_definition(ports, model)
-    slices = {one.name: one for one in definition.model.slices}
-    for dataset in info.datasets:
-        found = {one.name: one for one in protected_slices(contract_of(ports, dataset), info.entity, slices)}
-        slices = {**found, **slices}
-    own = definition.model.model_copy(update={"slices": tuple(slices.values())})
-    return definition.model_copy(update={"model": own})
-
-
-def policy_of(ports: Ports, model: str) -> Policy:
-    """As the pack says today: who may promote is not rolled back with a model.
-
-    A model that the pack has no more is held to the stricter one.
-    """
-    if model not in pack_info(ports).models:
-        return "two_approvals"
-    return pack_definition(ports, model).model.promotion.policy
-
-
-def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
-    """The datasets whose name stands as a word in any of the definition's SQL.
-
-    A name that is only a column's or a comment's costs a needless read, never a missing one.
-    """
-    words = _words(definition)
-    return [dataset for dataset in datasets if dataset in words]
-
-
-def columns_named(definition: Definition, shapes: Mapping[str, SilverShape]) -> dict[str, dict[str, str]]:
-    """Per dataset the columns whose names stand in the definition's SQL, with their DuckDB types.
-
-    What a version needs of the contracts to run again. A name that means something else there is one too many.
-    """
-    words = _words(definition)
-    return {
-        dataset: {name: kind for name, kind in shape.columns if name.lower() in words}
-        for dataset, shape in sorted(shapes.items())
-    }
-
-
-def _words(definition: Definition) -> set[str]:
-    model = definition.model
-    queries = [model.population.sql, model.target.sql, *(group.sql for group in definition.groups)]
-    if model.filter:
-        queries.append(model.filter.sql)
-    if model.ladder and model.ladder.segment:
-        queries.append(model.ladder.segment.sql)
-    if model.treatment:
-        queries.append(model.treatment.sql)
-    if model.censored.sql:
-        queries.append(model.censored.sql)
-    queries += [one.sql for one in model.slices]
-    return set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,17 +144,3 @@ def tenant_keys(ports: Ports, sql: Sql, snapshot: Snapshot, tenant_id: str) -> l
         return snapshot.file_keys()
     [(bucket,)] = sql.rows(f"select {bucket_of(text(tenant_id), snapshot.buckets or info.buckets)}")
     return snapshot.file_keys(bucket=str(bucket))
-
-
-def shape_from(item: Mapping[str, Any]) -> SilverShape:
-    """The shape as a work item carries it."""
-    return SilverShape(
-        dataset=item["dataset"],
-        kind=item["kind"],
-        columns=tuple((name, kind) for name, kind in item["columns"]),
-        version_column=item["version_column"],
-        # a run that was planned before this stood in its items goes on as it began
-        by_arrival=item.get("by_arrival", False),
-        # an item that was planned before there were any has none
-        retracted=tuple((content_id, at) for content_id, at in item.get("retracted", ())),
-    )

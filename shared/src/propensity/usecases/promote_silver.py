@@ -8,10 +8,11 @@ from typing import Any
 
 from propensity.domain.errors import BadInputError, PackError
 from propensity.domain.silver import PARTITION, BucketRule, silver_rows
-from propensity.domain.views import quote, read_files
+from propensity.kernel.sql_text import quote, read_files
+from propensity.lake.session import download
+from propensity.lake.silver_tables import bucket_count, silver_table
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
-from propensity.usecases.planning import bucket_count, contract_of, pack_info, silver_table
-from propensity.usecases.silver_session import download
 
 
 @dataclass(frozen=True, slots=True)

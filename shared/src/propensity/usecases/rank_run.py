@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.views import read_files
+from propensity.kernel.sql_text import read_files
+from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.session import download
 from propensity.ports import Ports
-from propensity.usecases.run_files import dumps, read_json, read_results
-from propensity.usecases.silver_session import download
-
-CUTS = "cuts.json"
+from propensity.scoring.files import CUTS
+from propensity.usecases.run_files import read_results
 
 
 def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:

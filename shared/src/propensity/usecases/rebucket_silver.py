@@ -15,11 +15,12 @@ from propensity.domain.contract import Contract
 from propensity.domain.errors import BadInputError, IncompleteRunError, RetryableError
 from propensity.domain.pack import MOST_BUCKETS
 from propensity.domain.silver import BucketRule, bucket_of_silver
-from propensity.domain.views import quote, read_files, text
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.session import download
+from propensity.lake.silver_tables import silver_table
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import DataFile, Ports, Snapshot, Sql
-from propensity.usecases.planning import contract_of, pack_info, silver_table
-from propensity.usecases.run_files import dumps, read_json
-from propensity.usecases.silver_session import download
 
 _RACES = 20  # appends that come between the last chunk and the commit
 

@@ -13,9 +13,10 @@ from typing import Any
 from propensity.domain.errors import IncompleteRunError, PropensityError
 from propensity.domain.landing import parse_bronze_key
 from propensity.domain.runs import parse_day
+from propensity.lake.silver_tables import silver_table
+from propensity.pack.current import pack_info
 from propensity.ports import Ports
 from propensity.usecases.landings import history
-from propensity.usecases.planning import pack_info, silver_table
 from propensity.usecases.promote_silver import BronzeFile, announcement, promote_silver, promotion
 
 BATCH = 100  # files a commit

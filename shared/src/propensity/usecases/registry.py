@@ -27,8 +27,10 @@ from propensity.domain.registry import (
     next_number,
     version_folder,
 )
+from propensity.lake.definition_files import read_definition
+from propensity.lake.json_objects import claim, dumps, read_json
 from propensity.ports import ObjectStore
-from propensity.usecases.run_files import claim, dumps, is_planned, read_definition, read_json
+from propensity.usecases.run_files import is_planned
 
 _RACES = 20
 _READERS = 8  # below the number of connections that a client of boto3 keeps

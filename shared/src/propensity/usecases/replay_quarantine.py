@@ -13,9 +13,9 @@ from typing import Any
 
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.landings import ReportName, parse_report_key, standing, version_of
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
 from propensity.usecases.landings import history
-from propensity.usecases.planning import contract_of, pack_info
 from propensity.usecases.validate_upload import Arrival, Upload, committed, settle, validated
 
 LIMIT = 200  # files of one call: a large one takes seconds, and a function has 15 minutes

@@ -8,10 +8,12 @@ from typing import Any
 from propensity.domain.errors import BadInputError
 from propensity.domain.runs import parse_day, training_run
 from propensity.domain.time_travel import SilverAt
+from propensity.lake.definition_files import write_definition
+from propensity.lake.json_objects import dumps, find_json, read_json
+from propensity.pack.current import pack_info
 from propensity.ports import Ports
-from propensity.usecases.planning import Pins, pack_info, pin_silver, pins_of_plan
+from propensity.usecases.planning import Pins, pin_silver, pins_of_plan
 from propensity.usecases.registry import Version, load_version
-from propensity.usecases.run_files import dumps, find_json, read_json, write_definition
 from propensity.usecases.training_items import write_training_items
 
 _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,80}")

@@ -7,9 +7,9 @@ from typing import Any
 from propensity.domain.catalogue import CATALOGUE
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.feature_diff import compare
+from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
 from propensity.usecases.feature_sets import FeatureSets
-from propensity.usecases.run_files import read_json
 
 
 def newest_catalogue(ports: Ports) -> dict[str, Any]:

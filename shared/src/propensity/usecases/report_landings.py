@@ -7,13 +7,15 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from propensity.domain.landing import content_id, parse_tenant
+from propensity.domain.landing import content_id
 from propensity.domain.landings import entry_of, is_first, register_of, standing
 from propensity.domain.quarantine import rhythm
 from propensity.domain.runs import parse_day
+from propensity.kernel.tenant import parse_tenant
+from propensity.lake.silver_tables import silver_table
+from propensity.pack.current import pack_info
 from propensity.ports import ObjectInfo, Ports
 from propensity.usecases.landings import history
-from propensity.usecases.planning import pack_info, silver_table
 from propensity.usecases.promote_silver import promotion
 
 type History = Sequence[Mapping[str, Any]]

@@ -14,10 +14,12 @@ from propensity.domain.readiness import project
 from propensity.domain.runs import parse_day
 from propensity.domain.schedule import last_due, training_dates
 from propensity.domain.tenants import check_tenant
+from propensity.lake.json_objects import find_json
+from propensity.lake.silver_tables import datasets_used
+from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
-from propensity.usecases.planning import Pins, datasets_used, pack_definition, pack_info, pin_datasets, tenant_keys
+from propensity.usecases.planning import Pins, pin_datasets, tenant_keys
 from propensity.usecases.registry import champion_number, load_version
-from propensity.usecases.run_files import find_json
 from propensity.usecases.silver_session import SilverSession
 
 _READ = 256_000_000  # bytes of Silver that one answer reads per model, within the 29 seconds that a caller waits

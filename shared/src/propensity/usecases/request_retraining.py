@@ -16,11 +16,11 @@ from propensity.domain.errors import NotFoundError
 from propensity.domain.registry import model_root
 from propensity.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
 from propensity.domain.runs import execution_name, names_to_try, parse_day, training_run
+from propensity.lake.json_objects import dumps, find_json, read_json
+from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
-from propensity.usecases.gold_rows import batch_runs
-from propensity.usecases.planning import pack_definition, pack_info
+from propensity.registry.batches import batch_runs
 from propensity.usecases.registry import Version, claimed_runs, load_champion, was_planned
-from propensity.usecases.run_files import dumps, find_json, read_json
 
 BY_HAND = "by_hand"
 

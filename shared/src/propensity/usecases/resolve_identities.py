@@ -15,14 +15,16 @@ from propensity.domain.identity import FILE, LEVELS, IdentityRules, datasets_wit
 from propensity.domain.identity_sql import IDENTITY_COLUMNS
 from propensity.domain.runs import parse_day
 from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import as_of_rows, quote
+from propensity.domain.views import as_of_rows
+from propensity.kernel.sql_text import quote
+from propensity.lake.json_objects import dumps, find_json, write_once
+from propensity.lake.session import silver_views
+from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import IDENTITIES
 from propensity.usecases.gold_rows import append_once
 from propensity.usecases.identities import load_identities
-from propensity.usecases.planning import contract_of, pack_info, pin_datasets
-from propensity.usecases.run_files import dumps, find_json, write_once
-from propensity.usecases.silver_session import silver_views
+from propensity.usecases.planning import pin_datasets
 
 ROOT = "identities"
 

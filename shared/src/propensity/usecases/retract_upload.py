@@ -8,9 +8,9 @@ from typing import Any
 from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.retractions import Retraction, retraction_key
 from propensity.domain.tenants import check_tenant, check_why
+from propensity.lake.json_objects import dumps, write_once
+from propensity.pack.current import pack_info
 from propensity.ports import Ports
-from propensity.usecases.planning import pack_info
-from propensity.usecases.run_files import dumps, write_once
 
 
 def retract_upload(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by: str, at: str) -> dict[str, Any]:

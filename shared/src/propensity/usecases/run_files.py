@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from propensity.domain.errors import ConflictError, IncompleteRunError, NotFoundError
-from propensity.domain.pack import Definition, parse_definition
+from propensity.domain.errors import IncompleteRunError
 from propensity.domain.runs import item_key, result_key
+from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import ObjectStore
-
-
-def dumps(value: object) -> bytes:
-    """JSON with sorted keys: equal content, equal bytes."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode()
-
-
-def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(store.get(key))
-    return value
-
-
-def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
-    """None where there is nothing under the key."""
-    try:
-        return read_json(store, key)
-    except NotFoundError:
-        return None
 
 
 def is_planned(store: ObjectStore, run: str) -> bool:
     """Whether a run has its plan: nobody planned it before, or it has expired, where not."""
     return any(True for _ in store.keys(f"{run}/plan.json"))
-
-
-def write_once(store: ObjectStore, key: str, body: bytes) -> bytes:
-    """What stands under the key in the end: ours, or what an earlier run of the same step put there."""
-    return body if store.put_new(key, body) else store.get(key)
-
-
-def claim(store: ObjectStore, key: str, body: bytes) -> None:
-    """Put, or find the very same there; anything else means two different runs share a name."""
-    if write_once(store, key, body) != body:
-        raise ConflictError(f"{key}: there already with other content; a run's inputs must not change under its name")
 
 
 def write_items(store: ObjectStore, run: str, items: Sequence[Mapping[str, object]], name: str = "items") -> str:
@@ -72,17 +42,6 @@ def read_results(store: ObjectStore, run: str, step: str, expected: int) -> list
             f"{run}: step {step} left {len(missing)} of {expected} results, first {missing[0]}; redrive the execution"
         )
     return [read_json(store, key) for key in wanted]
-
-
-def write_definition(store: ObjectStore, folder: str, definition: Definition) -> None:
-    for path, text in definition.files().items():
-        claim(store, f"{folder}/{path}", text.encode())
-
-
-def read_definition(store: ObjectStore, folder: str, model: str) -> Definition:
-    """The definition a run or a version was made with."""
-    files = {key.removeprefix(f"{folder}/"): store.get(key).decode() for key in store.keys(f"{folder}/")}
-    return parse_definition(files, model, where=folder)
 
 
 def total(results: Iterable[Mapping[str, Any]], field: str) -> int:

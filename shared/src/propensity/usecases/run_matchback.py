@@ -9,20 +9,23 @@ from typing import Any
 
 from propensity.domain.errors import ConflictError, EvidenceError
 from propensity.domain.matchback import DecileCount, Measure, measures
+from propensity.domain.model_spec import LabelWindow
 from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
 from propensity.domain.statistics import scored
 from propensity.domain.tenants import closed_tenants
 from propensity.domain.time_travel import SilverAt
 from propensity.domain.training_set import gone_within, silent_tenants
-from propensity.domain.views import LabelWindow, among, quote, read_files, text
+from propensity.kernel.sql_text import among, quote, read_files, text
+from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.session import download
 from propensity.ports import Ports, Sql
+from propensity.registry.batches import batch_runs
 from propensity.usecases.gold import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
-from propensity.usecases.gold_rows import append_once, batch_runs
+from propensity.usecases.gold_rows import append_once
 from propensity.usecases.planning import NEWEST, pin_silver
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import dumps, read_json, write_once
-from propensity.usecases.silver_session import SilverSession, download
+from propensity.usecases.silver_session import SilverSession
 from propensity.usecases.tenants import closed_periods
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"

@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import read_json, write_result
+from propensity.usecases.run_files import write_result
 from propensity.usecases.scoring import load_artifact
 
 

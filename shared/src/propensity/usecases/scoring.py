@@ -16,6 +16,8 @@ from propensity.usecases.calibrations import read_calibration
 from propensity.usecases.registry import Version, newest_calibration
 from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 
+REASONS = 3  # of each score
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:

@@ -13,9 +13,8 @@ import numpy as np
 
 from propensity.domain.errors import BadInputError
 from propensity.ports import OnlineScore, Ports
-from propensity.usecases.label_shard import REASONS
 from propensity.usecases.registry import load_version, version_numbers
-from propensity.usecases.scoring import Artifact, load_artifact
+from propensity.usecases.scoring import REASONS, Artifact, load_artifact
 
 MAX_CUSTOMERS = 100  # one read of the online table
 _OTHER_VERSIONS = 3

@@ -8,23 +8,14 @@ from datetime import date
 from typing import Any
 
 from propensity.domain.errors import PackError, SqlError
-from propensity.domain.feature_spec import Feature, FeatureGroup
+from propensity.domain.feature_spec import FeatureGroup
 from propensity.domain.pack import Definition
 from propensity.domain.pack_sql import escapes, tables_read
-from propensity.domain.views import (
-    SilverShape,
-    as_of_rows,
-    history_rows,
-    instant,
-    midnight,
-    newest_row,
-    outcome_rows,
-    quote,
-    read_files,
-    text,
-)
+from propensity.domain.views import SilverShape, as_of_rows, history_rows, newest_row, outcome_rows
+from propensity.features.domain.columns import expression, indicator, known_column, known_value
+from propensity.kernel.sql_text import instant, midnight, quote, text
+from propensity.lake.session import silver_views
 from propensity.ports import ObjectStore, Sql
-from propensity.usecases.planning import shape_from
 
 
 class SilverSession:
@@ -86,7 +77,7 @@ class SilverSession:
                 if feature.missing_indicator:
                     columns.append(f"{indicator(feature)} as {quote(feature.indicator.name)}")
                 if feature.default is not None:
-                    columns.append(f"{_known(feature)} is not null as {quote(known_column(feature))}")
+                    columns.append(f"{known_value(feature)} is not null as {quote(known_column(feature))}")
         self.sql.execute(
             f"create or replace temp table {quote(table)} as "
             f"select p.tenant_id, p.customer_id, {', '.join(columns)} from {joined}"
@@ -218,25 +209,6 @@ class SilverSession:
             raise PackError(f"{what}: {rows} rows for {people} customers; expected one row per customer")
 
 
-def silver_views(
-    sql: Sql, lake: ObjectStore, sources: Mapping[str, Any], tenant: str | None = None
-) -> dict[str, SilverShape]:
-    """Download the sources' files and make a view `silver.<dataset>` of each, of one tenant's rows if it is named; the
-    datasets' shapes."""
-    shapes = {dataset: shape_from(source["shape"]) for dataset, source in sources.items()}
-    sql.execute("create schema if not exists silver; create schema if not exists typed")
-    for dataset, shape in shapes.items():
-        paths = download(sql, lake, sources[dataset]["keys"], dataset)
-        # every column that the contract names, whether a file is new enough to hold it or not
-        sql.execute(f"create table typed.{quote(dataset)} ({_columns(shape)})")
-        rows = f"from typed.{quote(dataset)}"
-        if paths:
-            rows += f" union all by name from {read_files(paths)}"
-        mine = f" where tenant_id = {text(tenant)}" if tenant else ""
-        sql.execute(f"create view silver.{quote(dataset)} as select * from ({rows}){mine}")
-    return shapes
-
-
 def check_definition(
     sql: Sql, definition: Definition, shapes: Mapping[str, SilverShape]
 ) -> dict[str, set[tuple[str, str]]]:
@@ -288,49 +260,3 @@ def _not_taken_back(shape: SilverShape) -> str:
     if not shape.retracted:
         return ""
     return f" and _content_id not in ({', '.join(text(content_id) for content_id, _ in shape.retracted)})"
-
-
-def expression(feature: Feature) -> str:
-    """A feature's column as float32: categories as their position in the YAML (unknown: missing), then the default."""
-    default: float | None = None
-    if feature.default is not None:
-        category = feature.dtype == "category"
-        default = float(feature.categories.index(str(feature.default)) if category else feature.default)
-    return _known(feature) if default is None else f"coalesce({_known(feature)}, {default}::float)"
-
-
-def indicator(feature: Feature) -> str:
-    """Its missingness as float32: 1 where no value is known, whatever stands there by default, else 0."""
-    return f"({_known(feature)} is null)::float"
-
-
-def known_column(feature: Feature) -> str:
-    """No feature has a dot in its name."""
-    return f"{feature.name}.known"
-
-
-def _known(feature: Feature) -> str:
-    """The value as float32, NULL where the SQL gave none."""
-    value = quote(feature.name)
-    if feature.dtype == "category":
-        listed = ", ".join(text(category) for category in feature.categories)
-        value = f"nullif(list_position([{listed}], {value}), 0) - 1"
-    # a NaN or infinity that the SQL made is as unknown as a null
-    return f"case when isfinite(({value})::double) then ({value})::float end"
-
-
-def download(sql: Sql, lake: ObjectStore, keys: Sequence[str], folder: str) -> list[str]:
-    """Local paths of lake objects, below the session's scratch folder."""
-    paths = []
-    for number, key in enumerate(keys):
-        path = sql.scratch / folder / f"{number:05d}.parquet"
-        lake.download(key, path)
-        paths.append(str(path))
-    return paths
-
-
-def _columns(shape: SilverShape) -> str:
-    times = f"_known_at timestamptz, {shape.time_column} timestamptz"
-    origin = "_content_id varchar, _ingested_at timestamptz"
-    system = f"tenant_id varchar, _key varchar, _row_hash varchar, {times}, {origin}"
-    return ", ".join([system, *(f"{quote(name)} {kind}" for name, kind in shape.columns)])

@@ -10,10 +10,10 @@ import numpy as np
 from propensity.domain.pack import Definition
 from propensity.domain.slices import UNKNOWN, Part
 from propensity.domain.statistics import Estimate, auc
+from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.usecases.held import Held, group
 from propensity.usecases.training_data import TrainingData
 
-TENANT, CUSTOMER = "tenant_id", "customer_id"
 MOST_VALUES = 20  # of a slice; the rarest are judged together
 _OTHERS = "others"
 _THIRDS = ("smallest third", "middle third", "largest third")

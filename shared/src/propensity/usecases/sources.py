@@ -11,12 +11,12 @@ from propensity.domain.contract import Contract
 from propensity.domain.errors import BadInputError, SqlError
 from propensity.domain.landing import Landed
 from propensity.domain.rules import trimmed
-from propensity.domain.views import quote, text
+from propensity.kernel.sql_text import quote, text
+from propensity.kernel.tenant import TENANT
 from propensity.ports import Sql
 from propensity.usecases.landed_text import MAX_LINE, LandedText, survey, unpack
 from propensity.usecases.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 
-TENANT = "tenant_id"
 _ABSENT = "chr(28)"  # what reads as NULL: a byte that no staged or plain file holds, so that '' stays ''
 MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes may claim billions of equal rows
 

@@ -9,9 +9,9 @@ from typing import Any
 from propensity.domain.errors import NotFoundError
 from propensity.domain.runs import execution_name, names_to_try, parse_day, training_run
 from propensity.domain.schedule import last_due
+from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
-from propensity.usecases.maintain_tables import OPEN
-from propensity.usecases.planning import pack_definition, pack_info
+from propensity.registry.pinned import OPEN
 from propensity.usecases.registry import load_champion, was_planned
 
 

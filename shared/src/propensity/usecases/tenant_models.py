@@ -12,9 +12,9 @@ import numpy as np
 from propensity.domain.calibration import Calibration, logit
 from propensity.domain.errors import NotFoundError
 from propensity.domain.ladder import GLOBAL, LADDER, Ladder, Place
+from propensity.lake.json_objects import find_json
 from propensity.ports import Model, Ports
 from propensity.usecases.registry import Version
-from propensity.usecases.run_files import find_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from propensity.domain.errors import BadInputError, RetryableError
 from propensity.domain.tenants import ROOT, Line, ledger, line_key, next_line
+from propensity.lake.json_objects import dumps
 from propensity.ports import ObjectStore
-from propensity.usecases.run_files import dumps
 
 _RACES = 20
 

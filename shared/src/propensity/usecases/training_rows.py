@@ -9,7 +9,7 @@ from typing import Any
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.runs import parse_day
 from propensity.domain.tenants import closed_tenants
-from propensity.domain.views import among, text
+from propensity.kernel.sql_text import among, text
 from propensity.ports import Sql
 from propensity.usecases.silver_session import SilverSession
 

@@ -1,0 +1,1 @@
+"""Columns of the matrix, coverage, catalogue and differences as values."""

@@ -1,0 +1,18 @@
+"""The files of a definition in a run's or a version's folder."""
+
+from __future__ import annotations
+
+from propensity.domain.pack import Definition, parse_definition
+from propensity.lake.json_objects import claim
+from propensity.ports import ObjectStore
+
+
+def write_definition(store: ObjectStore, folder: str, definition: Definition) -> None:
+    for path, text in definition.files().items():
+        claim(store, f"{folder}/{path}", text.encode())
+
+
+def read_definition(store: ObjectStore, folder: str, model: str) -> Definition:
+    """The definition a run or a version was made with."""
+    files = {key.removeprefix(f"{folder}/"): store.get(key).decode() for key in store.keys(f"{folder}/")}
+    return parse_definition(files, model, where=folder)

@@ -1,0 +1,38 @@
+"""Small JSON objects in the lake: equal content gives equal bytes, and what is claimed once stays."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from propensity.domain.errors import ConflictError, NotFoundError
+from propensity.ports import ObjectStore
+
+
+def dumps(value: object) -> bytes:
+    """JSON with sorted keys: equal content, equal bytes."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode()
+
+
+def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(store.get(key))
+    return value
+
+
+def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
+    """None where there is nothing under the key."""
+    try:
+        return read_json(store, key)
+    except NotFoundError:
+        return None
+
+
+def write_once(store: ObjectStore, key: str, body: bytes) -> bytes:
+    """What stands under the key in the end: ours, or what an earlier run of the same step put there."""
+    return body if store.put_new(key, body) else store.get(key)
+
+
+def claim(store: ObjectStore, key: str, body: bytes) -> None:
+    """Put, or find the very same there; anything else means two different runs share a name."""
+    if write_once(store, key, body) != body:
+        raise ConflictError(f"{key}: there already with other content; a run's inputs must not change under its name")

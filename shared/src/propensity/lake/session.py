@@ -1,0 +1,47 @@
+"""A DuckDB session over files of the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from propensity.domain.views import SilverShape
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.silver_tables import shape_from
+from propensity.ports import ObjectStore, Sql
+
+
+def silver_views(
+    sql: Sql, lake: ObjectStore, sources: Mapping[str, Any], tenant: str | None = None
+) -> dict[str, SilverShape]:
+    """Download the sources' files and make a view `silver.<dataset>` of each, of one tenant's rows if it is named; the
+    datasets' shapes."""
+    shapes = {dataset: shape_from(source["shape"]) for dataset, source in sources.items()}
+    sql.execute("create schema if not exists silver; create schema if not exists typed")
+    for dataset, shape in shapes.items():
+        paths = download(sql, lake, sources[dataset]["keys"], dataset)
+        # every column that the contract names, whether a file is new enough to hold it or not
+        sql.execute(f"create table typed.{quote(dataset)} ({_columns(shape)})")
+        rows = f"from typed.{quote(dataset)}"
+        if paths:
+            rows += f" union all by name from {read_files(paths)}"
+        mine = f" where tenant_id = {text(tenant)}" if tenant else ""
+        sql.execute(f"create view silver.{quote(dataset)} as select * from ({rows}){mine}")
+    return shapes
+
+
+def download(sql: Sql, lake: ObjectStore, keys: Sequence[str], folder: str) -> list[str]:
+    """Local paths of lake objects, below the session's scratch folder."""
+    paths = []
+    for number, key in enumerate(keys):
+        path = sql.scratch / folder / f"{number:05d}.parquet"
+        lake.download(key, path)
+        paths.append(str(path))
+    return paths
+
+
+def _columns(shape: SilverShape) -> str:
+    times = f"_known_at timestamptz, {shape.time_column} timestamptz"
+    origin = "_content_id varchar, _ingested_at timestamptz"
+    system = f"tenant_id varchar, _key varchar, _row_hash varchar, {times}, {origin}"
+    return ", ".join([system, *(f"{quote(name)} {kind}" for name, kind in shape.columns)])

@@ -1,0 +1,93 @@
+"""Silver's tables: their names, their buckets, and their shape as views need it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from propensity.domain.contract import Contract
+from propensity.domain.pack import Definition
+from propensity.domain.views import SilverShape
+from propensity.pack.current import pack_info
+from propensity.ports import Ports
+
+SILVER = "silver"
+
+
+def silver_table(dataset: str) -> str:
+    return f"{SILVER}/{dataset}"
+
+
+def bucket_count(ports: Ports, dataset: str) -> int:
+    """Over how many buckets new rows of a dataset go: as many as its table's, else as the lake's other tables'.
+
+    Where none of them says, the pack does.
+    """
+    info = pack_info(ports)
+    for one in (dataset, *info.datasets):
+        found = ports.tables.buckets(silver_table(one))
+        if found is not None:
+            return found
+    return info.buckets
+
+
+def shape_of(contract: Contract, retracted: Sequence[Sequence[str]] = ()) -> SilverShape:
+    return SilverShape(
+        dataset=contract.dataset,
+        kind=contract.kind,
+        columns=tuple((column.name, column.duckdb_type) for column in contract.columns if column.name != "tenant_id"),
+        version_column=contract.version_column,
+        by_arrival=contract.known_at.column is None and contract.known_at.lag_days is None,
+        retracted=tuple((content_id, at) for content_id, at in retracted),
+    )
+
+
+def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
+    """The datasets whose name stands as a word in any of the definition's SQL.
+
+    A name that is only a column's or a comment's costs a needless read, never a missing one.
+    """
+    words = _words(definition)
+    return [dataset for dataset in datasets if dataset in words]
+
+
+def columns_named(definition: Definition, shapes: Mapping[str, SilverShape]) -> dict[str, dict[str, str]]:
+    """Per dataset the columns whose names stand in the definition's SQL, with their DuckDB types.
+
+    What a version needs of the contracts to run again. A name that means something else there is one too many.
+    """
+    words = _words(definition)
+    return {
+        dataset: {name: kind for name, kind in shape.columns if name.lower() in words}
+        for dataset, shape in sorted(shapes.items())
+    }
+
+
+def _words(definition: Definition) -> set[str]:
+    model = definition.model
+    queries = [model.population.sql, model.target.sql, *(group.sql for group in definition.groups)]
+    if model.filter:
+        queries.append(model.filter.sql)
+    if model.ladder and model.ladder.segment:
+        queries.append(model.ladder.segment.sql)
+    if model.treatment:
+        queries.append(model.treatment.sql)
+    if model.censored.sql:
+        queries.append(model.censored.sql)
+    queries += [one.sql for one in model.slices]
+    return set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
+
+
+def shape_from(item: Mapping[str, Any]) -> SilverShape:
+    """The shape as a work item carries it."""
+    return SilverShape(
+        dataset=item["dataset"],
+        kind=item["kind"],
+        columns=tuple((name, kind) for name, kind in item["columns"]),
+        version_column=item["version_column"],
+        # a run that was planned before this stood in its items goes on as it began
+        by_arrival=item.get("by_arrival", False),
+        # an item that was planned before there were any has none
+        retracted=tuple((content_id, at) for content_id, at in item.get("retracted", ())),
+    )

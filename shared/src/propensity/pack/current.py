@@ -1,0 +1,50 @@
+"""The pack that this stack serves, parsed."""
+
+from __future__ import annotations
+
+from propensity.domain.contract import Contract
+from propensity.domain.contract_parser import parse_contract
+from propensity.domain.errors import PackError
+from propensity.domain.model_spec import Policy
+from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
+from propensity.pack.domain.protected import protected_slices
+from propensity.ports import Ports
+
+
+def pack_info(ports: Ports) -> PackInfo:
+    return parse_pack(ports.pack_files, ports.pack)
+
+
+def contract_of(ports: Ports, dataset: str) -> Contract:
+    path = f"contracts/{dataset}.yaml"
+    if path not in ports.pack_files:
+        raise PackError(f"{ports.pack}/{path}: missing; pack.yaml lists dataset {dataset!r}")
+    return parse_contract(ports.pack_files[path], where=f"{ports.pack}/{path}")
+
+
+def pack_definition(ports: Ports, model: str) -> Definition:
+    return parse_definition(ports.pack_files, model, where=ports.pack, entity=pack_info(ports).entity)
+
+
+def training_definition(ports: Ports, model: str) -> Definition:
+    """The pack's definition, with a slice for every column that a contract marks as protected.
+
+    Raises PackError for one that cannot be told of a customer: its dataset has no column of the entity.
+    """
+    info, definition = pack_info(ports), pack_definition(ports, model)
+    slices = {one.name: one for one in definition.model.slices}
+    for dataset in info.datasets:
+        found = {one.name: one for one in protected_slices(contract_of(ports, dataset), info.entity, slices)}
+        slices = {**found, **slices}
+    own = definition.model.model_copy(update={"slices": tuple(slices.values())})
+    return definition.model_copy(update={"model": own})
+
+
+def policy_of(ports: Ports, model: str) -> Policy:
+    """As the pack says today: who may promote is not rolled back with a model.
+
+    A model that the pack has no more is held to the stricter one.
+    """
+    if model not in pack_info(ports).models:
+        return "two_approvals"
+    return pack_definition(ports, model).model.promotion.policy

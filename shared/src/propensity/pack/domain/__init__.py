@@ -1,0 +1,1 @@
+"""Contracts, features and models as values, and what makes a pack file wrong."""

@@ -1,0 +1,1 @@
+"""Model versions, their ledger, and the artifact: the one scoring path."""

@@ -1,0 +1,41 @@
+"""Versions of tables that a model or a run still needs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from propensity.domain.registry import ROOT
+from propensity.lake.json_objects import read_json
+from propensity.lake.silver_tables import silver_table
+from propensity.pack.current import pack_info
+from propensity.ports import Ports
+from propensity.usecases.gold import GOLD, SCORES, feature_table
+from propensity.usecases.registry import load_version, version_numbers
+
+OPEN = timedelta(days=60)  # runs of the last two months may still be resumed
+
+
+def pinned_versions(ports: Ports, day: date) -> tuple[Mapping[str, set[int]], list[str]]:
+    """Versions to keep per table, and all tables."""
+    pinned: defaultdict[str, set[int]] = defaultdict(set)
+    tables = {silver_table(dataset) for dataset in pack_info(ports).datasets}
+    tables |= set(GOLD)
+    models = {key.split("/")[1] for key in ports.lake.keys(f"{ROOT}/")}
+    for model in models:
+        for number in version_numbers(ports.lake, model):
+            lineage = load_version(ports.lake, model, number).lineage
+            tables.add(feature_table(str(lineage["feature_set"])))
+            for dataset, version in lineage["silver"].items():
+                pinned[silver_table(dataset)].add(int(version))
+    for key in ports.lake.keys("runs/"):
+        if key.endswith("/plan.json"):
+            plan = read_json(ports.lake, key)
+            if date.fromisoformat(plan["as_of"]) < day - OPEN:
+                continue
+            for dataset, version in plan["silver"].items():
+                pinned[silver_table(dataset)].add(int(version))
+            if plan.get("scores_version") is not None:
+                pinned[SCORES].add(int(plan["scores_version"]))
+    return pinned, sorted(tables)

@@ -1,0 +1,1 @@
+"""A batch or gap run: plan, score, rank, label, commit, publish."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.errors import NotFoundError
+from propensity.kernel.errors import NotFoundError
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
 from propensity.usecases.report_readiness import report_readiness, show_models

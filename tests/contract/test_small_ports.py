@@ -19,7 +19,7 @@ from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
 from propensity.adapters.sqs_queue import SqsQueue
 from propensity.adapters.step_functions import StepFunctions
-from propensity.domain.errors import NotFoundError
+from propensity.kernel.errors import NotFoundError
 from propensity.ports import Frames, OnlineScore, OnlineTable
 
 SCORE = OnlineScore(

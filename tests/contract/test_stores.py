@@ -12,7 +12,7 @@ import pytest
 from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.memory import MemoryStore
 from propensity.adapters.s3_store import S3Store
-from propensity.domain.errors import NotFoundError, RetryableError
+from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectStore
 
 KINDS = ("memory", "folder", "s3")

@@ -14,7 +14,7 @@ from deltalake.table import TableOptimizer
 
 from propensity.adapters import delta_tables
 from propensity.adapters.delta_tables import DeltaTables
-from propensity.domain.errors import RetryableError
+from propensity.kernel.errors import RetryableError
 from propensity.ports import ArrowStream, DataFile
 from tests import processes
 from tests.contract.tables import rows, written

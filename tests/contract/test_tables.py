@@ -20,7 +20,7 @@ from deltalake.exceptions import CommitFailedError
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.memory import MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
-from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
+from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import DataFile, Snapshot, Tables
 from tests.contract.tables import rows, written
 

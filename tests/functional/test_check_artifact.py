@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from propensity.domain.errors import ConflictError
+from propensity.kernel.errors import ConflictError
 from propensity.lake.json_objects import dumps, read_json
 from propensity.usecases.manage_registry import roll_back
 from propensity.usecases.registry import champion_number, load_version

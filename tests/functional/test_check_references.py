@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.errors import PackError
+from propensity.kernel.errors import PackError
 from propensity.usecases.check_references import check_references
 from tests.drops import PACK, column, contract
 from tests.functional.faults import Crash, light

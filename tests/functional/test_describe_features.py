@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propensity.domain.coverage import Share, counted, merged
-from propensity.domain.errors import BadInputError, NotFoundError
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.pack.current import pack_definition
 from propensity.usecases.describe_features import describe_features
 from propensity.usecases.registry import load_version

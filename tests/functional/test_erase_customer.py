@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from propensity.domain.buckets import bucket_of
-from propensity.domain.errors import BadInputError, ConflictError, NotFoundError, RetryableError
+from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError, RetryableError
 from propensity.kernel.sql_text import text
 from propensity.pack.current import pack_info
 from propensity.usecases.log_inference import log_inference

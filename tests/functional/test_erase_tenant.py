@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from propensity.domain.errors import ConflictError
+from propensity.kernel.errors import ConflictError
 from propensity.kernel.tenant import tenant_of
 from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.erase_tenant import erase_tenant

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.domain.erasure import Subject, pattern
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 from propensity.usecases.erasing_rows import RowFinder
 from propensity.usecases.erasing_text import NameFinder
 

@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import ledger_key, standing, version_folder
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.usecases.explain_score import Question, _held, explain_score
 from propensity.usecases.gold import SCORES, SCORES_PARTITION, may_hold_day_until
 from propensity.usecases.log_inference import log_inference

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.errors import BadInputError, NotFoundError
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.ports import DataFile
 from propensity.usecases import export_tenant as module
 from propensity.usecases.export_tenant import export_tenant, slices

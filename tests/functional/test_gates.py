@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propensity.domain.errors import PackError, RetryableError
+from propensity.kernel.errors import PackError, RetryableError
 from propensity.lake.definition_files import read_definition
 from propensity.ports import ObjectInfo
 from propensity.usecases.erase_customer import erase_customer

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from propensity.adapters.delta_tables import DeltaTables
-from propensity.domain.errors import IncompleteRunError
+from propensity.kernel.errors import IncompleteRunError
 from propensity.usecases.build_features import build_features
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.fit_candidate import fit_candidate

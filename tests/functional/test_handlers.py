@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 from propensity.lake.json_objects import dumps
 from propensity.pack.current import pack_definition
 from propensity.runtime import composition

@@ -23,10 +23,10 @@ from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.domain.buckets import bucket_of
-from propensity.domain.errors import NotFoundError
 from propensity.domain.landing import content_id
 from propensity.domain.retractions import retraction_key
 from propensity.domain.views import current_view, latest_versions
+from propensity.kernel.errors import NotFoundError
 from propensity.kernel.sql_text import read_files, text
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table

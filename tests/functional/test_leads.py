@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from propensity.domain.errors import PackError
+from propensity.kernel.errors import PackError
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_training import plan_training

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
-from propensity.domain.errors import PackError
-from propensity.domain.lineage import Lineage
 from propensity.domain.pack import parse_pack
+from propensity.kernel.errors import PackError
+from propensity.kernel.lineage import Lineage
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of, pack_definition
 from propensity.runtime.pack_files import pack_files, pack_names

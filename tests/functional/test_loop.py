@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from propensity.domain.errors import EvidenceError, NotFoundError
+from propensity.kernel.errors import EvidenceError, NotFoundError
 from propensity.usecases.check_drift import check_drift
 from propensity.usecases.manage_registry import approve, list_versions, roll_back
 from propensity.usecases.run_matchback import match_due, run_matchback

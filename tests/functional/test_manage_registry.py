@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from propensity.domain.callers import Approvers
-from propensity.domain.errors import ConflictError, ForbiddenError, SettingError
 from propensity.domain.model_spec import Policy
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import standing, version_folder
+from propensity.kernel.callers import Approvers
+from propensity.kernel.errors import ConflictError, ForbiddenError, SettingError
 from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import Sample
 from propensity.runtime import composition

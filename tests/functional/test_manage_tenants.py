@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from propensity.adapters.memory import MemoryUploadAccess
 from propensity.adapters.memory_tables import MemoryTables
-from propensity.domain.errors import BadInputError, ConflictError, NotFoundError
 from propensity.domain.tenants import STATES, TAKES_EFFECT
+from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.usecases.manage_tenants import (
     check_sample,
     list_tenants,

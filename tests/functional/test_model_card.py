@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from propensity.domain.model_card import Told, model_card
-from propensity.domain.pages import to_html, to_markdown
+from propensity.kernel.pages import to_html, to_markdown
 from propensity.lake.json_objects import read_json
 from propensity.usecases.card import write_card
 from propensity.usecases.registry import Version, load_version

@@ -12,7 +12,7 @@ import pytest
 
 from propensity.adapters.frames import ArrowFrames
 from propensity.domain.calibration import Calibration, logit
-from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
+from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.runtime.serving import Champions
 from propensity.usecases.recalibrate_model import recalibrate_model
 from propensity.usecases.registry import load_version

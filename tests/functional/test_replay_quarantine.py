@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.errors import BadInputError
 from propensity.domain.landings import standing
+from propensity.kernel.errors import BadInputError
 from propensity.usecases.landings import history
 from propensity.usecases.promote_silver import BronzeFile
 from propensity.usecases.replay_quarantine import replay_quarantine

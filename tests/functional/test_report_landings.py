@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 from propensity.usecases.replay_quarantine import replay_quarantine
 from propensity.usecases.report_landings import report_landings
 from propensity.usecases.validate_upload import Upload, validate_upload

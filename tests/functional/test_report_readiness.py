@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.errors import BadInputError, ConflictError
+from propensity.kernel.errors import BadInputError, ConflictError
 from propensity.usecases import report_readiness as module
 from propensity.usecases.report_readiness import report_readiness, show_models
 from tests.functional.handlers import CONTEXT, event, handler

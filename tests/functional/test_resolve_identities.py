@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.errors import ConflictError, PackError
 from propensity.domain.identity import rollout_arm
 from propensity.domain.identity_sql import birth_id
+from propensity.kernel.errors import ConflictError, PackError
 from propensity.runtime.pack_files import pack_files, pack_names
 from propensity.usecases.identities import current_identities
 from propensity.usecases.maintain_tables import maintain_tables

@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.retractions import retraction_key
 from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import as_of_rows, current_view, latest_versions
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.json_objects import read_json
 from propensity.lake.silver_tables import shape_of

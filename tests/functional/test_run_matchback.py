@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from propensity.domain.errors import EvidenceError
+from propensity.kernel.errors import EvidenceError
 from propensity.usecases.run_matchback import run_matchback
 from propensity.usecases.tenants import append_line
 from tests.functional.registries import crown

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from propensity.domain.errors import ContractError
+from propensity.kernel.errors import ContractError
 from tests.drops import HEADER, ORDERS, PACK, csv_file, good
 from tests.functional.harness import World
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.errors import EvidenceError
 from propensity.domain.search import Setting
+from propensity.kernel.errors import EvidenceError
 from propensity.ports import Ports, Sample
 from propensity.usecases.searching import Found, Search, Tried
 from propensity.usecases.training_data import TrainingData

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from propensity.domain.calibration import Calibration
-from propensity.domain.errors import EvidenceError, PackError
 from propensity.domain.time_travel import SilverAt
+from propensity.kernel.errors import EvidenceError, PackError
 from propensity.lake.definition_files import read_definition
 from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_training import plan_training

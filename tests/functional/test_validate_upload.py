@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from propensity.domain.errors import ConflictError, ContractError, NotFoundError
+from propensity.kernel.errors import ConflictError, ContractError, NotFoundError
 from propensity.usecases.validate_upload import Upload
 from tests.drops import BUCKET, HEADER, ORDERS, PACK, Drops, csv_file, good
 

@@ -6,7 +6,7 @@ import pytest
 
 from propensity.domain.contract import KnownAt, Occurrence
 from propensity.domain.contract_parser import parse_contract
-from propensity.domain.errors import ContractError
+from propensity.kernel.errors import ContractError
 from tests.drops import ORDERS
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from propensity.domain.errors import EvidenceError
+from propensity.kernel.errors import EvidenceError
 from propensity.usecases.training_data import TrainingData, folds
 from tests.specs import model_spec
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.domain.calibration import row_losses
-from propensity.domain.errors import ConflictError
 from propensity.domain.ladder import Ladder, Place
 from propensity.domain.ladder_choice import Climb, Held, climb_alone, climb_segment
 from propensity.domain.ladder_evidence import (
@@ -24,6 +23,7 @@ from propensity.domain.ladder_evidence import (
     smoothed_rate,
 )
 from propensity.domain.sampling import rarer
+from propensity.kernel.errors import ConflictError
 
 RUNGS = ("heuristic", "global", "intercept", "segment", "own")
 

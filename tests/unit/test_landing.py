@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.errors import BadInputError
 from propensity.domain.landing import content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.kernel.errors import BadInputError
 
 THEN = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 TEXT = st.text(max_size=20)

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.errors import BadInputError, PropensityError, RetryableError, SqlError
+from propensity.kernel.errors import BadInputError, PropensityError, RetryableError, SqlError
 from propensity.runtime.logging import allowed, described, told_safely
 
 PERSON = "anna.example@example.org"

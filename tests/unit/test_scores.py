@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from propensity.domain.calibration import Calibration, fit_isotonic, fit_sigmoid, identity
 from propensity.domain.drift import drift_of, reference_bins
-from propensity.domain.errors import ConflictError, EvidenceError
 from propensity.domain.ranking import decile, percentile, rank
 from propensity.domain.selection import Entrant, select
+from propensity.kernel.errors import ConflictError, EvidenceError
 
 Fit = Callable[..., Calibration]
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propensity.domain.contract_parser import parse_contract
-from propensity.domain.errors import ContractError, PackError
 from propensity.domain.model_spec import Gates
 from propensity.domain.slices import Part, judge
 from propensity.domain.statistics import Estimate
+from propensity.kernel.errors import ContractError, PackError
 from propensity.pack.domain.protected import protected_slices
 
 LIMITS = Gates()

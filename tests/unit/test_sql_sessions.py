@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.errors import SqlError
+from propensity.kernel.errors import SqlError
 
 DATABASES = "select database_name from duckdb_databases() where not internal and database_name like 'session_%'"
 

@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 
 from propensity.domain import statistics
 from propensity.domain.calibration import fit_sigmoid
-from propensity.domain.errors import EvidenceError
 from propensity.domain.statistics import Scored, scored
+from propensity.kernel.errors import EvidenceError
 
 
 def sample(rows: int = 5_000, seed: int = 1) -> tuple[np.ndarray, np.ndarray, Scored]:

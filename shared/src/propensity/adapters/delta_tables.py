@@ -15,7 +15,7 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
+from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
 
 # delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends

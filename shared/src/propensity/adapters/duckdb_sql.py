@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import duckdb
 
-from propensity.domain.errors import PropensityError, ResourceError, SqlError
+from propensity.kernel.errors import PropensityError, ResourceError, SqlError
 from propensity.ports import ArrowStream
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from propensity.domain.errors import RetryableError
+from propensity.kernel.errors import RetryableError
 from propensity.ports import OnlineScore
 
 _WRITE_BATCH = 25  # BatchWriteItem's limit

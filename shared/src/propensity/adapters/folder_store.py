@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from propensity.domain.errors import NotFoundError, RetryableError
+from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectInfo
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from propensity.domain.errors import NotFoundError, RetryableError
+from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectInfo, OnlineScore, UploadLink
 
 

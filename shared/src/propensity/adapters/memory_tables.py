@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propensity.adapters.memory import MemoryStore
-from propensity.domain.errors import ConflictError, NotFoundError, RetryableError
+from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from propensity.domain.errors import ConflictError
+from propensity.kernel.errors import ConflictError
 
 
 class OnnxScorer:

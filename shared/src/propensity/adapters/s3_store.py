@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, HTTPClientError, ResponseStreamingError
 
-from propensity.domain.errors import NotFoundError, RetryableError
+from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectInfo
 
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from propensity.domain.cost import FOREST, GROWING, TREE_ROWS
-from propensity.domain.errors import PackError
+from propensity.kernel.errors import PackError
 from propensity.ports import Sample
 
 _OPSET = {"": 21, "ai.onnx.ml": 3}

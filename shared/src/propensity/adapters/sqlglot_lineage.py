@@ -12,8 +12,8 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope, find_all_in_scope
 from sqlglot.schema import MappingSchema
 
-from propensity.domain.errors import PackError
-from propensity.domain.lineage import POPULATION, Lineage
+from propensity.kernel.errors import PackError
+from propensity.kernel.lineage import POPULATION, Lineage
 
 _DIALECT = "duckdb"
 _PLAIN = "main"  # the schema of views that are named without one

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from propensity.domain.errors import NotFoundError
+from propensity.kernel.errors import NotFoundError
 
 
 class StepFunctions:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from propensity.domain.errors import ConflictError
 from propensity.domain.logistic_line import Likelihood, Line, Scale, fit_line
 from propensity.domain.statistics import is_ascending
+from propensity.kernel.errors import ConflictError
 
 Method = Literal["none", "sigmoid", "isotonic", "table"]  # table: 20 pooled bins, what isotonic was before
 _CLIP = 1e-7

@@ -9,7 +9,7 @@ from typing import Any
 
 from propensity.domain.coverage import Coverage, Freshness
 from propensity.domain.feature_diff import Described
-from propensity.domain.pages import Page, Section, Table
+from propensity.kernel.pages import Page, Section, Table
 
 CATALOGUE = "catalogue"
 _NONE = "–"

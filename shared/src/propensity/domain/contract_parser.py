@@ -27,7 +27,6 @@ from propensity.domain.contract import (
     Occurrence,
     TextForm,
 )
-from propensity.domain.errors import ContractError
 from propensity.domain.formats import strptime_format
 from propensity.domain.quality import (
     freshness,
@@ -36,7 +35,8 @@ from propensity.domain.quality import (
     references,
     severities,
 )
-from propensity.domain.spec import load_yaml
+from propensity.kernel.errors import ContractError
+from propensity.kernel.spec import load_yaml
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _OPTIONS = {

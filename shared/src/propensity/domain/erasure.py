@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 from propensity.kernel.tenant import TENANT_NAME
 from propensity.lake.domain.erasure_records import ROOT
 

@@ -8,7 +8,7 @@ from difflib import unified_diff
 from typing import Any
 
 from propensity.domain.feature_spec import Feature
-from propensity.domain.lineage import Lineage
+from propensity.kernel.lineage import Lineage
 
 
 @dataclass(frozen=True, slots=True)

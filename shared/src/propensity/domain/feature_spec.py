@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from propensity.domain.spec import NAME_LENGTH, Frozen, Name
+from propensity.kernel.spec import NAME_LENGTH, Frozen, Name
 
 Monotonic = Literal["increasing", "decreasing"]
 _MISSING = "_missing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from propensity.domain.errors import ContractError
+from propensity.kernel.errors import ContractError
 
 _TOKENS = {
     "yyyy": "%Y",

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from propensity.domain.errors import ConflictError
 from propensity.domain.model_spec import Value
 from propensity.domain.statistics import Estimate, difference, wilson
+from propensity.kernel.errors import ConflictError
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, PackError
 from propensity.domain.pack import parse_file
-from propensity.domain.spec import Frozen, Name
+from propensity.kernel.errors import BadInputError, PackError
+from propensity.kernel.spec import Frozen, Name
 
 FILE = "identity.yaml"
 Level = Literal["person", "household"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from propensity.domain.errors import ConflictError
+from propensity.kernel.errors import ConflictError
 
 Rung = Literal["heuristic", "global", "intercept", "segment", "own"]
 RUNGS: tuple[Rung, ...] = ("heuristic", "global", "intercept", "segment", "own")

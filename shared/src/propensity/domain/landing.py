@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 from propensity.kernel.tenant import TENANT_NAME
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from propensity.domain.spec import Frozen, Name, Query
+from propensity.kernel.spec import Frozen, Name, Query
 
 Policy = Literal["automatic", "two_approvals"]
 Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest"]

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from open_data_contract_standard.model import DataQuality, Relationship, ServiceLevelAgreementProperty
 
-from propensity.domain.errors import ContractError
+from propensity.kernel.errors import ContractError
 
 Severity = Literal["reject_row", "reject_file", "warn"]
 _UNIT_DAYS = {"d": 1, "day": 1, "days": 1}

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from propensity.domain.callers import Role
-from propensity.domain.errors import NotFoundError
-from propensity.domain.spec import Frozen, Name
+from propensity.kernel.callers import Role
+from propensity.kernel.errors import NotFoundError
+from propensity.kernel.spec import Frozen, Name
 
 CHAMPION = "champion"
 STAGING = "staging"

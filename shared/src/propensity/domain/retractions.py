@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from propensity.domain.spec import Frozen
+from propensity.kernel.spec import Frozen
 
 ROOT = "retractions"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 
 Scope = Literal["batch", "gap"]
 

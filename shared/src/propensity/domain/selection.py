@@ -8,7 +8,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Literal
 
-from propensity.domain.errors import EvidenceError
+from propensity.kernel.errors import EvidenceError
 
 SIMPLEST_FIRST = ("logistic_regression", "hist_gradient_boosting", "random_forest")
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from propensity.domain.buckets import bucket_of
 from propensity.domain.contract import Contract
-from propensity.domain.errors import ContractError
+from propensity.kernel.errors import ContractError
 from propensity.kernel.sql_text import quote
 
 PARTITION = ("bucket",)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from propensity.domain.errors import BadInputError, ConflictError
 from propensity.domain.model_spec import LabelWindow
-from propensity.domain.spec import Frozen
+from propensity.kernel.errors import BadInputError, ConflictError
+from propensity.kernel.spec import Frozen
 from propensity.kernel.tenant import TENANT_NAME
 
 State = Literal["onboarding", "active", "suspended", "offboarded"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 
 TENANT, CUSTOMER = "tenant_id", "customer_id"  # columns of every table that has rows of customers
 TENANT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from propensity.domain.errors import ConflictError, NotFoundError
+from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.ports import ObjectStore
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from propensity.domain.contract import Contract
 from propensity.domain.contract_parser import parse_contract
-from propensity.domain.errors import PackError
 from propensity.domain.model_spec import Policy
 from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
+from propensity.kernel.errors import PackError
 from propensity.pack.domain.protected import protected_slices
 from propensity.ports import Ports
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from propensity.domain.lineage import Lineage
+from propensity.kernel.lineage import Lineage
 
 
 class Model(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from propensity.domain.errors import (
+from propensity.kernel.errors import (
     BadInputError,
     ConflictError,
     EvidenceError,

@@ -15,7 +15,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
-from propensity.domain.errors import PropensityError, UnexpectedError
+from propensity.kernel.errors import PropensityError, UnexpectedError
 
 type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 

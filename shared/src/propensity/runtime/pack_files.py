@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from propensity.domain.errors import PackError
+from propensity.kernel.errors import PackError
 
 _KINDS = (".yaml", ".sql")
 

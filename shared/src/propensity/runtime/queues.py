@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from propensity.domain.errors import PropensityError
+from propensity.kernel.errors import PropensityError
 from propensity.runtime.logging import allowed, described, logger, told_safely
 
 

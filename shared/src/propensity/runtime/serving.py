@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from propensity.domain.errors import NotFoundError
+from propensity.kernel.errors import NotFoundError
 from propensity.ports import Ports
 from propensity.usecases.registry import champion_number, newest_calibration
 from propensity.usecases.serve_scores import Serving, load_serving

@@ -8,8 +8,8 @@ from functools import cache
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from propensity.domain.callers import Approvers
-from propensity.domain.errors import SettingError
+from propensity.kernel.callers import Approvers
+from propensity.kernel.errors import SettingError
 
 
 class Settings(BaseModel):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.drift import drift_of
-from propensity.domain.errors import IncompleteRunError, NotFoundError
 from propensity.domain.gates import Gate, number
 from propensity.domain.sampling import spread
 from propensity.domain.statistics import Estimate, wilson
+from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.lake.json_objects import read_json
 from propensity.ports import Ports

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.errors import ConflictError, NotFoundError, PropensityError, RetryableError
+from propensity.kernel.errors import ConflictError, NotFoundError, PropensityError, RetryableError
 from propensity.kernel.tenant import tenant_of
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import ObjectStore, Ports

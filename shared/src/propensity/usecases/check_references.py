@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import PackError
 from propensity.domain.quality import Reference
 from propensity.domain.runs import parse_day
 from propensity.domain.statistics import wilson
 from propensity.domain.views import latest_versions
+from propensity.kernel.errors import PackError
 from propensity.kernel.sql_text import instant, quote, read_files, text
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table

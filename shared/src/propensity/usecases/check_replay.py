@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.calibration import Calibration
-from propensity.domain.errors import IncompleteRunError, NotFoundError
 from propensity.domain.ladder import GLOBAL, LADDER, Ladder, Place
 from propensity.domain.pack import Definition
 from propensity.domain.registry import model_root
 from propensity.domain.replay import MAX_ABS, Replayed
 from propensity.domain.sampling import spread
+from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json, write_once

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, ContractError, SqlError
 from propensity.domain.landing import Landed
 from propensity.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
+from propensity.kernel.errors import BadInputError, ContractError, SqlError
 from propensity.kernel.sql_text import quote, text
 from propensity.kernel.tenant import TENANT
 from propensity.ports import Sql

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.errors import IncompleteRunError
+from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.sql_text import text
 from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.lake.session import download

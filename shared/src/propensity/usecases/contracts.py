@@ -5,7 +5,7 @@ from __future__ import annotations
 from propensity.domain.contract import Contract
 from propensity.domain.contract_changes import breaking_changes, changes
 from propensity.domain.contract_parser import parse_contract
-from propensity.domain.errors import ContractError, NotFoundError
+from propensity.kernel.errors import ContractError, NotFoundError
 from propensity.pack.current import contract_of
 from propensity.ports import ObjectStore, Ports
 

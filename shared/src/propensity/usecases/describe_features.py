@@ -9,9 +9,9 @@ from typing import Any
 
 from propensity.domain.catalogue import CATALOGUE, Run, Usage, entry, page
 from propensity.domain.coverage import freshest, merged
-from propensity.domain.errors import IncompleteRunError
-from propensity.domain.pages import to_html
 from propensity.domain.runs import parse_day
+from propensity.kernel.errors import IncompleteRunError
+from propensity.kernel.pages import to_html
 from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.ports import Ports
 from propensity.registry.batches import last_batch

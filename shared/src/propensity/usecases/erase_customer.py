@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.domain.erasure import parse_subject, parse_ticket
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 from propensity.ports import Ports
 from propensity.usecases.erasing import erase
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.erasure import Subject
-from propensity.domain.errors import RetryableError
+from propensity.kernel.errors import RetryableError
 from propensity.kernel.tenant import tenant_of
 from propensity.lake.json_objects import read_json
 from propensity.lake.silver_tables import silver_table

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from propensity.domain.erasure import Subject, pattern, telling
-from propensity.domain.errors import BadInputError, ConflictError, SqlError
+from propensity.kernel.errors import BadInputError, ConflictError, SqlError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.kernel.tenant import tenant_of
 from propensity.ports import Sql

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.erasure import Subject, telling
-from propensity.domain.errors import ConflictError, NotFoundError
+from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.kernel.tenant import tenant_of
 from propensity.ports import Ports, Sql

@@ -10,7 +10,6 @@ import numpy as np
 
 from propensity.domain.calibration import FITS, Calibration, choose, identity
 from propensity.domain.drift import reference_bins
-from propensity.domain.errors import EvidenceError
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.selection import Entrant, select
 from propensity.domain.statistics import (
@@ -23,6 +22,7 @@ from propensity.domain.statistics import (
     lift,
     log_loss,
 )
+from propensity.kernel.errors import EvidenceError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json, write_once

@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from propensity.domain.buckets import bucket_of
-from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.registry import Line, standing
 from propensity.domain.runs import parse_day
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import midnight, quote, read_files, text
 from propensity.kernel.tenant import parse_tenant
 from propensity.lake.session import download

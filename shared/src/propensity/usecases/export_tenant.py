@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.tenants import check_tenant
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.json_objects import dumps, find_json, read_json, write_once
 from propensity.lake.session import download

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.errors import ConflictError
 from propensity.domain.ladder_evidence import by_name
 from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import Definition
 from propensity.domain.sampling import rarer
 from propensity.domain.search import Setting
+from propensity.kernel.errors import ConflictError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import Ports

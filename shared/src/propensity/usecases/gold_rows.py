@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from propensity.domain.errors import RetryableError
+from propensity.kernel.errors import RetryableError
 from propensity.ports import Ports, Sql
 
 

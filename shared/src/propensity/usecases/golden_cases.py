@@ -9,9 +9,9 @@ from datetime import date
 from pydantic import TypeAdapter, ValidationError
 
 from propensity.domain.erasure import Subject
-from propensity.domain.errors import NotFoundError, PackError
 from propensity.domain.registry import model_root
-from propensity.domain.spec import Frozen
+from propensity.kernel.errors import NotFoundError, PackError
+from propensity.kernel.spec import Frozen
 from propensity.ports import Ports
 
 CASES = "cases.json"

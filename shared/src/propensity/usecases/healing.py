@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from propensity.domain.contract import Contract, Occurrence
-from propensity.domain.errors import BadInputError, IncompleteRunError
 from propensity.domain.landing import Landed
+from propensity.kernel.errors import BadInputError, IncompleteRunError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.session import download
 from propensity.ports import Ports, Sql

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from propensity.domain.contract import Contract, TextForm
-from propensity.domain.errors import BadInputError
 from propensity.domain.landing import Landed
+from propensity.kernel.errors import BadInputError
 from propensity.kernel.sql_text import quote, text
 from propensity.ports import Sql
 from propensity.usecases.landed_text import BOM, LandedText, unpack, whole_lines

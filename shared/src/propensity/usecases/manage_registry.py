@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from propensity.domain import promotion
-from propensity.domain.callers import ROLES, Approvers, reason_given
-from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.promotion import Request
 from propensity.domain.registry import CARDS, Line, Standing, describe, next_number, standing, way_back
+from propensity.kernel.callers import ROLES, Approvers, reason_given
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.pack.current import pack_info, policy_of
 from propensity.ports import Ports
 from propensity.usecases.check_artifact import check_artifact

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from propensity.domain.errors import BadInputError, ConflictError, NotFoundError
 from propensity.domain.landing import landing_key
 from propensity.domain.tenants import DATASETS, Line, check_tenant
+from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.kernel.sql_text import read_files, text
 from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table

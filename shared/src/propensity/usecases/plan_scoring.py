@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from propensity.domain.errors import NotFoundError
 from propensity.domain.runs import Scope, file_stem, parse_day, parse_scope, scoring_run
 from propensity.domain.time_travel import SilverAt
+from propensity.kernel.errors import NotFoundError
 from propensity.lake.json_objects import dumps, read_json
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot

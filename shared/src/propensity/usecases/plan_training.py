@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.domain.cost import check_candidate
-from propensity.domain.errors import PackError
 from propensity.domain.runs import parse_day, training_run
 from propensity.domain.schedule import training_dates
 from propensity.domain.time_travel import SilverAt
+from propensity.kernel.errors import PackError
 from propensity.lake.definition_files import write_definition
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.silver_tables import columns_named

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.buckets import bucket_of
-from propensity.domain.errors import BadInputError, ConflictError, EvidenceError, RetryableError
 from propensity.domain.pack import Definition, PackInfo
 from propensity.domain.runs import BucketRows, group_buckets
 from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import SilverShape
+from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, RetryableError
 from propensity.kernel.sql_text import text
 from propensity.lake.silver_tables import datasets_used, shape_from, shape_of, silver_table
 from propensity.pack.current import contract_of, pack_info

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, IncompleteRunError, RetryableError
 from propensity.domain.pack import MOST_BUCKETS
 from propensity.domain.silver import BucketRule, bucket_of_silver
+from propensity.kernel.errors import BadInputError, IncompleteRunError, RetryableError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.session import download

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from propensity.domain.errors import NotFoundError, RetryableError
 from propensity.domain.ladder import LADDER
 from propensity.domain.pack import Definition
 from propensity.domain.registry import (
@@ -27,6 +26,7 @@ from propensity.domain.registry import (
     next_number,
     version_folder,
 )
+from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import claim, dumps, read_json
 from propensity.ports import ObjectStore

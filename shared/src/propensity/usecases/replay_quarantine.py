@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.landings import ReportName, parse_report_key, standing, version_of
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
 from propensity.usecases.landings import history

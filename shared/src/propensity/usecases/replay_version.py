@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from propensity.domain.errors import BadInputError
 from propensity.domain.runs import parse_day, training_run
 from propensity.domain.time_travel import SilverAt
+from propensity.kernel.errors import BadInputError
 from propensity.lake.definition_files import write_definition
 from propensity.lake.json_objects import dumps, find_json, read_json
 from propensity.pack.current import pack_info

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.domain.catalogue import CATALOGUE
-from propensity.domain.errors import BadInputError, NotFoundError
 from propensity.domain.feature_diff import compare
+from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
 from propensity.usecases.feature_sets import FeatureSets

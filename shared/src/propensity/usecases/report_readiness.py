@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.domain.errors import ConflictError
 from propensity.domain.ladder import LADDER
 from propensity.domain.model_spec import LadderSpec, ModelSpec
 from propensity.domain.pack import Definition
@@ -14,6 +13,7 @@ from propensity.domain.readiness import project
 from propensity.domain.runs import parse_day
 from propensity.domain.schedule import last_due, training_dates
 from propensity.domain.tenants import check_tenant
+from propensity.kernel.errors import ConflictError
 from propensity.lake.json_objects import find_json
 from propensity.lake.silver_tables import datasets_used
 from propensity.pack.current import pack_definition, pack_info

@@ -10,12 +10,12 @@ from typing import Any
 
 from propensity.domain import identity_sql
 from propensity.domain.contract import Contract
-from propensity.domain.errors import ConflictError, PackError, SqlError
 from propensity.domain.identity import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
 from propensity.domain.identity_sql import IDENTITY_COLUMNS
 from propensity.domain.runs import parse_day
 from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import as_of_rows
+from propensity.kernel.errors import ConflictError, PackError, SqlError
 from propensity.kernel.sql_text import quote
 from propensity.lake.json_objects import dumps, find_json, write_once
 from propensity.lake.session import silver_views

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.domain.errors import ConflictError, EvidenceError
 from propensity.domain.matchback import DecileCount, Measure, measures
 from propensity.domain.model_spec import LabelWindow
 from propensity.domain.pack import Definition
@@ -16,6 +15,7 @@ from propensity.domain.statistics import scored
 from propensity.domain.tenants import closed_tenants
 from propensity.domain.time_travel import SilverAt
 from propensity.domain.training_set import gone_within, silent_tenants
+from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
 from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.lake.session import download

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.errors import BadInputError
+from propensity.kernel.errors import BadInputError
 from propensity.ports import OnlineScore, Ports
 from propensity.usecases.registry import load_version, version_numbers
 from propensity.usecases.scoring import REASONS, Artifact, load_artifact

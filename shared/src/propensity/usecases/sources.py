@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, SqlError
 from propensity.domain.landing import Landed
 from propensity.domain.rules import trimmed
+from propensity.kernel.errors import BadInputError, SqlError
 from propensity.kernel.sql_text import quote, text
 from propensity.kernel.tenant import TENANT
 from propensity.ports import Sql

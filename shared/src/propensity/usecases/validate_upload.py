@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError
 from propensity.domain.landing import Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.landings import entry_key
+from propensity.kernel.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError
 from propensity.kernel.sql_text import quote, text
 from propensity.lake.domain.erasure_records import removed_key
 from propensity.lake.json_objects import dumps, find_json, write_once

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from propensity.domain.contract import Contract
-from propensity.domain.errors import PackError
 from propensity.domain.model_spec import Slice
+from propensity.kernel.errors import PackError
 from propensity.kernel.sql_text import quote
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from propensity.domain.errors import BadInputError, ForbiddenError, SettingError
+from propensity.kernel.errors import BadInputError, ForbiddenError, SettingError
 
 Role = Literal["technical", "business"]
 ROLES: tuple[Role, ...] = ("technical", "business")

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from propensity.domain import charts
+from propensity.kernel import charts
 
 
 @dataclass(frozen=True, slots=True)

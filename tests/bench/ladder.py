@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propensity.domain.calibration import row_losses
 from propensity.domain.ladder_evidence import gain
-from propensity.domain.statistics import auc
 from propensity.kernel.errors import EvidenceError
+from propensity.stats.calibration import row_losses
+from propensity.stats.figures import auc
 from propensity.usecases.held import group
 from propensity.usecases.registry import load_version
 from propensity.usecases.scoring import load_artifact

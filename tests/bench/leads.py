@@ -24,9 +24,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from propensity.domain.calibration import Calibration, fit_sigmoid
-from propensity.domain.statistics import Estimate, calibration, ece
 from propensity.pack.current import pack_definition
+from propensity.stats.calibration import Calibration, fit_sigmoid
+from propensity.stats.figures import Estimate, calibration, ece
 from propensity.usecases.held import group
 from propensity.usecases.registry import load_version
 from propensity.usecases.training_data import read_training

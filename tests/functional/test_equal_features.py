@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from propensity.adapters.arro3_frames import Arro3Frames
 from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.calibration import identity
 from propensity.lake.json_objects import dumps
 from propensity.pack.current import pack_definition
 from propensity.ports import Frames, Sample
+from propensity.stats.calibration import identity
 from propensity.usecases.registry import register
 from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.drops import column, contract

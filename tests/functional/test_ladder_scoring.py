@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.calibration import Calibration
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import GateSummary, standing
 from propensity.lake.json_objects import dumps
+from propensity.stats.calibration import Calibration
 from propensity.usecases.manage_registry import roll_back
 from propensity.usecases.registry import append_line, load_champion, load_version, register
 from propensity.usecases.scoring import load_artifact

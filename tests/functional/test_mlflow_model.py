@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.calibration import Calibration, fit_isotonic
 from propensity.domain.ladder import Ladder
 from propensity.domain.mlflow_model import mlflow_files
 from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import parse_definition
 from propensity.ports import Sample
 from propensity.runtime.pack_files import pack_files
+from propensity.stats.calibration import Calibration, fit_isotonic
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.registry import load_version
 from propensity.usecases.scoring import load_artifact

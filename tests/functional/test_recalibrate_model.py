@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from propensity.adapters.frames import ArrowFrames
-from propensity.domain.calibration import Calibration, logit
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.runtime.serving import Champions
+from propensity.stats.calibration import Calibration, logit
 from propensity.usecases.recalibrate_model import recalibrate_model
 from propensity.usecases.registry import load_version
 from propensity.usecases.run_matchback import run_matchback

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propensity.domain.calibration import Calibration
 from propensity.domain.time_travel import SilverAt
 from propensity.kernel.errors import EvidenceError, PackError
 from propensity.lake.definition_files import read_definition
+from propensity.stats.calibration import Calibration
 from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_training import plan_training
 from propensity.usecases.run_files import read_results

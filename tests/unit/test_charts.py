@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.curves import gains, reliability
 from propensity.domain.effects import direction, trend
-from propensity.domain.statistics import lift, scored
 from propensity.kernel.charts import HEIGHT, WIDTH, Labels, Point, bars, nice, scatter
 from propensity.kernel.pages import Figure, Page, Section, Table, to_html, to_markdown
+from propensity.stats.curves import gains, reliability
+from propensity.stats.figures import lift, scored
 
 GROUPS = st.lists(
     st.tuples(st.floats(0, 1), st.integers(1, 40), st.integers(0, 40)).map(lambda one: (one[0], one[1], min(one[1:]))),

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from propensity.domain.comparison import gates, overlap, paired, unpaired
 from propensity.domain.model_spec import Gates
-from propensity.domain.statistics import Estimate
+from propensity.stats.figures import Estimate
 from tests.specs import model_spec
 
 LIMITS = Gates()

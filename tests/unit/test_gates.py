@@ -13,7 +13,7 @@ from propensity.domain.gates import floor, latency, leaks, within
 from propensity.domain.leakage import sentinels
 from propensity.domain.model_spec import Gates
 from propensity.domain.probes import probes
-from propensity.domain.statistics import Estimate, wilson
+from propensity.stats.figures import Estimate, wilson
 
 LIMITS = Gates()
 

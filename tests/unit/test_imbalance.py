@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from propensity.domain.calibration import identity
-from propensity.domain.imbalance import balance_of
+from propensity.stats.calibration import identity
+from propensity.stats.imbalance import balance_of
 
 
 @given(st.floats(1, 1e6), st.floats(1, 1e6))

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.calibration import row_losses
 from propensity.domain.ladder import Ladder, Place
 from propensity.domain.ladder_choice import Climb, Held, climb_alone, climb_segment
 from propensity.domain.ladder_evidence import (
@@ -22,8 +21,9 @@ from propensity.domain.ladder_evidence import (
     shift_of,
     smoothed_rate,
 )
-from propensity.domain.sampling import rarer
 from propensity.kernel.errors import ConflictError
+from propensity.stats.calibration import row_losses
+from propensity.stats.sampling import rarer
 
 RUNGS = ("heuristic", "global", "intercept", "segment", "own")
 

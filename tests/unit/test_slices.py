@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from propensity.domain.contract_parser import parse_contract
 from propensity.domain.model_spec import Gates
 from propensity.domain.slices import Part, judge
-from propensity.domain.statistics import Estimate
 from propensity.kernel.errors import ContractError, PackError
 from propensity.pack.domain.protected import protected_slices
+from propensity.stats.figures import Estimate
 
 LIMITS = Gates()
 AREA = Estimate(0.80, 0.78, 0.82, 4_000)

@@ -12,10 +12,10 @@ from scipy.stats import binomtest
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
-from propensity.domain import statistics
-from propensity.domain.calibration import fit_sigmoid
-from propensity.domain.statistics import Scored, scored
 from propensity.kernel.errors import EvidenceError
+from propensity.stats import figures as statistics
+from propensity.stats.calibration import fit_sigmoid
+from propensity.stats.figures import Scored, scored
 
 
 def sample(rows: int = 5_000, seed: int = 1) -> tuple[np.ndarray, np.ndarray, Scored]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import row_losses
 from propensity.domain.gates import Gate, number
 from propensity.domain.model_spec import Gates, ModelSpec
-from propensity.domain.sampling import spread
-from propensity.domain.statistics import Estimate
+from propensity.stats.calibration import row_losses
+from propensity.stats.figures import Estimate
+from propensity.stats.sampling import spread
 
 RESAMPLES = 1_000
 MOST_ROWS = 20_000  # more rows narrow an interval that decides already

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from propensity.domain.calibration import logit
 from propensity.domain.reasons import Predict
+from propensity.stats.calibration import logit
 
 Effect = Literal["rises", "falls", "mixed", "none"]
 _POINTS = 9  # values of a feature that are tried, at its quantiles

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from propensity.domain.model_spec import Value
-from propensity.domain.statistics import Estimate, difference, wilson
 from propensity.kernel.errors import ConflictError
+from propensity.stats.figures import Estimate, difference, wilson
 
 
 @dataclass(frozen=True, slots=True)

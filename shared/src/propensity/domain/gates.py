@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from propensity.domain.model_spec import Gates
-from propensity.domain.statistics import Estimate
+from propensity.stats.figures import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ import numpy as np
 
 from propensity.domain.ladder import Rung
 from propensity.domain.ladder_evidence import MIN_HELD, gain
-from propensity.domain.sampling import rarer
-from propensity.domain.statistics import Estimate
+from propensity.stats.figures import Estimate
+from propensity.stats.sampling import rarer
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import logit
-from propensity.domain.statistics import Estimate, Z
+from propensity.stats.calibration import logit
+from propensity.stats.figures import Estimate, Z
 
 MIN_HELD = 10  # positives, and negatives, held out: below them the half-width of an AUC is 0.18 and more
 PRIOR_ROWS = 50.0  # rows at the rate of everyone that a tenant's own rate is smoothed with

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from propensity.domain.statistics import (
+from propensity.stats.figures import (
     Estimate,
     Scored,
     auc,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.sampling import spread
+from propensity.stats.sampling import spread
 
 MIDPOINTS = 8  # per feature; trees split midway between two neighbouring values
 SAMPLE = 20_000  # rows that the values are taken from

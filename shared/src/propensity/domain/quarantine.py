@@ -15,7 +15,7 @@ from statistics import median
 from typing import Literal
 
 from propensity.domain.pack import QuarantineLimits
-from propensity.domain.statistics import Estimate, wilson
+from propensity.stats.figures import Estimate, wilson
 
 Breach = Literal["jump", "fall", "missing"]
 Measure = Literal["rate", "files", "rows"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from math import ceil, exp, sqrt
 
-from propensity.domain.statistics import Z
+from propensity.stats.figures import Z
 
 _NONE_SEEN = 3.0  # no event seen in a time: with 95 % the rate is below 3 in that time (Hanley, Lippman-Hand 1983)
 _FAR = 3_650  # days; a projection beyond ten years says nothing

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from propensity.domain.calibration import logit
 from propensity.domain.feature_spec import Feature
+from propensity.stats.calibration import logit
 
 Method = Literal["exact", "ablation"]
 Predict = Callable[[Any], Any]  # float32 (n, k) -> raw probabilities (n,)

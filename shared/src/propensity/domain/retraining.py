@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from propensity.domain.drift import SCORE
 from propensity.domain.model_spec import Retraining
+from propensity.stats.drift import SCORE
 
 Kind = Literal["drift", "performance"]
 

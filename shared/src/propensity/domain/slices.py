@@ -8,7 +8,7 @@ from typing import Any
 
 from propensity.domain.gates import Gate, number
 from propensity.domain.model_spec import Gates
-from propensity.domain.statistics import Estimate, difference, wilson
+from propensity.stats.figures import Estimate, difference, wilson
 
 UNKNOWN = "unknown"
 NAMED = 5  # small slices that a sentence names; all stand in slices.json

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.curves import gains, reliability
 from propensity.domain.effects import direction, trend
 from propensity.domain.model_card import Told, model_card
 from propensity.domain.pack import Definition
 from propensity.domain.reasons import Explained, explain
 from propensity.domain.registry import CARDS
-from propensity.domain.sampling import spread
-from propensity.domain.statistics import Scored
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import read_json
 from propensity.ports import Model, Ports
+from propensity.stats.curves import gains, reliability
+from propensity.stats.figures import Scored
+from propensity.stats.sampling import spread
 from propensity.usecases.training_data import TrainingData
 
 _ROWS = 1_000  # of the newest date, spread evenly: importances

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.drift import drift_of
 from propensity.domain.gates import Gate, number
-from propensity.domain.sampling import spread
-from propensity.domain.statistics import Estimate, wilson
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
+from propensity.stats.drift import drift_of
+from propensity.stats.figures import Estimate, wilson
+from propensity.stats.sampling import spread
 from propensity.usecases.judging_case import Case
 from propensity.usecases.registry import Version, load_version
 from propensity.usecases.run_files import read_results

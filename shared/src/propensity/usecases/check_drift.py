@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from propensity.domain.drift import SCORE, Drift, drift_of
 from propensity.domain.runs import parse_day
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.session import download
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
+from propensity.stats.drift import SCORE, Drift, drift_of
 from propensity.usecases.gold import DRIFT
 from propensity.usecases.gold_rows import append_once
 from propensity.usecases.registry import load_version

@@ -14,7 +14,6 @@ from typing import Any
 from propensity.domain.contract import Contract
 from propensity.domain.quality import Reference
 from propensity.domain.runs import parse_day
-from propensity.domain.statistics import wilson
 from propensity.domain.views import latest_versions
 from propensity.kernel.errors import PackError
 from propensity.kernel.sql_text import instant, quote, read_files, text
@@ -22,6 +21,7 @@ from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports, Snapshot, Sql
+from propensity.stats.figures import wilson
 from propensity.usecases.gold import ORPHANS, REFERENCES
 from propensity.usecases.gold_rows import append_once
 from propensity.usecases.retractions import retracted

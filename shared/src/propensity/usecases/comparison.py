@@ -8,9 +8,9 @@ import numpy as np
 
 from propensity.domain.comparison import gates, overlap, paired, unpaired
 from propensity.domain.gates import Gate
-from propensity.domain.sampling import rarer
-from propensity.domain.statistics import Estimate
 from propensity.ports import Ports
+from propensity.stats.figures import Estimate
+from propensity.stats.sampling import rarer
 from propensity.usecases.champions import Champion
 from propensity.usecases.golden import golden_rows
 from propensity.usecases.judging_case import Case

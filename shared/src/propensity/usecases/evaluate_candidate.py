@@ -8,25 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import FITS, Calibration, choose, identity
-from propensity.domain.drift import reference_bins
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.selection import Entrant, select
-from propensity.domain.statistics import (
-    auc,
-    average_precision,
-    brier,
-    brier_skill,
-    calibration,
-    ece,
-    lift,
-    log_loss,
-)
 from propensity.kernel.errors import EvidenceError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.ports import Ports
+from propensity.stats.calibration import FITS, Calibration, choose, identity
+from propensity.stats.drift import reference_bins
+from propensity.stats.figures import auc, average_precision, brier, brier_skill, calibration, ece, lift, log_loss
 from propensity.usecases.card import card_facts, card_files, write_card
 from propensity.usecases.champions import champion_of
 from propensity.usecases.golden import freeze_golden

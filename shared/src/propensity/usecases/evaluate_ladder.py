@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import Calibration
-from propensity.domain.drift import reference_bins
 from propensity.domain.ladder import LADDER, RUNGS, Ladder, Rung
 from propensity.domain.ladder_choice import Climb, climb_alone, climb_segment
 from propensity.domain.ladder_evidence import by_name
 from propensity.domain.ladder_words import reason
 from propensity.domain.model_spec import LadderSpec
 from propensity.domain.pack import Definition
-from propensity.domain.sampling import rarer
-from propensity.domain.statistics import Estimate, auc
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import ObjectStore, Ports
+from propensity.stats.calibration import Calibration
+from propensity.stats.drift import reference_bins
+from propensity.stats.figures import Estimate, auc
+from propensity.stats.sampling import rarer
 from propensity.usecases.fit_ladder import FITS, training_of
 from propensity.usecases.held import group
 from propensity.usecases.ladder_files import FILES

@@ -12,9 +12,9 @@ import numpy as np
 from propensity.domain.pack import Definition
 from propensity.domain.probes import probes
 from propensity.domain.reasons import typical_values
-from propensity.domain.sampling import spread
 from propensity.lake.json_objects import dumps
 from propensity.ports import FittedModel, Ports
+from propensity.stats.sampling import spread
 from propensity.usecases.training_data import TrainingData
 
 PARITY_ROWS = 10_000

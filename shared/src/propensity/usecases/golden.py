@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.pack import Definition
-from propensity.domain.sampling import spread
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.ports import Ports
+from propensity.stats.sampling import spread
 from propensity.usecases.golden_cases import GoldenCase, golden_root
 from propensity.usecases.training_data import TrainingData
 

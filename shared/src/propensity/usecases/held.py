@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.model_spec import ModelSpec
-from propensity.domain.statistics import Scored, scored
 from propensity.kernel.errors import ConflictError
+from propensity.stats.figures import Scored, scored
 from propensity.usecases.training_data import TrainingData, folds
 
 

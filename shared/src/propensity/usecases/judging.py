@@ -12,8 +12,8 @@ import numpy as np
 from propensity.domain import gates, slices
 from propensity.domain.gates import Gate
 from propensity.domain.leakage import sentinels
-from propensity.domain.statistics import Estimate
 from propensity.ports import Ports
+from propensity.stats.figures import Estimate
 from propensity.usecases.changed_features import changed_features
 from propensity.usecases.comparison import compare
 from propensity.usecases.judging_case import Case

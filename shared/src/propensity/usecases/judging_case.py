@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.calibration import Calibration
 from propensity.domain.pack import Definition
 from propensity.ports import Model
+from propensity.stats.calibration import Calibration
 from propensity.usecases.champions import Champion
 from propensity.usecases.held import Held
 from propensity.usecases.training_data import TrainingData

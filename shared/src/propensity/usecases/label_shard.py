@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ranking import decile, rank
 from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
 from propensity.scoring.files import CUTS
+from propensity.stats.ranking import decile, rank
 from propensity.usecases.gold import SCORES, score_file
 from propensity.usecases.registry import load_version
 from propensity.usecases.run_files import write_result

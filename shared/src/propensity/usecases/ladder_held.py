@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import FITS, Calibration, fit_sigmoid, identity, row_losses
 from propensity.domain.ladder_choice import Held
 from propensity.domain.ladder_evidence import between, by_name, intercept, shift_of, smoothed_rate
 from propensity.domain.pack import Definition
-from propensity.domain.sampling import rarer
 from propensity.kernel.errors import ConflictError
 from propensity.ports import Ports
+from propensity.stats.calibration import FITS, Calibration, fit_sigmoid, identity, row_losses
+from propensity.stats.sampling import rarer
 from propensity.usecases.parity import read_frame
 from propensity.usecases.tenant_models import shifted
 from propensity.usecases.training_data import Fold, TrainingData, folds, known_by

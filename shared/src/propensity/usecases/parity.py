@@ -11,8 +11,8 @@ import numpy as np
 from propensity.domain.gates import Gate
 from propensity.domain.gates import parity as judge_parity
 from propensity.domain.pack import Definition
-from propensity.domain.ranking import decile, percentile
 from propensity.ports import Ports
+from propensity.stats.ranking import decile, percentile
 from propensity.usecases.fitted_files import PROBABILITY, PROBE
 from propensity.usecases.training_data import TrainingData
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import FITS, Calibration
 from propensity.domain.runs import batch_day
-from propensity.domain.statistics import Estimate, Scored, brier, calibration, gain, log_loss, scored
 from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, RetryableError
 from propensity.ports import ObjectStore, Ports
+from propensity.stats.calibration import FITS, Calibration
+from propensity.stats.figures import Estimate, Scored, brier, calibration, gain, log_loss, scored
 from propensity.usecases.calibrations import add_calibration, read_calibration
 from propensity.usecases.registry import Version, load_champion, load_version, newest_calibration
 

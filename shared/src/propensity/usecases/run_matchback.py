@@ -11,7 +11,6 @@ from propensity.domain.matchback import DecileCount, Measure, measures
 from propensity.domain.model_spec import LabelWindow
 from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
-from propensity.domain.statistics import scored
 from propensity.domain.tenants import closed_tenants
 from propensity.domain.time_travel import SilverAt
 from propensity.domain.training_set import gone_within, silent_tenants
@@ -21,6 +20,7 @@ from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.lake.session import download
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
+from propensity.stats.figures import scored
 from propensity.usecases.gold import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
 from propensity.usecases.gold_rows import append_once
 from propensity.usecases.planning import NEWEST, pin_silver

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import Calibration
 from propensity.domain.pack import Definition
 from propensity.domain.reasons import explain, top_reasons
 from propensity.kernel.errors import ConflictError
 from propensity.ports import Model, Ports
+from propensity.stats.calibration import Calibration
 from propensity.usecases.calibrations import read_calibration
 from propensity.usecases.registry import Version, newest_calibration
 from propensity.usecases.tenant_models import TenantModels, load_tenant_models

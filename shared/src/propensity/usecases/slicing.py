@@ -9,8 +9,8 @@ import numpy as np
 
 from propensity.domain.pack import Definition
 from propensity.domain.slices import UNKNOWN, Part
-from propensity.domain.statistics import Estimate, auc
 from propensity.kernel.tenant import CUSTOMER, TENANT
+from propensity.stats.figures import Estimate, auc
 from propensity.usecases.held import Held, group
 from propensity.usecases.training_data import TrainingData
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.calibration import Calibration, logit
 from propensity.domain.ladder import GLOBAL, LADDER, Ladder, Place
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.json_objects import find_json
 from propensity.ports import Model, Ports
+from propensity.stats.calibration import Calibration, logit
 from propensity.usecases.registry import Version
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from propensity.domain.model_spec import ModelSpec
 from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
-from propensity.domain.sampling import rarer
 from propensity.domain.training_set import TrainingSet
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
+from propensity.stats.sampling import rarer
 from propensity.usecases.content_hash import ContentHash
 from propensity.usecases.run_files import read_results
 from propensity.usecases.training_rows import COLUMNS

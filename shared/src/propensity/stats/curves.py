@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from propensity.domain.statistics import Estimate, Scored, equal_bins, wilson
+from propensity.stats.figures import Estimate, Scored, equal_bins, wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from propensity.domain.logistic_line import Likelihood, Line, Scale, fit_line
-from propensity.domain.statistics import is_ascending
 from propensity.kernel.errors import ConflictError
+from propensity.stats.figures import is_ascending
+from propensity.stats.logistic_line import Likelihood, Line, Scale, fit_line
 
 Method = Literal["none", "sigmoid", "isotonic", "table"]  # table: 20 pooled bins, what isotonic was before
 _CLIP = 1e-7
@@ -75,7 +75,7 @@ def logit(p: Any) -> Any:
 
 
 def identity(rows: int = 0, positives: int = 0, offset: float = 0.0) -> Calibration:
-    """The raw scores, less the offset that weights of the classes put on their logit (domain/imbalance.py)."""
+    """The raw scores, less the offset that weights of the classes put on their logit (stats/imbalance.py)."""
     return Calibration("none", (0.0, 1.0), (-offset, 1.0 - offset), rows, positives)
 
 

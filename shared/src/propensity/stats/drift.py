@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from propensity.domain.statistics import psi, psi_noise, shares
+from propensity.stats.figures import psi, psi_noise, shares
 
 BINS = 10
 SCORE = "score"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log, log1p, sqrt
 
-from propensity.domain.logistic_line import Likelihood, Line, Scale, fit_line
 from propensity.kernel.errors import EvidenceError
+from propensity.stats.logistic_line import Likelihood, Line, Scale, fit_line
 
 Z = 1.959963984540054  # two-sided 95 %
 _CLIP = 1e-7  # keeps logarithms finite at scores of exactly 0 or 1

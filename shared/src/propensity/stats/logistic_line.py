@@ -1,6 +1,6 @@
 """A logistic regression on one number: intercept and slope of the greatest likelihood, for whoever can compute it.
 
-Without numpy, because the figures of a matchback have none (domain/statistics.py); scikit-learn's own stands in a layer
+Without numpy, because the figures of a matchback have none (stats/figures.py); scikit-learn's own stands in a layer
 that does not fit beside theirs, and the unit tests hold both users of this against it.
 """
 

@@ -1,0 +1,1 @@
+"""Pure figures: statistics with intervals, calibration, ranking, drift and sampling."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.model_spec import ModelSpec
+from propensity.pack.domain.model_spec import ModelSpec
 
 
 def model_spec(**fields: Any) -> ModelSpec:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.model_spec import ModelSpec
+from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.usecases.searching import Search
 from propensity.usecases.training_data import TrainingData

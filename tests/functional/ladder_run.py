@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from propensity.domain.pack import Definition, parse_definition
 from propensity.lake.definition_files import write_definition
 from propensity.lake.json_objects import dumps
+from propensity.pack.domain.definition import Definition, parse_definition
 from propensity.usecases.fit_candidate import fit_candidate
 from propensity.usecases.run_files import write_items, write_result
 from tests.functional.harness import World

@@ -10,13 +10,13 @@ import numpy as np
 import yaml
 
 from propensity.adapters.memory import MemoryMetrics, MemoryStore
-from propensity.domain.model_spec import Policy
-from propensity.domain.pack import parse_definition
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import GateSummary, Line, standing
 from propensity.kernel.callers import Approvers
 from propensity.kernel.errors import ConflictError
 from propensity.lake.json_objects import dumps
+from propensity.pack.domain.definition import parse_definition
+from propensity.pack.domain.model_spec import Policy
 from propensity.ports import ObjectStore
 from propensity.usecases.register_model import register_model
 from propensity.usecases.registry import append_line, present_champion

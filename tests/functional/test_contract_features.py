@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.contract_parser import parse_contract
-from propensity.domain.quality import Reference
+from propensity.pack.domain.contract_parser import parse_contract
+from propensity.pack.domain.quality import Reference
 from tests.drops import HEADER, ORDERS, PACK, Drops, csv_file, good
 
 

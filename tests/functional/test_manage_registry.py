@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from propensity.domain.model_spec import Policy
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import standing, version_folder
 from propensity.kernel.callers import Approvers
 from propensity.kernel.errors import ConflictError, ForbiddenError, SettingError
 from propensity.lake.json_objects import dumps, read_json
+from propensity.pack.domain.model_spec import Policy
 from propensity.ports import Sample
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files

@@ -15,8 +15,8 @@ import yaml
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.domain.ladder import Ladder
 from propensity.domain.mlflow_model import mlflow_files
-from propensity.domain.model_spec import LadderSpec
-from propensity.domain.pack import parse_definition
+from propensity.pack.domain.definition import parse_definition
+from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import Sample
 from propensity.runtime.pack_files import pack_files
 from propensity.stats.calibration import Calibration, fit_isotonic

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propensity.adapters.memory import MemoryMetrics, MemoryStore, MemoryWorkflows
-from propensity.domain.model_spec import Retraining
 from propensity.domain.retraining import Check, decide, drift_check, performance_check
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.json_objects import dumps
 from propensity.pack.current import pack_definition
+from propensity.pack.domain.model_spec import Retraining
 from propensity.runtime.pack_files import pack_files
 from propensity.usecases.registry import register
 from propensity.usecases.request_retraining import list_requests, request_by_hand, request_retraining

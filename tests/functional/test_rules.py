@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.contract import Column
 from propensity.domain.rules import cast, cleaned, typed
 from propensity.kernel.sql_text import quote, text
+from propensity.pack.domain.contract import Column
 
 
 def read(column: Column, values: list[str], shown: str = "{}") -> list[Any]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.contract import TextForm
+from propensity.pack.domain.contract import TextForm
 from propensity.usecases import landed_text, reading
 from propensity.usecases.sources import csv_source
 from propensity.usecases.staging import FIELD, SKIPPED, stage

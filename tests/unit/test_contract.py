@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from propensity.domain.contract import KnownAt, Occurrence
-from propensity.domain.contract_parser import parse_contract
 from propensity.kernel.errors import ContractError
+from propensity.pack.domain.contract import KnownAt, Occurrence
+from propensity.pack.domain.contract_parser import parse_contract
 from tests.drops import ORDERS
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 import yaml
 
-from propensity.domain.pack import Definition, parse_definition
 from propensity.kernel.errors import PackError
+from propensity.pack.domain.definition import Definition, parse_definition
 
 MODEL = """
 name: again

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from propensity.domain.formats import strptime_format
 from propensity.kernel.errors import ContractError
+from propensity.pack.domain.formats import strptime_format
 
 
 @pytest.mark.parametrize(

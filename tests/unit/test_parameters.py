@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.model_spec import Family
 from propensity.domain.parameters import PARAMETERS, check_parameter
 from propensity.kernel.errors import PackError
+from propensity.pack.domain.model_spec import Family
 from propensity.ports import Sample
 
 TAKEN: dict[Family, dict[str, list[Any]]] = {

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.pack import QuarantineLimits
 from propensity.domain.quarantine import DayCounts, Verdict, judge, rhythm
+from propensity.pack.domain.definition import QuarantineLimits
 
 LIMITS = QuarantineLimits()
 DAY = date(2026, 3, 2)

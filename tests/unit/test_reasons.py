@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.feature_spec import Feature
 from propensity.domain.reasons import ablation, contributions, explain, sentence, top_reasons, typical_values
+from propensity.pack.domain.feature_spec import Feature
 from propensity.ports import Sample
 
 WIDTH = 4

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.contract_parser import parse_contract
-from propensity.domain.model_spec import Gates
 from propensity.domain.slices import Part, judge
 from propensity.kernel.errors import ContractError, PackError
+from propensity.pack.domain.contract_parser import parse_contract
+from propensity.pack.domain.model_spec import Gates
 from propensity.pack.domain.protected import protected_slices
 from propensity.stats.figures import Estimate
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.model_spec import ModelSpec, Treatment
 from propensity.domain.training_set import REASONS, TrainingSet, capped, validation_days
 from propensity.kernel.errors import ConflictError
+from propensity.pack.domain.model_spec import ModelSpec, Treatment
 from propensity.usecases.content_hash import ContentHash
 from tests.specs import model_spec
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
-from propensity.domain.feature_spec import Feature
 from propensity.kernel.lineage import Lineage
+from propensity.pack.domain.feature_spec import Feature
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from propensity.domain.model_spec import Value
 from propensity.kernel.errors import ConflictError
+from propensity.pack.domain.model_spec import Value
 from propensity.stats.figures import Estimate, difference, wilson
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.model_spec import Gates
+from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate
 
 

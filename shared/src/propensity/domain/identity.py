@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from propensity.domain.contract import Contract
-from propensity.domain.pack import parse_file
 from propensity.kernel.errors import BadInputError, PackError
 from propensity.kernel.spec import Frozen, Name
+from propensity.pack.domain.contract import Contract
+from propensity.pack.domain.definition import parse_file
 
 FILE = "identity.yaml"
 Level = Literal["person", "household"]

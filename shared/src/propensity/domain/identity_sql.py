@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from propensity.domain.contract import Contract
 from propensity.domain.identity import Level, Part, Rule
 from propensity.kernel.sql_text import quote, text
+from propensity.pack.domain.contract import Contract
 
 IDENTITY_COLUMNS = (
     ("tenant_id", "varchar"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from propensity.domain.ladder import Rung
 from propensity.domain.ladder_evidence import MIN_HELD
-from propensity.domain.model_spec import LadderSpec
+from propensity.pack.domain.model_spec import LadderSpec
 
 _NAMES: dict[Rung, str] = {
     "heuristic": "its own rate for everyone",

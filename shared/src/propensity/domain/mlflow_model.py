@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from propensity.domain.pack import Definition
+from propensity.pack.domain.definition import Definition
 
 _CODE = "mlflow_code"
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.pack import Definition
 from propensity.kernel import charts
 from propensity.kernel.pages import Figure, Page, Section, Table
+from propensity.pack.domain.definition import Definition
 
 _METRICS = {
     "auc": "AUC: the chance that one who did outranks one who did not; 0.5 is chance",

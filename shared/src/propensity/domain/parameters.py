@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from propensity.domain.model_spec import Family
 from propensity.kernel.errors import PackError
+from propensity.pack.domain.model_spec import Family
 
 _Above0 = Annotated[float, Field(gt=0)]
 _From0 = Annotated[float, Field(ge=0)]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from propensity.domain.model_spec import Policy
 from propensity.domain.registry import CHAMPION, STAGING, Action, GateSummary, Line, next_number, standing
 from propensity.kernel.callers import Approvers, Role, same_person
 from propensity.kernel.errors import ConflictError, ForbiddenError
+from propensity.pack.domain.model_spec import Policy
 
 
 @dataclass(frozen=True, slots=True)

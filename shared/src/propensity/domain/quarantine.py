@@ -14,7 +14,7 @@ from math import ceil
 from statistics import median
 from typing import Literal
 
-from propensity.domain.pack import QuarantineLimits
+from propensity.pack.domain.definition import QuarantineLimits
 from propensity.stats.figures import Estimate, wilson
 
 Breach = Literal["jump", "fall", "missing"]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from propensity.domain.feature_spec import Feature
+from propensity.pack.domain.feature_spec import Feature
 from propensity.stats.calibration import logit
 
 Method = Literal["exact", "ablation"]

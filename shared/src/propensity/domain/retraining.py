@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from propensity.domain.model_spec import Retraining
+from propensity.pack.domain.model_spec import Retraining
 from propensity.stats.drift import SCORE
 
 Kind = Literal["drift", "performance"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from propensity.domain.contract import Column, Contract
-from propensity.domain.quality import Severity
 from propensity.kernel.sql_text import quote, text
+from propensity.pack.domain.contract import Column, Contract
+from propensity.pack.domain.quality import Severity
 
 # A cast alone takes 1.5 for 2, 1_000 for 1000, 0x10, inf and epoch (DuckDB 2.0): the form is looked at first.
 _INTEGER = r"[+-]?[0-9]{1,19}(\.0*)?"

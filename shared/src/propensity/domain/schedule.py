@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from propensity.domain.model_spec import Cadence, ModelSpec
+from propensity.pack.domain.model_spec import Cadence, ModelSpec
 
 
 def months_before(day: date, months: int) -> date:

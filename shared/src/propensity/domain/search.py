@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.model_spec import Candidate, Range
+from propensity.pack.domain.model_spec import Candidate, Range
 
 FACTOR = 3  # settings kept per rung, and rows gained: 1 of 3, 3 times
 MIN_ROWS = 5_000  # fewer rows than these rank settings by chance

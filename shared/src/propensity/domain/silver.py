@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from propensity.domain.buckets import bucket_of
-from propensity.domain.contract import Contract
 from propensity.kernel.errors import ContractError
 from propensity.kernel.sql_text import quote
+from propensity.pack.domain.contract import Contract
 
 PARTITION = ("bucket",)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from propensity.domain.gates import Gate, number
-from propensity.domain.model_spec import Gates
+from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, difference, wilson
 
 UNKNOWN = "unknown"

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from propensity.domain.model_spec import LabelWindow
 from propensity.kernel.errors import BadInputError, ConflictError
 from propensity.kernel.spec import Frozen
 from propensity.kernel.tenant import TENANT_NAME
+from propensity.pack.domain.model_spec import LabelWindow
 
 State = Literal["onboarding", "active", "suspended", "offboarded"]
 STATES: tuple[State, ...] = get_args(State)

@@ -13,8 +13,8 @@ from datetime import date, timedelta
 from math import sqrt
 from typing import Any
 
-from propensity.domain.model_spec import LabelWindow, ModelSpec
 from propensity.kernel.errors import ConflictError
+from propensity.pack.domain.model_spec import LabelWindow, ModelSpec
 
 # a row is left out for the first of these that holds
 REASONS = ("immature", "tenant_closed", "censored", "treated", "tenant_silent")

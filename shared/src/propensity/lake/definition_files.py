@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from propensity.domain.pack import Definition, parse_definition
 from propensity.lake.json_objects import claim
+from propensity.pack.domain.definition import Definition, parse_definition
 from propensity.ports import ObjectStore
 
 

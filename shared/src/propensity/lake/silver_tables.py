@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from propensity.domain.contract import Contract
-from propensity.domain.pack import Definition
 from propensity.domain.views import SilverShape
 from propensity.pack.current import pack_info
+from propensity.pack.domain.contract import Contract
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 
 SILVER = "silver"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from propensity.domain.contract import Contract
-from propensity.domain.contract_parser import parse_contract
-from propensity.domain.model_spec import Policy
-from propensity.domain.pack import Definition, PackInfo, parse_definition, parse_pack
 from propensity.kernel.errors import PackError
+from propensity.pack.domain.contract import Contract
+from propensity.pack.domain.contract_parser import parse_contract
+from propensity.pack.domain.definition import Definition, PackInfo, parse_definition, parse_pack
+from propensity.pack.domain.model_spec import Policy
 from propensity.pack.domain.protected import protected_slices
 from propensity.ports import Ports
 

@@ -11,12 +11,12 @@ from datetime import date
 from typing import Any
 
 from propensity.domain.buckets import bucket_of
-from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import read_json
 from propensity.lake.session import download
+from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore, Ports, Sql
 from propensity.usecases.feature_counts import FeatureCounts
 from propensity.usecases.run_files import write_result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from propensity.domain.pack import Definition
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.usecases.calibrations import calibrated_on
 from propensity.usecases.registry import load_version

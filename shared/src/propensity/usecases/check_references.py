@@ -11,8 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.contract import Contract
-from propensity.domain.quality import Reference
 from propensity.domain.runs import parse_day
 from propensity.domain.views import latest_versions
 from propensity.kernel.errors import PackError
@@ -20,6 +18,8 @@ from propensity.kernel.sql_text import instant, quote, read_files, text
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.pack.current import contract_of, pack_info
+from propensity.pack.domain.contract import Contract
+from propensity.pack.domain.quality import Reference
 from propensity.ports import Ports, Snapshot, Sql
 from propensity.stats.figures import wilson
 from propensity.usecases.gold import ORPHANS, REFERENCES

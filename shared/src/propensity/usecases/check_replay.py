@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.ladder import GLOBAL, LADDER, Ladder, Place
-from propensity.domain.pack import Definition
 from propensity.domain.registry import model_root
 from propensity.domain.replay import MAX_ABS, Replayed
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.stats.calibration import Calibration
 from propensity.stats.sampling import spread

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.contract import Contract
 from propensity.domain.landing import Landed
 from propensity.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
 from propensity.kernel.errors import BadInputError, ContractError, SqlError
 from propensity.kernel.sql_text import quote, text
 from propensity.kernel.tenant import TENANT
+from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 from propensity.usecases.sources import Source
 from propensity.usecases.staging import SKIPPED

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.model_spec import ModelSpec
 from propensity.domain.selection import Entrant, select
 from propensity.kernel.errors import EvidenceError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.calibration import FITS, Calibration, choose, identity
 from propensity.stats.drift import reference_bins

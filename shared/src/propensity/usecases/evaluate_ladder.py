@@ -12,11 +12,11 @@ from propensity.domain.ladder import LADDER, RUNGS, Ladder, Rung
 from propensity.domain.ladder_choice import Climb, climb_alone, climb_segment
 from propensity.domain.ladder_evidence import by_name
 from propensity.domain.ladder_words import reason
-from propensity.domain.model_spec import LadderSpec
-from propensity.domain.pack import Definition
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
+from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import ObjectStore, Ports
 from propensity.stats.calibration import Calibration
 from propensity.stats.drift import reference_bins

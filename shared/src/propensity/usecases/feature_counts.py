@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.domain.coverage import counted
-from propensity.domain.pack import Definition
 from propensity.features.domain.columns import known_column
 from propensity.kernel.sql_text import quote
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Sql
 
 _TABLE = "features_counted"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from propensity.domain.feature_diff import Described, FeatureSet
-from propensity.domain.pack import Definition, normalise_sql
 from propensity.domain.registry import ROOT
 from propensity.kernel.errors import BadInputError, NotFoundError, PackError
 from propensity.pack.current import pack_definition, pack_info
+from propensity.pack.domain.definition import Definition, normalise_sql
 from propensity.ports import Ports
 from propensity.usecases.lineage import DefinitionLineage, Lineages
 from propensity.usecases.registry import champion_number, load_version, version_numbers

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.model_spec import Candidate
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
+from propensity.pack.domain.model_spec import Candidate
 from propensity.ports import Ports
 from propensity.usecases.fitted_files import write_fitted
 from propensity.usecases.run_files import write_result

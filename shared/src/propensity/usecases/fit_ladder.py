@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.ladder_evidence import by_name
-from propensity.domain.model_spec import LadderSpec
-from propensity.domain.pack import Definition
 from propensity.domain.search import Setting
 from propensity.kernel.errors import ConflictError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
+from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import Ports
 from propensity.stats.sampling import rarer
 from propensity.usecases.fitted_files import write_fitted

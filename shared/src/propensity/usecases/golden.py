@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.pack import Definition
 from propensity.kernel.tenant import CUSTOMER, TENANT
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.stats.sampling import spread
 from propensity.usecases.golden_cases import GoldenCase, golden_root

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.model_spec import ModelSpec
 from propensity.kernel.errors import ConflictError
+from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import Scored, scored
 from propensity.usecases.training_data import TrainingData, folds
 

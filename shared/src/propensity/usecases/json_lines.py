@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from propensity.domain.contract import Contract, TextForm
 from propensity.domain.landing import Landed
 from propensity.kernel.errors import BadInputError
 from propensity.kernel.sql_text import quote, text
+from propensity.pack.domain.contract import Contract, TextForm
 from propensity.ports import Sql
 from propensity.usecases.landed_text import BOM, LandedText, unpack, whole_lines
 from propensity.usecases.sources import Source, field, match_columns, raw_lines, read_lines

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.pack import Definition
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Model
 from propensity.stats.calibration import Calibration
 from propensity.usecases.champions import Champion

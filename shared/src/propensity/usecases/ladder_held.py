@@ -10,8 +10,8 @@ import numpy as np
 
 from propensity.domain.ladder_choice import Held
 from propensity.domain.ladder_evidence import between, by_name, intercept, shift_of, smoothed_rate
-from propensity.domain.pack import Definition
 from propensity.kernel.errors import ConflictError
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.stats.calibration import FITS, Calibration, fit_sigmoid, identity, row_losses
 from propensity.stats.sampling import rarer

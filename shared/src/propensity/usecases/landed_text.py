@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from propensity.domain.contract import TextForm
 from propensity.kernel.errors import BadInputError
+from propensity.pack.domain.contract import TextForm
 
 MAX_LINE = 131_072  # bytes; also the longest value that Python's csv module takes
 MAX_UNZIPPED = 8 * 1024**3  # bytes; a function has as much disk as its EphemeralStorage says, 10 GB at most

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from propensity.domain.pack import Definition
 from propensity.kernel.errors import PackError
 from propensity.kernel.lineage import POPULATION, Lineage, joined
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of, pack_info
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 
 _WITH_OUTCOMES = ("target", "treatment", "censored")

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from propensity.domain.mlflow_model import mlflow_files
-from propensity.domain.pack import Definition
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 
 _PACKAGES = ("numpy", "onnxruntime")  # what the loader needs and the parity gate was passed with

@@ -10,7 +10,7 @@ import numpy as np
 
 from propensity.domain.gates import Gate
 from propensity.domain.gates import parity as judge_parity
-from propensity.domain.pack import Definition
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.stats.ranking import decile, percentile
 from propensity.usecases.fitted_files import PROBABILITY, PROBE

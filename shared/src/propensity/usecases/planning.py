@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.buckets import bucket_of
-from propensity.domain.pack import Definition, PackInfo
 from propensity.domain.runs import BucketRows, group_buckets
 from propensity.domain.time_travel import SilverAt
 from propensity.domain.views import SilverShape
@@ -17,6 +16,7 @@ from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError
 from propensity.kernel.sql_text import text
 from propensity.lake.silver_tables import datasets_used, shape_from, shape_of, silver_table
 from propensity.pack.current import contract_of, pack_info
+from propensity.pack.domain.definition import Definition, PackInfo
 from propensity.ports import Ports, Snapshot, Sql
 from propensity.usecases.retractions import retracted
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.contract import Contract
 from propensity.domain.landing import JSON_FORMATS, Landed
 from propensity.kernel.errors import BadInputError, IncompleteRunError, SqlError
+from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 from propensity.usecases.checking import Checked, check_contract, check_rows
 from propensity.usecases.json_lines import json_source

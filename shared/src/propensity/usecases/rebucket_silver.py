@@ -11,8 +11,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from propensity.domain.contract import Contract
-from propensity.domain.pack import MOST_BUCKETS
 from propensity.domain.silver import BucketRule, bucket_of_silver
 from propensity.kernel.errors import BadInputError, IncompleteRunError, RetryableError
 from propensity.kernel.sql_text import quote, read_files, text
@@ -20,6 +18,8 @@ from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
+from propensity.pack.domain.contract import Contract
+from propensity.pack.domain.definition import MOST_BUCKETS
 from propensity.ports import DataFile, Ports, Snapshot, Sql
 
 _RACES = 20  # appends that come between the last chunk and the commit

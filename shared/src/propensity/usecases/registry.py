@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.ladder import LADDER
-from propensity.domain.pack import Definition
 from propensity.domain.registry import (
     CHAMPION,
     GateSummary,
@@ -29,6 +28,7 @@ from propensity.domain.registry import (
 from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import claim, dumps, read_json
+from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore
 from propensity.usecases.run_files import is_planned
 

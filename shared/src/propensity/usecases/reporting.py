@@ -14,8 +14,8 @@ import numpy as np
 
 from propensity.domain.comparison import overlap
 from propensity.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
-from propensity.domain.model_spec import ModelSpec
 from propensity.domain.selection import Entrant, standing
+from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import gain
 from propensity.usecases.champions import Champion
 from propensity.usecases.judging_case import Case

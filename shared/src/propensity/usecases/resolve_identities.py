@@ -9,7 +9,6 @@ from datetime import date
 from typing import Any
 
 from propensity.domain import identity_sql
-from propensity.domain.contract import Contract
 from propensity.domain.identity import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
 from propensity.domain.identity_sql import IDENTITY_COLUMNS
 from propensity.domain.runs import parse_day
@@ -20,6 +19,7 @@ from propensity.kernel.sql_text import quote
 from propensity.lake.json_objects import dumps, find_json, write_once
 from propensity.lake.session import silver_views
 from propensity.pack.current import contract_of, pack_info
+from propensity.pack.domain.contract import Contract
 from propensity.ports import Ports, Sql
 from propensity.usecases.gold import IDENTITIES
 from propensity.usecases.gold_rows import append_once

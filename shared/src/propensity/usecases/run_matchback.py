@@ -8,8 +8,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from propensity.domain.matchback import DecileCount, Measure, measures
-from propensity.domain.model_spec import LabelWindow
-from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
 from propensity.domain.tenants import closed_tenants
 from propensity.domain.time_travel import SilverAt
@@ -18,6 +16,8 @@ from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
 from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.lake.session import download
+from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.model_spec import LabelWindow
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
 from propensity.stats.figures import scored

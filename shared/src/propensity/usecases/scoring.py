@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.pack import Definition
 from propensity.domain.reasons import explain, top_reasons
 from propensity.kernel.errors import ConflictError
+from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports
 from propensity.stats.calibration import Calibration
 from propensity.usecases.calibrations import read_calibration

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from propensity.domain.feature_spec import FeatureGroup
-from propensity.domain.pack import Definition
-from propensity.domain.pack_sql import escapes, tables_read
 from propensity.domain.views import SilverShape, as_of_rows, history_rows, newest_row, outcome_rows
 from propensity.features.domain.columns import expression, indicator, known_column, known_value
 from propensity.kernel.errors import PackError, SqlError
 from propensity.kernel.sql_text import instant, midnight, quote, text
 from propensity.lake.session import silver_views
+from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.feature_spec import FeatureGroup
+from propensity.pack.domain.query_guard import escapes, tables_read
 from propensity.ports import ObjectStore, Sql
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.pack import Definition
 from propensity.domain.slices import UNKNOWN, Part
 from propensity.kernel.tenant import CUSTOMER, TENANT
+from propensity.pack.domain.definition import Definition
 from propensity.stats.figures import Estimate, auc
 from propensity.usecases.held import Held, group
 from propensity.usecases.training_data import TrainingData

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from propensity.domain.contract import Contract
 from propensity.domain.landing import Landed
 from propensity.domain.rules import trimmed
 from propensity.kernel.errors import BadInputError, SqlError
 from propensity.kernel.sql_text import quote, text
 from propensity.kernel.tenant import TENANT
+from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 from propensity.usecases.landed_text import MAX_LINE, LandedText, survey, unpack
 from propensity.usecases.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.model_spec import ModelSpec
-from propensity.domain.pack import Definition
 from propensity.domain.runs import parse_day
 from propensity.domain.training_set import TrainingSet
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.json_objects import read_json
+from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.sampling import rarer
 from propensity.usecases.content_hash import ContentHash

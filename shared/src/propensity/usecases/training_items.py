@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from propensity.domain.pack import Definition
+from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore
 from propensity.usecases.planning import Pins
 from propensity.usecases.run_files import write_items

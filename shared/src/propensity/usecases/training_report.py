@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from propensity.domain.model_spec import ModelSpec
-from propensity.domain.pack import Definition
 from propensity.domain.training_set import REASONS, Rates, TrainingSet
+from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.usecases.content_hash import ContentHash
 from propensity.usecases.training_data import TrainingData, chosen_of, read_training

@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.contract import Contract
 from propensity.domain.landing import Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.domain.landings import entry_key
 from propensity.kernel.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError
@@ -21,9 +20,10 @@ from propensity.kernel.sql_text import quote, text
 from propensity.lake.domain.erasure_records import removed_key
 from propensity.lake.json_objects import dumps, find_json, write_once
 from propensity.pack.current import contract_of, pack_info
+from propensity.pack.domain.contract import Contract
+from propensity.pack.taken_contracts import taken_contract
 from propensity.ports import Ports, Sql
 from propensity.usecases.checking import PLAIN
-from propensity.usecases.contracts import taken_contract
 from propensity.usecases.healing import Earlier, heal, load_earlier
 from propensity.usecases.promote_silver import announcement
 from propensity.usecases.reading import Read, read_upload

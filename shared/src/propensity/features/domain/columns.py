@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from propensity.domain.feature_spec import Feature
 from propensity.kernel.sql_text import quote, text
+from propensity.pack.domain.feature_spec import Feature
 
 
 def expression(feature: Feature) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from propensity.domain.contract import Contract
-from propensity.domain.model_spec import Slice
 from propensity.kernel.errors import PackError
 from propensity.kernel.sql_text import quote
+from propensity.pack.domain.contract import Contract
+from propensity.pack.domain.model_spec import Slice
 
 
 def protected_slices(contract: Contract, entity: str, named: Collection[str] = ()) -> Iterator[Slice]:

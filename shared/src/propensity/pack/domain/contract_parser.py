@@ -15,7 +15,9 @@ import yaml
 from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaObject, SchemaProperty
 from pydantic import ValidationError
 
-from propensity.domain.contract import (
+from propensity.kernel.errors import ContractError
+from propensity.kernel.spec import load_yaml
+from propensity.pack.domain.contract import (
     DELIMITERS,
     DUCKDB_TYPES,
     ENCODINGS,
@@ -27,16 +29,8 @@ from propensity.domain.contract import (
     Occurrence,
     TextForm,
 )
-from propensity.domain.formats import strptime_format
-from propensity.domain.quality import (
-    freshness,
-    null_expectation,
-    object_quality,
-    references,
-    severities,
-)
-from propensity.kernel.errors import ContractError
-from propensity.kernel.spec import load_yaml
+from propensity.pack.domain.formats import strptime_format
+from propensity.pack.domain.quality import freshness, null_expectation, object_quality, references, severities
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _OPTIONS = {

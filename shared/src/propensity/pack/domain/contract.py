@@ -7,12 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from propensity.domain.quality import (
-    Expectation,
-    Reference,
-    RowRule,
-    Severity,
-)
+from propensity.pack.domain.quality import Expectation, Reference, RowRule, Severity
 
 DUCKDB_TYPES = {
     "string": "VARCHAR",

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from propensity.domain.feature_spec import Feature, FeatureGroup
-from propensity.domain.model_spec import ModelSpec
 from propensity.kernel.errors import NotFoundError, PackError
 from propensity.kernel.spec import Frozen, Name, load_yaml
+from propensity.pack.domain.feature_spec import Feature, FeatureGroup
+from propensity.pack.domain.model_spec import ModelSpec
 
 MOST_BUCKETS = 4096
 _SPACES = re.compile(r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/\*.*?\*/|\s)+""", re.DOTALL)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from propensity.domain.contract import Column, Contract
+from propensity.pack.domain.contract import Column, Contract
 
 # what places a row: with another value, the rows that are there would have other keys, times or buckets
 _PLACING = (

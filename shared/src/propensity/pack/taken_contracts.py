@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from propensity.domain.contract import Contract
-from propensity.domain.contract_changes import breaking_changes, changes
-from propensity.domain.contract_parser import parse_contract
 from propensity.kernel.errors import ContractError, NotFoundError
 from propensity.pack.current import contract_of
+from propensity.pack.domain.contract import Contract
+from propensity.pack.domain.contract_changes import breaking_changes, changes
+from propensity.pack.domain.contract_parser import parse_contract
 from propensity.ports import ObjectStore, Ports
 
 ROOT = "contracts"

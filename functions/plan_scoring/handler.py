@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.time_travel import SilverAt
+from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
 from propensity.usecases.plan_scoring import plan_scoring

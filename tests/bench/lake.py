@@ -19,7 +19,7 @@ from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue
-from propensity.domain.views import current_view
+from propensity.lake.domain.as_of_views import current_view
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.ports import ObjectInfo

@@ -28,7 +28,7 @@ from propensity.adapters.memory import (
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
-from propensity.domain.views import current_view
+from propensity.lake.domain.as_of_views import current_view
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.runtime.pack_files import pack_files

@@ -14,8 +14,8 @@ from typing import Any
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
-from propensity.domain.views import current_view, latest_versions
 from propensity.kernel.sql_text import read_files, text
+from propensity.lake.domain.as_of_views import current_view, latest_versions
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.pack.current import contract_of

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from propensity.lake.gold_tables import QUARANTINE
 from propensity.usecases.check_quarantine import check_quarantine
-from propensity.usecases.gold import QUARANTINE
 from propensity.usecases.replay_quarantine import replay_quarantine
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.functional.faults import Crash, Fuse

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from propensity.domain.buckets import bucket_of
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError, RetryableError
 from propensity.kernel.sql_text import text
+from propensity.lake.domain.buckets import bucket_of
 from propensity.pack.current import pack_info
 from propensity.usecases.log_inference import log_inference
 from propensity.usecases.maintain_tables import maintain_tables

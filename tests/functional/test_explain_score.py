@@ -15,8 +15,8 @@ import pytest
 from propensity.domain.promotion import Request, settle
 from propensity.domain.registry import ledger_key, standing, version_folder
 from propensity.kernel.errors import BadInputError, NotFoundError
+from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, may_hold_day_until
 from propensity.usecases.explain_score import Question, _held, explain_score
-from propensity.usecases.gold import SCORES, SCORES_PARTITION, may_hold_day_until
 from propensity.usecases.log_inference import log_inference
 from propensity.usecases.manage_registry import roll_back
 from propensity.usecases.registry import append_line, load_version

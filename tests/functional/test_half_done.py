@@ -11,10 +11,10 @@ import pytest
 
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.kernel.errors import IncompleteRunError
+from propensity.lake.gold_tables import SCORES
 from propensity.usecases.build_features import build_features
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.gold import SCORES
 from propensity.usecases.plan_training import plan_training
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World

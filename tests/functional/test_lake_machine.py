@@ -22,19 +22,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
-from propensity.domain.buckets import bucket_of
 from propensity.domain.landing import content_id
-from propensity.domain.retractions import retraction_key
-from propensity.domain.views import current_view, latest_versions
 from propensity.kernel.errors import NotFoundError
 from propensity.kernel.sql_text import read_files, text
+from propensity.lake.domain.as_of_views import current_view, latest_versions
+from propensity.lake.domain.buckets import bucket_of
+from propensity.lake.domain.retractions import retraction_key
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
+from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.rebucket_silver import rebucket_silver
 from propensity.usecases.retract_upload import retract_upload
-from propensity.usecases.retractions import retracted
 from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import PACK, column, contract
 from tests.functional.faults import Fuse, Fused

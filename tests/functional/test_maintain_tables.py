@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from propensity.domain.time_travel import SilverAt
+from propensity.lake.domain.time_travel import SilverAt
+from propensity.lake.pins import pin_silver
 from propensity.pack.current import pack_definition
 from propensity.usecases.maintain_tables import maintain_tables
-from propensity.usecases.planning import pin_silver
 from propensity.usecases.registry import load_champion
 from tests.functional.harness import World
 from tests.stack.automotive import Generated

@@ -12,8 +12,8 @@ import pytest
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
 from propensity.domain.cost import check_candidate
-from propensity.domain.views import SilverShape
 from propensity.kernel.errors import PackError
+from propensity.lake.domain.as_of_views import SilverShape
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.pack.domain.definition import parse_definition, parse_pack

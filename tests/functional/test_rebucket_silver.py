@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from propensity.adapters.delta_tables import DeltaTables
-from propensity.domain.buckets import bucket_of
-from propensity.domain.time_travel import SilverAt
 from propensity.kernel.errors import BadInputError, ConflictError, RetryableError
 from propensity.kernel.sql_text import read_files
+from propensity.lake.domain.buckets import bucket_of
+from propensity.lake.domain.time_travel import SilverAt
 from propensity.ports import DataFile
 from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_scoring import plan_scoring

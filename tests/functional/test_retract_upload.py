@@ -10,18 +10,18 @@ from typing import Any
 import duckdb
 import pytest
 
-from propensity.domain.retractions import retraction_key
-from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import as_of_rows, current_view, latest_versions
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import read_files
+from propensity.lake.domain.as_of_views import as_of_rows, current_view, latest_versions
+from propensity.lake.domain.retractions import retraction_key
+from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.json_objects import read_json
+from propensity.lake.pins import pin_silver
 from propensity.lake.silver_tables import shape_of
+from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of, pack_definition
-from propensity.usecases.planning import pin_silver
 from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.retract_upload import retract_upload
-from propensity.usecases.retractions import retracted
 from tests.drops import csv_file
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, generate

@@ -16,8 +16,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from propensity.domain.views import SilverShape, current_view, latest_versions
 from propensity.kernel.sql_text import quote, text
+from propensity.lake.domain.as_of_views import SilverShape, current_view, latest_versions
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.runtime.pack_files import pack_files

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.time_travel import SilverAt
 from propensity.kernel.errors import BadInputError
+from propensity.lake.domain.time_travel import SilverAt
 
 
 def test_who_asks_for_nothing_gets_the_newest_and_the_runs_usual_name() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from propensity.domain.views import SilverShape
 from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.domain.as_of_views import SilverShape
 from propensity.lake.silver_tables import shape_from
 from propensity.ports import ObjectStore, Sql
 

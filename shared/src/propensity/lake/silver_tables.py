@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from propensity.domain.views import SilverShape
+from propensity.lake.domain.as_of_views import SilverShape
 from propensity.pack.current import pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.pack.domain.definition import Definition

@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from propensity.domain.buckets import bucket_of
-from propensity.domain.runs import parse_day
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.definition_files import read_definition
+from propensity.lake.domain.buckets import bucket_of
+from propensity.lake.domain.run_names import parse_day
 from propensity.lake.json_objects import read_json
+from propensity.lake.run_files import write_result
 from propensity.lake.session import download
 from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore, Ports, Sql
 from propensity.usecases.feature_counts import FeatureCounts
-from propensity.usecases.run_files import write_result
 from propensity.usecases.silver_session import SilverSession
 from propensity.usecases.training_rows import COLUMNS, count_rows, mark_rows
 

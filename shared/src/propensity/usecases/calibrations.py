@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.domain.registry import calibration_key
-from propensity.domain.runs import batch_day
 from propensity.kernel.errors import NotFoundError
+from propensity.lake.domain.run_names import batch_day
 from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import ObjectStore
 from propensity.stats.calibration import Calibration

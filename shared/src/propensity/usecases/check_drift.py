@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from propensity.domain.runs import parse_day
 from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.appends import append_once
+from propensity.lake.domain.run_names import parse_day
+from propensity.lake.gold_tables import DRIFT
 from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.run_files import read_results
 from propensity.lake.session import download
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
 from propensity.stats.drift import SCORE, Drift, drift_of
-from propensity.usecases.gold import DRIFT
-from propensity.usecases.gold_rows import append_once
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import read_results
 
 
 def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from propensity.domain.landings import is_first, register_of
 from propensity.domain.quarantine import DayCounts, Verdict, judge
-from propensity.domain.runs import parse_day
 from propensity.kernel.sql_text import read_files
+from propensity.lake.appends import append_once
+from propensity.lake.domain.run_names import parse_day
+from propensity.lake.gold_tables import QUARANTINE, QUARANTINE_PARTITION
 from propensity.lake.json_objects import read_json
 from propensity.lake.session import download
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Sql
-from propensity.usecases.gold import QUARANTINE, QUARANTINE_PARTITION
-from propensity.usecases.gold_rows import append_once
 
 _DAYS = 7  # a tick makes up for those that did not come in the last week
 

@@ -11,20 +11,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.runs import parse_day
-from propensity.domain.views import latest_versions
 from propensity.kernel.errors import PackError
 from propensity.kernel.sql_text import instant, quote, read_files, text
+from propensity.lake.appends import append_once
+from propensity.lake.domain.as_of_views import latest_versions
+from propensity.lake.domain.run_names import parse_day
+from propensity.lake.gold_tables import ORPHANS, REFERENCES
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
+from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.pack.domain.quality import Reference
 from propensity.ports import Ports, Snapshot, Sql
 from propensity.stats.figures import wilson
-from propensity.usecases.gold import ORPHANS, REFERENCES
-from propensity.usecases.gold_rows import append_once
-from propensity.usecases.retractions import retracted
 
 
 def check_references(ports: Ports, *, slot: str) -> dict[str, Any]:

@@ -13,15 +13,15 @@ from propensity.domain.replay import MAX_ABS, Replayed
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
+from propensity.lake.erased import erasure_records, rows_erased_since
 from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.run_files import read_results
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.stats.calibration import Calibration
 from propensity.stats.sampling import spread
-from propensity.usecases.erasures import erasure_records, rows_erased_since
 from propensity.usecases.ladder_files import ladder_files
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import read_results
 from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 from propensity.usecases.training_report import read_hashed
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.sql_text import text
+from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, feature_table
 from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.run_files import read_results, total
 from propensity.lake.session import download
 from propensity.ports import DataFile, Ports
-from propensity.usecases.gold import SCORES, SCORES_PARTITION, feature_table
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import read_results, total
 
 
 def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:

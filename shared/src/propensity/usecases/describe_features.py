@@ -9,15 +9,15 @@ from typing import Any
 
 from propensity.domain.catalogue import CATALOGUE, Run, Usage, entry, page
 from propensity.domain.coverage import freshest, merged
-from propensity.domain.runs import parse_day
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.pages import to_html
+from propensity.lake.domain.run_names import parse_day
 from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.run_files import is_planned, read_results
 from propensity.ports import Ports
 from propensity.registry.batches import last_batch
 from propensity.usecases.feature_sets import FeatureSets, Use
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import is_planned, read_results
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from propensity.domain.erasure import (
     rows_of,
     zones,
 )
-from propensity.domain.runs import file_stem
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.kernel.tenant import tenant_of
 from propensity.lake.domain.erasure_records import removed_key
+from propensity.lake.domain.run_names import file_stem
 from propensity.lake.json_objects import dumps, find_json, read_json
 from propensity.lake.silver_tables import SILVER
 from propensity.ports import DataFile, ObjectInfo, Ports, Snapshot, Sql

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from propensity.domain.erasure import Subject, identifies
 from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.pins import tenant_keys
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Ports, Sql
 from propensity.usecases.erasing_landing import outstanding
-from propensity.usecases.planning import tenant_keys
 
 
 def people_columns(ports: Ports) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from propensity.kernel.errors import EvidenceError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.run_files import read_results
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.calibration import FITS, Calibration, choose, identity
@@ -28,7 +29,6 @@ from propensity.usecases.judging_case import Case
 from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.reporting import report_columns, report_of
-from propensity.usecases.run_files import read_results
 from propensity.usecases.slicing import judged_columns
 from propensity.usecases.training_data import known_by
 from propensity.usecases.training_report import read_hashed, training_report

@@ -15,6 +15,7 @@ from propensity.domain.ladder_words import reason
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.run_files import read_results
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import ObjectStore, Ports
@@ -27,7 +28,6 @@ from propensity.usecases.held import group
 from propensity.usecases.ladder_files import FILES
 from propensity.usecases.ladder_held import HeldOut
 from propensity.usecases.parity import parity_of
-from propensity.usecases.run_files import read_results
 from propensity.usecases.tenant_models import TenantModels
 from propensity.usecases.training_data import TrainingData
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from propensity.domain.buckets import bucket_of
 from propensity.domain.registry import Line, standing
-from propensity.domain.runs import parse_day
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import midnight, quote, read_files, text
 from propensity.kernel.tenant import parse_tenant
+from propensity.lake.domain.buckets import bucket_of
+from propensity.lake.domain.run_names import parse_day
+from propensity.lake.gold_tables import INFERENCE_LOG, SCORES, may_hold_day_until
 from propensity.lake.session import download
 from propensity.pack.current import pack_info
 from propensity.ports import DataFile, ObjectStore, Ports, Snapshot, Sql
-from propensity.usecases.gold import INFERENCE_LOG, SCORES, may_hold_day_until
 from propensity.usecases.registry import dated_ledger, load_version, version_numbers, written_at
 
 _READ = 256_000_000  # bytes of the inference log that one answer reads

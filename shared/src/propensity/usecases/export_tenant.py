@@ -16,14 +16,14 @@ from typing import Any
 from propensity.domain.tenants import check_tenant
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.gold_tables import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
 from propensity.lake.json_objects import dumps, find_json, read_json, write_once
+from propensity.lake.pins import tenant_keys
 from propensity.lake.session import download
 from propensity.lake.silver_tables import SILVER, silver_table
+from propensity.lake.taken_back import retractions
 from propensity.pack.current import pack_info
 from propensity.ports import DataFile, Ports, Snapshot, Sql
-from propensity.usecases.gold import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
-from propensity.usecases.planning import tenant_keys
-from propensity.usecases.retractions import retractions
 
 ROOT = "exports"
 _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,64}")

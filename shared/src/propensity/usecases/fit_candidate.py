@@ -9,10 +9,10 @@ import numpy as np
 
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.run_files import write_result
 from propensity.pack.domain.model_spec import Candidate
 from propensity.ports import Ports
 from propensity.usecases.fitted_files import write_fitted
-from propensity.usecases.run_files import write_result
 from propensity.usecases.searching import Search
 from propensity.usecases.training_data import as_date, read_training
 

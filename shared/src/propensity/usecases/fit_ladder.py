@@ -18,12 +18,12 @@ from propensity.domain.search import Setting
 from propensity.kernel.errors import ConflictError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.run_files import read_results
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import Ports
 from propensity.stats.sampling import rarer
 from propensity.usecases.fitted_files import write_fitted
-from propensity.usecases.run_files import read_results
 from propensity.usecases.searching import Search
 from propensity.usecases.training_data import TrainingData, read_training
 

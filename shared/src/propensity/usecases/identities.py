@@ -6,9 +6,9 @@ from datetime import date
 
 from propensity.domain.identity_sql import IDENTITY_COLUMNS, newest_identities
 from propensity.kernel.sql_text import quote, read_files
+from propensity.lake.gold_tables import IDENTITIES
 from propensity.lake.session import download
 from propensity.ports import Ports, Sql
-from propensity.usecases.gold import IDENTITIES
 
 
 def load_identities(ports: Ports, sql: Sql, table: str) -> None:

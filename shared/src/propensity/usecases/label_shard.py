@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_json
+from propensity.lake.run_files import write_result
 from propensity.ports import Ports
 from propensity.scoring.files import CUTS
 from propensity.stats.ranking import decile, rank
-from propensity.usecases.gold import SCORES, score_file
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import write_result
 from propensity.usecases.scoring import REASONS, Artifact, load_artifact
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from propensity.kernel.sql_text import text
+from propensity.lake.gold_tables import INFERENCE_LOG
 from propensity.ports import Ports
-from propensity.usecases.gold import INFERENCE_LOG
 
 
 def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

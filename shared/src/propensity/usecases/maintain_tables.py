@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from propensity.domain.runs import parse_day
+from propensity.lake.domain.run_names import parse_day
 from propensity.ports import Ports
 from propensity.registry.pinned import pinned_versions
 

@@ -13,11 +13,11 @@ from propensity.domain.landing import landing_key
 from propensity.domain.tenants import DATASETS, Line, check_tenant
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.kernel.sql_text import read_files, text
+from propensity.lake.pins import tenant_keys
 from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
-from propensity.usecases.planning import tenant_keys
 from propensity.usecases.reading import read_upload
 from propensity.usecases.tenants import append_line, last_lines, lines
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from propensity.domain.runs import Scope, file_stem, parse_day, parse_scope, scoring_run
-from propensity.domain.time_travel import SilverAt
 from propensity.kernel.errors import NotFoundError
+from propensity.lake.domain.run_names import Scope, file_stem, parse_day, parse_scope, scoring_run
+from propensity.lake.domain.time_travel import SilverAt
+from propensity.lake.gold_tables import SCORES, feature_table, score_file_day
 from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.pins import NEWEST, pin_silver
+from propensity.lake.run_files import write_items
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
 from propensity.registry.batches import last_batch
-from propensity.usecases.gold import SCORES, feature_table, score_file_day
-from propensity.usecases.planning import NEWEST, pin_silver
 from propensity.usecases.registry import Version, load_champion, load_version, newest_calibration
-from propensity.usecases.run_files import write_items
 
 
 def plan_scoring(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.domain.cost import check_candidate
-from propensity.domain.runs import parse_day, training_run
 from propensity.domain.schedule import training_dates
-from propensity.domain.time_travel import SilverAt
 from propensity.kernel.errors import PackError
 from propensity.lake.definition_files import write_definition
+from propensity.lake.domain.run_names import parse_day, training_run
+from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.pins import NEWEST, pin_silver
 from propensity.lake.silver_tables import columns_named
 from propensity.pack.current import pack_info, training_definition
 from propensity.ports import Ports
-from propensity.usecases.planning import NEWEST, pin_silver
 from propensity.usecases.registry import present_champion
 from propensity.usecases.tenants import closed_periods
 from propensity.usecases.training_items import write_training_items

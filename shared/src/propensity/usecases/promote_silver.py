@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.silver import PARTITION, BucketRule, silver_rows
 from propensity.kernel.errors import BadInputError, PackError
 from propensity.kernel.sql_text import quote, read_files
+from propensity.lake.domain.silver_rows import PARTITION, BucketRule, silver_rows
 from propensity.lake.session import download
 from propensity.lake.silver_tables import bucket_count, silver_table
 from propensity.pack.current import contract_of, pack_info

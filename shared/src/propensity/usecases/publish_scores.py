@@ -6,14 +6,14 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
-from propensity.domain.runs import result_key
 from propensity.kernel.sql_text import quote, read_files
 from propensity.lake.definition_files import read_definition
+from propensity.lake.domain.run_names import result_key
+from propensity.lake.gold_tables import SCORES
 from propensity.lake.json_objects import read_json
+from propensity.lake.run_files import write_result
 from propensity.lake.session import download
 from propensity.ports import OnlineScore, Ports, Sql
-from propensity.usecases.gold import SCORES
-from propensity.usecases.run_files import write_result
 
 _BATCH = 5_000
 

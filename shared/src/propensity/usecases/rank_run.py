@@ -6,10 +6,10 @@ from typing import Any
 
 from propensity.kernel.sql_text import read_files
 from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.run_files import read_results
 from propensity.lake.session import download
 from propensity.ports import Ports
 from propensity.scoring.files import CUTS
-from propensity.usecases.run_files import read_results
 
 
 def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from propensity.domain.silver import BucketRule, bucket_of_silver
 from propensity.kernel.errors import BadInputError, IncompleteRunError, RetryableError
 from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.domain.silver_rows import BucketRule, bucket_of_silver
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from propensity.domain.landing import parse_bronze_key
-from propensity.domain.runs import parse_day
 from propensity.kernel.errors import IncompleteRunError, PropensityError
+from propensity.lake.domain.run_names import parse_day
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import Ports

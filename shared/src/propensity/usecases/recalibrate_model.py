@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.runs import batch_day
 from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, RetryableError
+from propensity.lake.domain.run_names import batch_day
 from propensity.ports import ObjectStore, Ports
 from propensity.stats.calibration import FITS, Calibration
 from propensity.stats.figures import Estimate, Scored, brier, calibration, gain, log_loss, scored

@@ -28,9 +28,9 @@ from propensity.domain.registry import (
 from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import claim, dumps, read_json
+from propensity.lake.run_files import is_planned
 from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore
-from propensity.usecases.run_files import is_planned
 
 _RACES = 20
 _READERS = 8  # below the number of connections that a client of boto3 keeps

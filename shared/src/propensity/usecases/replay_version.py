@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from propensity.domain.runs import parse_day, training_run
-from propensity.domain.time_travel import SilverAt
 from propensity.kernel.errors import BadInputError
 from propensity.lake.definition_files import write_definition
+from propensity.lake.domain.run_names import parse_day, training_run
+from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.json_objects import dumps, find_json, read_json
+from propensity.lake.pins import Pins, pin_silver, pins_of_plan
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
-from propensity.usecases.planning import Pins, pin_silver, pins_of_plan
 from propensity.usecases.registry import Version, load_version
 from propensity.usecases.training_items import write_training_items
 

@@ -10,8 +10,8 @@ from typing import Any
 from propensity.domain.landing import content_id
 from propensity.domain.landings import entry_of, is_first, register_of, standing
 from propensity.domain.quarantine import rhythm
-from propensity.domain.runs import parse_day
 from propensity.kernel.tenant import parse_tenant
+from propensity.lake.domain.run_names import parse_day
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import ObjectInfo, Ports

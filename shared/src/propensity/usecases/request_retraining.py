@@ -13,9 +13,9 @@ from typing import Any
 
 from propensity.domain.registry import model_root
 from propensity.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
-from propensity.domain.runs import execution_name, names_to_try, parse_day, training_run
 from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import NotFoundError
+from propensity.lake.domain.run_names import execution_name, names_to_try, parse_day, training_run
 from propensity.lake.json_objects import dumps, find_json, read_json
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports

@@ -11,20 +11,20 @@ from typing import Any
 from propensity.domain import identity_sql
 from propensity.domain.identity import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
 from propensity.domain.identity_sql import IDENTITY_COLUMNS
-from propensity.domain.runs import parse_day
-from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import as_of_rows
 from propensity.kernel.errors import ConflictError, PackError, SqlError
 from propensity.kernel.sql_text import quote
+from propensity.lake.appends import append_once
+from propensity.lake.domain.as_of_views import as_of_rows
+from propensity.lake.domain.run_names import parse_day
+from propensity.lake.domain.time_travel import SilverAt
+from propensity.lake.gold_tables import IDENTITIES
 from propensity.lake.json_objects import dumps, find_json, write_once
+from propensity.lake.pins import pin_datasets
 from propensity.lake.session import silver_views
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Ports, Sql
-from propensity.usecases.gold import IDENTITIES
-from propensity.usecases.gold_rows import append_once
 from propensity.usecases.identities import load_identities
-from propensity.usecases.planning import pin_datasets
 
 ROOT = "identities"
 

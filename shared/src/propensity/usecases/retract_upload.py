@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from propensity.domain.retractions import Retraction, retraction_key
 from propensity.domain.tenants import check_tenant, check_why
 from propensity.kernel.errors import BadInputError, NotFoundError
+from propensity.lake.domain.retractions import Retraction, retraction_key
 from propensity.lake.json_objects import dumps, write_once
 from propensity.pack.current import pack_info
 from propensity.ports import Ports

@@ -8,22 +8,22 @@ from datetime import date, timedelta
 from typing import Any
 
 from propensity.domain.matchback import DecileCount, Measure, measures
-from propensity.domain.runs import parse_day
 from propensity.domain.tenants import closed_tenants
-from propensity.domain.time_travel import SilverAt
 from propensity.domain.training_set import gone_within, silent_tenants
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
+from propensity.lake.appends import append_once
+from propensity.lake.domain.run_names import parse_day
+from propensity.lake.domain.time_travel import SilverAt
+from propensity.lake.gold_tables import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
 from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.pins import NEWEST, pin_silver
 from propensity.lake.session import download
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LabelWindow
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
 from propensity.stats.figures import scored
-from propensity.usecases.gold import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
-from propensity.usecases.gold_rows import append_once
-from propensity.usecases.planning import NEWEST, pin_silver
 from propensity.usecases.registry import load_version
 from propensity.usecases.silver_session import SilverSession
 from propensity.usecases.tenants import closed_periods

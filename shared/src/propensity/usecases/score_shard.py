@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from propensity.lake.json_objects import read_json
+from propensity.lake.run_files import write_result
 from propensity.ports import Ports
 from propensity.usecases.registry import load_version
-from propensity.usecases.run_files import write_result
 from propensity.usecases.scoring import load_artifact
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from propensity.domain.views import SilverShape, as_of_rows, history_rows, newest_row, outcome_rows
 from propensity.features.domain.columns import expression, indicator, known_column, known_value
 from propensity.kernel.errors import PackError, SqlError
 from propensity.kernel.sql_text import instant, midnight, quote, text
+from propensity.lake.domain.as_of_views import SilverShape, as_of_rows, history_rows, newest_row, outcome_rows
 from propensity.lake.session import silver_views
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.feature_spec import FeatureGroup

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.runs import parse_day
 from propensity.domain.training_set import TrainingSet
 from propensity.kernel.errors import EvidenceError
+from propensity.lake.domain.run_names import parse_day
 from propensity.lake.json_objects import read_json
+from propensity.lake.run_files import read_results
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.sampling import rarer
 from propensity.usecases.content_hash import ContentHash
-from propensity.usecases.run_files import read_results
 from propensity.usecases.training_rows import COLUMNS
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from propensity.lake.pins import Pins
+from propensity.lake.run_files import write_items
 from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore
-from propensity.usecases.planning import Pins
-from propensity.usecases.run_files import write_items
 
 
 def write_training_items(

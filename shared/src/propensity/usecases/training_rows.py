@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.domain.runs import parse_day
 from propensity.domain.tenants import closed_tenants
 from propensity.kernel.sql_text import among, text
+from propensity.lake.domain.run_names import parse_day
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Sql
 from propensity.usecases.silver_session import SilverSession

@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from propensity.domain.buckets import bucket_of
-from propensity.domain.runs import BucketRows, group_buckets
-from propensity.domain.time_travel import SilverAt
-from propensity.domain.views import SilverShape
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, RetryableError
 from propensity.kernel.sql_text import text
+from propensity.lake.domain.as_of_views import SilverShape
+from propensity.lake.domain.buckets import bucket_of
+from propensity.lake.domain.run_names import BucketRows, group_buckets
+from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.silver_tables import datasets_used, shape_from, shape_of, silver_table
+from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.definition import Definition, PackInfo
 from propensity.ports import Ports, Snapshot, Sql
-from propensity.usecases.retractions import retracted
 
 NEWEST = SilverAt()
 

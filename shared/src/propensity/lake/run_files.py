@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from propensity.domain.runs import item_key, result_key
 from propensity.kernel.errors import IncompleteRunError
+from propensity.lake.domain.run_names import item_key, result_key
 from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import ObjectStore
 

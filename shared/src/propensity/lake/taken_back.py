@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from propensity.domain.retractions import Retraction, retraction_prefix
+from propensity.lake.domain.retractions import Retraction, retraction_prefix
 from propensity.ports import ObjectStore
 
 

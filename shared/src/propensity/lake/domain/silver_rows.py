@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from propensity.domain.buckets import bucket_of
 from propensity.kernel.errors import ContractError
 from propensity.kernel.sql_text import quote
+from propensity.lake.domain.buckets import bucket_of
 from propensity.pack.domain.contract import Contract
 
 PARTITION = ("bucket",)

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from propensity.kernel.errors import EvidenceError
+from propensity.tenants.ledger import append_line
 from propensity.usecases.run_matchback import run_matchback
-from propensity.usecases.tenants import append_line
 from tests.functional.registries import crown
 from tests.functional.shop import Shop, stocked
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.tenants import check_tenant
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.gold_tables import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
@@ -24,6 +23,7 @@ from propensity.lake.silver_tables import SILVER, silver_table
 from propensity.lake.taken_back import retractions
 from propensity.pack.current import pack_info
 from propensity.ports import DataFile, Ports, Snapshot, Sql
+from propensity.tenants.domain.record import check_tenant
 
 ROOT = "exports"
 _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,64}")

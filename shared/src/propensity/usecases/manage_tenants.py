@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.landing import landing_key
-from propensity.domain.tenants import DATASETS, Line, check_tenant
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.kernel.sql_text import read_files, text
 from propensity.lake.pins import tenant_keys
@@ -18,8 +17,9 @@ from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
+from propensity.tenants.domain.record import DATASETS, Line, check_tenant
+from propensity.tenants.ledger import append_line, last_lines, lines
 from propensity.usecases.reading import read_upload
-from propensity.usecases.tenants import append_line, last_lines, lines
 
 MAX_SAMPLE = 1_000_000  # bytes
 _COUNTED = 256_000_000  # bytes of Silver that one answer reads; beyond them it gives a bound

@@ -9,7 +9,6 @@ from typing import Any
 from propensity.domain.ladder import LADDER
 from propensity.domain.readiness import project
 from propensity.domain.schedule import last_due, training_dates
-from propensity.domain.tenants import check_tenant
 from propensity.kernel.errors import ConflictError
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.json_objects import find_json
@@ -19,6 +18,7 @@ from propensity.pack.current import pack_definition, pack_info
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec, ModelSpec
 from propensity.ports import Ports
+from propensity.tenants.domain.record import check_tenant
 from propensity.usecases.registry import champion_number, load_version
 from propensity.usecases.silver_session import SilverSession
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from propensity.domain.tenants import check_tenant, check_why
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.domain.retractions import Retraction, retraction_key
 from propensity.lake.json_objects import dumps, write_once
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
+from propensity.tenants.domain.record import check_tenant, check_why
 
 
 def retract_upload(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by: str, at: str) -> dict[str, Any]:

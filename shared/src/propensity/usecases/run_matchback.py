@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from propensity.domain.matchback import DecileCount, Measure, measures
-from propensity.domain.tenants import closed_tenants
 from propensity.domain.training_set import gone_within, silent_tenants
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
@@ -24,9 +23,10 @@ from propensity.pack.domain.model_spec import LabelWindow
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
 from propensity.stats.figures import scored
+from propensity.tenants.domain.record import closed_tenants
+from propensity.tenants.ledger import closed_periods
 from propensity.usecases.registry import load_version
 from propensity.usecases.silver_session import SilverSession
-from propensity.usecases.tenants import closed_periods
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"
 

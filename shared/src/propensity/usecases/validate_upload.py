@@ -23,11 +23,11 @@ from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.pack.taken_contracts import taken_contract
 from propensity.ports import Ports, Sql
+from propensity.tenants.ledger import refuse_closed
 from propensity.usecases.checking import PLAIN
 from propensity.usecases.healing import Earlier, heal, load_earlier
 from propensity.usecases.promote_silver import announcement
 from propensity.usecases.reading import Read, read_upload
-from propensity.usecases.tenants import refuse_closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from propensity.domain.tenants import ROOT, Line, ledger, line_key, next_line
 from propensity.kernel.errors import BadInputError, RetryableError
 from propensity.lake.json_objects import dumps
 from propensity.ports import ObjectStore
+from propensity.tenants.domain.record import ROOT, Line, ledger, line_key, next_line
 
 _RACES = 20
 

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 
 from propensity.domain.ladder_evidence import gain
 from propensity.kernel.errors import EvidenceError
+from propensity.registry.artifact import load_artifact
+from propensity.registry.versions import load_version
 from propensity.stats.calibration import row_losses
 from propensity.stats.figures import auc
 from propensity.usecases.held import group
-from propensity.usecases.registry import load_version
-from propensity.usecases.scoring import load_artifact
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, generate
 

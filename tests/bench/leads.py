@@ -25,10 +25,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from propensity.pack.current import pack_definition
+from propensity.registry.versions import load_version
 from propensity.stats.calibration import Calibration, fit_sigmoid
 from propensity.stats.figures import Estimate, calibration, ece
 from propensity.usecases.held import group
-from propensity.usecases.registry import load_version
 from propensity.usecases.training_data import read_training
 from tests.bench.measure import Claim
 from tests.bench.retail import paired

@@ -73,12 +73,12 @@ def seed() -> int:
     """Two versions of the pack's model, fitted on noise, that took turns as champion; the bytes of the first."""
     import boto3
 
-    from propensity.domain.registry import CHAMPION, GateSummary, Line, ledger_key
     from propensity.lake.json_objects import dumps
     from propensity.lake.silver_tables import columns_named, shape_of
     from propensity.pack.current import contract_of, pack_definition, pack_info
+    from propensity.registry.domain.ledger import CHAMPION, GateSummary, Line, ledger_key
+    from propensity.registry.versions import recorded_files, register
     from propensity.runtime import composition
-    from propensity.usecases.registry import recorded_files, register
 
     boto3.client("s3").create_bucket(Bucket="lake")
     ports = composition.ports()

@@ -13,13 +13,13 @@ import duckdb
 import pytest
 
 from propensity.domain.promotion import Request, settle
-from propensity.domain.registry import ledger_key, standing, version_folder
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, may_hold_day_until
+from propensity.registry.domain.ledger import ledger_key, standing, version_folder
+from propensity.registry.versions import append_line, load_version
 from propensity.usecases.explain_score import Question, _held, explain_score
 from propensity.usecases.log_inference import log_inference
 from propensity.usecases.manage_registry import roll_back
-from propensity.usecases.registry import append_line, load_version
 from tests.functional.handlers import CONTEXT, event, handler
 from tests.functional.harness import World
 from tests.functional.registries import TECHNICAL

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from propensity.domain.promotion import Request, settle
-from propensity.domain.registry import GateSummary, standing
 from propensity.lake.json_objects import dumps
+from propensity.registry.artifact import load_artifact
+from propensity.registry.domain.ledger import GateSummary, standing
+from propensity.registry.versions import append_line, load_champion, load_version, register
 from propensity.stats.calibration import Calibration
 from propensity.usecases.manage_registry import roll_back
-from propensity.usecases.registry import append_line, load_champion, load_version, register
-from propensity.usecases.scoring import load_artifact
 from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, GAP_DAY, Generated

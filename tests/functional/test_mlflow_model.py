@@ -13,17 +13,17 @@ import pytest
 import yaml
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.ladder import Ladder
 from propensity.domain.mlflow_model import mlflow_files
 from propensity.pack.domain.definition import parse_definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import Sample
+from propensity.registry.artifact import load_artifact
+from propensity.registry.domain.ladder import Ladder
+from propensity.registry.tenant_models import TenantModels
+from propensity.registry.versions import load_version
 from propensity.runtime.pack_files import pack_files
 from propensity.stats.calibration import Calibration, fit_isotonic
 from propensity.usecases.evaluate_candidate import evaluate_candidate
-from propensity.usecases.registry import load_version
-from propensity.usecases.scoring import load_artifact
-from propensity.usecases.tenant_models import TenantModels
 from tests.functional.harness import World
 
 HERE = Path(__file__).parent

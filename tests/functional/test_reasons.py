@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from propensity.lake.json_objects import read_json
-from propensity.usecases.registry import load_version
+from propensity.registry.versions import load_version
 from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF

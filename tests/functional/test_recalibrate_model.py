@@ -12,12 +12,12 @@ import pytest
 
 from propensity.adapters.frames import ArrowFrames
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
+from propensity.registry.artifact import load_artifact
+from propensity.registry.versions import load_version
 from propensity.runtime.serving import Champions
 from propensity.stats.calibration import Calibration, logit
 from propensity.usecases.recalibrate_model import recalibrate_model
-from propensity.usecases.registry import load_version
 from propensity.usecases.run_matchback import run_matchback
-from propensity.usecases.scoring import load_artifact
 from propensity.usecases.serve_scores import ScoreRequest, serve_scores
 from tests.functional.harness import World
 from tests.functional.registries import MODEL, open_registry

@@ -17,8 +17,8 @@ from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.json_objects import dumps
 from propensity.pack.current import pack_definition
 from propensity.pack.domain.model_spec import Retraining
+from propensity.registry.versions import register
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.registry import register
 from propensity.usecases.request_retraining import list_requests, request_by_hand, request_retraining
 from tests.functional.handlers import CONTEXT, event, handler
 from tests.functional.registries import crown

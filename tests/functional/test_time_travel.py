@@ -12,6 +12,7 @@ import pytest
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.time_travel import SilverAt
+from propensity.registry.versions import load_champion
 from propensity.usecases.build_features import build_features
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.evaluate_candidate import evaluate_candidate
@@ -20,7 +21,6 @@ from propensity.usecases.label_shard import label_shard
 from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
 from propensity.usecases.rank_run import rank_run
-from propensity.usecases.registry import load_champion
 from propensity.usecases.run_matchback import run_matchback
 from propensity.usecases.score_shard import score_shard
 from tests.functional.harness import World, content_hash

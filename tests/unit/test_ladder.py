@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.ladder import Ladder, Place
 from propensity.domain.ladder_choice import Climb, Held, climb_alone, climb_segment
 from propensity.domain.ladder_evidence import (
     MIN_HELD,
@@ -22,6 +21,7 @@ from propensity.domain.ladder_evidence import (
     smoothed_rate,
 )
 from propensity.kernel.errors import ConflictError
+from propensity.registry.domain.ladder import Ladder, Place
 from propensity.stats.calibration import row_losses
 from propensity.stats.sampling import rarer
 

@@ -16,9 +16,9 @@ from sklearn.preprocessing import StandardScaler
 
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.reasons import ablation, contributions, explain, sentence, top_reasons, typical_values
 from propensity.pack.domain.feature_spec import Feature
 from propensity.ports import Sample
+from propensity.registry.domain.reasons import ablation, contributions, explain, sentence, top_reasons, typical_values
 
 WIDTH = 4
 EXACT = st.floats(-2, 2, width=32)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from propensity.domain.reasons import Predict
+from propensity.registry.domain.reasons import Predict
 from propensity.stats.calibration import logit
 
 Effect = Literal["rises", "falls", "mixed", "none"]

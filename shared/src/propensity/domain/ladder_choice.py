@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ladder import Rung
 from propensity.domain.ladder_evidence import MIN_HELD, gain
+from propensity.registry.domain.ladder import Rung
 from propensity.stats.figures import Estimate
 from propensity.stats.sampling import rarer
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
-from propensity.domain.ladder import Rung
 from propensity.domain.ladder_evidence import MIN_HELD
 from propensity.pack.domain.model_spec import LadderSpec
+from propensity.registry.domain.ladder import Rung
 
 _NAMES: dict[Rung, str] = {
     "heuristic": "its own rate for everyone",

@@ -1,7 +1,7 @@
 """Who may make which version the champion: each rule looks at the ledger as it is and answers with the next line.
 
 A version that was asked for and already is what it should be answers with the line that made it so: asking twice adds
-nothing. Nothing here knows a store; `usecases/registry.append_line` asks again when others were faster.
+nothing. Nothing here knows a store; `registry/versions.append_line` asks again when others were faster.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from propensity.domain.registry import CHAMPION, STAGING, Action, GateSummary, Line, next_number, standing
 from propensity.kernel.callers import Approvers, Role, same_person
 from propensity.kernel.errors import ConflictError, ForbiddenError
 from propensity.pack.domain.model_spec import Policy
+from propensity.registry.domain.ledger import CHAMPION, STAGING, Action, GateSummary, Line, next_number, standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from propensity.ports import Ports
-from propensity.usecases.registry import Version
+from propensity.registry.versions import Version
 
 
 def last_batch(ports: Ports, champion: Version, day: date) -> dict[str, Any] | None:

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from propensity.domain.registry import ROOT
 from propensity.lake.gold_tables import GOLD, SCORES, feature_table
 from propensity.lake.json_objects import read_json
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
-from propensity.usecases.registry import load_version, version_numbers
+from propensity.registry.domain.ledger import ROOT
+from propensity.registry.versions import load_version, version_numbers
 
 OPEN = timedelta(days=60)  # runs of the last two months may still be resumed
 

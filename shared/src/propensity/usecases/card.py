@@ -11,14 +11,14 @@ import numpy as np
 
 from propensity.domain.effects import direction, trend
 from propensity.domain.model_card import Told, model_card
-from propensity.domain.reasons import Explained, explain
-from propensity.domain.registry import CARDS
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import read_json
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports
+from propensity.registry.domain.ledger import CARDS
+from propensity.registry.domain.reasons import Explained, explain
 from propensity.stats.curves import gains, reliability
 from propensity.stats.figures import Scored
 from propensity.stats.sampling import spread

@@ -7,9 +7,9 @@ from typing import Any
 
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
-from propensity.usecases.calibrations import calibrated_on
-from propensity.usecases.registry import load_version
-from propensity.usecases.scoring import Artifact, load_artifact
+from propensity.registry.artifact import Artifact, load_artifact
+from propensity.registry.calibrations import calibrated_on
+from propensity.registry.versions import load_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.lake.json_objects import read_json
 from propensity.lake.run_files import read_results
 from propensity.ports import Ports
+from propensity.registry.versions import Version, load_version
 from propensity.stats.drift import drift_of
 from propensity.stats.figures import Estimate, wilson
 from propensity.stats.sampling import spread
 from propensity.usecases.judging_case import Case
-from propensity.usecases.registry import Version, load_version
 
 MOST_ROWS = 50_000
 _NAME = "changed_features"

@@ -16,8 +16,8 @@ from propensity.kernel.errors import ConflictError, NotFoundError, PropensityErr
 from propensity.kernel.tenant import tenant_of
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import ObjectStore, Ports
-from propensity.usecases.registry import Version
-from propensity.usecases.scoring import Artifact, load_artifact
+from propensity.registry.artifact import Artifact, load_artifact
+from propensity.registry.versions import Version
 
 _READERS = 8
 _EMPTY = hashlib.sha256(b"").hexdigest()

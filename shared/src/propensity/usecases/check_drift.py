@@ -14,8 +14,8 @@ from propensity.lake.run_files import read_results
 from propensity.lake.session import download
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
+from propensity.registry.versions import load_version
 from propensity.stats.drift import SCORE, Drift, drift_of
-from propensity.usecases.registry import load_version
 
 
 def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ladder import GLOBAL, LADDER, Ladder, Place
-from propensity.domain.registry import model_root
 from propensity.domain.replay import MAX_ABS, Replayed
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
@@ -18,11 +16,13 @@ from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.lake.run_files import read_results
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
+from propensity.registry.domain.ladder import GLOBAL, LADDER, Ladder, Place
+from propensity.registry.domain.ledger import model_root
+from propensity.registry.tenant_models import TenantModels, load_tenant_models
+from propensity.registry.versions import load_version
 from propensity.stats.calibration import Calibration
 from propensity.stats.sampling import spread
 from propensity.usecases.ladder_files import ladder_files
-from propensity.usecases.registry import load_version
-from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 from propensity.usecases.training_report import read_hashed
 
 REFERENCE_ROWS = 10_000

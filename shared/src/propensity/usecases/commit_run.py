@@ -11,7 +11,7 @@ from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.lake.run_files import read_results, total
 from propensity.lake.session import download
 from propensity.ports import DataFile, Ports
-from propensity.usecases.registry import load_version
+from propensity.registry.versions import load_version
 
 
 def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:

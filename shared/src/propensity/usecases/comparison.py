@@ -9,12 +9,12 @@ import numpy as np
 from propensity.domain.comparison import gates, overlap, paired, unpaired
 from propensity.domain.gates import Gate
 from propensity.ports import Ports
+from propensity.registry.versions import load_version
 from propensity.stats.figures import Estimate
 from propensity.stats.sampling import rarer
 from propensity.usecases.champions import Champion
 from propensity.usecases.golden import golden_rows
 from propensity.usecases.judging_case import Case
-from propensity.usecases.registry import load_version
 
 _ROLLING, _GOLDEN = "champion", "golden"
 

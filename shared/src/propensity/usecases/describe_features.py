@@ -16,8 +16,8 @@ from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.lake.run_files import is_planned, read_results
 from propensity.ports import Ports
 from propensity.registry.batches import last_batch
+from propensity.registry.versions import load_version
 from propensity.usecases.feature_sets import FeatureSets, Use
-from propensity.usecases.registry import load_version
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:

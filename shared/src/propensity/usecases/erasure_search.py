@@ -18,7 +18,7 @@ from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.kernel.tenant import tenant_of
 from propensity.ports import Ports, Sql
-from propensity.usecases.registry import version_numbers
+from propensity.registry.versions import version_numbers
 
 _PIECE = 1 << 22
 _JOINED = frozenset("_-./:@+%=")  # what joins words into a key, a number or a run's name

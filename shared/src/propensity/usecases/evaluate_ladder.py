@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ladder import LADDER, RUNGS, Ladder, Rung
 from propensity.domain.ladder_choice import Climb, climb_alone, climb_segment
 from propensity.domain.ladder_evidence import by_name
 from propensity.domain.ladder_words import reason
@@ -19,6 +18,8 @@ from propensity.lake.run_files import read_results
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import ObjectStore, Ports
+from propensity.registry.domain.ladder import LADDER, RUNGS, Ladder, Rung
+from propensity.registry.tenant_models import TenantModels
 from propensity.stats.calibration import Calibration
 from propensity.stats.drift import reference_bins
 from propensity.stats.figures import Estimate, auc
@@ -28,7 +29,6 @@ from propensity.usecases.held import group
 from propensity.usecases.ladder_files import FILES
 from propensity.usecases.ladder_held import HeldOut
 from propensity.usecases.parity import parity_of
-from propensity.usecases.tenant_models import TenantModels
 from propensity.usecases.training_data import TrainingData
 
 _MODEL = ("model.onnx", "explanation.json", "calibration.json")

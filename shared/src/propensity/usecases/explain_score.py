@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from propensity.domain.registry import Line, standing
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import midnight, quote, read_files, text
 from propensity.kernel.tenant import parse_tenant
@@ -22,7 +21,8 @@ from propensity.lake.gold_tables import INFERENCE_LOG, SCORES, may_hold_day_unti
 from propensity.lake.session import download
 from propensity.pack.current import pack_info
 from propensity.ports import DataFile, ObjectStore, Ports, Snapshot, Sql
-from propensity.usecases.registry import dated_ledger, load_version, version_numbers, written_at
+from propensity.registry.domain.ledger import Line, standing
+from propensity.registry.versions import dated_ledger, load_version, version_numbers, written_at
 
 _READ = 256_000_000  # bytes of the inference log that one answer reads
 # of these the columns that the table has: it got some of them later than its first rows

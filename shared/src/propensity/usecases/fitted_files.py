@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.probes import probes
-from propensity.domain.reasons import typical_values
 from propensity.lake.json_objects import dumps
 from propensity.pack.domain.definition import Definition
 from propensity.ports import FittedModel, Ports
+from propensity.registry.domain.reasons import typical_values
 from propensity.stats.sampling import spread
 from propensity.usecases.training_data import TrainingData
 

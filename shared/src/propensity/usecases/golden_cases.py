@@ -9,10 +9,10 @@ from datetime import date
 from pydantic import TypeAdapter, ValidationError
 
 from propensity.domain.erasure import Subject
-from propensity.domain.registry import model_root
 from propensity.kernel.errors import NotFoundError, PackError
 from propensity.kernel.spec import Frozen
 from propensity.ports import Ports
+from propensity.registry.domain.ledger import model_root
 
 CASES = "cases.json"
 

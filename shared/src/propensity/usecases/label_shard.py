@@ -13,10 +13,10 @@ from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_json
 from propensity.lake.run_files import write_result
 from propensity.ports import Ports
+from propensity.registry.artifact import REASONS, Artifact, load_artifact
+from propensity.registry.versions import load_version
 from propensity.scoring.files import CUTS
 from propensity.stats.ranking import decile, rank
-from propensity.usecases.registry import load_version
-from propensity.usecases.scoring import REASONS, Artifact, load_artifact
 
 
 def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:

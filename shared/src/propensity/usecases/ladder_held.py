@@ -13,10 +13,10 @@ from propensity.domain.ladder_evidence import between, by_name, intercept, shift
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
+from propensity.registry.tenant_models import shifted
 from propensity.stats.calibration import FITS, Calibration, fit_sigmoid, identity, row_losses
 from propensity.stats.sampling import rarer
 from propensity.usecases.parity import read_frame
-from propensity.usecases.tenant_models import shifted
 from propensity.usecases.training_data import Fold, TrainingData, folds, known_by
 
 _CALIBRATED = 30  # rows of the rarer class that two parameters take; below them the model's own probabilities stay

@@ -15,7 +15,7 @@ from propensity.lake.run_files import write_items
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
 from propensity.registry.batches import last_batch
-from propensity.usecases.registry import Version, load_champion, load_version, newest_calibration
+from propensity.registry.versions import Version, load_champion, load_version, newest_calibration
 
 
 def plan_scoring(

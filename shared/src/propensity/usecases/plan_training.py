@@ -15,8 +15,8 @@ from propensity.lake.pins import NEWEST, pin_silver
 from propensity.lake.silver_tables import columns_named
 from propensity.pack.current import pack_info, training_definition
 from propensity.ports import Ports
+from propensity.registry.versions import present_champion
 from propensity.tenants.ledger import closed_periods
-from propensity.usecases.registry import present_champion
 from propensity.usecases.training_items import write_training_items
 
 

@@ -19,10 +19,10 @@ from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, RetryableError
 from propensity.lake.domain.run_names import batch_day
 from propensity.ports import ObjectStore, Ports
+from propensity.registry.calibrations import add_calibration, read_calibration
+from propensity.registry.versions import Version, load_champion, load_version, newest_calibration
 from propensity.stats.calibration import FITS, Calibration
 from propensity.stats.figures import Estimate, Scored, brier, calibration, gain, log_loss, scored
-from propensity.usecases.calibrations import add_calibration, read_calibration
-from propensity.usecases.registry import Version, load_champion, load_version, newest_calibration
 
 FITTED_ON = 3  # of the batches before the newest: older ones tell of a market that is gone
 

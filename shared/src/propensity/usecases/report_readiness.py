@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.domain.ladder import LADDER
 from propensity.domain.readiness import project
 from propensity.domain.schedule import last_due, training_dates
 from propensity.kernel.errors import ConflictError
@@ -18,8 +17,9 @@ from propensity.pack.current import pack_definition, pack_info
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec, ModelSpec
 from propensity.ports import Ports
+from propensity.registry.domain.ladder import LADDER
+from propensity.registry.versions import champion_number, load_version
 from propensity.tenants.domain.record import check_tenant
-from propensity.usecases.registry import champion_number, load_version
 from propensity.usecases.silver_session import SilverSession
 
 _READ = 256_000_000  # bytes of Silver that one answer reads per model, within the 29 seconds that a caller waits

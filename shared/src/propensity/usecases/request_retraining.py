@@ -11,7 +11,6 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from propensity.domain.registry import model_root
 from propensity.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
 from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import NotFoundError
@@ -20,7 +19,8 @@ from propensity.lake.json_objects import dumps, find_json, read_json
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
 from propensity.registry.batches import batch_runs
-from propensity.usecases.registry import Version, claimed_runs, load_champion, was_planned
+from propensity.registry.domain.ledger import model_root
+from propensity.registry.versions import Version, claimed_runs, load_champion, was_planned
 
 BY_HAND = "by_hand"
 

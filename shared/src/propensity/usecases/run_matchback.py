@@ -22,10 +22,10 @@ from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LabelWindow
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
+from propensity.registry.versions import load_version
 from propensity.stats.figures import scored
 from propensity.tenants.domain.record import closed_tenants
 from propensity.tenants.ledger import closed_periods
-from propensity.usecases.registry import load_version
 from propensity.usecases.silver_session import SilverSession
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"

@@ -9,8 +9,8 @@ from typing import Any
 from propensity.lake.json_objects import read_json
 from propensity.lake.run_files import write_result
 from propensity.ports import Ports
-from propensity.usecases.registry import load_version
-from propensity.usecases.scoring import load_artifact
+from propensity.registry.artifact import load_artifact
+from propensity.registry.versions import load_version
 
 
 def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from propensity.kernel.errors import BadInputError
 from propensity.ports import OnlineScore, Ports
-from propensity.usecases.registry import load_version, version_numbers
-from propensity.usecases.scoring import REASONS, Artifact, load_artifact
+from propensity.registry.artifact import REASONS, Artifact, load_artifact
+from propensity.registry.versions import load_version, version_numbers
 
 MAX_CUSTOMERS = 100  # one read of the online table
 _OTHER_VERSIONS = 3

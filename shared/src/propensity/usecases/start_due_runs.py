@@ -12,7 +12,7 @@ from propensity.lake.domain.run_names import execution_name, names_to_try, parse
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
 from propensity.registry.pinned import OPEN
-from propensity.usecases.registry import load_champion, was_planned
+from propensity.registry.versions import load_champion, was_planned
 
 
 def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:

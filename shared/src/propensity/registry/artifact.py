@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.reasons import explain, top_reasons
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports
+from propensity.registry.calibrations import read_calibration
+from propensity.registry.domain.reasons import explain, top_reasons
+from propensity.registry.tenant_models import TenantModels, load_tenant_models
+from propensity.registry.versions import Version, newest_calibration
 from propensity.stats.calibration import Calibration
-from propensity.usecases.calibrations import read_calibration
-from propensity.usecases.registry import Version, newest_calibration
-from propensity.usecases.tenant_models import TenantModels, load_tenant_models
 
 REASONS = 3  # of each score
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ladder import GLOBAL, LADDER, Ladder, Place
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.json_objects import find_json
 from propensity.ports import Model, Ports
+from propensity.registry.domain.ladder import GLOBAL, LADDER, Ladder, Place
+from propensity.registry.versions import Version
 from propensity.stats.calibration import Calibration, logit
-from propensity.usecases.registry import Version
 
 
 @dataclass(frozen=True, slots=True)

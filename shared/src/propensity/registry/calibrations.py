@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.registry import calibration_key
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.domain.run_names import batch_day
 from propensity.lake.json_objects import dumps, read_json
 from propensity.ports import ObjectStore
+from propensity.registry.domain.ledger import calibration_key
+from propensity.registry.versions import Version, newest_calibration
 from propensity.stats.calibration import Calibration
-from propensity.usecases.registry import Version, newest_calibration
 
 
 def read_calibration(store: ObjectStore, version: Version, number: int) -> Calibration:

@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from propensity.domain.ladder import LADDER
-from propensity.domain.registry import (
+from propensity.kernel.errors import NotFoundError, RetryableError
+from propensity.lake.definition_files import read_definition
+from propensity.lake.json_objects import claim, dumps, read_json
+from propensity.lake.run_files import is_planned
+from propensity.pack.domain.definition import Definition
+from propensity.ports import ObjectStore
+from propensity.registry.domain.ladder import LADDER
+from propensity.registry.domain.ledger import (
     CHAMPION,
     GateSummary,
     Line,
@@ -25,12 +31,6 @@ from propensity.domain.registry import (
     next_number,
     version_folder,
 )
-from propensity.kernel.errors import NotFoundError, RetryableError
-from propensity.lake.definition_files import read_definition
-from propensity.lake.json_objects import claim, dumps, read_json
-from propensity.lake.run_files import is_planned
-from propensity.pack.domain.definition import Definition
-from propensity.ports import ObjectStore
 
 _RACES = 20
 _READERS = 8  # below the number of connections that a client of boto3 keeps

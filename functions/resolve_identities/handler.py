@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.identity.resolve_identities import resolve_identities
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.resolve_identities import resolve_identities
 
 
 @logged

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.identity import rollout_arm
-from propensity.domain.identity_sql import birth_id
+from propensity.identity.domain.queries import birth_id
+from propensity.identity.domain.spec import rollout_arm
+from propensity.identity.reading import current_identities
+from propensity.identity.resolve_identities import resolve_identities
 from propensity.kernel.errors import ConflictError, PackError
 from propensity.runtime.pack_files import pack_files, pack_names
-from propensity.usecases.identities import current_identities
 from propensity.usecases.maintain_tables import maintain_tables
-from propensity.usecases.resolve_identities import resolve_identities
 from tests.functional.club import PACK, RULES, Club, groups, sets
 from tests.functional.faults import Crash
 from tests.functional.harness import World

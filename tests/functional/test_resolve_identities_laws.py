@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.identity import rollout_arm
-from propensity.usecases.resolve_identities import _components, _table
+from propensity.identity.domain.spec import rollout_arm
+from propensity.identity.resolve_identities import _components, _table
 from tests.functional.club import Club, union_find
 
 START = date(2025, 1, 1)

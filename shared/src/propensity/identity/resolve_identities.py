@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from propensity.domain import identity_sql
-from propensity.domain.identity import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
-from propensity.domain.identity_sql import IDENTITY_COLUMNS
+from propensity.identity.domain import queries as identity_sql
+from propensity.identity.domain.queries import IDENTITY_COLUMNS
+from propensity.identity.domain.spec import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
+from propensity.identity.reading import load_identities
 from propensity.kernel.errors import ConflictError, PackError, SqlError
 from propensity.kernel.sql_text import quote
 from propensity.lake.appends import append_once
@@ -24,7 +25,6 @@ from propensity.lake.session import silver_views
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Ports, Sql
-from propensity.usecases.identities import load_identities
 
 ROOT = "identities"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from propensity.domain.identity import Level, Part, Rule
+from propensity.identity.domain.spec import Level, Part, Rule
 from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Contract
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from propensity.domain.identity_sql import IDENTITY_COLUMNS, newest_identities
+from propensity.identity.domain.queries import IDENTITY_COLUMNS, newest_identities
 from propensity.kernel.sql_text import quote, read_files
 from propensity.lake.gold_tables import IDENTITIES
 from propensity.lake.session import download

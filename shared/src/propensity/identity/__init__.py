@@ -1,0 +1,1 @@
+"""Which customers are one person, and which live in one household."""

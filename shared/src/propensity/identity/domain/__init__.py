@@ -1,0 +1,1 @@
+"""What a pack says of identity, and the SQL that joins customers."""

@@ -10,7 +10,7 @@ import yaml
 
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
-from propensity.usecases.validate_upload import Upload, validate_upload
+from propensity.ingest.validate_upload import Upload, validate_upload
 
 BUCKET = "landing"
 

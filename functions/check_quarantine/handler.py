@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.ingest.check_quarantine import check_quarantine
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.check_quarantine import check_quarantine
 
 
 @logged

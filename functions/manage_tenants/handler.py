@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.ingest.retract_upload import retract_upload
 from propensity.kernel.errors import NotFoundError
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
@@ -15,7 +16,6 @@ from propensity.usecases.manage_tenants import (
     upload_link,
     upload_policy,
 )
-from propensity.usecases.retract_upload import retract_upload
 
 
 @logged

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
 from propensity.runtime.queues import answer_groups
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
 
 
 @logged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.ingest.replay_quarantine import LIMIT, replay_quarantine
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.replay_quarantine import LIMIT, replay_quarantine
 
 
 @logged

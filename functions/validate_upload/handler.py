@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
 from propensity.runtime.queues import answer_records
-from propensity.usecases.validate_upload import Upload, validate_upload
 
 
 @logged

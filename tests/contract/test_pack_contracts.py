@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.landing import Landed
+from propensity.ingest.domain.landing_keys import Landed
+from propensity.ingest.files.checking import check_contract
 from propensity.pack.domain.contract_parser import parse_contract
 from propensity.pack.domain.definition import parse_pack
 from propensity.runtime.pack_files import pack_files, pack_names
-from propensity.usecases.checking import check_contract
 
 CONTRACTS = [
     (pack, path)

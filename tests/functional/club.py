@@ -10,10 +10,10 @@ from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.identity.reading import current_identities
 from propensity.identity.resolve_identities import resolve_identities
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
+from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.sql_text import read_files
 from propensity.lake.session import download
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
-from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import column, contract
 from tests.functional.faults import Fuse, Fused
 

@@ -28,6 +28,8 @@ from propensity.adapters.memory import (
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
+from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.lake.domain.as_of_views import current_view
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
@@ -42,13 +44,11 @@ from propensity.usecases.fit_ladder import fit_ladder
 from propensity.usecases.label_shard import label_shard
 from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.publish_scores import publish_scores
 from propensity.usecases.rank_run import rank_run
 from propensity.usecases.register_model import register_model
 from propensity.usecases.replay_version import replay_version
 from propensity.usecases.score_shard import score_shard
-from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.stack.scenarios import Drop
 
 LANDING = "landing"

@@ -14,15 +14,15 @@ from typing import Any
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
+from propensity.ingest.register import history
+from propensity.ingest.replay_quarantine import replay_quarantine
+from propensity.ingest.validate_upload import Upload
 from propensity.kernel.sql_text import read_files, text
 from propensity.lake.domain.as_of_views import current_view, latest_versions
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.pack.current import contract_of
-from propensity.usecases.landings import history
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
-from propensity.usecases.replay_quarantine import replay_quarantine
-from propensity.usecases.validate_upload import Upload
 from tests.drops import PACK, column, contract, listed
 from tests.functional.faults import Fuse, Fused
 

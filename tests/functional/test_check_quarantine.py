@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from propensity.ingest.check_quarantine import check_quarantine
+from propensity.ingest.replay_quarantine import replay_quarantine
+from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.lake.gold_tables import QUARANTINE
-from propensity.usecases.check_quarantine import check_quarantine
-from propensity.usecases.replay_quarantine import replay_quarantine
-from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.functional.faults import Crash, Fuse
 from tests.functional.replays import Meeting, Ports, rows_of
 

@@ -11,14 +11,14 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
+from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError
 from propensity.lake.json_objects import dumps
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import register
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
-from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.functional.handlers import CONTEXT, event, handler, lake_keys, land, messages
 from tests.functional.registries import crown
 

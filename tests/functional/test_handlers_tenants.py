@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ports import OnlineScore
 from propensity.runtime import composition
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from tests.functional.handlers import CONTEXT, CSV, call, event, handler, lake_keys, land, messages
 from tests.stack.stack import ROOT
 

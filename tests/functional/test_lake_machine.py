@@ -22,7 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.adapters.memory_tables import MemoryTables
-from propensity.domain.landing import content_id
+from propensity.ingest.domain.landing_keys import content_id
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
+from propensity.ingest.retract_upload import retract_upload
+from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import NotFoundError
 from propensity.kernel.sql_text import read_files, text
 from propensity.lake.domain.as_of_views import current_view, latest_versions
@@ -32,10 +35,7 @@ from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
 from propensity.usecases.rebucket_silver import rebucket_silver
-from propensity.usecases.retract_upload import retract_upload
-from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import PACK, column, contract
 from tests.functional.faults import Fuse, Fused
 

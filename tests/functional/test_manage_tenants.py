@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from propensity.adapters.memory import MemoryUploadAccess
 from propensity.adapters.memory_tables import MemoryTables
+from propensity.ingest.validate_upload import Upload
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.tenants.domain.record import STATES, TAKES_EFFECT
 from propensity.tenants.ledger import lines
@@ -27,7 +28,6 @@ from propensity.usecases.manage_tenants import (
     upload_link,
     upload_policy,
 )
-from propensity.usecases.validate_upload import Upload
 from tests.drops import BUCKET, HEADER, Drops, csv_file, good
 from tests.functional.faults import Crash, Fuse, Fused
 from tests.functional.harness import World

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from propensity.ingest.promote_silver import BronzeFile, announcement, promote_silver
 from propensity.kernel.errors import BadInputError, IncompleteRunError
-from propensity.usecases.promote_silver import BronzeFile, announcement, promote_silver
 from propensity.usecases.rebucket_silver import rebucket_silver
 from propensity.usecases.rebuild_silver import rebuild_silver
 from tests.functional.faults import Crash, light

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.landings import standing
+from propensity.ingest.domain.register_keys import standing
+from propensity.ingest.promote_silver import BronzeFile
+from propensity.ingest.register import history
+from propensity.ingest.replay_quarantine import replay_quarantine
+from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError
-from propensity.usecases.landings import history
-from propensity.usecases.promote_silver import BronzeFile
-from propensity.usecases.replay_quarantine import replay_quarantine
-from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.drops import ORDERS, PACK
 from tests.functional.faults import Crash, Fuse
 from tests.functional.replays import (

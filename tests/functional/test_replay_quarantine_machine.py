@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from propensity.usecases.replay_quarantine import replay_quarantine
-from propensity.usecases.validate_upload import validate_upload
+from propensity.ingest.replay_quarantine import replay_quarantine
+from propensity.ingest.validate_upload import validate_upload
 from tests.functional.faults import Fuse
 from tests.functional.replays import KINDS, RULES, Landed, Ports, Row, check, promote, put, run_dry
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from propensity.ingest.replay_quarantine import replay_quarantine
+from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError
-from propensity.usecases.replay_quarantine import replay_quarantine
 from propensity.usecases.report_landings import report_landings
-from propensity.usecases.validate_upload import Upload, validate_upload
 from tests.functional.faults import Fuse
 from tests.functional.replays import Ports, promote
 

@@ -10,6 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
+from propensity.ingest.retract_upload import retract_upload
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.as_of_views import as_of_rows, current_view, latest_versions
@@ -20,8 +22,6 @@ from propensity.lake.pins import pin_silver
 from propensity.lake.silver_tables import shape_of
 from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of, pack_definition
-from propensity.usecases.promote_silver import BronzeFile, promote_silver
-from propensity.usecases.retract_upload import retract_upload
 from tests.drops import csv_file
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, generate

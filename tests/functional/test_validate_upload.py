@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from propensity.ingest.validate_upload import Upload
 from propensity.kernel.errors import ConflictError, ContractError, NotFoundError
-from propensity.usecases.validate_upload import Upload
 from tests.drops import BUCKET, HEADER, ORDERS, PACK, Drops, csv_file, good
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from propensity.ingest.files import landed_text, reading
+from propensity.ingest.files.sources import csv_source
+from propensity.ingest.files.staging import FIELD, SKIPPED, stage
 from propensity.pack.domain.contract import TextForm
-from propensity.usecases import landed_text, reading
-from propensity.usecases.sources import csv_source
-from propensity.usecases.staging import FIELD, SKIPPED, stage
 from tests.drops import HEADER, Drops, good
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

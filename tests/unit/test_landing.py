@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.landing import content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.ingest.domain.landing_keys import content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.kernel.errors import BadInputError
 
 THEN = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)

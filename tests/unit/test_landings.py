@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.landing import outputs, parse_landing_key, rejected_outputs
-from propensity.domain.landings import (
+from propensity.ingest.domain.landing_keys import outputs, parse_landing_key, rejected_outputs
+from propensity.ingest.domain.register_keys import (
     entry_key,
     entry_of,
     is_first,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.quarantine import DayCounts, Verdict, judge, rhythm
+from propensity.ingest.domain.breaches import DayCounts, Verdict, judge, rhythm
 from propensity.pack.domain.definition import QuarantineLimits
 
 LIMITS = QuarantineLimits()

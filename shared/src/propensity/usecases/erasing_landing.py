@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from propensity.domain.erasure import Subject
+from propensity.ingest.promote_silver import BronzeFile
 from propensity.kernel.errors import RetryableError
 from propensity.kernel.tenant import tenant_of
 from propensity.lake.json_objects import read_json
@@ -15,7 +16,6 @@ from propensity.lake.silver_tables import silver_table
 from propensity.ports import ObjectInfo, Ports, Sql
 from propensity.usecases.erasing_rows import RowFinder
 from propensity.usecases.erasing_text import NameFinder, is_parquet
-from propensity.usecases.promote_silver import BronzeFile
 
 _UNKNOWN = "unknown"  # as validate_upload files what it cannot place
 

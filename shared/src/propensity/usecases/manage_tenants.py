@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from propensity.domain.landing import landing_key
+from propensity.ingest.domain.landing_keys import landing_key
+from propensity.ingest.files.reading import read_upload
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.kernel.sql_text import read_files, text
 from propensity.lake.pins import tenant_keys
@@ -19,7 +20,6 @@ from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
 from propensity.tenants.domain.record import DATASETS, Line, check_tenant
 from propensity.tenants.ledger import append_line, last_lines, lines
-from propensity.usecases.reading import read_upload
 
 MAX_SAMPLE = 1_000_000  # bytes
 _COUNTED = 256_000_000  # bytes of Silver that one answer reads; beyond them it gives a bound

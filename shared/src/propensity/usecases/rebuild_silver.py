@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.domain.landing import parse_bronze_key
+from propensity.ingest.domain.landing_keys import parse_bronze_key
+from propensity.ingest.promote_silver import BronzeFile, announcement, promote_silver, promotion
+from propensity.ingest.register import history
 from propensity.kernel.errors import IncompleteRunError, PropensityError
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
-from propensity.usecases.landings import history
-from propensity.usecases.promote_silver import BronzeFile, announcement, promote_silver, promotion
 
 BATCH = 100  # files a commit
 _WAITING = timedelta(days=15)  # a queue keeps a message for 14

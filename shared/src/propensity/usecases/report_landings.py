@@ -7,16 +7,16 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from propensity.domain.landing import content_id
-from propensity.domain.landings import entry_of, is_first, register_of, standing
-from propensity.domain.quarantine import rhythm
+from propensity.ingest.domain.breaches import rhythm
+from propensity.ingest.domain.landing_keys import content_id
+from propensity.ingest.domain.register_keys import entry_of, is_first, register_of, standing
+from propensity.ingest.promote_silver import promotion
+from propensity.ingest.register import history
 from propensity.kernel.tenant import parse_tenant
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import ObjectInfo, Ports
-from propensity.usecases.landings import history
-from propensity.usecases.promote_silver import promotion
 
 type History = Sequence[Mapping[str, Any]]
 

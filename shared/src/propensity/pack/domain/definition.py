@@ -24,7 +24,7 @@ _SPACES = re.compile(r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/
 
 
 class QuarantineLimits(Frozen):
-    """When a tenant's day of a dataset is a breach, held against its own days before (domain/quarantine.py)."""
+    """When a tenant's day of a dataset is a breach, held against its own days before (ingest/domain/breaches.py)."""
 
     window_days: int = Field(28, ge=7, le=365)  # days back that rates and numbers are held against
     min_days: int = Field(7, ge=3)  # days with files among them, or nothing is said

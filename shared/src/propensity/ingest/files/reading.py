@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.landing import JSON_FORMATS, Landed
+from propensity.ingest.domain.landing_keys import JSON_FORMATS, Landed
+from propensity.ingest.files.checking import Checked, check_contract, check_rows
+from propensity.ingest.files.json_lines import json_source
+from propensity.ingest.files.sources import Source, csv_source, parquet_source
 from propensity.kernel.errors import BadInputError, IncompleteRunError, SqlError
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
-from propensity.usecases.checking import Checked, check_contract, check_rows
-from propensity.usecases.json_lines import json_source
-from propensity.usecases.sources import Source, csv_source, parquet_source
 
 
 @dataclass(frozen=True, slots=True)

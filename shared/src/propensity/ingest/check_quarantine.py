@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.domain.landings import is_first, register_of
-from propensity.domain.quarantine import DayCounts, Verdict, judge
+from propensity.ingest.domain.breaches import DayCounts, Verdict, judge
+from propensity.ingest.domain.register_keys import is_first, register_of
 from propensity.kernel.sql_text import read_files
 from propensity.lake.appends import append_once
 from propensity.lake.domain.run_names import parse_day

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from propensity.domain.landing import Landed
-from propensity.domain.rules import trimmed
+from propensity.ingest.domain.landing_keys import Landed
+from propensity.ingest.domain.rules import trimmed
+from propensity.ingest.files.landed_text import MAX_LINE, LandedText, survey, unpack
+from propensity.ingest.files.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 from propensity.kernel.errors import BadInputError, SqlError
 from propensity.kernel.sql_text import quote, text
 from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
-from propensity.usecases.landed_text import MAX_LINE, LandedText, survey, unpack
-from propensity.usecases.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 
 _ABSENT = "chr(28)"  # what reads as NULL: a byte that no staged or plain file holds, so that '' stays ''
 MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes may claim billions of equal rows

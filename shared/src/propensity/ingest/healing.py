@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from propensity.domain.landing import Landed
+from propensity.ingest.domain.landing_keys import Landed
+from propensity.ingest.files.checking import FIRST_LINES, Checked
 from propensity.kernel.errors import BadInputError, IncompleteRunError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.session import download
 from propensity.pack.domain.contract import Contract, Occurrence
 from propensity.ports import Ports, Sql
-from propensity.usecases.checking import FIRST_LINES, Checked
 
 _RELATION = "earlier"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from propensity.domain.landing import Landed
+from propensity.ingest.domain.landing_keys import Landed
+from propensity.ingest.files.landed_text import BOM, LandedText, unpack, whole_lines
+from propensity.ingest.files.sources import Source, field, match_columns, raw_lines, read_lines
+from propensity.ingest.files.staging import FIELD, SKIPPED, oddity
 from propensity.kernel.errors import BadInputError
 from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Contract, TextForm
 from propensity.ports import Sql
-from propensity.usecases.landed_text import BOM, LandedText, unpack, whole_lines
-from propensity.usecases.sources import Source, field, match_columns, raw_lines, read_lines
-from propensity.usecases.staging import FIELD, SKIPPED, oddity
 
 _MAX_MEMBERS = 2_000  # distinct names in a file; an export has tens
 

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.domain.landing import Landed
-from propensity.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
+from propensity.ingest.domain.landing_keys import Landed
+from propensity.ingest.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
+from propensity.ingest.files.sources import Source
+from propensity.ingest.files.staging import SKIPPED
 from propensity.kernel.errors import BadInputError, ContractError, SqlError
 from propensity.kernel.sql_text import quote, text
 from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
-from propensity.usecases.sources import Source
-from propensity.usecases.staging import SKIPPED
 
 _BITS = 60  # rules per mask column: a BIGINT has 63
 _SKIP = 1 << 62  # a line that begins no record: neither good nor bad

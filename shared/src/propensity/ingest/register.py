@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from propensity.domain.landings import entry_key
+from propensity.ingest.domain.register_keys import entry_key
 from propensity.lake.json_objects import find_json
 from propensity.ports import ObjectStore
 

@@ -22,7 +22,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import IO
 
-from propensity.usecases.landed_text import CONTROL, MAX_LINE, LandedText, whole_lines
+from propensity.ingest.files.landed_text import CONTROL, MAX_LINE, LandedText, whole_lines
 
 FIELD, BREAK = "\x1f", "\x1d"
 SKIPPED = "skipped"

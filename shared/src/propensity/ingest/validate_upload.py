@@ -13,8 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.landing import Landed, content_id, outputs, parse_landing_key, rejected_outputs
-from propensity.domain.landings import entry_key
+from propensity.ingest.domain.landing_keys import Landed, content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.ingest.domain.register_keys import entry_key
+from propensity.ingest.files.checking import PLAIN
+from propensity.ingest.files.reading import Read, read_upload
+from propensity.ingest.healing import Earlier, heal, load_earlier
+from propensity.ingest.promote_silver import announcement
 from propensity.kernel.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError
 from propensity.kernel.sql_text import quote, text
 from propensity.lake.domain.erasure_records import removed_key
@@ -24,10 +28,6 @@ from propensity.pack.domain.contract import Contract
 from propensity.pack.taken_contracts import taken_contract
 from propensity.ports import Ports, Sql
 from propensity.tenants.ledger import refuse_closed
-from propensity.usecases.checking import PLAIN
-from propensity.usecases.healing import Earlier, heal, load_earlier
-from propensity.usecases.promote_silver import announcement
-from propensity.usecases.reading import Read, read_upload
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.landings import ReportName, parse_report_key, standing, version_of
+from propensity.ingest.domain.register_keys import ReportName, parse_report_key, standing, version_of
+from propensity.ingest.register import history
+from propensity.ingest.validate_upload import Arrival, Upload, committed, settle, validated
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
-from propensity.usecases.landings import history
-from propensity.usecases.validate_upload import Arrival, Upload, committed, settle, validated
 
 LIMIT = 200  # files of one call: a large one takes seconds, and a function has 15 minutes
 

@@ -1,0 +1,1 @@
+"""One landed file read, checked and staged, whatever its format."""

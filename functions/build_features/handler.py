@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.features.build_features import build_features
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.build_features import build_features
 
 
 @logged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.features.describe_features import describe_features
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.describe_features import describe_features
 
 
 @logged

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.features.report_features import compare_feature_sets, newest_catalogue
 from propensity.kernel.errors import NotFoundError
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
-from propensity.usecases.report_features import compare_feature_sets, newest_catalogue
 
 
 @logged

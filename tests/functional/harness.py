@@ -28,13 +28,13 @@ from propensity.adapters.memory import (
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
+from propensity.features.build_features import build_features
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.lake.domain.as_of_views import current_view
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.build_features import build_features
 from propensity.usecases.check_replay import check_replay
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.evaluate_candidate import evaluate_candidate

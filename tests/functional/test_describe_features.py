@@ -12,12 +12,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.coverage import Share, counted, merged
+from propensity.features.describe_features import describe_features
+from propensity.features.domain.coverage import Share, counted, merged
+from propensity.features.report_features import compare_feature_sets, newest_catalogue
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import load_version
-from propensity.usecases.describe_features import describe_features
-from propensity.usecases.report_features import compare_feature_sets, newest_catalogue
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF
 

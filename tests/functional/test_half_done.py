@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from propensity.adapters.delta_tables import DeltaTables
+from propensity.features.build_features import build_features
 from propensity.kernel.errors import IncompleteRunError
 from propensity.lake.gold_tables import SCORES
-from propensity.usecases.build_features import build_features
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.fit_candidate import fit_candidate
 from propensity.usecases.plan_training import plan_training

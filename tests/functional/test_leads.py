@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from propensity.features.build_features import build_features
 from propensity.kernel.errors import PackError
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_training import plan_training
 from propensity.usecases.run_matchback import match_due
 from tests.functional.harness import World

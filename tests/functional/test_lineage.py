@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
+from propensity.features.query_lineage import Lineages
 from propensity.kernel.errors import PackError
 from propensity.kernel.lineage import Lineage
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of, pack_definition
 from propensity.pack.domain.definition import parse_pack
 from propensity.runtime.pack_files import pack_files, pack_names
-from propensity.usecases.lineage import Lineages
 
 VIEWS = {
     "population": ["tenant_id", "customer_id"],

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from propensity.adapters.delta_tables import DeltaTables
+from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, ConflictError, RetryableError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.ports import DataFile
 from propensity.registry.versions import load_champion
-from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
 from propensity.usecases.rebucket_silver import rebucket_silver

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, NotFoundError
-from propensity.usecases.build_features import build_features
 from propensity.usecases.check_replay import check_replay
 from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.evaluate_candidate import evaluate_candidate

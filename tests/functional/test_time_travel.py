@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.registry.versions import load_champion
-from propensity.usecases.build_features import build_features
 from propensity.usecases.commit_run import commit_run
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.fit_candidate import fit_candidate

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from propensity.features.build_features import build_features
 from propensity.kernel.errors import EvidenceError, PackError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.run_files import read_results
 from propensity.stats.calibration import Calibration
 from propensity.tenants.ledger import append_line
-from propensity.usecases.build_features import build_features
 from propensity.usecases.plan_training import plan_training
 from propensity.usecases.training_data import TrainingData, read_training
 from propensity.usecases.training_report import read_hashed, training_report

@@ -8,6 +8,7 @@ from typing import Any
 
 from propensity.domain.readiness import project
 from propensity.domain.schedule import last_due, training_dates
+from propensity.features.session import SilverSession
 from propensity.kernel.errors import ConflictError
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.json_objects import find_json
@@ -20,7 +21,6 @@ from propensity.ports import Ports
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.versions import champion_number, load_version
 from propensity.tenants.domain.record import check_tenant
-from propensity.usecases.silver_session import SilverSession
 
 _READ = 256_000_000  # bytes of Silver that one answer reads per model, within the 29 seconds that a caller waits
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from propensity.domain.matchback import DecileCount, Measure, measures
 from propensity.domain.training_set import gone_within, silent_tenants
+from propensity.features.session import SilverSession
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
 from propensity.lake.appends import append_once
@@ -26,7 +27,6 @@ from propensity.registry.versions import load_version
 from propensity.stats.figures import scored
 from propensity.tenants.domain.record import closed_tenants
 from propensity.tenants.ledger import closed_periods
-from propensity.usecases.silver_session import SilverSession
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.training_set import TrainingSet
+from propensity.features.labels import COLUMNS
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.json_objects import read_json
@@ -22,7 +23,6 @@ from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.sampling import rarer
 from propensity.usecases.content_hash import ContentHash
-from propensity.usecases.training_rows import COLUMNS
 
 
 @dataclass(frozen=True, slots=True)

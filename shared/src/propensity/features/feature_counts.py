@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.coverage import counted
 from propensity.features.domain.columns import known_column
+from propensity.features.domain.coverage import counted
 from propensity.kernel.sql_text import quote
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Sql
@@ -35,7 +35,7 @@ class FeatureCounts:
         )
 
     def said(self, *, whole: bool) -> dict[str, Any]:
-        """`coverage` as `domain/coverage.counted` has it."""
+        """`coverage` as `features/domain/coverage.counted` has it."""
         sums = "".join(f", sum(n{place})::bigint" for place, _ in enumerate(self._features))
         rows = self._sql.rows(
             f"select sum(customers)::bigint{sums} from {_TABLE} group by tenant_id order by tenant_id"

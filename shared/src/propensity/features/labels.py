@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+from propensity.features.session import SilverSession
 from propensity.kernel.sql_text import among, text
 from propensity.lake.domain.run_names import parse_day
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Sql
 from propensity.tenants.domain.record import closed_tenants
-from propensity.usecases.silver_session import SilverSession
 
 # what a training file has besides features and keys; `_draw` in [0, 1) depends on the row's key and the seed alone, and
 # orders the rows of a date: whom a sample takes does not depend on how the work was cut

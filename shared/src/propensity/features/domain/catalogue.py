@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from propensity.domain.coverage import Coverage, Freshness
-from propensity.domain.feature_diff import Described
+from propensity.features.domain.coverage import Coverage, Freshness
+from propensity.features.domain.feature_diff import Described
 from propensity.kernel.pages import Page, Section, Table
 
 CATALOGUE = "catalogue"

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from propensity.domain.catalogue import CATALOGUE, Run, Usage, entry, page
-from propensity.domain.coverage import freshest, merged
+from propensity.features.domain.catalogue import CATALOGUE, Run, Usage, entry, page
+from propensity.features.domain.coverage import freshest, merged
+from propensity.features.feature_sets import FeatureSets, Use
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.pages import to_html
 from propensity.lake.domain.run_names import parse_day
@@ -17,7 +18,6 @@ from propensity.lake.run_files import is_planned, read_results
 from propensity.ports import Ports
 from propensity.registry.batches import last_batch
 from propensity.registry.versions import load_version
-from propensity.usecases.feature_sets import FeatureSets, Use
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from propensity.domain.feature_diff import Described, FeatureSet
+from propensity.features.domain.feature_diff import Described, FeatureSet
+from propensity.features.query_lineage import DefinitionLineage, Lineages
 from propensity.kernel.errors import BadInputError, NotFoundError, PackError
 from propensity.pack.current import pack_definition, pack_info
 from propensity.pack.domain.definition import Definition, normalise_sql
 from propensity.ports import Ports
 from propensity.registry.domain.ledger import ROOT
 from propensity.registry.versions import champion_number, load_version, version_numbers
-from propensity.usecases.lineage import DefinitionLineage, Lineages
 
 _SET = re.compile(r"[0-9a-f]{12}")
 _VERSION = re.compile(r"(?P<model>[a-z][a-z0-9_]*)(@(?P<number>[0-9]{1,6}))?")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.catalogue import CATALOGUE
-from propensity.domain.feature_diff import compare
+from propensity.features.domain.catalogue import CATALOGUE
+from propensity.features.domain.feature_diff import compare
+from propensity.features.feature_sets import FeatureSets
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.json_objects import read_json
 from propensity.ports import Ports
-from propensity.usecases.feature_sets import FeatureSets
 
 
 def newest_catalogue(ports: Ports) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def newest_catalogue(ports: Ports) -> dict[str, Any]:
 
 
 def compare_feature_sets(ports: Ports, *, before: str | None, after: str | None) -> dict[str, Any]:
-    """`domain/feature_diff.compare`, with `used_by`: the models that use each feature that differs.
+    """`features/domain/feature_diff.compare`, with `used_by`: the models that use each feature that differs.
 
     Both are `<model>` for the pack's definition, `<model>@<version>`, or a feature set's hash. Raises BadInputError
     naming `from` or `to`, NotFoundError.

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from propensity.features.feature_counts import FeatureCounts
+from propensity.features.labels import COLUMNS, count_rows, mark_rows
+from propensity.features.session import SilverSession
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.buckets import bucket_of
@@ -19,9 +22,6 @@ from propensity.lake.run_files import write_result
 from propensity.lake.session import download
 from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore, Ports, Sql
-from propensity.usecases.feature_counts import FeatureCounts
-from propensity.usecases.silver_session import SilverSession
-from propensity.usecases.training_rows import COLUMNS, count_rows, mark_rows
 
 
 def build_features(ports: Ports, *, item: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.commit_run import commit_run
+from propensity.scoring.commit_run import commit_run
 
 
 @logged

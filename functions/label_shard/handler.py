@@ -6,7 +6,7 @@ from typing import Any
 
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.label_shard import label_shard
+from propensity.scoring.label_shard import label_shard
 
 
 @logged

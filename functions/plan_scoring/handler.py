@@ -7,7 +7,7 @@ from typing import Any
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.plan_scoring import plan_scoring
+from propensity.scoring.plan_scoring import plan_scoring
 
 
 @logged

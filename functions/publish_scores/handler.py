@@ -6,7 +6,7 @@ from typing import Any
 
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.publish_scores import publish_scores
+from propensity.scoring.publish_scores import publish_scores
 
 
 @logged

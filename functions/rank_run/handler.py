@@ -6,7 +6,7 @@ from typing import Any
 
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.rank_run import rank_run
+from propensity.scoring.rank_run import rank_run
 
 
 @logged

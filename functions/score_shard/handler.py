@@ -6,7 +6,7 @@ from typing import Any
 
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.score_shard import score_shard
+from propensity.scoring.score_shard import score_shard
 
 
 @logged

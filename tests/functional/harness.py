@@ -35,20 +35,20 @@ from propensity.lake.domain.as_of_views import current_view
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.runtime.pack_files import pack_files
+from propensity.scoring.commit_run import commit_run
+from propensity.scoring.label_shard import label_shard
+from propensity.scoring.plan_scoring import plan_scoring
+from propensity.scoring.publish_scores import publish_scores
+from propensity.scoring.rank_run import rank_run
+from propensity.scoring.score_shard import score_shard
 from propensity.usecases.check_replay import check_replay
-from propensity.usecases.commit_run import commit_run
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.evaluate_ladder import evaluate_ladder
 from propensity.usecases.fit_candidate import fit_candidate
 from propensity.usecases.fit_ladder import fit_ladder
-from propensity.usecases.label_shard import label_shard
-from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
-from propensity.usecases.publish_scores import publish_scores
-from propensity.usecases.rank_run import rank_run
 from propensity.usecases.register_model import register_model
 from propensity.usecases.replay_version import replay_version
-from propensity.usecases.score_shard import score_shard
 from tests.stack.scenarios import Drop
 
 LANDING = "landing"

@@ -13,7 +13,7 @@ from propensity.adapters.delta_tables import DeltaTables
 from propensity.features.build_features import build_features
 from propensity.kernel.errors import IncompleteRunError
 from propensity.lake.gold_tables import SCORES
-from propensity.usecases.commit_run import commit_run
+from propensity.scoring.commit_run import commit_run
 from propensity.usecases.fit_candidate import fit_candidate
 from propensity.usecases.plan_training import plan_training
 from tests.functional.faults import Crash, light

@@ -17,7 +17,7 @@ from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.ports import DataFile
 from propensity.registry.versions import load_champion
-from propensity.usecases.plan_scoring import plan_scoring
+from propensity.scoring.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
 from propensity.usecases.rebucket_silver import rebucket_silver
 from tests import processes

@@ -14,15 +14,15 @@ from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.registry.versions import load_champion
-from propensity.usecases.commit_run import commit_run
+from propensity.scoring.commit_run import commit_run
+from propensity.scoring.label_shard import label_shard
+from propensity.scoring.plan_scoring import plan_scoring
+from propensity.scoring.rank_run import rank_run
+from propensity.scoring.score_shard import score_shard
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.label_shard import label_shard
-from propensity.usecases.plan_scoring import plan_scoring
 from propensity.usecases.plan_training import plan_training
-from propensity.usecases.rank_run import rank_run
 from propensity.usecases.run_matchback import run_matchback
-from propensity.usecases.score_shard import score_shard
 from tests.functional.harness import World, content_hash
 from tests.stack.automotive import AS_OF, KNOWN_BY, generate
 from tests.stack.stack import ROOT

@@ -9,7 +9,7 @@ from typing import Any
 
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
-from propensity.usecases.explain_score import Question, explain_score
+from propensity.serving.explain_score import Question, explain_score
 
 
 @logged

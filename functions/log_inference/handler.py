@@ -7,7 +7,7 @@ from typing import Any
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
 from propensity.runtime.queues import answer_groups
-from propensity.usecases.log_inference import log_inference
+from propensity.serving.log_inference import log_inference
 
 
 @logged

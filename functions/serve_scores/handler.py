@@ -8,7 +8,7 @@ from typing import Any
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
 from propensity.runtime.serving import Champions
-from propensity.usecases.serve_scores import ScoreRequest, serve_scores
+from propensity.serving.serve_scores import ScoreRequest, serve_scores
 
 champions = cache(Champions)
 

@@ -21,8 +21,8 @@ from propensity.lake.json_objects import dumps
 from propensity.pack.current import pack_definition
 from propensity.ports import Frames, Sample
 from propensity.registry.versions import register
+from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
 from propensity.stats.calibration import identity
-from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.drops import column, contract
 from tests.functional.harness import World
 from tests.functional.registries import crown

@@ -19,7 +19,7 @@ from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.kernel.sql_text import text
 from propensity.lake.domain.buckets import bucket_of
 from propensity.pack.current import pack_info
-from propensity.usecases.log_inference import log_inference
+from propensity.serving.log_inference import log_inference
 from propensity.usecases.maintain_tables import maintain_tables
 from propensity.usecases.manage_registry import list_versions
 from propensity.usecases.rebucket_silver import rebucket_silver

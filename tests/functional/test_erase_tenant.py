@@ -16,9 +16,9 @@ from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import ConflictError
 from propensity.kernel.tenant import tenant_of
 from propensity.registry.versions import load_champion
+from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
 from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.erase_tenant import erase_tenant
-from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.functional.harness import LANDING, World
 from tests.stack.automotive import AS_OF
 

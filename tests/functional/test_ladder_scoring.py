@@ -12,9 +12,9 @@ from propensity.lake.json_objects import dumps
 from propensity.registry.artifact import load_artifact
 from propensity.registry.domain.ledger import GateSummary, standing
 from propensity.registry.versions import append_line, load_champion, load_version, register
+from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
 from propensity.stats.calibration import Calibration
 from propensity.usecases.manage_registry import roll_back
-from propensity.usecases.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, GAP_DAY, Generated
 

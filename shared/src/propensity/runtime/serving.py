@@ -9,7 +9,7 @@ from time import monotonic
 from propensity.kernel.errors import NotFoundError
 from propensity.ports import Ports
 from propensity.registry.versions import champion_number, newest_calibration
-from propensity.usecases.serve_scores import Serving, load_serving
+from propensity.serving.serve_scores import Serving, load_serving
 
 # a promotion, rollback or recalibration reaches every warm function within so many seconds
 ALIAS_SECONDS = 10.0

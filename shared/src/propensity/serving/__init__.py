@@ -1,0 +1,1 @@
+"""Scores on demand, their log, and the explanation of one score."""

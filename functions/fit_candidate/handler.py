@@ -6,7 +6,7 @@ from typing import Any
 
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.fit_candidate import fit_candidate
+from propensity.training.fit_candidate import fit_candidate
 
 
 @logged

@@ -7,7 +7,7 @@ from typing import Any
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.plan_training import plan_training
+from propensity.training.plan_training import plan_training
 
 
 @logged

@@ -17,8 +17,8 @@ import numpy as np
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
-from propensity.usecases.searching import Search
-from propensity.usecases.training_data import TrainingData
+from propensity.training.data import TrainingData
+from propensity.training.search_run import Search
 from tests.bench.measure import Claim, peak_mb
 from tests.specs import model_spec
 

@@ -28,8 +28,8 @@ from propensity.pack.current import pack_definition
 from propensity.registry.versions import load_version
 from propensity.stats.calibration import Calibration, fit_sigmoid
 from propensity.stats.figures import Estimate, calibration, ece
+from propensity.training.data import read_training
 from propensity.usecases.held import group
-from propensity.usecases.training_data import read_training
 from tests.bench.measure import Claim
 from tests.bench.retail import paired
 from tests.functional.harness import World

@@ -41,12 +41,12 @@ from propensity.scoring.plan_scoring import plan_scoring
 from propensity.scoring.publish_scores import publish_scores
 from propensity.scoring.rank_run import rank_run
 from propensity.scoring.score_shard import score_shard
+from propensity.training.fit_candidate import fit_candidate
+from propensity.training.plan_training import plan_training
 from propensity.usecases.check_replay import check_replay
 from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.evaluate_ladder import evaluate_ladder
-from propensity.usecases.fit_candidate import fit_candidate
 from propensity.usecases.fit_ladder import fit_ladder
-from propensity.usecases.plan_training import plan_training
 from propensity.usecases.register_model import register_model
 from propensity.usecases.replay_version import replay_version
 from tests.stack.scenarios import Drop

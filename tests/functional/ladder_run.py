@@ -19,7 +19,7 @@ from propensity.lake.definition_files import write_definition
 from propensity.lake.json_objects import dumps
 from propensity.lake.run_files import write_items, write_result
 from propensity.pack.domain.definition import Definition, parse_definition
-from propensity.usecases.fit_candidate import fit_candidate
+from propensity.training.fit_candidate import fit_candidate
 from tests.functional.harness import World
 
 MODEL, RUN = "m", "runs/train/m/2025-07-01"

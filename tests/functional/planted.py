@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.ports import FittedModel, Sample
+from propensity.training.fit_candidate import fit_candidate
 from propensity.usecases.evaluate_candidate import evaluate_candidate
-from propensity.usecases.fit_candidate import fit_candidate
 from tests.functional.harness import World
 
 MODEL = "service"

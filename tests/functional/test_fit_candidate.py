@@ -19,8 +19,8 @@ from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.pack.current import pack_definition
 from propensity.ports import Sample
-from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.training_data import TrainingData
+from propensity.training.data import TrainingData
+from propensity.training.fit_candidate import fit_candidate
 from tests.functional.harness import World
 
 DAY = "2025-06-01"

@@ -14,8 +14,8 @@ from propensity.features.build_features import build_features
 from propensity.kernel.errors import IncompleteRunError
 from propensity.lake.gold_tables import SCORES
 from propensity.scoring.commit_run import commit_run
-from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.plan_training import plan_training
+from propensity.training.fit_candidate import fit_candidate
+from propensity.training.plan_training import plan_training
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF

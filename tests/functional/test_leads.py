@@ -14,7 +14,7 @@ import yaml
 from propensity.features.build_features import build_features
 from propensity.kernel.errors import PackError
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.plan_training import plan_training
+from propensity.training.plan_training import plan_training
 from propensity.usecases.run_matchback import match_due
 from tests.functional.harness import World
 from tests.stack import bank_marketing, scenarios

@@ -11,7 +11,6 @@ import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.folder_store import FolderStore
-from propensity.domain.cost import check_candidate
 from propensity.features.session import SilverSession, check_definition
 from propensity.kernel.errors import PackError
 from propensity.lake.domain.as_of_views import SilverShape
@@ -19,6 +18,7 @@ from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.pack.domain.definition import parse_definition, parse_pack
 from propensity.runtime.pack_files import pack_files, pack_names
+from propensity.training.domain.cost import check_candidate
 from tests.drops import Drops
 
 MODEL = """

@@ -18,7 +18,7 @@ from propensity.lake.domain.time_travel import SilverAt
 from propensity.ports import DataFile
 from propensity.registry.versions import load_champion
 from propensity.scoring.plan_scoring import plan_scoring
-from propensity.usecases.plan_training import plan_training
+from propensity.training.plan_training import plan_training
 from propensity.usecases.rebucket_silver import rebucket_silver
 from tests import processes
 from tests.functional.faults import Crash, light

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.search import Setting
 from propensity.kernel.errors import EvidenceError
 from propensity.ports import Ports, Sample
-from propensity.usecases.searching import Found, Search, Tried
-from propensity.usecases.training_data import TrainingData
+from propensity.training.data import TrainingData
+from propensity.training.domain.search import Setting
+from propensity.training.search_run import Found, Search, Tried
 from tests.specs import model_spec
 
 PORTS = cast("Ports", SimpleNamespace(trainer=SklearnTrainer()))

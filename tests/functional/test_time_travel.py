@@ -19,9 +19,9 @@ from propensity.scoring.label_shard import label_shard
 from propensity.scoring.plan_scoring import plan_scoring
 from propensity.scoring.rank_run import rank_run
 from propensity.scoring.score_shard import score_shard
+from propensity.training.fit_candidate import fit_candidate
+from propensity.training.plan_training import plan_training
 from propensity.usecases.evaluate_candidate import evaluate_candidate
-from propensity.usecases.fit_candidate import fit_candidate
-from propensity.usecases.plan_training import plan_training
 from propensity.usecases.run_matchback import run_matchback
 from tests.functional.harness import World, content_hash
 from tests.stack.automotive import AS_OF, KNOWN_BY, generate

@@ -20,9 +20,9 @@ from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.run_files import read_results
 from propensity.stats.calibration import Calibration
 from propensity.tenants.ledger import append_line
-from propensity.usecases.plan_training import plan_training
-from propensity.usecases.training_data import TrainingData, read_training
-from propensity.usecases.training_report import read_hashed, training_report
+from propensity.training.data import TrainingData, read_training
+from propensity.training.plan_training import plan_training
+from propensity.training.report import read_hashed, training_report
 from tests.functional.shop import CONTACTED, DAY, Shop, stocked
 
 RUN = DAY.isoformat()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.cost import affordable, check_candidate, fit_seconds, search_seconds
-from propensity.domain.search import Setting
 from propensity.kernel.errors import PackError
 from propensity.pack.domain.model_spec import Candidate, Family
+from propensity.training.domain.cost import affordable, check_candidate, fit_seconds, search_seconds
+from propensity.training.domain.search import Setting
 
 
 def settings(count: int) -> list[Setting]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from propensity.kernel.errors import EvidenceError
-from propensity.usecases.training_data import TrainingData, folds
+from propensity.training.data import TrainingData, folds
 from tests.specs import model_spec
 
 SPEC: dict[str, Any] = {"settle_days": 0, "training": {"as_of_count": 3, "every_months": 1}}

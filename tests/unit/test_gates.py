@@ -11,9 +11,9 @@ from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from propensity.domain.gates import floor, latency, leaks, within
 from propensity.domain.leakage import sentinels
-from propensity.domain.probes import probes
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, wilson
+from propensity.training.domain.probes import probes
 
 LIMITS = Gates()
 

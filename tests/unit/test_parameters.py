@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.parameters import PARAMETERS, check_parameter
 from propensity.kernel.errors import PackError
 from propensity.pack.domain.model_spec import Family
 from propensity.ports import Sample
+from propensity.training.domain.parameters import PARAMETERS, check_parameter
 
 TAKEN: dict[Family, dict[str, list[Any]]] = {
     "logistic_regression": {

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.selection import Entrant, select
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.stats.calibration import Calibration, fit_isotonic, fit_sigmoid, identity
 from propensity.stats.drift import drift_of, reference_bins
 from propensity.stats.ranking import decile, percentile, rank
+from propensity.training.domain.selection import Entrant, select
 
 Fit = Callable[..., Calibration]
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from propensity.domain.search import FACTOR, MIN_ROWS, Setting, Trial, halve, settings_of, shares
 from propensity.pack.domain.model_spec import Candidate, Range
+from propensity.training.domain.search import FACTOR, MIN_ROWS, Setting, Trial, halve, settings_of, shares
 from tests.specs import model_spec
 
 SPACE = Candidate.model_validate(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.training_set import REASONS, TrainingSet, capped, validation_days
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import ModelSpec, Treatment
-from propensity.usecases.content_hash import ContentHash
+from propensity.training.content_hash import ContentHash
+from propensity.training.domain.training_set import REASONS, TrainingSet, capped, validation_days
 from tests.specs import model_spec
 
 DAYS = [date(2025, 1, 1) + timedelta(days=40 * number) for number in range(5)]

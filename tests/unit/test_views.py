@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.schedule import months_before, training_dates
 from propensity.kernel.errors import BadInputError
 from propensity.lake.domain.as_of_views import SilverShape, as_of_rows, current_view, history_rows, outcome_rows
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.run_names import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.pack.domain.model_spec import ModelSpec
+from propensity.training.domain.schedule import months_before, training_dates
 from tests.specs import model_spec
 
 DAY = date(2025, 1, 10)

@@ -20,9 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from propensity.domain.cost import FOREST, GROWING, TREE_ROWS
 from propensity.kernel.errors import PackError
 from propensity.ports import Sample
+from propensity.training.domain.cost import FOREST, GROWING, TREE_ROWS
 
 _OPSET = {"": 21, "ai.onnx.ml": 3}
 _PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "numpy", "scipy")

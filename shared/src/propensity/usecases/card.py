@@ -22,7 +22,7 @@ from propensity.registry.domain.reasons import Explained, explain
 from propensity.stats.curves import gains, reliability
 from propensity.stats.figures import Scored
 from propensity.stats.sampling import spread
-from propensity.usecases.training_data import TrainingData
+from propensity.training.data import TrainingData
 
 _ROWS = 1_000  # of the newest date, spread evenly: importances
 _TREND_ROWS = 300

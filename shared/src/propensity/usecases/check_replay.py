@@ -22,8 +22,8 @@ from propensity.registry.tenant_models import TenantModels, load_tenant_models
 from propensity.registry.versions import load_version
 from propensity.stats.calibration import Calibration
 from propensity.stats.sampling import spread
+from propensity.training.report import read_hashed
 from propensity.usecases.ladder_files import ladder_files
-from propensity.usecases.training_report import read_hashed
 
 REFERENCE_ROWS = 10_000
 

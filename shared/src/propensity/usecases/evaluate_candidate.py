@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.selection import Entrant, select
 from propensity.kernel.errors import EvidenceError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
@@ -19,6 +18,9 @@ from propensity.ports import Ports
 from propensity.stats.calibration import FITS, Calibration, choose, identity
 from propensity.stats.drift import reference_bins
 from propensity.stats.figures import auc, average_precision, brier, brier_skill, calibration, ece, lift, log_loss
+from propensity.training.data import known_by
+from propensity.training.domain.selection import Entrant, select
+from propensity.training.report import read_hashed, training_report
 from propensity.usecases.card import card_facts, card_files, write_card
 from propensity.usecases.champions import champion_of
 from propensity.usecases.golden import freeze_golden
@@ -30,8 +32,6 @@ from propensity.usecases.mlflow_model import write_mlflow_files
 from propensity.usecases.parity import parity_of, read_frame
 from propensity.usecases.reporting import report_columns, report_of
 from propensity.usecases.slicing import judged_columns
-from propensity.usecases.training_data import known_by
-from propensity.usecases.training_report import read_hashed, training_report
 
 
 def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:

@@ -24,12 +24,12 @@ from propensity.stats.calibration import Calibration
 from propensity.stats.drift import reference_bins
 from propensity.stats.figures import Estimate, auc
 from propensity.stats.sampling import rarer
+from propensity.training.data import TrainingData
 from propensity.usecases.fit_ladder import FITS, training_of
 from propensity.usecases.held import group
 from propensity.usecases.ladder_files import FILES
 from propensity.usecases.ladder_held import HeldOut
 from propensity.usecases.parity import parity_of
-from propensity.usecases.training_data import TrainingData
 
 _MODEL = ("model.onnx", "explanation.json", "calibration.json")
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from propensity.domain.ladder_evidence import by_name
-from propensity.domain.search import Setting
 from propensity.kernel.errors import ConflictError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
@@ -23,9 +22,10 @@ from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import Ports
 from propensity.stats.sampling import rarer
-from propensity.usecases.fitted_files import write_fitted
-from propensity.usecases.searching import Search
-from propensity.usecases.training_data import TrainingData, read_training
+from propensity.training.data import TrainingData, read_training
+from propensity.training.domain.search import Setting
+from propensity.training.fitted_files import write_fitted
+from propensity.training.search_run import Search
 
 MAX_SEGMENTS = 50
 FITS = "ladder/fit.json"

@@ -10,7 +10,7 @@ import numpy as np
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import Scored, scored
-from propensity.usecases.training_data import TrainingData, folds
+from propensity.training.data import TrainingData, folds
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import Any
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model
 from propensity.stats.calibration import Calibration
+from propensity.training.data import TrainingData
 from propensity.usecases.champions import Champion
 from propensity.usecases.held import Held
-from propensity.usecases.training_data import TrainingData
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from propensity.ports import Ports
 from propensity.registry.tenant_models import shifted
 from propensity.stats.calibration import FITS, Calibration, fit_sigmoid, identity, row_losses
 from propensity.stats.sampling import rarer
+from propensity.training.data import Fold, TrainingData, folds, known_by
 from propensity.usecases.parity import read_frame
-from propensity.usecases.training_data import Fold, TrainingData, folds, known_by
 
 _CALIBRATED = 30  # rows of the rarer class that two parameters take; below them the model's own probabilities stay
 

@@ -13,8 +13,8 @@ from propensity.domain.gates import parity as judge_parity
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.stats.ranking import decile, percentile
-from propensity.usecases.fitted_files import PROBABILITY, PROBE
-from propensity.usecases.training_data import TrainingData
+from propensity.training.data import TrainingData
+from propensity.training.fitted_files import PROBABILITY, PROBE
 
 _TIE = 1e-6  # two probabilities that are as close differ by float32's rounding: seen are up to 2e-7
 

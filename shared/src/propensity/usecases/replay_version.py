@@ -14,7 +14,7 @@ from propensity.lake.pins import Pins, pin_silver, pins_of_plan
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
 from propensity.registry.versions import Version, load_version
-from propensity.usecases.training_items import write_training_items
+from propensity.training.items import write_training_items
 
 _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,80}")
 

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from propensity.domain.readiness import project
-from propensity.domain.schedule import last_due, training_dates
 from propensity.features.session import SilverSession
 from propensity.kernel.errors import ConflictError
 from propensity.lake.domain.run_names import parse_day
@@ -21,6 +20,7 @@ from propensity.ports import Ports
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.versions import champion_number, load_version
 from propensity.tenants.domain.record import check_tenant
+from propensity.training.domain.schedule import last_due, training_dates
 
 _READ = 256_000_000  # bytes of Silver that one answer reads per model, within the 29 seconds that a caller waits
 

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from propensity.domain.matchback import DecileCount, Measure, measures
-from propensity.domain.training_set import gone_within, silent_tenants
 from propensity.features.session import SilverSession
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
@@ -27,6 +26,7 @@ from propensity.registry.versions import load_version
 from propensity.stats.figures import scored
 from propensity.tenants.domain.record import closed_tenants
 from propensity.tenants.ledger import closed_periods
+from propensity.training.domain.training_set import gone_within, silent_tenants
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"
 

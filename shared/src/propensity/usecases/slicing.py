@@ -11,8 +11,8 @@ from propensity.domain.slices import UNKNOWN, Part
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.pack.domain.definition import Definition
 from propensity.stats.figures import Estimate, auc
+from propensity.training.data import TrainingData
 from propensity.usecases.held import Held, group
-from propensity.usecases.training_data import TrainingData
 
 MOST_VALUES = 20  # of a slice; the rarest are judged together
 _OTHERS = "others"

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from propensity.domain.schedule import last_due
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.domain.run_names import execution_name, names_to_try, parse_day, training_run
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
 from propensity.registry.pinned import OPEN
 from propensity.registry.versions import load_champion, was_planned
+from propensity.training.domain.schedule import last_due
 
 
 def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:

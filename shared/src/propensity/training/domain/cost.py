@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil, log2
 from typing import Any
 
-from propensity.domain.parameters import check_parameter
-from propensity.domain.search import FACTOR, Setting, shares
 from propensity.kernel.errors import PackError
 from propensity.pack.domain.model_spec import Candidate, Family
+from propensity.training.domain.parameters import check_parameter
+from propensity.training.domain.search import FACTOR, Setting, shares
 
 GROWING = ("hist_gradient_boosting",)  # families that are grown an iteration at a time
 MAX_ITER = 100  # of those, where a setting says nothing

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.training_set import TrainingSet
 from propensity.features.labels import COLUMNS
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.domain.run_names import parse_day
@@ -22,7 +21,8 @@ from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.sampling import rarer
-from propensity.usecases.content_hash import ContentHash
+from propensity.training.content_hash import ContentHash
+from propensity.training.domain.training_set import TrainingSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.probes import probes
 from propensity.lake.json_objects import dumps
 from propensity.pack.domain.definition import Definition
 from propensity.ports import FittedModel, Ports
 from propensity.registry.domain.reasons import typical_values
 from propensity.stats.sampling import spread
-from propensity.usecases.training_data import TrainingData
+from propensity.training.data import TrainingData
+from propensity.training.domain.probes import probes
 
 PARITY_ROWS = 10_000
 PROBE, PROBABILITY = "_probe", "_probability"  # no feature's name begins with an underscore

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.cost import GROWING, MAX_ITER, affordable, fit_seconds, search_seconds
-from propensity.domain.search import Setting, Trial, halve, settings_of
 from propensity.kernel.errors import EvidenceError
 from propensity.pack.domain.model_spec import Candidate, Family, ModelSpec
 from propensity.ports import FittedModel, GrowingModel, Ports, Sample
 from propensity.stats.calibration import identity, log_loss
 from propensity.stats.imbalance import balance_of
 from propensity.stats.sampling import rarer
-from propensity.usecases.training_data import TrainingData, folds
+from propensity.training.data import TrainingData, folds
+from propensity.training.domain.cost import GROWING, MAX_ITER, affordable, fit_seconds, search_seconds
+from propensity.training.domain.search import Setting, Trial, halve, settings_of
 
 _EVERY = 5  # iterations: nearer than that, the folds cannot tell which number is best
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from propensity.domain.training_set import REASONS, Rates, TrainingSet
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
-from propensity.usecases.content_hash import ContentHash
-from propensity.usecases.training_data import TrainingData, chosen_of, read_training
+from propensity.training.content_hash import ContentHash
+from propensity.training.data import TrainingData, chosen_of, read_training
+from propensity.training.domain.training_set import REASONS, Rates, TrainingSet
 
 
 def hash_of(definition: Definition) -> ContentHash:

@@ -12,9 +12,9 @@ from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import write_result
 from propensity.pack.domain.model_spec import Candidate
 from propensity.ports import Ports
-from propensity.usecases.fitted_files import write_fitted
-from propensity.usecases.searching import Search
-from propensity.usecases.training_data import as_date, read_training
+from propensity.training.data import as_date, read_training
+from propensity.training.fitted_files import write_fitted
+from propensity.training.search_run import Search
 
 
 def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:

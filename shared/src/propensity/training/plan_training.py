@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.cost import check_candidate
-from propensity.domain.schedule import training_dates
 from propensity.kernel.errors import PackError
 from propensity.lake.definition_files import write_definition
 from propensity.lake.domain.run_names import parse_day, training_run
@@ -17,7 +15,9 @@ from propensity.pack.current import pack_info, training_definition
 from propensity.ports import Ports
 from propensity.registry.versions import present_champion
 from propensity.tenants.ledger import closed_periods
-from propensity.usecases.training_items import write_training_items
+from propensity.training.domain.cost import check_candidate
+from propensity.training.domain.schedule import training_dates
+from propensity.training.items import write_training_items
 
 
 def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NEWEST) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A training run: plan, data, search and fit."""

@@ -1,0 +1,1 @@
+"""Settings to try, what they cost, folds, and who is trained on."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.evaluate_candidate import evaluate_candidate
 
 
 @logged

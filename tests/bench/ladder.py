@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propensity.domain.ladder_evidence import gain
+from propensity.evaluation.newest_fold import group
 from propensity.kernel.errors import EvidenceError
 from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import load_version
 from propensity.stats.calibration import row_losses
 from propensity.stats.figures import auc
-from propensity.usecases.held import group
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, generate
 

@@ -24,12 +24,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from propensity.evaluation.newest_fold import group
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import load_version
 from propensity.stats.calibration import Calibration, fit_sigmoid
 from propensity.stats.figures import Estimate, calibration, ece
 from propensity.training.data import read_training
-from propensity.usecases.held import group
 from tests.bench.measure import Claim
 from tests.bench.retail import paired
 from tests.functional.harness import World

@@ -28,6 +28,7 @@ from propensity.adapters.memory import (
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
+from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.features.build_features import build_features
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.validate_upload import Upload, validate_upload
@@ -44,7 +45,6 @@ from propensity.scoring.score_shard import score_shard
 from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
 from propensity.usecases.check_replay import check_replay
-from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.evaluate_ladder import evaluate_ladder
 from propensity.usecases.fit_ladder import fit_ladder
 from propensity.usecases.register_model import register_model

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from onnx import TensorProto, helper, numpy_helper
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.ports import FittedModel, Sample
 from propensity.training.fit_candidate import fit_candidate
-from propensity.usecases.evaluate_candidate import evaluate_candidate
 from tests.functional.harness import World
 
 MODEL = "service"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from propensity.evaluation.champions import champion_of
 from propensity.registry.artifact import Artifact, load_artifact
 from propensity.registry.versions import load_version
-from propensity.usecases.champions import champion_of
 from propensity.usecases.check_artifact import check_files
 from propensity.usecases.evaluate_ladder import evaluate_ladder
 from propensity.usecases.fit_ladder import fit_ladder

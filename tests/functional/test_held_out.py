@@ -11,8 +11,8 @@ import pytest
 
 from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.frames import ArrowFrames
-from propensity.usecases.evaluate_candidate import _calibrate
-from propensity.usecases.held import Held
+from propensity.evaluation.evaluate_candidate import _calibrate
+from propensity.evaluation.newest_fold import Held
 from tests.specs import model_spec
 
 ROWS = 2_000

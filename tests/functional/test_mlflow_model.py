@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
-from propensity.domain.mlflow_model import mlflow_files
+from propensity.evaluation.domain.mlflow_model import mlflow_files
+from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.pack.domain.definition import parse_definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import Sample
@@ -23,7 +24,6 @@ from propensity.registry.tenant_models import TenantModels
 from propensity.registry.versions import load_version
 from propensity.runtime.pack_files import pack_files
 from propensity.stats.calibration import Calibration, fit_isotonic
-from propensity.usecases.evaluate_candidate import evaluate_candidate
 from tests.functional.harness import World
 
 HERE = Path(__file__).parent

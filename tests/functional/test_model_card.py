@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.model_card import Told, model_card
+from propensity.evaluation.card import write_card
+from propensity.evaluation.domain.model_card import Told, model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.lake.json_objects import read_json
 from propensity.registry.versions import Version, load_version
-from propensity.usecases.card import write_card
 from tests.functional.harness import World
 from tests.unit.test_charts import Reader
 

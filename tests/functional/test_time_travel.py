@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.kernel.sql_text import read_files
@@ -21,7 +22,6 @@ from propensity.scoring.rank_run import rank_run
 from propensity.scoring.score_shard import score_shard
 from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
-from propensity.usecases.evaluate_candidate import evaluate_candidate
 from propensity.usecases.run_matchback import run_matchback
 from tests.functional.harness import World, content_hash
 from tests.stack.automotive import AS_OF, KNOWN_BY, generate

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
+from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import Value
 from propensity.stats.figures import gain, log_loss, scored

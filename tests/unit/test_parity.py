@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from propensity.usecases.parity import flips
+from propensity.evaluation.parity import flips
 
 
 @pytest.mark.parametrize(("off", "moved"), [(2e-7, False), (5e-6, True), (-0.01, True)])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.slices import Part, judge
+from propensity.evaluation.domain.slices import Part, judge
 from propensity.kernel.errors import ContractError, PackError
 from propensity.pack.domain.contract_parser import parse_contract
 from propensity.pack.domain.model_spec import Gates

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.pack.current import pack_definition
 from propensity.training.data import folds, read_training
 from propensity.training.fit_candidate import fit_candidate
-from propensity.usecases.evaluate_candidate import evaluate_candidate
 from tests.bench.measure import Claim
 from tests.bench.peers import peer
 from tests.bench.retail import MODEL, ORIGINS, auc_of_scores, bought_after, features_of, load, of_that_date, paired

@@ -23,6 +23,7 @@ from propensity.domain.erasure import (
     rows_of,
     zones,
 )
+from propensity.evaluation.golden_cases import CASES, split_cases
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.kernel.tenant import tenant_of
@@ -37,7 +38,6 @@ from propensity.usecases.erasing_names import names_of, people_columns
 from propensity.usecases.erasing_rows import RowFinder
 from propensity.usecases.erasing_text import NameFinder, is_gzip, is_parquet
 from propensity.usecases.erasure_search import search
-from propensity.usecases.golden_cases import CASES, split_cases
 
 _ROUNDS = 5  # compactions that may come in between
 _PROMOTED_AT_ONCE = 100

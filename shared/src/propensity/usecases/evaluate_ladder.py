@@ -11,6 +11,8 @@ import numpy as np
 from propensity.domain.ladder_choice import Climb, climb_alone, climb_segment
 from propensity.domain.ladder_evidence import by_name
 from propensity.domain.ladder_words import reason
+from propensity.evaluation.newest_fold import group
+from propensity.evaluation.parity import parity_of
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
@@ -26,10 +28,8 @@ from propensity.stats.figures import Estimate, auc
 from propensity.stats.sampling import rarer
 from propensity.training.data import TrainingData
 from propensity.usecases.fit_ladder import FITS, training_of
-from propensity.usecases.held import group
 from propensity.usecases.ladder_files import FILES
 from propensity.usecases.ladder_held import HeldOut
-from propensity.usecases.parity import parity_of
 
 _MODEL = ("model.onnx", "explanation.json", "calibration.json")
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from propensity.domain.ladder_choice import Held
 from propensity.domain.ladder_evidence import between, by_name, intercept, shift_of, smoothed_rate
+from propensity.evaluation.parity import read_frame
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
@@ -17,7 +18,6 @@ from propensity.registry.tenant_models import shifted
 from propensity.stats.calibration import FITS, Calibration, fit_sigmoid, identity, row_losses
 from propensity.stats.sampling import rarer
 from propensity.training.data import Fold, TrainingData, folds, known_by
-from propensity.usecases.parity import read_frame
 
 _CALIBRATED = 30  # rows of the rarer class that two parameters take; below them the model's own probabilities stay
 

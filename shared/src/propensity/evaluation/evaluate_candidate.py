@@ -8,6 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from propensity.evaluation.card import card_facts, card_files, write_card
+from propensity.evaluation.case import Case
+from propensity.evaluation.champions import champion_of
+from propensity.evaluation.gains_report import report_columns, report_of
+from propensity.evaluation.golden_cases import golden_root, read_cases
+from propensity.evaluation.golden_set import freeze_golden
+from propensity.evaluation.judge import judge
+from propensity.evaluation.mlflow_files import write_mlflow_files
+from propensity.evaluation.newest_fold import Held, group
+from propensity.evaluation.parity import parity_of, read_frame
+from propensity.evaluation.slicing import judged_columns
 from propensity.kernel.errors import EvidenceError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
@@ -21,17 +32,6 @@ from propensity.stats.figures import auc, average_precision, brier, brier_skill,
 from propensity.training.data import known_by
 from propensity.training.domain.selection import Entrant, select
 from propensity.training.report import read_hashed, training_report
-from propensity.usecases.card import card_facts, card_files, write_card
-from propensity.usecases.champions import champion_of
-from propensity.usecases.golden import freeze_golden
-from propensity.usecases.golden_cases import golden_root, read_cases
-from propensity.usecases.held import Held, group
-from propensity.usecases.judging import judge
-from propensity.usecases.judging_case import Case
-from propensity.usecases.mlflow_model import write_mlflow_files
-from propensity.usecases.parity import parity_of, read_frame
-from propensity.usecases.reporting import report_columns, report_of
-from propensity.usecases.slicing import judged_columns
 
 
 def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.gates import Gate
-from propensity.domain.gates import parity as judge_parity
+from propensity.evaluation.domain.gates import Gate
+from propensity.evaluation.domain.gates import parity as judge_parity
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.stats.ranking import decile, percentile

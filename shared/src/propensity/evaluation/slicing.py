@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.slices import UNKNOWN, Part
+from propensity.evaluation.domain.slices import UNKNOWN, Part
+from propensity.evaluation.newest_fold import Held, group
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.pack.domain.definition import Definition
 from propensity.stats.figures import Estimate, auc
 from propensity.training.data import TrainingData
-from propensity.usecases.held import Held, group
 
 MOST_VALUES = 20  # of a slice; the rarest are judged together
 _OTHERS = "others"

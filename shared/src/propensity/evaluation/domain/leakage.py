@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.gates import Sentinel
+from propensity.evaluation.domain.gates import Sentinel
 
 # fewer of either kind among the rows that have a value agree by chance
 LEAST_KNOWN = 10

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.effects import direction, trend
-from propensity.domain.model_card import Told, model_card
+from propensity.evaluation.domain.effects import direction, trend
+from propensity.evaluation.domain.model_card import Told, model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition

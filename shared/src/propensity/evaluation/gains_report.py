@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.comparison import overlap
-from propensity.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
+from propensity.evaluation.case import Case
+from propensity.evaluation.champions import Champion
+from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
+from propensity.evaluation.domain.paired import overlap
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import gain
 from propensity.training.data import as_date
 from propensity.training.domain.selection import Entrant, standing
-from propensity.usecases.champions import Champion
-from propensity.usecases.judging_case import Case
 
 _SHARE = 0.1  # of each tenant's customers, where the model has no filter
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from propensity.domain.gates import Gate, number
+from propensity.evaluation.domain.gates import Gate, number
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, difference, wilson
 

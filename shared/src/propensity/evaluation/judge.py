@@ -1,4 +1,4 @@
-"""The gates of the chosen candidate: each figure measured where it stands, and judged by domain/gates.py."""
+"""The gates of the chosen candidate: each figure measured where it stands, and judged by evaluation/domain/gates.py."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain import gates, slices
-from propensity.domain.gates import Gate
-from propensity.domain.leakage import sentinels
+from propensity.evaluation.case import Case
+from propensity.evaluation.champion_gates import compare
+from propensity.evaluation.changed_features import changed_features
+from propensity.evaluation.domain import gates, slices
+from propensity.evaluation.domain.gates import Gate
+from propensity.evaluation.domain.leakage import sentinels
+from propensity.evaluation.slicing import parts_of
 from propensity.ports import Ports
 from propensity.stats.figures import Estimate
-from propensity.usecases.changed_features import changed_features
-from propensity.usecases.comparison import compare
-from propensity.usecases.judging_case import Case
-from propensity.usecases.slicing import parts_of
 
 _THREADS = 4
 _CALLS = 100  # per thread and round

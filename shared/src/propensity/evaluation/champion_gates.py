@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.comparison import gates, overlap, paired, unpaired
-from propensity.domain.gates import Gate
+from propensity.evaluation.case import Case
+from propensity.evaluation.champions import Champion
+from propensity.evaluation.domain.gates import Gate
+from propensity.evaluation.domain.paired import gates, overlap, paired, unpaired
+from propensity.evaluation.golden_set import golden_rows
 from propensity.ports import Ports
 from propensity.registry.versions import load_version
 from propensity.stats.figures import Estimate
 from propensity.stats.sampling import rarer
-from propensity.usecases.champions import Champion
-from propensity.usecases.golden import golden_rows
-from propensity.usecases.judging_case import Case
 
 _ROLLING, _GOLDEN = "champion", "golden"
 

@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import version
 from importlib.resources import files
 
-from propensity.domain.mlflow_model import mlflow_files
+from propensity.evaluation.domain.mlflow_model import mlflow_files
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from propensity.evaluation.golden_cases import GoldenCase, golden_root
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.stats.sampling import spread
 from propensity.training.data import TrainingData
-from propensity.usecases.golden_cases import GoldenCase, golden_root
 
 MOST_ROWS = 2_000
 _LABEL, _DAY, _WHY, _MEANINGS = "_label", "_as_of", "_why", "_meanings"  # no feature's name begins with an underscore

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.gates import Gate, number
+from propensity.evaluation.case import Case
+from propensity.evaluation.domain.gates import Gate, number
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.lake.json_objects import read_json
@@ -23,7 +24,6 @@ from propensity.registry.versions import Version, load_version
 from propensity.stats.drift import drift_of
 from propensity.stats.figures import Estimate, wilson
 from propensity.stats.sampling import spread
-from propensity.usecases.judging_case import Case
 
 MOST_ROWS = 50_000
 _NAME = "changed_features"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from propensity.evaluation.champions import Champion
+from propensity.evaluation.newest_fold import Held
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model
 from propensity.stats.calibration import Calibration
 from propensity.training.data import TrainingData
-from propensity.usecases.champions import Champion
-from propensity.usecases.held import Held
 
 
 @dataclass(frozen=True, slots=True)

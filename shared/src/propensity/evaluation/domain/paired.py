@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.gates import Gate, number
+from propensity.evaluation.domain.gates import Gate, number
 from propensity.pack.domain.model_spec import Gates, ModelSpec
 from propensity.stats.calibration import row_losses
 from propensity.stats.figures import Estimate

@@ -1,0 +1,1 @@
+"""Gates, comparisons, gains and the card's words as values."""

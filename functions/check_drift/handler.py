@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.feedback.check_drift import check_drift, check_newest
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.check_drift import check_drift, check_newest
 
 
 @logged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.feedback.request_retraining import list_requests, request_by_hand, request_retraining
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
-from propensity.usecases.request_retraining import list_requests, request_by_hand, request_retraining
 
 
 @logged

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.feedback.run_matchback import match_due, run_matchback
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.run_matchback import match_due, run_matchback
 
 
 @logged

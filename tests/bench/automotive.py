@@ -11,7 +11,7 @@ import numpy as np
 from rich.progress import track
 from sklearn.metrics import roc_auc_score
 
-from propensity.usecases.run_matchback import run_matchback
+from propensity.feedback.run_matchback import run_matchback
 from tests.bench.measure import Claim
 from tests.functional.harness import World
 from tests.stack import scenarios

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from propensity.feedback.run_matchback import match_due
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError, RetryableError
 from propensity.kernel.sql_text import text
@@ -23,7 +24,6 @@ from propensity.serving.log_inference import log_inference
 from propensity.usecases.maintain_tables import maintain_tables
 from propensity.usecases.manage_registry import list_versions
 from propensity.usecases.rebucket_silver import rebucket_silver
-from propensity.usecases.run_matchback import match_due
 from tests import processes
 from tests.functional.faults import Crash, light
 from tests.functional.harness import LANDING, World

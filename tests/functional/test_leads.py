@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from propensity.features.build_features import build_features
+from propensity.feedback.run_matchback import match_due
 from propensity.kernel.errors import PackError
 from propensity.runtime.pack_files import pack_files
 from propensity.training.plan_training import plan_training
-from propensity.usecases.run_matchback import match_due
 from tests.functional.harness import World
 from tests.stack import bank_marketing, scenarios
 from tests.stack.lake import rows_in_file

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from propensity.feedback.run_matchback import run_matchback
 from propensity.kernel.errors import EvidenceError
 from propensity.tenants.ledger import append_line
-from propensity.usecases.run_matchback import run_matchback
 from tests.functional.registries import crown
 from tests.functional.shop import Shop, stocked
 

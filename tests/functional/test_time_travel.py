@@ -11,6 +11,7 @@ import pytest
 
 from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.features.build_features import build_features
+from propensity.feedback.run_matchback import run_matchback
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.time_travel import SilverAt
@@ -22,7 +23,6 @@ from propensity.scoring.rank_run import rank_run
 from propensity.scoring.score_shard import score_shard
 from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
-from propensity.usecases.run_matchback import run_matchback
 from tests.functional.harness import World, content_hash
 from tests.stack.automotive import AS_OF, KNOWN_BY, generate
 from tests.stack.stack import ROOT

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from propensity.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
+from propensity.feedback.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
 from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.domain.run_names import execution_name, names_to_try, parse_day, training_run

@@ -1,0 +1,1 @@
+"""Matchback figures and the rule that asks for a training."""

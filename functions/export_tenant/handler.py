@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.portal.export_tenant import export_tenant
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.export_tenant import export_tenant
 
 
 @logged

@@ -6,9 +6,7 @@ from typing import Any
 
 from propensity.ingest.retract_upload import retract_upload
 from propensity.kernel.errors import NotFoundError
-from propensity.runtime import api, composition
-from propensity.runtime.logging import logged
-from propensity.usecases.manage_tenants import (
+from propensity.portal.manage_tenants import (
     check_sample,
     list_tenants,
     set_tenant,
@@ -16,6 +14,8 @@ from propensity.usecases.manage_tenants import (
     upload_link,
     upload_policy,
 )
+from propensity.runtime import api, composition
+from propensity.runtime.logging import logged
 
 
 @logged

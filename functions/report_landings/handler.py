@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.portal.report_landings import report_landings
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
-from propensity.usecases.report_landings import report_landings
 
 
 @logged

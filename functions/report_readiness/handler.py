@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.kernel.errors import NotFoundError
+from propensity.portal.report_readiness import report_readiness, show_models
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
-from propensity.usecases.report_readiness import report_readiness, show_models
 
 
 @logged

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from propensity.feedback.run_matchback import match_due
 from propensity.kernel.errors import BadInputError, NotFoundError
+from propensity.portal import export_tenant as module
+from propensity.portal.export_tenant import export_tenant, slices
 from propensity.ports import DataFile
 from propensity.serving.log_inference import log_inference
-from propensity.usecases import export_tenant as module
-from propensity.usecases.export_tenant import export_tenant, slices
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World
 from tests.stack.automotive import KNOWN_BY, Generated

@@ -18,9 +18,7 @@ from propensity.adapters.memory import MemoryUploadAccess
 from propensity.adapters.memory_tables import MemoryTables
 from propensity.ingest.validate_upload import Upload
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
-from propensity.tenants.domain.record import STATES, TAKES_EFFECT
-from propensity.tenants.ledger import lines
-from propensity.usecases.manage_tenants import (
+from propensity.portal.manage_tenants import (
     check_sample,
     list_tenants,
     set_tenant,
@@ -28,6 +26,8 @@ from propensity.usecases.manage_tenants import (
     upload_link,
     upload_policy,
 )
+from propensity.tenants.domain.record import STATES, TAKES_EFFECT
+from propensity.tenants.ledger import lines
 from tests.drops import BUCKET, HEADER, Drops, csv_file, good
 from tests.functional.faults import Crash, Fuse, Fused
 from tests.functional.harness import World

@@ -11,7 +11,7 @@ import pytest
 from propensity.ingest.replay_quarantine import replay_quarantine
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError
-from propensity.usecases.report_landings import report_landings
+from propensity.portal.report_landings import report_landings
 from tests.functional.faults import Fuse
 from tests.functional.replays import Ports, promote
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from propensity.kernel.errors import BadInputError, ConflictError
-from propensity.usecases import report_readiness as module
-from propensity.usecases.report_readiness import report_readiness, show_models
+from propensity.portal import report_readiness as module
+from propensity.portal.report_readiness import report_readiness, show_models
 from tests.functional.handlers import CONTEXT, event, handler
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF

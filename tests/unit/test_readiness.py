@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.domain.readiness import project
+from propensity.portal.domain.readiness import project
 
 TODAY = date(2025, 7, 1)
 

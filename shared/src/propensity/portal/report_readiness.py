@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.domain.readiness import project
 from propensity.features.session import SilverSession
 from propensity.kernel.errors import ConflictError
 from propensity.lake.domain.run_names import parse_day
@@ -16,6 +15,7 @@ from propensity.lake.silver_tables import datasets_used
 from propensity.pack.current import pack_definition, pack_info
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec, ModelSpec
+from propensity.portal.domain.readiness import project
 from propensity.ports import Ports
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.versions import champion_number, load_version

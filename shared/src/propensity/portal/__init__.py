@@ -1,0 +1,1 @@
+"""What a tenant's people ask for: records, uploads, landings, readiness, exports."""

@@ -1,0 +1,1 @@
+"""From when a tenant will have outcomes enough."""

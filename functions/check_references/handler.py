@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.operations.check_references import check_references
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.check_references import check_references
 
 
 @logged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.operations.maintain_tables import maintain_tables
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.maintain_tables import maintain_tables
 
 
 @logged

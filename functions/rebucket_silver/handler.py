@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.rebucket_silver import rebucket_silver
 
 
 @logged

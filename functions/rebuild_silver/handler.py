@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.operations.rebuild_silver import rebuild_silver
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.rebuild_silver import rebuild_silver
 
 
 @logged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.operations.start_due_runs import start_due_runs
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.start_due_runs import start_due_runs
 
 
 @logged

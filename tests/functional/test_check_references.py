@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.kernel.errors import PackError
-from propensity.usecases.check_references import check_references
+from propensity.operations.check_references import check_references
 from tests.drops import PACK, column, contract
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World

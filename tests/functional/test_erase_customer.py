@@ -19,11 +19,11 @@ from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError, RetryableError
 from propensity.kernel.sql_text import text
 from propensity.lake.domain.buckets import bucket_of
+from propensity.operations.maintain_tables import maintain_tables
+from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.pack.current import pack_info
 from propensity.serving.log_inference import log_inference
-from propensity.usecases.maintain_tables import maintain_tables
 from propensity.usecases.manage_registry import list_versions
-from propensity.usecases.rebucket_silver import rebucket_silver
 from tests import processes
 from tests.functional.faults import Crash, light
 from tests.functional.harness import LANDING, World

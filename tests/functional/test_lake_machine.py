@@ -34,8 +34,8 @@ from propensity.lake.domain.retractions import retraction_key
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.lake.taken_back import retracted
+from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.pack.current import contract_of
-from propensity.usecases.rebucket_silver import rebucket_silver
 from tests.drops import PACK, column, contract
 from tests.functional.faults import Fuse, Fused
 

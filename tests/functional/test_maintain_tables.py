@@ -9,9 +9,9 @@ import pytest
 
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.pins import pin_silver
+from propensity.operations.maintain_tables import maintain_tables
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import load_champion
-from propensity.usecases.maintain_tables import maintain_tables
 from tests.functional.harness import World
 from tests.stack.automotive import Generated
 

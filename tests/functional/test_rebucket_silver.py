@@ -15,11 +15,11 @@ from propensity.kernel.errors import BadInputError, ConflictError, RetryableErro
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.time_travel import SilverAt
+from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.ports import DataFile
 from propensity.registry.versions import load_champion
 from propensity.scoring.plan_scoring import plan_scoring
 from propensity.training.plan_training import plan_training
-from propensity.usecases.rebucket_silver import rebucket_silver
 from tests import processes
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World, content_hash

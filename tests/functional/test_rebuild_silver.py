@@ -11,8 +11,8 @@ import pytest
 
 from propensity.ingest.promote_silver import BronzeFile, announcement, promote_silver
 from propensity.kernel.errors import BadInputError, IncompleteRunError
-from propensity.usecases.rebucket_silver import rebucket_silver
-from propensity.usecases.rebuild_silver import rebuild_silver
+from propensity.operations.rebucket_silver import rebucket_silver
+from propensity.operations.rebuild_silver import rebuild_silver
 from tests.functional.faults import Crash, light
 from tests.functional.harness import World
 from tests.stack.automotive import generate

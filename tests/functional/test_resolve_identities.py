@@ -15,8 +15,8 @@ from propensity.identity.domain.spec import rollout_arm
 from propensity.identity.reading import current_identities
 from propensity.identity.resolve_identities import resolve_identities
 from propensity.kernel.errors import ConflictError, PackError
+from propensity.operations.maintain_tables import maintain_tables
 from propensity.runtime.pack_files import pack_files, pack_names
-from propensity.usecases.maintain_tables import maintain_tables
 from tests.functional.club import PACK, RULES, Club, groups, sets
 from tests.functional.faults import Crash
 from tests.functional.harness import World

@@ -1,0 +1,1 @@
+"""The daily tick, compaction, re-bucketing, rebuilding and reference checks."""

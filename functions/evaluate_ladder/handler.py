@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.ladder.evaluate_ladder import evaluate_ladder
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.evaluate_ladder import evaluate_ladder
 
 
 @logged

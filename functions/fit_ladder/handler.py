@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.ladder.fit_ladder import fit_ladder
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.fit_ladder import fit_ladder
 
 
 @logged

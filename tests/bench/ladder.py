@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propensity.domain.ladder_evidence import gain
 from propensity.evaluation.newest_fold import group
 from propensity.kernel.errors import EvidenceError
+from propensity.ladder.domain.evidence import gain
 from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import load_version
 from propensity.stats.calibration import row_losses

@@ -32,6 +32,8 @@ from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.features.build_features import build_features
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.validate_upload import Upload, validate_upload
+from propensity.ladder.evaluate_ladder import evaluate_ladder
+from propensity.ladder.fit_ladder import fit_ladder
 from propensity.lake.domain.as_of_views import current_view
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
@@ -45,8 +47,6 @@ from propensity.scoring.score_shard import score_shard
 from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
 from propensity.usecases.check_replay import check_replay
-from propensity.usecases.evaluate_ladder import evaluate_ladder
-from propensity.usecases.fit_ladder import fit_ladder
 from propensity.usecases.register_model import register_model
 from propensity.usecases.replay_version import replay_version
 from tests.stack.scenarios import Drop

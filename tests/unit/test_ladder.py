@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.domain.ladder_choice import Climb, Held, climb_alone, climb_segment
-from propensity.domain.ladder_evidence import (
+from propensity.kernel.errors import ConflictError
+from propensity.ladder.domain.choice import Climb, Held, climb_alone, climb_segment
+from propensity.ladder.domain.evidence import (
     MIN_HELD,
     Shift,
     between,
@@ -20,7 +21,6 @@ from propensity.domain.ladder_evidence import (
     shift_of,
     smoothed_rate,
 )
-from propensity.kernel.errors import ConflictError
 from propensity.registry.domain.ladder import Ladder, Place
 from propensity.stats.calibration import row_losses
 from propensity.stats.sampling import rarer

@@ -10,6 +10,7 @@ import numpy as np
 from propensity.domain.replay import MAX_ABS, Replayed
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
+from propensity.ladder.files import ladder_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.erased import erasure_records, rows_erased_since
 from propensity.lake.json_objects import dumps, read_json, write_once
@@ -23,7 +24,6 @@ from propensity.registry.versions import load_version
 from propensity.stats.calibration import Calibration
 from propensity.stats.sampling import spread
 from propensity.training.report import read_hashed
-from propensity.usecases.ladder_files import ladder_files
 
 REFERENCE_ROWS = 10_000
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ladder_choice import Climb, climb_alone, climb_segment
-from propensity.domain.ladder_evidence import by_name
-from propensity.domain.ladder_words import reason
 from propensity.evaluation.newest_fold import group
 from propensity.evaluation.parity import parity_of
 from propensity.kernel.errors import EvidenceError
+from propensity.ladder.domain.choice import Climb, climb_alone, climb_segment
+from propensity.ladder.domain.evidence import by_name
+from propensity.ladder.domain.words import reason
+from propensity.ladder.files import FILES
+from propensity.ladder.fit_ladder import FITS, training_of
+from propensity.ladder.held_out import HeldOut
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import read_results
@@ -27,9 +30,6 @@ from propensity.stats.drift import reference_bins
 from propensity.stats.figures import Estimate, auc
 from propensity.stats.sampling import rarer
 from propensity.training.data import TrainingData
-from propensity.usecases.fit_ladder import FITS, training_of
-from propensity.usecases.ladder_files import FILES
-from propensity.usecases.ladder_held import HeldOut
 
 _MODEL = ("model.onnx", "explanation.json", "calibration.json")
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ladder_evidence import by_name
 from propensity.kernel.errors import ConflictError
+from propensity.ladder.domain.evidence import by_name
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import read_results

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
-from propensity.domain.ladder_evidence import MIN_HELD
+from propensity.ladder.domain.evidence import MIN_HELD
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.registry.domain.ladder import Rung
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ladder_evidence import MIN_HELD, gain
+from propensity.ladder.domain.evidence import MIN_HELD, gain
 from propensity.registry.domain.ladder import Rung
 from propensity.stats.figures import Estimate
 from propensity.stats.sampling import rarer

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.ladder_choice import Held
-from propensity.domain.ladder_evidence import between, by_name, intercept, shift_of, smoothed_rate
 from propensity.evaluation.parity import read_frame
 from propensity.kernel.errors import ConflictError
+from propensity.ladder.domain.choice import Held
+from propensity.ladder.domain.evidence import between, by_name, intercept, shift_of, smoothed_rate
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.registry.tenant_models import shifted

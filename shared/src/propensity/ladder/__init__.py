@@ -1,0 +1,1 @@
+"""Models of segments and of tenants, where the evidence supports them."""

@@ -1,0 +1,1 @@
+"""Evidence for a rung, the choice, and its words."""

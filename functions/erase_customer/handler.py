@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.erasure.erase_customer import erase_customer
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.erase_customer import erase_customer
 
 
 @logged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.erasure.erase_tenant import erase_tenant
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.erase_tenant import erase_tenant
 
 
 @logged

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from propensity.usecases.erase_customer import erase_customer
+from propensity.erasure.erase_customer import erase_customer
 from tests.functional.harness import World
 
 TICKET = {"request": "T-1", "why": "asked", "by": "support", "at": "2026-11-21T09:00:00Z"}

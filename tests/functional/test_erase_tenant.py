@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from propensity.erasure.erase_customer import erase_customer
+from propensity.erasure.erase_tenant import erase_tenant
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import ConflictError
 from propensity.kernel.tenant import tenant_of
 from propensity.registry.versions import load_champion
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
-from propensity.usecases.erase_customer import erase_customer
-from propensity.usecases.erase_tenant import erase_tenant
 from tests.functional.harness import LANDING, World
 from tests.stack.automotive import AS_OF
 

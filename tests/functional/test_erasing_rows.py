@@ -16,10 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.domain.erasure import Subject, pattern
+from propensity.erasure.domain.subject import Subject, pattern
+from propensity.erasure.rows import RowFinder
+from propensity.erasure.texts import NameFinder
 from propensity.kernel.errors import BadInputError
-from propensity.usecases.erasing_rows import RowFinder
-from propensity.usecases.erasing_text import NameFinder
 
 WHO = Subject("t", "C1")
 SCHEMA = pa.schema(

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from propensity.erasure.erase_customer import erase_customer
 from propensity.evaluation.golden_set import golden_rows
 from propensity.kernel.errors import PackError, RetryableError
 from propensity.lake.definition_files import read_definition
 from propensity.ports import ObjectInfo
 from propensity.registry.versions import champion_number
-from propensity.usecases.erase_customer import erase_customer
 from tests.functional.harness import World
 from tests.functional.people import TICKET
 from tests.functional.planted import (

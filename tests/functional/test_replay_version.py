@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
+from propensity.erasure.erase_customer import erase_customer
 from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.training.fit_candidate import fit_candidate
 from propensity.usecases.check_replay import check_replay
-from propensity.usecases.erase_customer import erase_customer
 from propensity.usecases.replay_version import replay_version
 from tests.drops import column
 from tests.functional.shop import DAY, GROUP_SQL, Shop, orders, stocked

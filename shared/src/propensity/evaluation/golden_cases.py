@@ -8,7 +8,7 @@ from datetime import date
 
 from pydantic import TypeAdapter, ValidationError
 
-from propensity.domain.erasure import Subject
+from propensity.erasure.domain.subject import Subject
 from propensity.kernel.errors import NotFoundError, PackError
 from propensity.kernel.spec import Frozen
 from propensity.ports import Ports

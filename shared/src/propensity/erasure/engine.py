@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.erasure import (
+from propensity.erasure.domain.subject import (
     Note,
     Subject,
     Ticket,
@@ -23,6 +23,11 @@ from propensity.domain.erasure import (
     rows_of,
     zones,
 )
+from propensity.erasure.landing import LandingFinder, outstanding
+from propensity.erasure.names import names_of, people_columns
+from propensity.erasure.proof import search
+from propensity.erasure.rows import RowFinder
+from propensity.erasure.texts import NameFinder, is_gzip, is_parquet
 from propensity.evaluation.golden_cases import CASES, split_cases
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
@@ -33,11 +38,6 @@ from propensity.lake.json_objects import dumps, find_json, read_json
 from propensity.lake.silver_tables import SILVER
 from propensity.ports import DataFile, ObjectInfo, Ports, Snapshot, Sql
 from propensity.registry.pinned import pinned_versions
-from propensity.usecases.erasing_landing import LandingFinder, outstanding
-from propensity.usecases.erasing_names import names_of, people_columns
-from propensity.usecases.erasing_rows import RowFinder
-from propensity.usecases.erasing_text import NameFinder, is_gzip, is_parquet
-from propensity.usecases.erasure_search import search
 
 _ROUNDS = 5  # compactions that may come in between
 _PROMOTED_AT_ONCE = 100

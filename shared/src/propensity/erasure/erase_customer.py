@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.erasure import parse_subject, parse_ticket
+from propensity.erasure.domain.subject import parse_subject, parse_ticket
+from propensity.erasure.engine import erase
 from propensity.kernel.errors import BadInputError
 from propensity.ports import Ports
-from propensity.usecases.erasing import erase
 
 
 def erase_customer(

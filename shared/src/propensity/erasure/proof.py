@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from propensity.domain.erasure import Subject, telling
+from propensity.erasure.domain.subject import Subject, telling
 from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.kernel.tenant import tenant_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.erasure import parse_subject, parse_ticket
+from propensity.erasure.domain.subject import parse_subject, parse_ticket
+from propensity.erasure.engine import erase
 from propensity.ports import Ports
-from propensity.usecases.erasing import erase
 
 
 def erase_tenant(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from propensity.domain.erasure import Subject, identifies
+from propensity.erasure.domain.subject import Subject, identifies
+from propensity.erasure.landing import outstanding
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.pins import tenant_keys
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Ports, Sql
-from propensity.usecases.erasing_landing import outstanding
 
 
 def people_columns(ports: Ports) -> tuple[str, ...]:

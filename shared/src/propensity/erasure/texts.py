@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from propensity.domain.erasure import pattern
+from propensity.erasure.domain.subject import pattern
 
 _PIECE = 1 << 22
 _OVERLAP = 512  # longer than any name with its separators

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from propensity.domain.erasure import Subject, pattern, telling
+from propensity.erasure.domain.subject import Subject, pattern, telling
 from propensity.kernel.errors import BadInputError, ConflictError, SqlError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.kernel.tenant import tenant_of

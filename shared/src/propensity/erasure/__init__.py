@@ -1,0 +1,1 @@
+"""A person or a tenant taken out of everything, with proof."""

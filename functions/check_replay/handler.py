@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.release.check_replay import check_replay
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.check_replay import check_replay
 
 
 @logged

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.kernel.errors import NotFoundError
+from propensity.release.manage_registry import approve, list_versions, promote, read_card, roll_back
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
 from propensity.runtime.settings import approvers
-from propensity.usecases.manage_registry import approve, list_versions, promote, read_card, roll_back
 
 
 @logged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.release.recalibrate_model import recalibrate_model
 from propensity.runtime import api, composition
 from propensity.runtime.logging import logged
-from propensity.usecases.recalibrate_model import recalibrate_model
 
 
 @logged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.release.register_model import register_model
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.register_model import register_model
 
 
 @logged

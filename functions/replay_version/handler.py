@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.release.replay_version import replay_version
 from propensity.runtime import composition
 from propensity.runtime.logging import logged
-from propensity.usecases.replay_version import replay_version
 
 
 @logged

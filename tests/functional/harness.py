@@ -37,6 +37,9 @@ from propensity.ladder.fit_ladder import fit_ladder
 from propensity.lake.domain.as_of_views import current_view
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
+from propensity.release.check_replay import check_replay
+from propensity.release.register_model import register_model
+from propensity.release.replay_version import replay_version
 from propensity.runtime.pack_files import pack_files
 from propensity.scoring.commit_run import commit_run
 from propensity.scoring.label_shard import label_shard
@@ -46,9 +49,6 @@ from propensity.scoring.rank_run import rank_run
 from propensity.scoring.score_shard import score_shard
 from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
-from propensity.usecases.check_replay import check_replay
-from propensity.usecases.register_model import register_model
-from propensity.usecases.replay_version import replay_version
 from tests.stack.scenarios import Drop
 
 LANDING = "landing"

@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 
 from propensity.adapters.memory import MemoryMetrics, MemoryStore
-from propensity.domain.promotion import Request, settle
 from propensity.kernel.callers import Approvers
 from propensity.kernel.errors import ConflictError
 from propensity.lake.json_objects import dumps
@@ -19,7 +18,8 @@ from propensity.pack.domain.model_spec import Policy
 from propensity.ports import ObjectStore
 from propensity.registry.domain.ledger import GateSummary, Line, standing
 from propensity.registry.versions import append_line, present_champion
-from propensity.usecases.register_model import register_model
+from propensity.release.domain.promotion import Request, settle
+from propensity.release.register_model import register_model
 from tests.specs import model_fields
 
 ACCOUNT = "123456789012"

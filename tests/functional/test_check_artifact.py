@@ -13,7 +13,7 @@ from propensity.kernel.errors import ConflictError
 from propensity.lake.json_objects import dumps, read_json
 from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import champion_number, load_version
-from propensity.usecases.manage_registry import roll_back
+from propensity.release.manage_registry import roll_back
 from tests.functional.registries import MODEL, TECHNICAL, open_registry
 
 SEGMENT, OWN = "ladder/segment-01", "ladder/tenant_id=odd"

@@ -22,8 +22,8 @@ from propensity.lake.domain.buckets import bucket_of
 from propensity.operations.maintain_tables import maintain_tables
 from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.pack.current import pack_info
+from propensity.release.manage_registry import list_versions
 from propensity.serving.log_inference import log_inference
-from propensity.usecases.manage_registry import list_versions
 from tests import processes
 from tests.functional.faults import Crash, light
 from tests.functional.harness import LANDING, World

@@ -15,7 +15,7 @@ from propensity.ladder.evaluate_ladder import evaluate_ladder
 from propensity.ladder.fit_ladder import fit_ladder
 from propensity.registry.artifact import Artifact, load_artifact
 from propensity.registry.versions import load_version
-from propensity.usecases.check_artifact import check_files
+from propensity.release.check_artifact import check_files
 from tests.functional.harness import World
 from tests.functional.ladder_run import DEALERS, LADDER, MODEL, RUN, Dealer, evaluated, ladder_of
 from tests.functional.planted import FaultyConverter, shifted_by

@@ -12,14 +12,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from propensity.domain.promotion import Request, settle
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, may_hold_day_until
 from propensity.registry.domain.ledger import ledger_key, standing, version_folder
 from propensity.registry.versions import append_line, load_version
+from propensity.release.domain.promotion import Request, settle
+from propensity.release.manage_registry import roll_back
 from propensity.serving.explain_score import Question, _held, explain_score
 from propensity.serving.log_inference import log_inference
-from propensity.usecases.manage_registry import roll_back
 from tests.functional.handlers import CONTEXT, event, handler
 from tests.functional.harness import World
 from tests.functional.registries import TECHNICAL

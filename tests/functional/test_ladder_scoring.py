@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from propensity.domain.promotion import Request, settle
 from propensity.lake.json_objects import dumps
 from propensity.registry.artifact import load_artifact
 from propensity.registry.domain.ledger import GateSummary, standing
 from propensity.registry.versions import append_line, load_champion, load_version, register
+from propensity.release.domain.promotion import Request, settle
+from propensity.release.manage_registry import roll_back
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
 from propensity.stats.calibration import Calibration
-from propensity.usecases.manage_registry import roll_back
 from tests.functional.harness import World
 from tests.stack.automotive import AS_OF, GAP_DAY, Generated
 

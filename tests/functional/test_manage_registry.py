@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from propensity.domain.promotion import Request, settle
 from propensity.kernel.callers import Approvers
 from propensity.kernel.errors import ConflictError, ForbiddenError, SettingError
 from propensity.lake.json_objects import dumps, read_json
@@ -20,9 +19,10 @@ from propensity.pack.domain.model_spec import Policy
 from propensity.ports import Sample
 from propensity.registry.domain.ledger import standing, version_folder
 from propensity.registry.versions import append_line, champion_number, load_version
+from propensity.release.domain.promotion import Request, settle
+from propensity.release.manage_registry import list_versions, roll_back
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
-from propensity.usecases.manage_registry import list_versions, roll_back
 from tests.functional.handlers import CONTEXT, event, handler
 from tests.functional.harness import World
 from tests.functional.registries import ACCOUNT, APPROVERS, BUSINESS, TECHNICAL, signed

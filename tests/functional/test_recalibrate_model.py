@@ -15,10 +15,10 @@ from propensity.feedback.run_matchback import run_matchback
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import load_version
+from propensity.release.recalibrate_model import recalibrate_model
 from propensity.runtime.serving import Champions
 from propensity.serving.serve_scores import ScoreRequest, serve_scores
 from propensity.stats.calibration import Calibration, logit
-from propensity.usecases.recalibrate_model import recalibrate_model
 from tests.functional.harness import World
 from tests.functional.registries import MODEL, open_registry
 from tests.stack.automotive import AS_OF, KNOWN_BY, Generated

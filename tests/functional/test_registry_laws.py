@@ -24,7 +24,7 @@ from propensity.pack.domain.model_spec import Policy
 from propensity.ports import ObjectStore
 from propensity.registry.domain.ledger import CHAMPION, Line, standing, way_back
 from propensity.registry.versions import champion_number, ledger, load_champion, load_version, register, version_numbers
-from propensity.usecases.manage_registry import approve, list_versions, promote, roll_back
+from propensity.release.manage_registry import approve, list_versions, promote, roll_back
 from tests.functional.registries import APPROVERS, AT, BUSINESS, MODEL, TECHNICAL, open_registry, signed
 
 SAID: dict[str, Any] = {"why": "test", "at": AT}

@@ -17,9 +17,9 @@ from propensity.erasure.erase_customer import erase_customer
 from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, NotFoundError
+from propensity.release.check_replay import check_replay
+from propensity.release.replay_version import replay_version
 from propensity.training.fit_candidate import fit_candidate
-from propensity.usecases.check_replay import check_replay
-from propensity.usecases.replay_version import replay_version
 from tests.drops import column
 from tests.functional.shop import DAY, GROUP_SQL, Shop, orders, stocked
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.domain.promotion import Request, settle
 from propensity.ladder.files import ladder_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
@@ -12,6 +11,7 @@ from propensity.pack.current import policy_of
 from propensity.ports import Ports
 from propensity.registry.domain.ledger import CHAMPION, STAGING, GateSummary
 from propensity.registry.versions import append_line, champion_number, recorded_files, register
+from propensity.release.domain.promotion import Request, settle
 
 BY = "register_model"
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from propensity.domain.replay import MAX_ABS, Replayed
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
 from propensity.ladder.files import ladder_files
@@ -21,6 +20,7 @@ from propensity.registry.domain.ladder import GLOBAL, LADDER, Ladder, Place
 from propensity.registry.domain.ledger import model_root
 from propensity.registry.tenant_models import TenantModels, load_tenant_models
 from propensity.registry.versions import load_version
+from propensity.release.domain.replay import MAX_ABS, Replayed
 from propensity.stats.calibration import Calibration
 from propensity.stats.sampling import spread
 from propensity.training.report import read_hashed

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from propensity.domain import promotion
-from propensity.domain.promotion import Request
 from propensity.kernel.callers import ROLES, Approvers, reason_given
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.erased import erasure_records, rows_erased_since
@@ -14,7 +12,9 @@ from propensity.pack.current import pack_info, policy_of
 from propensity.ports import Ports
 from propensity.registry.domain.ledger import CARDS, Line, Standing, describe, next_number, standing, way_back
 from propensity.registry.versions import Version, append_line, ledger, load_version, newest_calibration, version_numbers
-from propensity.usecases.check_artifact import check_artifact
+from propensity.release.check_artifact import check_artifact
+from propensity.release.domain import promotion
+from propensity.release.domain.promotion import Request
 
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 

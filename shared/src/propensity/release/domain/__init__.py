@@ -1,0 +1,1 @@
+"""Who may move an alias, and what a replay must repeat."""

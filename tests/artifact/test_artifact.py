@@ -78,7 +78,7 @@ def test_a_function_imports_with_only_its_own_layers(name: str, runtime_boto3: P
     done = subprocess.run([sys.executable, "-S", "-I", "-B", "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2_000:]
     use_case = Path(function["CodeUri"]).name
-    assert f"propensity.usecases.{use_case}" in json.loads(done.stdout)
+    assert use_case in {one.rpartition(".")[2] for one in json.loads(done.stdout)}
 
 
 COMMON = ["s3_store", "emf_metrics"]

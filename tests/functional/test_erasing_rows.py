@@ -16,10 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.erasure.domain.subject import Subject, pattern
+from propensity.erasure.domain.subject import pattern
 from propensity.erasure.rows import RowFinder
 from propensity.erasure.texts import NameFinder
 from propensity.kernel.errors import BadInputError
+from propensity.kernel.tenant import Subject
 
 WHO = Subject("t", "C1")
 SCHEMA = pa.schema(

@@ -112,7 +112,7 @@ def test_one_metric_counts_tenants_and_none_is_kept_per_tenant() -> None:
     [alarm] = [one for one in of_type("AWS::CloudWatch::Alarm").values() if one["MetricName"] == "TenantsBreaching"]
     # what Powertools adds to a metric that has no dimension of its own
     assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
-    source = "".join(path.read_text() for path in (ROOT / "shared/src/propensity/usecases").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "shared/src/propensity").rglob("*.py"))
     assert not re.search(r"metrics\.count\([^)]*tenant", source)
 
 

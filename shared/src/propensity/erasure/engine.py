@@ -12,17 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from propensity.erasure.domain.subject import (
-    Note,
-    Subject,
-    Ticket,
-    merged,
-    notes_folder,
-    parse_note,
-    record_key,
-    rows_of,
-    zones,
-)
+from propensity.erasure.domain.subject import Note, Ticket, merged, notes_folder, parse_note, record_key, rows_of, zones
 from propensity.erasure.landing import LandingFinder, outstanding
 from propensity.erasure.names import names_of, people_columns
 from propensity.erasure.proof import search
@@ -31,7 +21,7 @@ from propensity.erasure.texts import NameFinder, is_gzip, is_parquet
 from propensity.evaluation.golden_cases import CASES, split_cases
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
-from propensity.kernel.tenant import tenant_of
+from propensity.kernel.tenant import Subject, tenant_of
 from propensity.lake.domain.erasure_records import removed_key
 from propensity.lake.domain.run_names import file_stem
 from propensity.lake.json_objects import dumps, find_json, read_json

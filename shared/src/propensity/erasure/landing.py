@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from propensity.erasure.domain.subject import Subject
 from propensity.erasure.rows import RowFinder
 from propensity.erasure.texts import NameFinder, is_parquet
 from propensity.ingest.promote_silver import BronzeFile
 from propensity.kernel.errors import RetryableError
-from propensity.kernel.tenant import tenant_of
+from propensity.kernel.tenant import Subject, tenant_of
 from propensity.lake.json_objects import read_json
 from propensity.lake.silver_tables import silver_table
 from propensity.ports import ObjectInfo, Ports, Sql

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from propensity.erasure.domain.subject import Subject, identifies
+from propensity.erasure.domain.subject import identifies
 from propensity.erasure.landing import outstanding
 from propensity.kernel.sql_text import quote, read_files, text
+from propensity.kernel.tenant import Subject
 from propensity.lake.pins import tenant_keys
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from propensity.erasure.domain.subject import Subject, telling
+from propensity.erasure.domain.subject import telling
 from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
-from propensity.kernel.tenant import tenant_of
+from propensity.kernel.tenant import Subject, tenant_of
 from propensity.ports import Ports, Sql
 from propensity.registry.versions import version_numbers
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from propensity.erasure.domain.subject import Subject, pattern, telling
+from propensity.erasure.domain.subject import pattern, telling
 from propensity.kernel.errors import BadInputError, ConflictError, SqlError
 from propensity.kernel.sql_text import quote, read_files, text
-from propensity.kernel.tenant import tenant_of
+from propensity.kernel.tenant import Subject, tenant_of
 from propensity.ports import Sql
 
 # how a file is written, the first that makes it small enough; of a few rows those that are left may need larger

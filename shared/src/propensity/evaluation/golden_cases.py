@@ -8,9 +8,9 @@ from datetime import date
 
 from pydantic import TypeAdapter, ValidationError
 
-from propensity.erasure.domain.subject import Subject
 from propensity.kernel.errors import NotFoundError, PackError
 from propensity.kernel.spec import Frozen
+from propensity.kernel.tenant import Subject
 from propensity.ports import Ports
 from propensity.registry.domain.ledger import model_root
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from propensity.identity.domain import queries as identity_sql
+from propensity.identity.domain import queries
 from propensity.identity.domain.queries import IDENTITY_COLUMNS
 from propensity.identity.domain.spec import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
 from propensity.identity.reading import load_identities
@@ -67,7 +67,7 @@ def _resolve(ports: Ports, day: str) -> dict[str, Any]:
         name = f"{ROOT}/{day}"
         if not ports.tables.committed(IDENTITIES, [name]):
             _refuse_out_of_order(sql, as_of)
-        _table(sql, "customer", identity_sql.customers(datasets, info.entity))
+        _table(sql, "customer", queries.customers(datasets, info.entity))
         _identifiers(sql, rules, contracts, info.entity, as_of, f"{ports.pack}/{FILE}")
         _assign(sql, as_of)
         columns = ", ".join(column for column, _ in IDENTITY_COLUMNS)
@@ -94,35 +94,33 @@ def _identifiers(
     )
     for level, rule in rules.rules():
         try:
-            sql.execute(
-                f"insert into resolve.identifier {identity_sql.identifiers(level, rule, contracts, entity, as_of)}"
-            )
+            sql.execute(f"insert into resolve.identifier {queries.identifiers(level, rule, contracts, entity, as_of)}")
         except SqlError as error:
             raise PackError(f"{where}: {level} rule {rule.name}: {error}; are its patterns RE2?") from error
-    _table(sql, "shared", identity_sql.SHARED)
-    _table(sql, "evidence", identity_sql.EVIDENCE)
+    _table(sql, "shared", queries.SHARED)
+    _table(sql, "evidence", queries.EVIDENCE)
 
 
 def _assign(sql: Sql, as_of: date) -> None:
     """Table `resolve.identity`: everyone's row as of the day."""
-    _table(sql, "previous", identity_sql.previous(as_of))
+    _table(sql, "previous", queries.previous(as_of))
     for level in LEVELS:
-        _table(sql, "link", identity_sql.links(level))
+        _table(sql, "link", queries.links(level))
         _components(sql)
-        _table(sql, f"{level}_member", identity_sql.members(level))
-        _table(sql, level, identity_sql.assigned(level, as_of))
-    _table(sql, "identity", identity_sql.identities(as_of))
+        _table(sql, f"{level}_member", queries.members(level))
+        _table(sql, level, queries.assigned(level, as_of))
+    _table(sql, "identity", queries.identities(as_of))
 
 
 def _components(sql: Sql) -> None:
     """Table `resolve.component` (node, root) of all nodes that have links; `resolve.link` is used up."""
     _table(sql, "component", "select a as node, a as root from resolve.link union select b, b from resolve.link")
     while _any(sql, "from resolve.link"):
-        _table(sql, "hop", identity_sql.HOPS)
-        while _any(sql, f"from ({identity_sql.SHORTER}) s join resolve.hop h using (node) where s.root <> h.root"):
-            _table(sql, "hop", identity_sql.SHORTER)
-        _table(sql, "component", identity_sql.ROOTS)
-        _table(sql, "link", identity_sql.CARRIED)
+        _table(sql, "hop", queries.HOPS)
+        while _any(sql, f"from ({queries.SHORTER}) s join resolve.hop h using (node) where s.root <> h.root"):
+            _table(sql, "hop", queries.SHORTER)
+        _table(sql, "component", queries.ROOTS)
+        _table(sql, "link", queries.CARRIED)
 
 
 def _table(sql: Sql, name: str, query: str) -> None:
@@ -143,7 +141,7 @@ def _counts(sql: Sql) -> dict[str, Any]:
         names = ("customers", "persons", "households", "new", "rows")
         tenants[tenant] = dict(zip(names, figures, strict=True)) | {"joined": {}, "refused": {}}
     for level in LEVELS:
-        moved = {tenant: figures for tenant, *figures in sql.rows(identity_sql.moves(level))}
+        moved = {tenant: figures for tenant, *figures in sql.rows(queries.moves(level))}
         for tenant, counts in tenants.items():
             merges, splits = moved.get(tenant, (0, 0))
             counts |= {f"{level}_merges": merges, f"{level}_splits": splits}

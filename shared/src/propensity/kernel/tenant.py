@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from propensity.kernel.errors import BadInputError
 
@@ -21,3 +22,11 @@ def tenant_of(key: str) -> str | None:
     """The tenant that a key carries; the key is the authority for everything below it."""
     found = re.search(r"(?:^|/)tenant_id=([^/]*)/", key)
     return found[1] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One customer of a tenant, or (customer_id None) everyone of it."""
+
+    tenant_id: str
+    customer_id: str | None

@@ -9,21 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from propensity.kernel.errors import BadInputError
-from propensity.kernel.tenant import TENANT_NAME
+from propensity.kernel.tenant import TENANT_NAME, Subject
 from propensity.lake.domain.erasure_records import ROOT
 
 _REQUEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,63}")
 _PHONE = re.compile(r"\+[0-9]{8,15}")
 _WORD = "0-9a-z"
 _SEPARATORS = "[ ()/.-]"
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One customer of a tenant, or (customer_id None) everyone of it."""
-
-    tenant_id: str
-    customer_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

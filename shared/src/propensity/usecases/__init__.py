@@ -1,1 +1,0 @@
-"""One module per function, same name: what the system does, in terms of the ports."""

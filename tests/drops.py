@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from propensity.ingest.validate_upload import Upload, validate_upload
+from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 
 BUCKET = "landing"
 

@@ -17,8 +17,6 @@ from deltalake import DeltaTable
 
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.adapters.folder_store import FolderStore
-from propensity.adapters.memory import MemoryMetrics, MemoryQueue
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.lake.domain.as_of_views import current_view
@@ -26,6 +24,8 @@ from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.ports import ObjectInfo
 from tests.bench.measure import Claim, by_turns, timed
+from tests.fakes.folder_store import FolderStore
+from tests.fakes.memory import MemoryMetrics, MemoryQueue
 
 PACK = """
 name: bench

@@ -16,11 +16,11 @@ from propensity.adapters.arro3_frames import Arro3Frames
 from propensity.adapters.dynamo_online import DynamoOnline
 from propensity.adapters.emf_metrics import EmfMetrics
 from propensity.adapters.frames import ArrowFrames
-from propensity.adapters.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
 from propensity.adapters.sqs_queue import SqsQueue
 from propensity.adapters.step_functions import StepFunctions
 from propensity.kernel.errors import NotFoundError
 from propensity.ports import Frames, OnlineScore, OnlineTable
+from tests.fakes.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
 
 SCORE = OnlineScore(
     tenant_id="t",

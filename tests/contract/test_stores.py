@@ -9,11 +9,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from propensity.adapters.folder_store import FolderStore
-from propensity.adapters.memory import MemoryStore
 from propensity.adapters.s3_store import S3Store
 from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectStore
+from tests.fakes.folder_store import FolderStore
+from tests.fakes.memory import MemoryStore
 
 KINDS = ("memory", "folder", "s3")
 AWKWARD = "a/tenant_id=x+y/1+1 = 2%20é.csv"

@@ -18,11 +18,11 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from propensity.adapters.delta_tables import DeltaTables
-from propensity.adapters.memory import MemoryStore
-from propensity.adapters.memory_tables import MemoryTables
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import DataFile, Snapshot, Tables
 from tests.contract.tables import rows, written
+from tests.fakes.memory import MemoryStore
+from tests.fakes.memory_tables import MemoryTables
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])

@@ -14,10 +14,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from propensity.adapters.memory import MemoryStore, MemoryUploadAccess
 from propensity.adapters.s3_store import S3Store
 from propensity.adapters.s3_upload_access import S3UploadAccess
 from propensity.ports import ObjectStore, UploadAccess
+from tests.fakes.memory import MemoryStore, MemoryUploadAccess
 
 KEY = "sales/tenant_id=t-1/2026/1+1 = 2%20é.csv"
 

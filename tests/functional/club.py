@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
-from propensity.adapters.memory_tables import MemoryTables
 from propensity.identity.reading import current_identities
 from propensity.identity.resolve_identities import resolve_identities
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
@@ -15,6 +13,8 @@ from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.sql_text import read_files
 from propensity.lake.session import download
 from tests.drops import column, contract
+from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
+from tests.fakes.memory_tables import MemoryTables
 from tests.functional.faults import Fuse, Fused
 
 PACK = """

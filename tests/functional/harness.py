@@ -15,16 +15,7 @@ import yaml
 
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.frames import ArrowFrames
-from propensity.adapters.memory import (
-    MemoryMetrics,
-    MemoryOnline,
-    MemoryQueue,
-    MemoryStore,
-    MemoryUploadAccess,
-    MemoryWorkflows,
-)
 from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
@@ -49,6 +40,15 @@ from propensity.scoring.rank_run import rank_run
 from propensity.scoring.score_shard import score_shard
 from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
+from tests.fakes.folder_store import FolderStore
+from tests.fakes.memory import (
+    MemoryMetrics,
+    MemoryOnline,
+    MemoryQueue,
+    MemoryStore,
+    MemoryUploadAccess,
+    MemoryWorkflows,
+)
 from tests.stack.scenarios import Drop
 
 LANDING = "landing"

@@ -8,10 +8,10 @@ from typing import Any
 
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.adapters.folder_store import FolderStore
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.kernel.errors import RetryableError
 from propensity.runtime.pack_files import pack_files
+from tests.fakes.folder_store import FolderStore
 
 ROUNDS = 200  # a guard against a hang
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 import yaml
 
-from propensity.adapters.memory import MemoryMetrics, MemoryStore
 from propensity.kernel.callers import Approvers
 from propensity.kernel.errors import ConflictError
 from propensity.lake.json_objects import dumps
@@ -20,6 +19,7 @@ from propensity.registry.domain.ledger import GateSummary, Line, standing
 from propensity.registry.versions import append_line, present_champion
 from propensity.release.domain.promotion import Request, settle
 from propensity.release.register_model import register_model
+from tests.fakes.memory import MemoryMetrics, MemoryStore
 from tests.specs import model_fields
 
 ACCOUNT = "123456789012"

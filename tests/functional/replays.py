@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
-from propensity.adapters.memory_tables import MemoryTables
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.register import history
 from propensity.ingest.replay_quarantine import replay_quarantine
@@ -24,6 +22,8 @@ from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.pack.current import contract_of
 from tests.drops import PACK, column, contract, listed
+from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
+from tests.fakes.memory_tables import MemoryTables
 from tests.functional.faults import Fuse, Fused
 
 # version: the least and the most pieces, and whether a file may lack the column; the third takes less at one end

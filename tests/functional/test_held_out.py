@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from propensity.adapters.folder_store import FolderStore
 from propensity.adapters.frames import ArrowFrames
 from propensity.evaluation.evaluate_candidate import _calibrate
 from propensity.evaluation.newest_fold import Held
+from tests.fakes.folder_store import FolderStore
 from tests.specs import model_spec
 
 ROWS = 2_000

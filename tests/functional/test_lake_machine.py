@@ -20,8 +20,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.adapters.memory import MemoryMetrics, MemoryQueue, MemoryStore
-from propensity.adapters.memory_tables import MemoryTables
 from propensity.ingest.domain.landing_keys import content_id
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.retract_upload import retract_upload
@@ -37,6 +35,8 @@ from propensity.lake.taken_back import retracted
 from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.pack.current import contract_of
 from tests.drops import PACK, column, contract
+from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
+from tests.fakes.memory_tables import MemoryTables
 from tests.functional.faults import Fuse, Fused
 
 COLUMNS = (

@@ -14,8 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from propensity.adapters.memory import MemoryUploadAccess
-from propensity.adapters.memory_tables import MemoryTables
 from propensity.ingest.validate_upload import Upload
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.portal.manage_tenants import (
@@ -29,6 +27,8 @@ from propensity.portal.manage_tenants import (
 from propensity.tenants.domain.record import STATES, TAKES_EFFECT
 from propensity.tenants.ledger import lines
 from tests.drops import BUCKET, HEADER, Drops, csv_file, good
+from tests.fakes.memory import MemoryUploadAccess
+from tests.fakes.memory_tables import MemoryTables
 from tests.functional.faults import Crash, Fuse, Fused
 from tests.functional.harness import World
 from tests.functional.test_validate_upload_refuses import ROW, parquet

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.adapters.folder_store import FolderStore
 from propensity.features.session import SilverSession, check_definition
 from propensity.kernel.errors import PackError
 from propensity.lake.domain.as_of_views import SilverShape
@@ -20,6 +19,7 @@ from propensity.pack.domain.definition import parse_definition, parse_pack
 from propensity.runtime.pack_files import pack_files, pack_names
 from propensity.training.domain.cost import check_candidate
 from tests.drops import Drops
+from tests.fakes.folder_store import FolderStore
 
 MODEL = """
 name: again

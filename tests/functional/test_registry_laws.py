@@ -16,8 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propensity.adapters.folder_store import FolderStore
-from propensity.adapters.memory import MemoryStore
 from propensity.adapters.s3_store import S3Store
 from propensity.kernel.errors import ConflictError, ForbiddenError, NotFoundError, PropensityError
 from propensity.pack.domain.model_spec import Policy
@@ -25,6 +23,8 @@ from propensity.ports import ObjectStore
 from propensity.registry.domain.ledger import CHAMPION, Line, standing, way_back
 from propensity.registry.versions import champion_number, ledger, load_champion, load_version, register, version_numbers
 from propensity.release.manage_registry import approve, list_versions, promote, roll_back
+from tests.fakes.folder_store import FolderStore
+from tests.fakes.memory import MemoryStore
 from tests.functional.registries import APPROVERS, AT, BUSINESS, MODEL, TECHNICAL, open_registry, signed
 
 SAID: dict[str, Any] = {"why": "test", "at": AT}

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.adapters.memory import MemoryMetrics, MemoryStore, MemoryWorkflows
 from propensity.feedback.domain.retraining import Check, decide, drift_check, performance_check
 from propensity.feedback.request_retraining import list_requests, request_by_hand, request_retraining
 from propensity.kernel.errors import BadInputError, NotFoundError
@@ -20,6 +19,7 @@ from propensity.pack.current import pack_definition
 from propensity.pack.domain.model_spec import Retraining
 from propensity.registry.versions import register
 from propensity.runtime.pack_files import pack_files
+from tests.fakes.memory import MemoryMetrics, MemoryStore, MemoryWorkflows
 from tests.functional.handlers import CONTEXT, event, handler
 from tests.functional.registries import crown
 

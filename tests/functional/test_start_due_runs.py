@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.adapters.memory import MemoryStore, MemoryWorkflows
 from propensity.operations.start_due_runs import start_due_runs
 from propensity.pack.domain.model_spec import Cadence
 from propensity.registry.versions import register
 from propensity.runtime.pack_files import pack_files
 from propensity.training.domain.schedule import last_due
+from tests.fakes.memory import MemoryStore, MemoryWorkflows
 from tests.functional.registries import crown
 
 MODEL = "service"  # trained every six months from January, scored every month

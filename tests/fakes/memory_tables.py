@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from propensity.adapters.memory import MemoryStore
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
+from tests.fakes.memory import MemoryStore
 
 
 @dataclass

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from propensity.feedback.run_matchback import run_matchback
 from tests.bench.measure import Claim
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack import scenarios
 
 RESAMPLES = 1_000

@@ -20,7 +20,7 @@ from propensity.ports import Ports
 from propensity.training.data import TrainingData
 from propensity.training.search_run import Search
 from tests.bench.measure import Claim, peak_mb
-from tests.specs import model_spec
+from tests.kit.specs import model_spec
 
 ROWS, COLUMNS, DATES = 1_000_000, 40, 8
 CPU_SECONDS, PEAK_MB = 3_800.0, 8 * 1024.0

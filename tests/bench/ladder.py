@@ -25,7 +25,7 @@ from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import load_version
 from propensity.stats.calibration import row_losses
 from propensity.stats.figures import auc
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF, generate
 
 MODEL = "service"

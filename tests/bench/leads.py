@@ -32,7 +32,7 @@ from propensity.stats.figures import Estimate, calibration, ece
 from propensity.training.data import read_training
 from tests.bench.measure import Claim
 from tests.bench.retail import paired
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack import bank_marketing, scenarios
 from tests.stack.stack import ROOT
 

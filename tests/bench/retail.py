@@ -21,8 +21,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from tests.bench.measure import Claim
-from tests.functional.harness import World
-from tests.functional.registries import crown
+from tests.kit.registries import crown
+from tests.kit.world import World
 from tests.stack import scenarios
 from tests.stack.stack import ROOT
 

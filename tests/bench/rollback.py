@@ -132,7 +132,7 @@ def _onnx(family: str, settings: Mapping[str, Any], width: int) -> bytes:
 
 def roll_back(version: int) -> None:
     """In a process of its own, as a function that was cold; what it logs is nobody's to read here."""
-    from tests.functional.handlers import CONTEXT, event, handler
+    from tests.kit.handlers import CONTEXT, event, handler
 
     asked = event("manage_registry")
     asked["pathParameters"]["model"] = MODEL

@@ -16,8 +16,8 @@ from propensity.adapters import delta_tables
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.kernel.errors import RetryableError
 from propensity.ports import ArrowStream, DataFile
-from tests import processes
-from tests.contract.tables import rows, written
+from tests.kit import processes
+from tests.kit.tables import rows, written
 
 
 def values_of(root: Path) -> list[int]:

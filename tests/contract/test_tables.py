@@ -20,9 +20,9 @@ from deltalake.exceptions import CommitFailedError
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import DataFile, Snapshot, Tables
-from tests.contract.tables import rows, written
 from tests.fakes.memory import MemoryStore
 from tests.fakes.memory_tables import MemoryTables
+from tests.kit.tables import rows, written
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])

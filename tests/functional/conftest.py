@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from propensity.runtime import composition, settings
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF, Generated, generate
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.drops import HEADER, ORDERS, PACK, Drops, csv_file, good
 from tests.functional.test_validate_upload_refuses import REFUSED
+from tests.kit.drops import HEADER, ORDERS, PACK, Drops, csv_file, good
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from propensity.lake.json_objects import dumps, read_json
 from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import champion_number, load_version
 from propensity.release.manage_registry import roll_back
-from tests.functional.registries import MODEL, TECHNICAL, open_registry
+from tests.kit.registries import MODEL, TECHNICAL, open_registry
 
 SEGMENT, OWN = "ladder/segment-01", "ladder/tenant_id=odd"
 FIRST, RUN = f"registry/{MODEL}/versions/000001", f"runs/train/{MODEL}/2026-0001"

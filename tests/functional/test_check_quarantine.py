@@ -11,8 +11,8 @@ from propensity.ingest.check_quarantine import check_quarantine
 from propensity.ingest.replay_quarantine import replay_quarantine
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.lake.gold_tables import QUARANTINE
-from tests.functional.faults import Crash, Fuse
-from tests.functional.replays import Meeting, Ports, rows_of
+from tests.kit.faults import Crash, Fuse
+from tests.kit.replays import Meeting, Ports, rows_of
 
 START = date(2026, 2, 1)
 LIMITS = "quarantine: {min_rows: 5, min_days: 3, min_files: 3, min_gaps: 3}\n"

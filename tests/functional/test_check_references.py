@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from propensity.kernel.errors import PackError
 from propensity.operations.check_references import check_references
-from tests.drops import PACK, column, contract
-from tests.functional.faults import Crash, light
-from tests.functional.harness import World
+from tests.kit.drops import PACK, column, contract
+from tests.kit.faults import Crash, light
+from tests.kit.world import World
 
 NAMED = column("customer", relationships=[{"type": "foreignKey", "to": "customers.number"}])
 KNOWN = column("known", "date", required=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests import processes
-from tests.functional.harness import World
-from tests.functional.promoters import promote
+from tests.kit import processes
+from tests.kit.promoters import promote
+from tests.kit.world import World
 from tests.stack.automotive import generate
 
 DATASET = "service_records"

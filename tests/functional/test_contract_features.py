@@ -9,7 +9,7 @@ import pytest
 
 from propensity.pack.domain.contract_parser import parse_contract
 from propensity.pack.domain.quality import Reference
-from tests.drops import HEADER, ORDERS, PACK, Drops, csv_file, good
+from tests.kit.drops import HEADER, ORDERS, PACK, Drops, csv_file, good
 
 
 def changed(*replacements: tuple[str, str]) -> Drops:

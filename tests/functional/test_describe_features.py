@@ -18,7 +18,7 @@ from propensity.features.report_features import compare_feature_sets, newest_cat
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import load_version
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
 DAY = AS_OF.isoformat()

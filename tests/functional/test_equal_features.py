@@ -23,9 +23,9 @@ from propensity.ports import Frames, Sample
 from propensity.registry.versions import register
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
 from propensity.stats.calibration import identity
-from tests.drops import column, contract
-from tests.functional.harness import World
-from tests.functional.registries import crown
+from tests.kit.drops import column, contract
+from tests.kit.registries import crown
+from tests.kit.world import World
 
 DAY = date(2025, 7, 1)
 HORIZON = 30

@@ -24,11 +24,11 @@ from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.pack.current import pack_info
 from propensity.release.manage_registry import list_versions
 from propensity.serving.log_inference import log_inference
-from tests import processes
-from tests.functional.faults import Crash, light
-from tests.functional.harness import LANDING, World
-from tests.functional.people import CUSTOMERS, TICKET, Others, Person, contents, landed, naming, newest, versions
-from tests.functional.promoters import promote
+from tests.kit import processes
+from tests.kit.faults import Crash, light
+from tests.kit.people import CUSTOMERS, TICKET, Others, Person, contents, landed, naming, newest, versions
+from tests.kit.promoters import promote
+from tests.kit.world import LANDING, World
 from tests.stack.automotive import KNOWN_BY, Generated
 
 

@@ -19,7 +19,7 @@ from propensity.kernel.errors import ConflictError
 from propensity.kernel.tenant import tenant_of
 from propensity.registry.versions import load_champion
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
-from tests.functional.harness import LANDING, World
+from tests.kit.world import LANDING, World
 from tests.stack.automotive import AS_OF
 
 DAY = AS_OF.isoformat()

@@ -16,9 +16,9 @@ from propensity.ladder.fit_ladder import fit_ladder
 from propensity.registry.artifact import Artifact, load_artifact
 from propensity.registry.versions import load_version
 from propensity.release.check_artifact import check_files
-from tests.functional.harness import World
-from tests.functional.ladder_run import DEALERS, LADDER, MODEL, RUN, Dealer, evaluated, ladder_of
-from tests.functional.planted import FaultyConverter, shifted_by
+from tests.kit.ladder_run import DEALERS, LADDER, MODEL, RUN, Dealer, evaluated, ladder_of
+from tests.kit.planted import FaultyConverter, shifted_by
+from tests.kit.world import World
 
 MATRIX = np.random.default_rng(1).normal(size=(400, 2)).astype(np.float32)
 

@@ -20,9 +20,9 @@ from propensity.release.domain.promotion import Request, settle
 from propensity.release.manage_registry import roll_back
 from propensity.serving.explain_score import Question, _held, explain_score
 from propensity.serving.log_inference import log_inference
-from tests.functional.handlers import CONTEXT, event, handler
-from tests.functional.harness import World
-from tests.functional.registries import TECHNICAL
+from tests.kit.handlers import CONTEXT, event, handler
+from tests.kit.registries import TECHNICAL
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
 MODEL = "service"

@@ -18,8 +18,8 @@ from propensity.portal import export_tenant as module
 from propensity.portal.export_tenant import export_tenant, slices
 from propensity.ports import DataFile
 from propensity.serving.log_inference import log_inference
-from tests.functional.faults import Crash, light
-from tests.functional.harness import World
+from tests.kit.faults import Crash, light
+from tests.kit.world import World
 from tests.stack.automotive import KNOWN_BY, Generated
 
 TENANT = "dealer_02"

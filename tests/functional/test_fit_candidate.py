@@ -21,7 +21,7 @@ from propensity.pack.current import pack_definition
 from propensity.ports import Sample
 from propensity.training.data import TrainingData
 from propensity.training.fit_candidate import fit_candidate
-from tests.functional.harness import World
+from tests.kit.world import World
 
 DAY = "2025-06-01"
 SPACE = {

@@ -18,9 +18,8 @@ from propensity.kernel.errors import PackError, RetryableError
 from propensity.lake.definition_files import read_definition
 from propensity.ports import ObjectInfo
 from propensity.registry.versions import champion_number
-from tests.functional.harness import World
-from tests.functional.people import TICKET
-from tests.functional.planted import (
+from tests.kit.people import TICKET
+from tests.kit.planted import (
     MODEL,
     Change,
     ConstantTrainer,
@@ -35,6 +34,7 @@ from tests.functional.planted import (
     swapped,
     with_column,
 )
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
 DAY = "2025-03-26"  # one date before the champion's: six in common

@@ -16,8 +16,8 @@ from propensity.lake.gold_tables import SCORES
 from propensity.scoring.commit_run import commit_run
 from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
-from tests.functional.faults import Crash, light
-from tests.functional.harness import World
+from tests.kit.faults import Crash, light
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
 DAY = AS_OF.isoformat()

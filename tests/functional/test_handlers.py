@@ -19,8 +19,8 @@ from propensity.pack.current import pack_definition
 from propensity.registry.versions import register
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
-from tests.functional.handlers import CONTEXT, event, handler, lake_keys, land, messages
-from tests.functional.registries import crown
+from tests.kit.handlers import CONTEXT, event, handler, lake_keys, land, messages
+from tests.kit.registries import crown
 
 
 def test_validate_upload_answers_no_failures_and_tells_the_promote_queue(aws: SimpleNamespace) -> None:

@@ -13,7 +13,7 @@ import pytest
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ports import OnlineScore
 from propensity.runtime import composition
-from tests.functional.handlers import CONTEXT, CSV, call, event, handler, lake_keys, land, messages
+from tests.kit.handlers import CONTEXT, CSV, call, event, handler, lake_keys, land, messages
 from tests.stack.stack import ROOT
 
 

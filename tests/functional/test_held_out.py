@@ -13,7 +13,7 @@ from propensity.adapters.frames import ArrowFrames
 from propensity.evaluation.evaluate_candidate import _calibrate
 from propensity.evaluation.newest_fold import Held
 from tests.fakes.folder_store import FolderStore
-from tests.specs import model_spec
+from tests.kit.specs import model_spec
 
 ROWS = 2_000
 SPEC = model_spec(horizon_days=30, settle_days=7, calibration={"method": "sigmoid"})

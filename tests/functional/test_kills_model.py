@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from propensity.runtime.pack_files import pack_files
-from tests.drops import Drops
+from tests.kit.drops import Drops
 from tests.stack.feed import Feed
 from tests.stack.plain import DATASETS, latest, read, told
 

@@ -15,7 +15,7 @@ from propensity.release.domain.promotion import Request, settle
 from propensity.release.manage_registry import roll_back
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
 from propensity.stats.calibration import Calibration
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF, GAP_DAY, Generated
 
 SUB = "ladder/segment-01"

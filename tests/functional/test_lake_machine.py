@@ -34,10 +34,10 @@ from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.lake.taken_back import retracted
 from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.pack.current import contract_of
-from tests.drops import PACK, column, contract
 from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from tests.fakes.memory_tables import MemoryTables
-from tests.functional.faults import Fuse, Fused
+from tests.kit.drops import PACK, column, contract
+from tests.kit.faults import Fuse, Fused
 
 COLUMNS = (
     column("id", primaryKey=True, unique=True),

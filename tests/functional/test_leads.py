@@ -16,7 +16,7 @@ from propensity.feedback.run_matchback import match_due
 from propensity.kernel.errors import PackError
 from propensity.runtime.pack_files import pack_files
 from propensity.training.plan_training import plan_training
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack import bank_marketing, scenarios
 from tests.stack.lake import rows_in_file
 from tests.stack.stack import ROOT

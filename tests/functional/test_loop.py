@@ -16,8 +16,8 @@ from propensity.feedback.run_matchback import match_due, run_matchback
 from propensity.kernel.errors import EvidenceError, NotFoundError
 from propensity.release.manage_registry import approve, list_versions, roll_back
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
-from tests.functional.harness import World
-from tests.functional.registries import APPROVERS, BUSINESS, TECHNICAL
+from tests.kit.registries import APPROVERS, BUSINESS, TECHNICAL
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF, GAP_DAY, KNOWN_BY, Generated, generate
 from tests.stack.lake import rows_in_file
 

@@ -12,7 +12,7 @@ from propensity.lake.pins import pin_silver
 from propensity.operations.maintain_tables import maintain_tables
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import load_champion
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack.automotive import Generated
 
 

@@ -23,9 +23,9 @@ from propensity.release.domain.promotion import Request, settle
 from propensity.release.manage_registry import list_versions, roll_back
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
-from tests.functional.handlers import CONTEXT, event, handler
-from tests.functional.harness import World
-from tests.functional.registries import ACCOUNT, APPROVERS, BUSINESS, TECHNICAL, signed
+from tests.kit.handlers import CONTEXT, event, handler
+from tests.kit.registries import ACCOUNT, APPROVERS, BUSINESS, TECHNICAL, signed
+from tests.kit.world import World
 
 MODEL = "service"
 FIRST = version_folder(MODEL, 1)

@@ -26,12 +26,12 @@ from propensity.portal.manage_tenants import (
 )
 from propensity.tenants.domain.record import STATES, TAKES_EFFECT
 from propensity.tenants.ledger import lines
-from tests.drops import BUCKET, HEADER, Drops, csv_file, good
 from tests.fakes.memory import MemoryUploadAccess
 from tests.fakes.memory_tables import MemoryTables
-from tests.functional.faults import Crash, Fuse, Fused
-from tests.functional.harness import World
 from tests.functional.test_validate_upload_refuses import ROW, parquet
+from tests.kit.drops import BUCKET, HEADER, Drops, csv_file, good
+from tests.kit.faults import Crash, Fuse, Fused
+from tests.kit.world import World
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)  # the store's clock begins here, and a write takes a second
 AT = (FIRST - timedelta(days=1)).isoformat()

@@ -24,7 +24,7 @@ from propensity.registry.tenant_models import TenantModels
 from propensity.registry.versions import load_version
 from propensity.runtime.pack_files import pack_files
 from propensity.stats.calibration import Calibration, fit_isotonic
-from tests.functional.harness import World
+from tests.kit.world import World
 
 HERE = Path(__file__).parent
 UV = shutil.which("uv") or str(HERE.parents[1] / ".tools/bin/uv")

@@ -13,7 +13,7 @@ from propensity.evaluation.domain.model_card import Told, model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.lake.json_objects import read_json
 from propensity.registry.versions import Version, load_version
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.unit.test_charts import Reader
 
 

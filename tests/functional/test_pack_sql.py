@@ -18,8 +18,8 @@ from propensity.pack.current import contract_of
 from propensity.pack.domain.definition import parse_definition, parse_pack
 from propensity.runtime.pack_files import pack_files, pack_names
 from propensity.training.domain.cost import check_candidate
-from tests.drops import Drops
 from tests.fakes.folder_store import FolderStore
+from tests.kit.drops import Drops
 
 MODEL = """
 name: again

@@ -8,7 +8,7 @@ import yaml
 from propensity.lake.json_objects import read_json
 from propensity.registry.versions import load_version
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
 DAY = AS_OF.isoformat()

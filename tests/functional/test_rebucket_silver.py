@@ -20,10 +20,10 @@ from propensity.ports import DataFile
 from propensity.registry.versions import load_champion
 from propensity.scoring.plan_scoring import plan_scoring
 from propensity.training.plan_training import plan_training
-from tests import processes
-from tests.functional.faults import Crash, light
-from tests.functional.harness import World, content_hash
-from tests.functional.promoters import promote
+from tests.kit import processes
+from tests.kit.faults import Crash, light
+from tests.kit.promoters import promote
+from tests.kit.world import World, content_hash
 from tests.stack.automotive import AS_OF, Generated, generate
 
 DAY = AS_OF.isoformat()

@@ -13,8 +13,8 @@ from propensity.ingest.promote_silver import BronzeFile, announcement, promote_s
 from propensity.kernel.errors import BadInputError, IncompleteRunError
 from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.operations.rebuild_silver import rebuild_silver
-from tests.functional.faults import Crash, light
-from tests.functional.harness import World
+from tests.kit.faults import Crash, light
+from tests.kit.world import World
 from tests.stack.automotive import generate
 
 LOST = "service_records"

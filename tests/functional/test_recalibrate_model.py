@@ -19,8 +19,8 @@ from propensity.release.recalibrate_model import recalibrate_model
 from propensity.runtime.serving import Champions
 from propensity.serving.serve_scores import ScoreRequest, serve_scores
 from propensity.stats.calibration import Calibration, logit
-from tests.functional.harness import World
-from tests.functional.registries import MODEL, open_registry
+from tests.kit.registries import MODEL, open_registry
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF, KNOWN_BY, Generated
 
 SAID: dict[str, Any] = {"by": "anna", "why": "prices fell", "at": "2026-05-01T00:00:00Z"}

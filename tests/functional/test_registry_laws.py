@@ -25,7 +25,7 @@ from propensity.registry.versions import champion_number, ledger, load_champion,
 from propensity.release.manage_registry import approve, list_versions, promote, roll_back
 from tests.fakes.folder_store import FolderStore
 from tests.fakes.memory import MemoryStore
-from tests.functional.registries import APPROVERS, AT, BUSINESS, MODEL, TECHNICAL, open_registry, signed
+from tests.kit.registries import APPROVERS, AT, BUSINESS, MODEL, TECHNICAL, open_registry, signed
 
 SAID: dict[str, Any] = {"why": "test", "at": AT}
 

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from propensity.ingest.replay_quarantine import replay_quarantine
 from propensity.ingest.validate_upload import validate_upload
-from tests.functional.faults import Fuse
-from tests.functional.replays import KINDS, RULES, Landed, Ports, Row, check, promote, put, run_dry
+from tests.kit.faults import Fuse
+from tests.kit.replays import KINDS, RULES, Landed, Ports, Row, check, promote, put, run_dry
 
 ROWS = st.lists(st.builds(Row, st.sampled_from("abcd"), st.integers(0, 3), st.integers(-3, 10)), min_size=1, max_size=6)
 FUSE = st.none() | st.integers(0, 60)

@@ -20,8 +20,8 @@ from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.release.check_replay import check_replay
 from propensity.release.replay_version import replay_version
 from propensity.training.fit_candidate import fit_candidate
-from tests.drops import column
-from tests.functional.shop import DAY, GROUP_SQL, Shop, orders, stocked
+from tests.kit.drops import column
+from tests.kit.shop import DAY, GROUP_SQL, Shop, orders, stocked
 
 RUN = DAY.isoformat()
 TREES = {"family": "hist_gradient_boosting", "grid": [{"max_iter": 20, "min_samples_leaf": 20}]}

@@ -12,8 +12,8 @@ from propensity.ingest.replay_quarantine import replay_quarantine
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError
 from propensity.portal.report_landings import report_landings
-from tests.functional.faults import Fuse
-from tests.functional.replays import Ports, promote
+from tests.kit.faults import Fuse
+from tests.kit.replays import Ports, promote
 
 DAY = date(2026, 3, 2)
 GOOD, BAD = 3, -1

@@ -13,8 +13,8 @@ import pytest
 from propensity.kernel.errors import BadInputError, ConflictError
 from propensity.portal import report_readiness as module
 from propensity.portal.report_readiness import report_readiness, show_models
-from tests.functional.handlers import CONTEXT, event, handler
-from tests.functional.harness import World
+from tests.kit.handlers import CONTEXT, event, handler
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
 DAY = AS_OF.isoformat()

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
 LATER = "2025-08-01"

@@ -20,8 +20,8 @@ from propensity.pack.domain.model_spec import Retraining
 from propensity.registry.versions import register
 from propensity.runtime.pack_files import pack_files
 from tests.fakes.memory import MemoryMetrics, MemoryStore, MemoryWorkflows
-from tests.functional.handlers import CONTEXT, event, handler
-from tests.functional.registries import crown
+from tests.kit.handlers import CONTEXT, event, handler
+from tests.kit.registries import crown
 
 MODEL = "service"  # trained every six months
 RULES = Retraining()

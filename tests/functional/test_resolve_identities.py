@@ -17,9 +17,9 @@ from propensity.identity.resolve_identities import resolve_identities
 from propensity.kernel.errors import ConflictError, PackError
 from propensity.operations.maintain_tables import maintain_tables
 from propensity.runtime.pack_files import pack_files, pack_names
-from tests.functional.club import PACK, RULES, Club, groups, sets
-from tests.functional.faults import Crash
-from tests.functional.harness import World
+from tests.kit.club import PACK, RULES, Club, groups, sets
+from tests.kit.faults import Crash
+from tests.kit.world import World
 
 JAN, FEB, MAR, APR = "2025-01-31", "2025-02-28", "2025-03-31", "2025-04-30"
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.identity.domain.spec import rollout_arm
 from propensity.identity.resolve_identities import _components, _table
-from tests.functional.club import Club, union_find
+from tests.kit.club import Club, union_find
 
 START = date(2025, 1, 1)
 TENANTS = ("t1", "t2")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from propensity.feedback.run_matchback import match_due
-from tests.functional.harness import World
+from tests.kit.world import World
 from tests.stack import scenarios
 from tests.stack.lake import rows_in_file
 from tests.stack.stack import ROOT

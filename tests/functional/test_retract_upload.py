@@ -22,8 +22,8 @@ from propensity.lake.pins import pin_silver
 from propensity.lake.silver_tables import shape_of
 from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of, pack_definition
-from tests.drops import csv_file
-from tests.functional.harness import World
+from tests.kit.drops import csv_file
+from tests.kit.world import World
 from tests.stack.automotive import AS_OF, generate
 
 HEAD = "sale_id,customer_id,vin,sold_on,condition,finance,price,recorded_at"

@@ -13,8 +13,8 @@ import pytest
 from propensity.feedback.run_matchback import run_matchback
 from propensity.kernel.errors import EvidenceError
 from propensity.tenants.ledger import append_line
-from tests.functional.registries import crown
-from tests.functional.shop import Shop, stocked
+from tests.kit.registries import crown
+from tests.kit.shop import Shop, stocked
 
 DAY, SETTLED = "2025-04-20", "2025-05-21"  # 30 days, and one to settle
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from propensity.kernel.errors import ContractError
-from tests.drops import HEADER, ORDERS, PACK, csv_file, good
-from tests.functional.harness import World
+from tests.kit.drops import HEADER, ORDERS, PACK, csv_file, good
+from tests.kit.world import World
 
 KEY = "orders/tenant_id=t1/{name}.csv"
 ADDED = ("    properties:\n", "    properties:\n      - {name: coupon, logicalType: string}\n")

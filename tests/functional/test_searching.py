@@ -17,7 +17,7 @@ from propensity.ports import Ports, Sample
 from propensity.training.data import TrainingData
 from propensity.training.domain.search import Setting
 from propensity.training.search_run import Found, Search, Tried
-from tests.specs import model_spec
+from tests.kit.specs import model_spec
 
 PORTS = cast("Ports", SimpleNamespace(trainer=SklearnTrainer()))
 EAGER = {"learning_rate": 0.5, "max_iter": 60, "max_leaf_nodes": 6, "min_samples_leaf": 20}

@@ -15,7 +15,7 @@ from propensity.registry.versions import register
 from propensity.runtime.pack_files import pack_files
 from propensity.training.domain.schedule import last_due
 from tests.fakes.memory import MemoryStore, MemoryWorkflows
-from tests.functional.registries import crown
+from tests.kit.registries import crown
 
 MODEL = "service"  # trained every six months from January, scored every month
 

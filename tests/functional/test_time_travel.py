@@ -23,7 +23,7 @@ from propensity.scoring.rank_run import rank_run
 from propensity.scoring.score_shard import score_shard
 from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
-from tests.functional.harness import World, content_hash
+from tests.kit.world import World, content_hash
 from tests.stack.automotive import AS_OF, KNOWN_BY, generate
 from tests.stack.stack import ROOT
 

@@ -23,7 +23,7 @@ from propensity.tenants.ledger import append_line
 from propensity.training.data import TrainingData, read_training
 from propensity.training.plan_training import plan_training
 from propensity.training.report import read_hashed, training_report
-from tests.functional.shop import CONTACTED, DAY, Shop, stocked
+from tests.kit.shop import CONTACTED, DAY, Shop, stocked
 
 RUN = DAY.isoformat()
 

@@ -9,7 +9,7 @@ import pytest
 
 from propensity.ingest.validate_upload import Upload
 from propensity.kernel.errors import ConflictError, ContractError, NotFoundError
-from tests.drops import BUCKET, HEADER, ORDERS, PACK, Drops, csv_file, good
+from tests.kit.drops import BUCKET, HEADER, ORDERS, PACK, Drops, csv_file, good
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from propensity.ingest.files import landed_text, reading
 from propensity.ingest.files.sources import csv_source
 from propensity.ingest.files.staging import FIELD, SKIPPED, stage
 from propensity.pack.domain.contract import TextForm
-from tests.drops import HEADER, Drops, good
+from tests.kit.drops import HEADER, Drops, good
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MANY = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from tests.drops import HEADER, Drops, csv_file, good
+from tests.kit.drops import HEADER, Drops, csv_file, good
 
 
 def parquet(select: str) -> bytes:

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from propensity.evaluation.domain.paired import gates, overlap, paired, unpaired
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate
-from tests.specs import model_spec
+from tests.kit.specs import model_spec
 
 LIMITS = Gates()
 

@@ -7,7 +7,7 @@ import pytest
 from propensity.kernel.errors import ContractError
 from propensity.pack.domain.contract import KnownAt, Occurrence
 from propensity.pack.domain.contract_parser import parse_contract
-from tests.drops import ORDERS
+from tests.kit.drops import ORDERS
 
 
 def changed(old: str, new: str) -> str:

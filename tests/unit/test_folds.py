@@ -9,7 +9,7 @@ import pytest
 
 from propensity.kernel.errors import EvidenceError
 from propensity.training.data import TrainingData, folds
-from tests.specs import model_spec
+from tests.kit.specs import model_spec
 
 SPEC: dict[str, Any] = {"settle_days": 0, "training": {"as_of_count": 3, "every_months": 1}}
 MONTHS = np.array(["2026-01-02", "2026-02-02", "2026-03-05", "2026-04-05"], dtype="datetime64[D]")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from propensity.pack.domain.model_spec import Candidate, Range
 from propensity.training.domain.search import FACTOR, MIN_ROWS, Setting, Trial, halve, settings_of, shares
-from tests.specs import model_spec
+from tests.kit.specs import model_spec
 
 SPACE = Candidate.model_validate(
     {

@@ -15,7 +15,7 @@ from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import ModelSpec, Treatment
 from propensity.training.content_hash import ContentHash
 from propensity.training.domain.training_set import REASONS, TrainingSet, capped, validation_days
-from tests.specs import model_spec
+from tests.kit.specs import model_spec
 
 DAYS = [date(2025, 1, 1) + timedelta(days=40 * number) for number in range(5)]
 UNTIL = DAYS[-1] + timedelta(days=40)

@@ -19,7 +19,7 @@ from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.run_names import BucketRows, execution_name, group_buckets, parse_day, scoring_run
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.training.domain.schedule import months_before, training_dates
-from tests.specs import model_spec
+from tests.kit.specs import model_spec
 
 DAY = date(2025, 1, 10)
 START = datetime(2025, 1, 1, tzinfo=UTC)

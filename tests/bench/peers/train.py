@@ -15,7 +15,7 @@ from propensity.training.fit_candidate import fit_candidate
 from tests.bench.measure import Claim
 from tests.bench.peers import peer
 from tests.bench.retail import MODEL, ORIGINS, auc_of_scores, bought_after, features_of, load, of_that_date, paired
-from tests.functional.harness import World
+from tests.kit.world import World
 
 PACKAGES = ("flaml[automl]==2.7.0", "scikit-learn==1.9.1", "pandas==3.1.1", "numpy==2.5.5")
 

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 # an import of these takes a process a second, which 24 of them would otherwise spend each, on two cores
 _CONTEXT = get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.functional.promoters", "tests.contract.tables", "pyarrow.parquet", "pytest"])
+_CONTEXT.set_forkserver_preload(["tests.kit.promoters", "tests.kit.tables", "pyarrow.parquet", "pytest"])
 
 
 def pool(processes: int) -> ProcessPoolExecutor:

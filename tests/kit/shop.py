@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from tests.drops import column, contract
-from tests.functional.harness import World
+from tests.kit.drops import column, contract
+from tests.kit.world import World
 
 BEGIN, DAY = date(2024, 6, 1), date(2025, 6, 1)
 TENANTS = ("north", "south", "west")

@@ -20,7 +20,7 @@ from propensity.lake.json_objects import dumps
 from propensity.lake.run_files import write_items, write_result
 from propensity.pack.domain.definition import Definition, parse_definition
 from propensity.training.fit_candidate import fit_candidate
-from tests.functional.harness import World
+from tests.kit.world import World
 
 MODEL, RUN = "m", "runs/train/m/2025-07-01"
 DATES = [date(2024, 1, 1) + timedelta(days=90 * number) for number in range(6)]

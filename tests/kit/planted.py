@@ -17,7 +17,7 @@ from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.evaluation.evaluate_candidate import evaluate_candidate
 from propensity.ports import FittedModel, Sample
 from propensity.training.fit_candidate import fit_candidate
-from tests.functional.harness import World
+from tests.kit.world import World
 
 MODEL = "service"
 Change = Callable[[pa.Table], pa.Table]

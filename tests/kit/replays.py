@@ -21,10 +21,10 @@ from propensity.lake.domain.as_of_views import current_view, latest_versions
 from propensity.lake.session import download
 from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.pack.current import contract_of
-from tests.drops import PACK, column, contract, listed
 from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from tests.fakes.memory_tables import MemoryTables
-from tests.functional.faults import Fuse, Fused
+from tests.kit.drops import PACK, column, contract, listed
+from tests.kit.faults import Fuse, Fused
 
 # version: the least and the most pieces, and whether a file may lack the column; the third takes less at one end
 RULES = {"1.9.0": (0, 5, False), "1.10.0": (-2, 6, False), "2.0.0": (2, 9, True)}

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from propensity.erasure.erase_customer import erase_customer
-from tests.functional.harness import World
+from tests.kit.world import World
 
 TICKET = {"request": "T-1", "why": "asked", "by": "support", "at": "2026-11-21T09:00:00Z"}
 CUSTOMERS = "customer_id,email,phone,postcode,consent,valid_from,recorded_at\n"

@@ -20,7 +20,7 @@ from propensity.registry.versions import append_line, present_champion
 from propensity.release.domain.promotion import Request, settle
 from propensity.release.register_model import register_model
 from tests.fakes.memory import MemoryMetrics, MemoryStore
-from tests.specs import model_fields
+from tests.kit.specs import model_fields
 
 ACCOUNT = "123456789012"
 APPROVERS = Approvers(ACCOUNT, "Scientist", "Owner")

@@ -12,10 +12,10 @@ from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.sql_text import read_files
 from propensity.lake.session import download
-from tests.drops import column, contract
 from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from tests.fakes.memory_tables import MemoryTables
-from tests.functional.faults import Fuse, Fused
+from tests.kit.drops import column, contract
+from tests.kit.faults import Fuse, Fused
 
 PACK = """
 name: club

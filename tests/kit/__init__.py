@@ -1,0 +1,1 @@
+"""What tests are built from: worlds, shops, files to drop, people, and processes that die. README.md says which to take."""

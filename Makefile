@@ -91,7 +91,7 @@ soak: $(BUILT)
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.kills --runs $(RUNS) --seed $(SEED)
 else
 soak: $(DEV) ## the laws of the lake, 5,000 examples; AREA=stack: ten runs on the deployed stack, workers killed
-	@SOAK_EXAMPLES=5000 .venv/bin/python -m pytest tests/functional/test_lake_machine.py tests/functional/test_replay_quarantine_machine.py
+	@SOAK_EXAMPLES=5000 .venv/bin/python -m pytest tests/functional/lake/test_lake_machine.py tests/functional/ingest/test_replay_quarantine_machine.py
 endif
 
 lint: $(DEV)

@@ -1,7 +1,7 @@
 """Shipped as source inside each version's folder: what MLflow's python_function flavour loads it with.
 
 It runs where this package is not, so it imports nothing of it, and says again in a few lines what stats/calibration.py
-and registry/tenant_models.py do; tests/functional/test_mlflow_model.py holds the two against each other.
+and registry/tenant_models.py do; tests/functional/evaluation/test_mlflow_model.py holds the two against each other.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.functional.test_validate_upload_refuses import REFUSED
+from tests.functional.ingest.test_validate_upload_refuses import REFUSED
 from tests.kit.drops import HEADER, ORDERS, PACK, Drops, csv_file, good
 
 

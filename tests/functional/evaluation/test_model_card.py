@@ -14,7 +14,7 @@ from propensity.kernel.pages import to_html, to_markdown
 from propensity.lake.json_objects import read_json
 from propensity.registry.versions import Version, load_version
 from tests.kit.world import World
-from tests.unit.test_charts import Reader
+from tests.unit.kernel.test_charts import Reader
 
 
 @pytest.fixture(scope="module")

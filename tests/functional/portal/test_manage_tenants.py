@@ -28,7 +28,7 @@ from propensity.tenants.domain.record import STATES, TAKES_EFFECT
 from propensity.tenants.ledger import lines
 from tests.fakes.memory import MemoryUploadAccess
 from tests.fakes.memory_tables import MemoryTables
-from tests.functional.test_validate_upload_refuses import ROW, parquet
+from tests.functional.ingest.test_validate_upload_refuses import ROW, parquet
 from tests.kit.drops import BUCKET, HEADER, Drops, csv_file, good
 from tests.kit.faults import Crash, Fuse, Fused
 from tests.kit.world import World

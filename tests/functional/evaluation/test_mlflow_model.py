@@ -26,8 +26,8 @@ from propensity.runtime.pack_files import pack_files
 from propensity.stats.calibration import Calibration, fit_isotonic
 from tests.kit.world import World
 
-HERE = Path(__file__).parent
-UV = shutil.which("uv") or str(HERE.parents[1] / ".tools/bin/uv")
+KIT = Path(__file__).parents[2] / "kit"
+UV = shutil.which("uv") or str(KIT.parents[1] / ".tools/bin/uv")
 RUN = [UV, "run", "--no-project", "--quiet", "--python", "3.13", "--with", "mlflow==3.17.2"]
 RUN += ["--with", "onnxruntime==1.31.1", "--with", "numpy==2.5.5", "python"]
 
@@ -46,7 +46,7 @@ def version_with_a_ladder(world: World) -> tuple[TenantModels, Calibration, Any]
     definition = definition.model_copy(
         update={"model": definition.model.model_copy(update={"ladder": LadderSpec.model_validate({})})}
     )
-    loader = Path(HERE.parents[1] / "shared/src/propensity/pyfunc_loader.py").read_text()
+    loader = Path(KIT.parents[1] / "shared/src/propensity/pyfunc_loader.py").read_text()
     files = mlflow_files(definition, run="runs/x", as_of="2025-07-01", loader=loader, python="3.13", packages={})
     for name, text in files.items():
         world.lake.put(f"v/{name}", text.encode())
@@ -92,7 +92,7 @@ def test_mlflow_loads_a_version_and_gives_the_same_calibrated_scores(trained: Wo
     laddered = world.folder / "v"
     np.save(laddered / "matrix.npy", matrix)
     np.save(laddered / "tenants.npy", tenants)
-    in_mlflow(str(HERE / "mlflow_scores.py"), str(plain), str(laddered))
+    in_mlflow(str(KIT / "mlflow_scores.py"), str(plain), str(laddered))
     np.testing.assert_allclose(np.load(plain / "scores.npy"), expected, atol=1e-6, rtol=0)
     np.testing.assert_allclose(np.load(laddered / "scores.npy"), by_ladder, atol=1e-6, rtol=0)
 

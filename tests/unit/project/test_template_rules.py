@@ -14,7 +14,7 @@ from cfnlint.decode import cfn_yaml
 
 from propensity.registry.pinned import OPEN
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 WORKFLOWS = sorted((ROOT / "functions/workflows").glob("*.asl.json"))

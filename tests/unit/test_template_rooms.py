@@ -57,7 +57,7 @@ def read(path: Path) -> tuple[list[str], dict[str, Resource]]:
             name = named[1]
             block = name if defined[name]["Type"] in (FUNCTION, WORKFLOW) else block
             found[name] = Resource(headings[-1] if headings else None, block, defined[name])
-    assert set(found) == set(defined)
+    assert set(found) == set(defined), "each resource has its name on a line of its own"
     return headings, found
 
 

@@ -1,7 +1,8 @@
 """The Trainer port over scikit-learn and skl2onnx.
 
-The set-ups here are those that convert right (docs/decisions.md): float32 in, imputer and scaler only in front of the
-linear model, no calibrator and no scaler around the trees, `zipmap` off, the opset pinned.
+The set-ups here are those that convert right (docs/decisions/0051-forests-route-missing-values-in-the-graph.md):
+float32 in, imputer and scaler only in front of the linear model, no calibrator and no scaler around the trees, `zipmap`
+off, the opset pinned.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Piecewise linear between knots on the logit scale, straight beyond the outer ones, strictly increasing, so that
 it never changes a ranking. Platt's sigmoid is two knots, isotonic regression one per block of pooled rows.
-It stays outside the ONNX graph: isotonic calibration inside it was off by up to 0.04 (docs/decisions.md).
+It stays outside the ONNX graph: isotonic calibration inside it was off by up to 0.04
+(docs/decisions/0010-the-calibrator-is-a-table-beside-the-graph.md).
 """
 
 from __future__ import annotations

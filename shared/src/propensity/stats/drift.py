@@ -54,7 +54,7 @@ def _histogram(values: Sequence[float]) -> dict[str, Any]:
 
 def drift_of(name: str, expected: Sequence[int], actual: Sequence[int], *, limit: float, min_rows: int) -> Drift:
     """PSI of one column. Over the limit counts only with `min_rows` on both sides: with 50 rows PSI passes 0.2
-    in 45 % of checks without any drift, with 200 in 0.03 % (docs/decisions.md)."""
+    in 45 % of checks without any drift, with 200 in 0.03 % (docs/decisions/0011-drift-needs-200-rows.md)."""
     before, now = sum(expected), sum(actual)
     value = psi(shares(expected), shares(actual)) if before and now else 0.0
     enough = min(before, now) >= min_rows

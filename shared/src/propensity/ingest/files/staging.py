@@ -1,10 +1,10 @@
 """CSV with quotes and oddities, rewritten so that no engine can misread it: one staged line per line of the file.
 
 DuckDB's reader loses rows without a word where quotes do not close or lines end in three ways (measured,
-docs/decisions.md). So quotes are read here, by Python's csv module in strict mode, and what the engine is given has no
-quotes, no line breaks inside values and the right number of fields everywhere: fields split by US, then what the
-line is. A line that begins no record (empty, or the rest of a value with line breaks) keeps its place as a
-skipped one, so that a line's number is its place in the staged file.
+docs/decisions/0005-validation-reads-text-in-one-pass.md). So quotes are read here, by Python's csv module in strict
+mode, and what the engine is given has no quotes, no line breaks inside values and the right number of fields
+everywhere: fields split by US, then what the line is. A line that begins no record (empty, or the rest of a value with
+line breaks) keeps its place as a skipped one, so that a line's number is its place in the staged file.
 
 A quote that never closes would swallow the lines behind it. It is taken for one where the record does not end
 within 200 lines, or ends with another number of fields, or every line of it alone has as many separators as a

@@ -1,6 +1,7 @@
 """Names in the registry, and what its ledger says: who is champion, what waits, what was approved.
 
-The ledger is the one source of truth: aliases, stages and approvals are folded from its lines (docs/decisions.md).
+The ledger is the one source of truth: aliases, stages and approvals are folded from its lines
+(docs/decisions/0044-the-ledger-is-the-registry.md).
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ MAX_ITER = 100  # of those, where a setting says nothing
 # scikit-learn's ways to end such a fit, by rows drawn at random
 STOPPING = ("early_stopping", "n_iter_no_change", "scoring", "tol", "validation_fraction", "warm_start")
 TREE_ROWS = 200_000  # rows that one tree of a forest draws, at most
-# a forest where nothing is said, and the most that scoring can afford: 13 CPU-seconds for 1,000,000 rows (decisions.md)
+# a forest where nothing is said, and the most that scoring can afford: 13 CPU-seconds for 1,000,000 rows
+# (docs/decisions/0064-forests-are-bounded-by-scoring-cost.md)
 FOREST = {"n_estimators": 100, "max_depth": 10, "min_samples_leaf": 50}
 _PASSES = 60  # of a linear model over its rows until it stands, about; saga's are counted as these
 

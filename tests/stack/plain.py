@@ -1,6 +1,6 @@
 """What files say, read with the standard library alone: which rows are good, and what is the latest of each key.
 
-Written from docs/contracts.md and not from the product, for three of the automotive pack's datasets.
+Written from docs/reference/contracts.md and not from the product, for three of the automotive pack's datasets.
 """
 
 from __future__ import annotations

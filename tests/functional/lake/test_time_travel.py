@@ -1,4 +1,4 @@
-"""Runs over Silver as it stood at a time, and reading any table by hand, as docs/lake.md says."""
+"""Runs over Silver as it stood at a time, and reading any table by hand, as docs/reference/lake.md says."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def test_what_never_was_is_told(travelled: tuple[World, datetime]) -> None:
 
 def test_the_snippet_of_the_docs_reads_a_table_as_it_was(travelled: tuple[World, datetime], tmp_path: Path) -> None:
     world, moment = travelled
-    [snippet] = [block.split("```")[0] for block in (ROOT / "docs/lake.md").read_text().split("```python\n")[1:]]
+    page = (ROOT / "docs/reference/lake.md").read_text()
+    [snippet] = [block.split("```")[0] for block in page.split("```python\n")[1:]]
     version = load_champion(world.lake, "service").lineage["silver"]["sales"]
     answers = []
     for when in (version, moment.isoformat(), world.tables.snapshot("silver/sales").version):  # type: ignore[union-attr]

@@ -50,7 +50,10 @@ def _golden(ports: Ports, case: Case, champion: Champion) -> list[Gate]:
         return not_judged("there is no golden set yet: a training whose gates all pass freezes it", 0)
     if found.missing:
         named = ", ".join(found.missing)
-        said = f"the golden set has no {named} of today's meaning: freeze it anew to be held against it (docs/gates.md)"
+        said = (
+            f"the golden set has no {named} of today's meaning: freeze it anew to be held against it "
+            "(docs/reference/evaluation.md)"
+        )
         return not_judged(said, len(found.labels))
     theirs = champion.score(found.matrix, found.tenants)
     if theirs is None:

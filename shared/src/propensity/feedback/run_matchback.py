@@ -34,8 +34,8 @@ _COLUMNS = "segment varchar, measure varchar, value double, low double, high dou
 def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
     """Match a committed scoring run with what was known at the start of day `known_by`.
 
-    Customers whose outcome could not be seen, for the reasons that training leaves them out for (docs/training.md), are
-    counted in the summary's `left_out` and nowhere else: nobody knows that they did not.
+    Customers whose outcome could not be seen are counted in the summary's `left_out` and nowhere else: nobody knows
+    that they did not. The reasons are those for which training leaves them out (docs/reference/training.md).
 
     Writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval and
     n), once per run and day, and `<run>/matchback-<day>.json`, which says what versions of Silver it saw. Raises

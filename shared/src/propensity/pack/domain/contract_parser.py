@@ -1,7 +1,7 @@
 """Open Data Contract Standard v3 YAML, read with its published models.
 
-What the standard has no field for stands in `customProperties`, listed in docs/contracts.md. A field or a custom
-property that is not known is an error, so that a misspelling cannot switch a rule off.
+What the standard has no field for stands in `customProperties`, listed in docs/reference/contracts.md. A field or a
+custom property that is not known is an error, so that a misspelling cannot switch a rule off.
 """
 
 from __future__ import annotations

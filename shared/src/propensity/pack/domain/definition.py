@@ -37,7 +37,10 @@ class QuarantineLimits(Frozen):
 
 
 class PackInfo(Frozen):
-    """pack.yaml. `buckets` is for a lake that holds nothing yet; a table knows its own number (docs/lake.md)."""
+    """pack.yaml.
+
+    `buckets` is for a lake that holds nothing yet. A table knows its own number (docs/reference/lake.md).
+    """
 
     name: Name
     description: str

@@ -38,7 +38,7 @@ class Training(Frozen):
     max_rows: int | None = Field(None, ge=100)
     seed: int = 7
     # estimated, of one candidate's whole search: settings beyond it are left untried. 700 fit into Lambda's 900 s on
-    # one core; with six, trees may take 3,800 (docs/automl.md)
+    # one core; with six, trees may take 3,800 (docs/reference/training.md)
     cpu_seconds: float = Field(700, gt=0)
 
     @property
@@ -136,7 +136,7 @@ class CalibrationChoice(Frozen):
 
 
 class Gates(Frozen):
-    """What a candidate must prove, and the harm that stops it (docs/gates.md says why these)."""
+    """What a candidate must prove, and the harm that stops it (docs/reference/evaluation.md says why these)."""
 
     parity_max_abs: float = Field(1e-5, gt=0)
     min_positives: int = Field(30, ge=1)  # of the training set, and of a slice for it to be judged
@@ -230,7 +230,7 @@ class Fallback(Frozen):
 
 
 class LadderSpec(Frozen):
-    """Which tenants may leave the global model, and from how much evidence on (docs/tenant-ladder.md).
+    """Which tenants may leave the global model, and from how much evidence on (docs/reference/ladder.md).
 
     Positives are those of the training rows; where negatives are fewer, those. `segment` gives tenant_id and segment,
     one row a tenant; without it there are no segments.

@@ -2,7 +2,7 @@
 
 Rungs, lowest first: `heuristic` (the tenant's own rate, the same for everyone), `global`, `intercept` (global, shifted
 by a tenant's intercept on the logit scale), `segment` (the model of the tenant's segment), `own`. How a rung is earned:
-ladder/domain/evidence.py and docs/tenant-ladder.md.
+ladder/domain/evidence.py and docs/reference/ladder.md.
 """
 
 from __future__ import annotations

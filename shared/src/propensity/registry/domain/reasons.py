@@ -3,7 +3,7 @@
 exact: of a linear model, coefficient x (value - reference); with the reference at the training mean they add up to the
 score's logit less that of the mean customer. ablation: of any other, logit(p) - logit(p with the feature at its typical
 value), one feature at a time; what features do together counts for each of them, so these do not add up. For a linear
-model the two are one (docs/model-card.md).
+model the two are one (docs/reference/scoring.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A clock would stop the search elsewhere on a slower day, and the same inputs would give another model. The estimates
 are products of rows, columns and iterations, all known before the first fit, with constants measured on one core
-(docs/automl.md). They are upper bounds where a fit may stop early.
+(docs/reference/training.md). They are upper bounds where a fit may stop early.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def check_candidate(candidate: Candidate, where: str) -> None:
             if name in STOPPING:
                 raise PackError(
                     f"{where}: candidate {candidate.family}, {name}: expected none of {', '.join(STOPPING)}; later "
-                    "dates decide where it stops, and `patience` says how soon (docs/automl.md)"
+                    "dates decide where it stops, and `patience` says how soon (docs/reference/training.md)"
                 )
     if candidate.family == "random_forest":
         _check_forest(stated, where)
@@ -80,7 +80,7 @@ def _check_forest(stated: Sequence[tuple[str, Any]], where: str) -> None:
             raise PackError(
                 f"{where}: candidate random_forest, {name} {value}: expected a number "
                 f"{'not below' if name == 'min_samples_leaf' else 'not above'} {bound}; a larger forest takes too long "
-                "to score with (docs/automl.md)"
+                "to score with (docs/reference/training.md)"
             )
 
 

@@ -59,10 +59,12 @@ def check_parameter(family: Family, name: str, value: Any, where: str) -> None:
     """Raises PackError naming the parameter and what was expected of it."""
     known = PARAMETERS[family]
     if name not in known:
-        raise PackError(f"{where}: candidate {family}, {name}: expected one of {', '.join(known)} (docs/automl.md)")
+        expected = f"expected one of {', '.join(known)}"
+        raise PackError(f"{where}: candidate {family}, {name}: {expected} (docs/reference/training.md)")
     try:
         TypeAdapter[Any](known[name], config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as error:
         expected = " or ".join(dict.fromkeys(one["msg"] for one in error.errors()))
         hint = "a range of whole numbers says `whole: true`; " if "valid integer" in expected else ""
-        raise PackError(f"{where}: candidate {family}, {name} {value!r}: {expected} ({hint}docs/automl.md)") from error
+        told = f"{where}: candidate {family}, {name} {value!r}: {expected} ({hint}docs/reference/training.md)"
+        raise PackError(told) from error

@@ -23,7 +23,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up watch bridge down demo test bench bench-peers soak lint types imports pytest lock clean
+.PHONY: help setup build up watch bridge down demo pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,12 +73,18 @@ down: $(DEV) ## end the local stack
 demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>; KEEP=1: leave the stack up)
 	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep $(FOLDER))
 
+pictures: $(DEV) ## draw the README's pictures again from what the demo left in build/demo/automotive
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.pictures
+
 test: $(BUILT) ## lint, types, imports and every test
 	@$(MAKE) --no-print-directory lint imports
 	@$(MAKE) --no-print-directory --jobs=2 types pytest
 
 pytest: $(DEV)
 	@.venv/bin/python -m pytest
+
+test-fast: $(DEV) ## unit and contract tests only, which need no built stack: within a minute
+	@.venv/bin/python -m pytest tests/unit tests/contract
 
 bench: $(DEV) ## measure the claims of an AREA beside a floor, into build/bench
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from importlib.metadata import version
@@ -37,7 +38,7 @@ def summarise(
     receipt: dict[str, Any],
     out: Path,
 ) -> dict[str, Any]:
-    """The summary without its seconds; writes each model's scores and card beside it."""
+    """The summary without its seconds; writes each model's scores, card and matchback beside it."""
     models = {one.model: _model(one, scenario, lake, out) for one in scenario.scored}
     gap = {name: receipt[name] for name in ("population", "had", "new", "failed", "coverage")}
     return {
@@ -65,6 +66,7 @@ def _model(one: Scored, scenario: Scenario, lake: Lake, out: Path) -> tuple[dict
     scores = out / f"scores-{one.model}.parquet"
     _export(lake, run, scores)
     shutil.copyfile(lake.file(f"{folder}/card.html"), out / f"card-{one.model}.html")
+    (out / f"matchback-{one.model}.json").write_text(json.dumps(match, indent=1) + "\n")
     segments = match["segments"]
     everyone = segments["all"]
 
@@ -102,8 +104,8 @@ def _export(lake: Lake, run: str, out: Path) -> None:
     listed = ", ".join(f"'{path}'" for path in lake.table_files("gold/scores"))
     with duckdb.connect() as connection:
         connection.execute(
-            f"copy (select tenant_id, customer_id, as_of, score, decile from read_parquet([{listed}], "
-            f"union_by_name = true, hive_partitioning = false) where run = '{run}' "
+            "copy (select tenant_id, customer_id, as_of, score, percentile, decile, reasons "
+            f"from read_parquet([{listed}], union_by_name = true, hive_partitioning = false) where run = '{run}' "
             f"order by tenant_id, customer_id) to '{out}' (format parquet)"
         )
 

@@ -307,8 +307,10 @@ def test_a_tenant_puts_files_by_link_or_with_its_own_policy_and_nothing_else(sta
 
 
 def blocks() -> list[list[str]]:
-    """The README's commands, block by block."""
-    found = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    """The commands of the pages that people follow, block by block, in the order in which they are read."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs/start").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+    text = "\n".join(page.read_text() for page in pages)
+    found = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [block.strip().splitlines() for block in found]
 
 

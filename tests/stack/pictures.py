@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import duckdb
 
-from propensity.domain.charts import HEIGHT, STYLE, WIDTH, Labels, Point, bars
+from propensity.kernel.charts import HEIGHT, STYLE, WIDTH, Labels, Point, bars
 from tests.stack.stack import ROOT
 
 MODEL = "buy"

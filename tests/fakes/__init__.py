@@ -1,1 +1,4 @@
-"""Ports in memory and in a folder, for tests. The same suites (tests/contract/ports) run against these and the real ones."""
+"""Ports in memory and in a folder, for tests.
+
+The same suites (tests/contract/ports) run against these and the real ones.
+"""

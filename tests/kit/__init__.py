@@ -1,1 +1,4 @@
-"""What tests are built from: worlds, shops, files to drop, people, and processes that die. README.md says which to take."""
+"""What tests are built from: worlds, shops, files to drop, people, and processes that die.
+
+README.md says which to take.
+"""

@@ -1,4 +1,4 @@
-"""The gates of the chosen candidate: each figure measured where it stands, and judged by evaluation/evaluation/domain/gates.py."""
+"""The gates of the chosen candidate: each figure measured where it stands, and judged by evaluation/domain/gates.py."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def _reasons(model: ModelSpec, work: Mapping[str, Any], day: date) -> str:
 
 
 def count_rows(session: SilverSession, until: date) -> dict[str, Any]:
-    """What the rows kept so far, and those left out, come to, for training/training/domain/training_set.py."""
+    """What the rows kept so far, and those left out, come to, for training/domain/training_set.py."""
     sql: Sql = session.sql
     strata = sql.rows(
         "select as_of, tenant_id, label, count(*), sum(_treated) from rows_kept group by all order by all"

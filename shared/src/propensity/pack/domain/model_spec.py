@@ -198,7 +198,8 @@ class Retraining(Frozen):
     """When a model is trained off its cadence: so many of its newest checks of one kind are violated, the newest too.
 
     A drift check is violated by the score, or by more than a share of the features, being over `drift.psi_limit`; a
-    check of performance by an outcome's figure whose whole 95 % interval is beyond the limit (feedback/feedback/domain/retraining.py).
+    check of performance by an outcome's figure whose whole 95 % interval is beyond the limit
+    (feedback/domain/retraining.py).
     """
 
     violations: int = Field(2, ge=1)

@@ -1,8 +1,8 @@
 """What a candidate may state of each family, by scikit-learn's names, for a check before anything is fitted.
 
 The function that plans a training has no room for scikit-learn, so its names and ranges stand here;
-`tests/unit/training/test_parameters.py` holds them against its own. What is not here is not a candidate's to state: seeds,
-threads and stopping are the engine's, and weights of classes are the model's `imbalance`.
+`tests/unit/training/test_parameters.py` holds them against its own. What is not here is not a candidate's to
+state: seeds, threads and stopping are the engine's, and weights of classes are the model's `imbalance`.
 """
 
 from __future__ import annotations

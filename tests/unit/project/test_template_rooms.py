@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from cfnlint.decode import cfn_yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GROUND = ("storage", "api", "layers")
 ROOMS = (
     "ingest",

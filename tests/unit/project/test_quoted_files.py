@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _QUOTE = re.compile(
     r"^(?P<indent> *)`(?P<path>shared/[^`\n]+)`:\n\n(?P=indent)```[a-z]+\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DECISIONS = Path("docs/decisions")
 # rooms are folders of the package; a decision that concerns none of them stands under one of the last five
 ROOMS = {

@@ -13,6 +13,7 @@ import pytest
 from propensity.evaluation.champions import champion_of
 from propensity.ladder.evaluate_ladder import evaluate_ladder
 from propensity.ladder.fit_ladder import fit_ladder
+from propensity.lake.domain.run_records import PlannedChampion, TrainingPlan
 from propensity.registry.artifact import Artifact, load_artifact
 from propensity.registry.versions import load_version
 from propensity.release.check_artifact import check_files
@@ -145,7 +146,8 @@ def test_each_rung_scores_as_it_says(climbed: World, tenants: dict[str, Any]) ->
 
 
 def test_as_a_champion_it_is_held_against_a_challenger_without_its_ladder(climbed: World) -> None:
-    artifact, plan = artifact_of(climbed), {"model": MODEL, "champion": {"version": 1, "calibration": 0}}
+    planned = PlannedChampion(version=1, calibration=0)
+    artifact, plan = artifact_of(climbed), TrainingPlan(model=MODEL, as_of="2025-07-01", silver={}, champion=planned)
     champion = champion_of(climbed, plan, artifact.definition)
     assert champion is not None
     found: Any = champion.score(MATRIX, whose("odd"))

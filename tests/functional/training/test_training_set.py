@@ -16,8 +16,9 @@ import pytest
 from propensity.features.build_features import build_features
 from propensity.kernel.errors import EvidenceError, PackError
 from propensity.lake.definition_files import read_definition
+from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
-from propensity.lake.run_files import read_results
+from propensity.lake.run_files import read_plan, results_of
 from propensity.stats.calibration import Calibration
 from propensity.tenants.ledger import append_line
 from propensity.training.data import TrainingData, read_training
@@ -39,11 +40,11 @@ def built(shop: Shop, **silver: Any) -> tuple[dict[str, Any], TrainingData, pa.T
     items = shop.items(plan["build_items"])
     for item in items:
         build_features(shop, item=item)
-    results = read_results(shop.lake, plan["run"], "build_features", len(items))
+    results = results_of(shop.lake, plan["run"], Built, len(items))
     definition = read_definition(shop.lake, f"{plan['run']}/definition", "reorder")
-    keys = [result["features"] for result in results]
+    keys = [result.features for result in results]
     data, digest = read_hashed(shop, keys, definition)
-    told = json.loads(shop.lake.get(f"{plan['run']}/plan.json"))
+    told = read_plan(shop.lake, plan["run"], TrainingPlan)
     report = training_report(told, results, definition, data, digest)
     return report, data, pa.concat_tables([pq.read_table(shop.folder / key) for key in keys])
 

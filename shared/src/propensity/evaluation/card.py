@@ -14,7 +14,8 @@ from propensity.evaluation.domain.model_card import Told, model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
-from propensity.lake.json_objects import read_json
+from propensity.lake.domain.run_records import TrainingPlan
+from propensity.lake.run_files import read_plan
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports
 from propensity.registry.domain.ledger import CARDS
@@ -80,11 +81,11 @@ def card_facts(
 
 def write_card(ports: Ports, run: str, evaluation: Mapping[str, Any]) -> None:
     """Put card.html and card.md below the run, from its plan, its definition and its evaluation as they stand."""
-    plan = read_json(ports.lake, f"{run}/plan.json")
-    definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
+    plan = read_plan(ports.lake, run, TrainingPlan)
+    definition = read_definition(ports.lake, f"{run}/definition", plan.model)
     told = Told(
         definition,
-        {**plan, "run": run, "seed": definition.model.training.seed},
+        {**plan.to_json(), "run": run, "seed": definition.model.training.seed},
         evaluation,
         slices=_read(ports, evaluation, "slices.json", []),
         training=_read(ports, evaluation, "training.json", {}),

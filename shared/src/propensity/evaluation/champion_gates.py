@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from propensity.evaluation.case import Case
@@ -11,6 +9,7 @@ from propensity.evaluation.champions import Champion
 from propensity.evaluation.domain.gates import Gate
 from propensity.evaluation.domain.paired import gates, overlap, paired, unpaired
 from propensity.evaluation.golden_set import golden_rows
+from propensity.lake.domain.run_records import TrainingPlan
 from propensity.ports import Ports
 from propensity.registry.versions import load_version
 from propensity.stats.figures import Estimate
@@ -19,7 +18,7 @@ from propensity.stats.sampling import rarer
 _ROLLING, _GOLDEN = "champion", "golden"
 
 
-def compare(ports: Ports, plan: dict[str, Any], case: Case) -> list[Gate]:
+def compare(ports: Ports, plan: TrainingPlan, case: Case) -> list[Gate]:
     limits, seed, champion = case.definition.model.gates, case.definition.model.training.seed, case.champion
     if champion is None:
         return [Gate("champion_auc", None, -limits.champion_tolerance, True, "there is no champion to be held against")]
@@ -27,7 +26,7 @@ def compare(ports: Ports, plan: dict[str, Any], case: Case) -> list[Gate]:
     seen = overlap(str(case.data.as_of[case.rows][0]), champion.dates, case.definition.model)
     why_not = "it was fitted on outcomes of their days" if seen else champion.why_not
     if case.champion_scores is None or why_not:
-        theirs = load_version(ports.lake, plan["model"], champion.version).json(ports.lake, "metrics.json")
+        theirs = load_version(ports.lake, plan.model, champion.version).json(ports.lake, "metrics.json")
         made = [unpaired(Estimate(**case.metrics["auc"]), Estimate(**theirs["auc"]), why_not or "", limits)]
         return [*made, *_golden(ports, case, champion)]
     said = f"against champion version {champion.version} on the newest validation fold"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from propensity.lake.domain.run_records import TrainingPlan
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.registry.artifact import Artifact, load_artifact
@@ -31,21 +32,21 @@ class Champion:
         return self._artifact.score(matrix[:, self._places], tenants)[1]
 
 
-def champion_of(ports: Ports, plan: dict[str, Any], definition: Definition) -> Champion | None:
+def champion_of(ports: Ports, plan: TrainingPlan, definition: Definition) -> Champion | None:
     """The plan's champion, ready to score rows with a definition's features; None where the plan has none.
 
     Without its ladder: a challenger has none yet when the two are compared, and like is held against like.
     """
-    held = plan.get("champion")
+    held = plan.champion
     if held is None:
         return None
-    version = load_version(ports.lake, plan["model"], held["version"])
-    dates = {*version.lineage["dates"], *calibrated_on(ports.lake, version, held["calibration"])}
-    found = (version.number, held["calibration"], tuple(sorted(dates)))
+    version = load_version(ports.lake, plan.model, held.version)
+    dates = {*version.lineage["dates"], *calibrated_on(ports.lake, version, held.calibration)}
+    found = (version.number, held.calibration, tuple(sorted(dates)))
     theirs = version.definition(ports.lake)
     ours = definition.meanings
     if missing := [name for name, meaning in theirs.meanings.items() if ours.get(name) != meaning]:
         return Champion(*found, why_not=f"features of another meaning, or gone: {', '.join(missing)}")
     places = tuple(definition.feature_names.index(name) for name in theirs.feature_names)
-    artifact = replace(load_artifact(ports, version, held["calibration"]), ladder=None)
+    artifact = replace(load_artifact(ports, version, held.calibration), ladder=None)
     return Champion(*found, None, artifact, places)

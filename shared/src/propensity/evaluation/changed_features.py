@@ -17,8 +17,8 @@ from propensity.evaluation.case import Case
 from propensity.evaluation.domain.gates import Gate, number
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import CUSTOMER, TENANT
-from propensity.lake.json_objects import read_json
-from propensity.lake.run_files import read_results
+from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.run_files import read_plan, results_of
 from propensity.ports import Ports
 from propensity.registry.versions import Version, load_version
 from propensity.stats.drift import drift_of
@@ -29,14 +29,14 @@ MOST_ROWS = 50_000
 _NAME = "changed_features"
 
 
-def changed_features(ports: Ports, plan: dict[str, Any], case: Case) -> Gate:
+def changed_features(ports: Ports, plan: TrainingPlan, case: Case) -> Gate:
     """Row by row where the two sets share dates, else by the newest date's distribution against its reference."""
-    limits, held = case.definition.model.gates, plan.get("champion")
+    limits, held = case.definition.model.gates, plan.champion
     if held is None:
         return Gate(
             _NAME, None, limits.changed_share, True, "there is no champion whose features these could differ from"
         )
-    version = load_version(ports.lake, plan["model"], held["version"])
+    version = load_version(ports.lake, plan.model, held.version)
     theirs = set(version.definition(ports.lake).feature_names)
     names = [name for name in case.definition.feature_names if name in theirs]
     differing, rows = _differing(ports, case, version, names) if names else (None, 0)
@@ -132,9 +132,9 @@ def _identities(tenants: Any, customers: Any, days: Any) -> Any:
 def _files(ports: Ports, lineage: Mapping[str, Any]) -> list[str]:
     """The feature files of the champion's run that are still there; none where the run was cleared away."""
     try:
-        plan = read_json(ports.lake, f"{lineage['run']}/plan.json")
-        results = read_results(ports.lake, lineage["run"], "build_features", len(plan["groups"]))
+        plan = read_plan(ports.lake, lineage["run"], TrainingPlan)
+        results = results_of(ports.lake, lineage["run"], Built, len(plan.groups))
     except (NotFoundError, IncompleteRunError):
         return []
     there = set(ports.lake.keys(f"{lineage['run']}/features/"))
-    return [result["features"] for result in results if result["features"] in there]
+    return [result.features for result in results if result.features in there]

@@ -22,8 +22,9 @@ from propensity.evaluation.slicing import judged_columns
 from propensity.kernel.errors import EvidenceError
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
+from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.lake.json_objects import dumps, read_json, write_once
-from propensity.lake.run_files import read_results
+from propensity.lake.run_files import read_plan, read_results, results_of
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.calibration import FITS, Calibration, choose, identity
@@ -40,12 +41,12 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     A candidate whose ONNX disagrees with scikit-learn is out of the choice; were it the only one, it is
     registered with its failed gate and never promoted. Same inputs, same bytes.
     """
-    plan = read_json(ports.lake, f"{run}/plan.json")
-    definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
+    plan = read_plan(ports.lake, run, TrainingPlan)
+    definition = read_definition(ports.lake, f"{run}/definition", plan.model)
     spec = definition.model
     fits = read_results(ports.lake, run, "fit_candidate", len(spec.candidates))
-    built = read_results(ports.lake, run, "build_features", len(plan["groups"]))
-    keys = [result["features"] for result in built]
+    built = results_of(ports.lake, run, Built, len(plan.groups))
+    keys = [result.features for result in built]
     data, digest = read_hashed(ports, keys, definition, sorted({*judged_columns(definition), *report_columns(built)}))
     training = training_report(plan, built, definition, data, digest)
     parities = {fit["out"]: parity_of(ports, fit, data, definition) for fit in fits}
@@ -65,7 +66,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     ports.lake.put_new(f"{run}/reference.json", dumps(reference))
     ports.lake.put_new(f"{run}/training.json", dumps(training))
     # runs that look at what was freeze nothing
-    of_now = plan.get("silver_at") is None and "replay_of" not in plan
+    of_now = plan.silver_at is None and plan.replay_of is None
     # a list that nobody can read is told before anything is judged
     cases = read_cases(ports, golden_root(spec.name)) if of_now else []
     rows, champion = held.rows(data, spec), champion_of(ports, plan, definition)
@@ -98,7 +99,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
             "training.json": f"{run}/training.json",
             "plan.json": f"{run}/plan.json",
             "slices.json": f"{run}/slices.json",
-            **write_mlflow_files(ports, run, plan["as_of"], definition),
+            **write_mlflow_files(ports, run, plan.as_of, definition),
             **card_files(run),
         },
         "card": card_facts(definition, data, model, explanation, group(held.scores, held.labels)),
@@ -107,7 +108,7 @@ def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     write_card(ports, run, json.loads(write_once(ports.lake, f"{run}/evaluation.json", dumps(evaluation))))
     return {
         "run": run,
-        "model": plan["model"],
+        "model": plan.model,
         "rows": training["rows"],
         "positives": training["positives"],
         "ladder": spec.ladder is not None,

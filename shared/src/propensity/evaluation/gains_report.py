@@ -16,6 +16,7 @@ from propensity.evaluation.case import Case
 from propensity.evaluation.champions import Champion
 from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
 from propensity.evaluation.domain.paired import overlap
+from propensity.lake.domain.run_records import Built
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import gain
 from propensity.training.data import as_date
@@ -24,9 +25,9 @@ from propensity.training.domain.selection import Entrant, standing
 _SHARE = 0.1  # of each tenant's customers, where the model has no filter
 
 
-def report_columns(built: Sequence[Mapping[str, Any]]) -> list[str]:
+def report_columns(built: Sequence[Built]) -> list[str]:
     """What the report needs of the training rows besides features; files from before there was `chosen` have none."""
-    return ["tenant_id", "chosen"] if all(one.get("chosen") for one in built) else ["tenant_id"]
+    return ["tenant_id", "chosen"] if all(one.chosen for one in built) else ["tenant_id"]
 
 
 def report_of(

@@ -16,6 +16,7 @@ from propensity.evaluation.domain import gates, slices
 from propensity.evaluation.domain.gates import Gate
 from propensity.evaluation.domain.leakage import sentinels
 from propensity.evaluation.slicing import parts_of
+from propensity.lake.domain.run_records import TrainingPlan
 from propensity.ports import Ports
 from propensity.stats.figures import Estimate
 
@@ -32,7 +33,7 @@ class Verdict:
     slices: list[dict[str, Any]]
 
 
-def judge(ports: Ports, plan: dict[str, Any], case: Case) -> Verdict:
+def judge(ports: Ports, plan: TrainingPlan, case: Case) -> Verdict:
     data, definition, limits = case.data, case.definition, case.definition.model.gates
     coded = {feature.name for feature in definition.features if feature.dtype == "category"}
     found = sentinels(definition.feature_names, data.matrix, data.labels, coded)

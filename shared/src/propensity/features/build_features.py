@@ -6,7 +6,7 @@ item, so the same item gives the same bytes; the file goes under a name the item
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -17,8 +17,9 @@ from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.run_names import parse_day
-from propensity.lake.json_objects import read_json
-from propensity.lake.run_files import write_result
+from propensity.lake.domain.run_records import BuildItem, Built
+from propensity.lake.json_objects import read_record
+from propensity.lake.run_files import record_result
 from propensity.lake.session import download
 from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore, Ports, Sql
@@ -33,13 +34,13 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
     as of the row's date for training, segment VARCHAR; the result has all tenants' as of the run's day. A model with a
     filter gets chosen TINYINT for training: whether it would have chosen the customer on that date.
     """
-    work = read_json(ports.lake, item)
-    definition = read_definition(ports.lake, work["definition"], work["model"])
+    work = read_record(ports.lake, item, BuildItem)
+    definition = read_definition(ports.lake, work.definition, work.model)
     sql = ports.sql()
     try:
-        session = SilverSession(sql, ports.lake, work["sources"], definition)
-        days = [parse_day(day, "as_of") for day in work["as_of"]]
-        known_by = parse_day(work["known_by"], "known_by") if work["known_by"] else None
+        session = SilverSession(sql, ports.lake, work.sources, definition)
+        days = [parse_day(day, "as_of") for day in work.as_of]
+        known_by = parse_day(work.known_by, "known_by") if work.known_by else None
         coverage = FeatureCounts(sql, definition)
         population: dict[str, int] = {}
         for number, day in enumerate(days):
@@ -49,14 +50,14 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
                 session.slices("features")
                 mine = _mine(work)
                 population[day.isoformat()] = _count(sql, f"features f where {mine}")
-                mark_rows(session, definition.model, work, day, mine)
+                mark_rows(session, definition.model, work, day, known_by, mine)
                 session.segments("segments")
                 if definition.model.filter:
                     session.filtered("filtered")
             _keep(sql, number, day, definition, work, labelled=known_by is not None)
             coverage.add("features f", _mine(work))
         counts = _write(sql, ports.lake, work, definition, labelled=known_by is not None)
-        counts |= coverage.said(whole=work["partition_key"] == "tenant")
+        counts |= coverage.said(whole=work.partition_key == "tenant")
         counts["newest"] = session.newest(days[-1])
         if known_by:
             counts |= {"population_by_date": population, **count_rows(session, known_by)}
@@ -64,11 +65,11 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
             counts["segments"] = session.segments_on(known_by)
     finally:
         sql.close()
-    write_result(ports.lake, work["run"], "build_features", work["index"], {**counts, "features": work["out"]})
+    record_result(ports.lake, work, Built(**counts, features=work.out))
     return {}
 
 
-def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mapping[str, Any], *, labelled: bool) -> None:
+def _keep(sql: Sql, number: int, day: date, definition: Definition, work: BuildItem, *, labelled: bool) -> None:
     """Add one as-of date's rows to the item's rows."""
     names = ", ".join(f"f.{quote(name)}" for name in definition.feature_names)
     columns = [f"m.{name}" for name in COLUMNS] + [f"f.{quote(one.column)}" for one in definition.model.slices]
@@ -89,32 +90,30 @@ def _keep(sql: Sql, number: int, day: date, definition: Definition, work: Mappin
     )
 
 
-def _bucket(work: Mapping[str, Any]) -> str:
-    key = "tenant_id" if work["partition_key"] == "tenant" else "customer_id"
-    return bucket_of(f"f.{key}", work["bucket_count"])
+def _bucket(work: BuildItem) -> str:
+    key = "tenant_id" if work.partition_key == "tenant" else "customer_id"
+    return bucket_of(f"f.{key}", work.bucket_count)
 
 
-def _mine(work: Mapping[str, Any]) -> str:
+def _mine(work: BuildItem) -> str:
     """A condition on features `f`: a population query may name customers it only refers to.
 
     Those of other buckets are other items' work.
     """
-    return f"{_bucket(work)} in ({', '.join(str(one) for one in work['buckets'])})"
+    return f"{_bucket(work)} in ({', '.join(str(one) for one in work.buckets)})"
 
 
-def _write(
-    sql: Sql, lake: ObjectStore, work: Mapping[str, Any], definition: Definition, *, labelled: bool
-) -> dict[str, Any]:
+def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition, *, labelled: bool) -> dict[str, Any]:
     population = _count(sql, "rows_kept")
     had = 0
-    if work["scored"] is not None:
-        had = _drop_scored(sql, lake, work["scored"], work["scored_version"])
+    if work.scored is not None:
+        had = _drop_scored(sql, lake, work.scored, work.scored_version or 0)
     path = sql.scratch / "out.parquet"
     sql.execute(
         "copy (select * from rows_kept order by as_of, tenant_id, customer_id) "
         f"to {text(str(path))} (format parquet, compression zstd)"
     )
-    lake.upload_new(work["out"], path)
+    lake.upload_new(work.out, path)
     positives = sql.rows("select coalesce(sum(label), 0) from rows_kept")[0][0] if labelled else None
     by_date = sql.rows("select as_of, count(*) from rows_kept group by as_of order by as_of")
     return {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
 from propensity.features.session import SilverSession
 from propensity.kernel.sql_text import among, text
 from propensity.lake.domain.run_names import parse_day
+from propensity.lake.domain.run_records import BuildItem
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Sql
 from propensity.tenants.domain.record import closed_tenants
@@ -20,12 +20,11 @@ _RANGE = 1 << 52
 COLUMNS = ("label", "_treated", "_draw")
 
 
-def mark_rows(session: SilverSession, model: ModelSpec, work: Mapping[str, Any], day: date, mine: str) -> None:
+def mark_rows(session: SilverSession, model: ModelSpec, work: BuildItem, day: date, known_by: date, mine: str) -> None:
     """Table `marked`: a row per row of `features` for which `mine` holds, with `reason` (NULL: kept) and COLUMNS.
 
     `label` TINYINT, `_treated` TINYINT, `_draw` DOUBLE.
     """
-    known_by = parse_day(work["known_by"], "known_by")
     session.outcomes("converted", day, known_by)
     session.treated("under_treatment")
     session.censored("out_of_sight")
@@ -34,7 +33,7 @@ def mark_rows(session: SilverSession, model: ModelSpec, work: Mapping[str, Any],
         f"""create or replace temp table marked as
         select f.tenant_id, f.customer_id, (c.customer_id is not null)::tinyint as label,
             (t.customer_id is not null)::tinyint as _treated, {_DRAW.format(key=key, range=_RANGE)} as _draw,
-            case {_reasons(model, work, day)} end as reason
+            case {_reasons(model, work, day, known_by)} end as reason
         from features f
         left join converted c using (tenant_id, customer_id)
         left join under_treatment t using (tenant_id, customer_id)
@@ -49,13 +48,12 @@ def mark_rows(session: SilverSession, model: ModelSpec, work: Mapping[str, Any],
     )
 
 
-def _reasons(model: ModelSpec, work: Mapping[str, Any], day: date) -> str:
+def _reasons(model: ModelSpec, work: BuildItem, day: date, known_by: date) -> str:
     """WHEN by reason, in the order in which they count."""
     window = model.label_window(day)
-    # an item that was planned before these stood in it leaves nobody out
-    until = parse_day(work.get("outcomes_until") or work["known_by"], "outcomes_until")
+    until = parse_day(work.outcomes_until, "outcomes_until") if work.outcomes_until else known_by
     immature = window.end + timedelta(days=model.settle_days) > until
-    closed = closed_tenants(work.get("closed", {}), window, model.settle_days)
+    closed = closed_tenants(work.closed, window, model.settle_days)
     found = {
         "immature": "true" if immature else "false",
         "tenant_closed": among("f.tenant_id", closed),

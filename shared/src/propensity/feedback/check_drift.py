@@ -8,9 +8,10 @@ from typing import Any
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.appends import append_once
 from propensity.lake.domain.run_names import parse_day
+from propensity.lake.domain.run_records import Built, Scored, ScoringPlan
 from propensity.lake.gold_tables import DRIFT
-from propensity.lake.json_objects import dumps, read_json
-from propensity.lake.run_files import read_results
+from propensity.lake.json_objects import dumps
+from propensity.lake.run_files import read_plan, results_of
 from propensity.lake.session import download
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs
@@ -20,13 +21,13 @@ from propensity.stats.drift import SCORE, Drift, drift_of
 
 def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
     """PSI per feature and of the score, into gold/drift once, and `<run>/drift.json`; counts what is over its limit."""
-    plan = read_json(ports.lake, f"{run}/plan.json")
-    version = load_version(ports.lake, plan["model"], plan["version"])
+    plan = read_plan(ports.lake, run, ScoringPlan)
+    version = load_version(ports.lake, plan.model, plan.version)
     spec = version.definition(ports.lake).model
     reference = version.json(ports.lake, "reference.json")
-    count = len(plan["groups"])
-    features = [result["features"] for result in read_results(ports.lake, run, "build_features", count)]
-    scores = [result["scored"] for result in read_results(ports.lake, run, "score_shard", count)]
+    count = len(plan.groups)
+    features = [result.features for result in results_of(ports.lake, run, Built, count)]
+    scores = [result.scored for result in results_of(ports.lake, run, Scored, count)]
     sql = ports.sql()
     try:
         found = []
@@ -52,9 +53,9 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
     over = [one.name for one in found if one.over]
     summary = {
         "run": run,
-        "model": plan["model"],
+        "model": plan.model,
         "version": version.number,
-        "as_of": plan["as_of"],
+        "as_of": plan.as_of,
         "reference_as_of": reference["as_of"],
         "limit": spec.drift.psi_limit,
         "features": len(found) - 1,
@@ -62,7 +63,7 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
         "columns": [asdict(one) for one in found],
     }
     ports.lake.put_new(f"{run}/drift.json", dumps(summary))
-    ports.metrics.count("DriftedColumns", len(over), model=plan["model"])
+    ports.metrics.count("DriftedColumns", len(over), model=plan.model)
     return {name: summary[name] for name in ("run", "model", "version", "as_of", "features", "over_threshold")}
 
 
@@ -81,7 +82,7 @@ def _counts(sql: Sql, source: str, name: str, edges: list[float]) -> list[int]:
     return counts
 
 
-def _append(ports: Ports, sql: Sql, run: str, plan: dict[str, Any], found: list[Drift]) -> None:
+def _append(ports: Ports, sql: Sql, run: str, plan: ScoringPlan, found: list[Drift]) -> None:
     sql.execute(
         "create temp table found "
         "(name varchar, psi double, noise double, reference_rows bigint, n bigint, over boolean)"
@@ -92,8 +93,8 @@ def _append(ports: Ports, sql: Sql, run: str, plan: dict[str, Any], found: list[
             [one.name, one.psi, one.noise, one.reference_rows, one.rows, one.over],
         )
     stamp = (
-        f"{text(plan['model'])} as model, {plan['version']}::integer as model_version, {text(run)} as run, "
-        f"{text(plan['as_of'])}::date as as_of"
+        f"{text(plan.model)} as model, {plan.version}::integer as model_version, {text(run)} as run, "
+        f"{text(plan.as_of)}::date as as_of"
     )
     append_once(ports, sql, DRIFT, f"select *, {stamp} from found", run)
 
@@ -103,8 +104,8 @@ def check_newest(ports: Ports, *, slot: str) -> dict[str, Any]:
     day = parse_day(slot, "slot").isoformat()
     newest: dict[str, tuple[str, str]] = {}
     for run in batch_runs(ports):
-        plan = read_json(ports.lake, f"{run}/plan.json")
-        if plan["as_of"] <= day:
-            newest[plan["model"]] = max(newest.get(plan["model"], ("", "")), (plan["as_of"], run))
+        plan = read_plan(ports.lake, run, ScoringPlan)
+        if plan.as_of <= day:
+            newest[plan.model] = max(newest.get(plan.model, ("", "")), (plan.as_of, run))
     unchecked = [run for _, run in newest.values() if not any(True for _ in ports.lake.keys(f"{run}/drift.json"))]
     return {"slot": day, "checked": [check_drift(ports, run=run) for run in unchecked]}

@@ -13,10 +13,12 @@ from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
 from propensity.lake.appends import append_once
 from propensity.lake.domain.run_names import parse_day
+from propensity.lake.domain.run_records import ScoringPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
-from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.json_objects import dumps, write_once
 from propensity.lake.pins import NEWEST, pin_silver
+from propensity.lake.run_files import read_plan
 from propensity.lake.session import download
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LabelWindow
@@ -41,9 +43,9 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
     n), once per run and day, and `<run>/matchback-<day>.json`, which says what versions of Silver it saw. Raises
     EvidenceError while the window is open, ConflictError where it was matched over another Silver than asked for.
     """
-    plan = read_json(ports.lake, f"{run}/plan.json")
-    day, as_of = parse_day(known_by, "known_by"), parse_day(plan["as_of"], "as_of")
-    version = load_version(ports.lake, plan["model"], plan["version"])
+    plan = read_plan(ports.lake, run, ScoringPlan)
+    day, as_of = parse_day(known_by, "known_by"), parse_day(plan.as_of, "as_of")
+    version = load_version(ports.lake, plan.model, plan.version)
     definition = version.definition(ports.lake)
     model = definition.model
     window = model.label_window(as_of)
@@ -64,8 +66,8 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
                 [one.segment, one.measure, estimate.value, estimate.low, estimate.high, estimate.n, one.positives],
             )
         stamp = (
-            f"{text(plan['model'])} as model, {plan['version']}::integer as model_version, {text(run)} as run, "
-            f"{text(plan['as_of'])}::date as as_of, {text(day.isoformat())}::date as known_by"
+            f"{text(plan.model)} as model, {plan.version}::integer as model_version, {text(run)} as run, "
+            f"{text(plan.as_of)}::date as as_of, {text(day.isoformat())}::date as known_by"
         )
         name = f"{run}@{day.isoformat()}"
         append_once(
@@ -85,14 +87,14 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
     if silver.said() and stands["silver"] != seen:
         raise ConflictError(f"{key}: matched over Silver {stands['silver']} before, asked for is {seen}; it stands")
     everyone = summary["segments"]["all"]["rate"]
-    return {"run": run, "model": plan["model"], "rows": everyone["n"], "positives": everyone["positives"]}
+    return {"run": run, "model": plan.model, "rows": everyone["n"], "positives": everyone["positives"]}
 
 
 def _match(
     ports: Ports,
     sql: Sql,
     run: str,
-    plan: dict[str, Any],
+    plan: ScoringPlan,
     definition: Definition,
     window: LabelWindow,
     day: date,
@@ -105,13 +107,11 @@ def _match(
     session = SilverSession(sql, ports.lake, pins.sources(buckets), definition)
     snapshot = ports.tables.snapshot(SCORES)
     keys = (
-        [key for key in snapshot.file_keys(model=plan["model"]) if score_file_day(key) >= plan["as_of"]]
-        if snapshot
-        else []
+        [key for key in snapshot.file_keys(model=plan.model) if score_file_day(key) >= plan.as_of] if snapshot else []
     )
     if not keys:
         raise EvidenceError(f"{run}: gold/scores holds no scores of it; commit_run comes first")
-    as_of = parse_day(plan["as_of"], "as_of")
+    as_of = parse_day(plan.as_of, "as_of")
     session.cut(as_of)
     session.outcomes("outcomes", as_of, day)
     session.censored("out_of_sight")
@@ -170,7 +170,7 @@ def _measure(sql: Sql, definition: Definition, left_out: Mapping[str, int]) -> l
 
 def _summary(
     run: str,
-    plan: dict[str, Any],
+    plan: ScoringPlan,
     day: date,
     found: list[Measure],
     silver: dict[str, int],
@@ -188,9 +188,9 @@ def _summary(
         }
     return {
         "run": run,
-        "model": plan["model"],
-        "version": plan["version"],
-        "as_of": plan["as_of"],
+        "model": plan.model,
+        "version": plan.version,
+        "as_of": plan.as_of,
         "known_by": day.isoformat(),
         "silver": silver,
         "segments": segments,
@@ -209,9 +209,9 @@ def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
     for run in batch_runs(ports):
         if any(True for _ in ports.lake.keys(f"{run}/matchback-")):
             continue
-        plan = read_json(ports.lake, f"{run}/plan.json")
-        model = load_version(ports.lake, plan["model"], plan["version"]).definition(ports.lake).model
-        settled = model.label_window(parse_day(plan["as_of"], "as_of")).end + timedelta(days=model.settle_days)
+        plan = read_plan(ports.lake, run, ScoringPlan)
+        model = load_version(ports.lake, plan.model, plan.version).definition(ports.lake).model
+        settled = model.label_window(parse_day(plan.as_of, "as_of")).end + timedelta(days=model.settle_days)
         if settled <= day:
             try:
                 matched.append(run_matchback(ports, run=run, known_by=settled.isoformat()))

@@ -1,8 +1,8 @@
-"""What every YAML file of a pack is parsed into: frozen, and strict about what it does not know."""
+"""What files are parsed into: a pack's YAML, strict about what it does not know, and the lake's JSON records."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +13,19 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_LENGTH
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Record(BaseModel):
+    """A JSON object of the lake that this package writes and reads again.
+
+    A key that an object of an earlier release lacks is a field with a default. A key of a later one is passed over.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that were set: an optional one that was left out has no key."""
+        return self.model_dump(mode="json", exclude_unset=True)
 
 
 class Query(Frozen):

@@ -18,8 +18,9 @@ from propensity.ladder.files import FILES
 from propensity.ladder.fit_ladder import FITS, training_of
 from propensity.ladder.held_out import HeldOut
 from propensity.lake.definition_files import read_definition
+from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.lake.json_objects import dumps, read_json
-from propensity.lake.run_files import read_results
+from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import ObjectStore, Ports
@@ -40,8 +41,8 @@ def evaluate_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
 
     A model whose ONNX disagrees with scikit-learn, as a candidate's may not, is nobody's.
     """
-    plan, evaluation = read_json(ports.lake, f"{run}/plan.json"), read_json(ports.lake, f"{run}/evaluation.json")
-    definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
+    plan, evaluation = read_plan(ports.lake, run, TrainingPlan), read_json(ports.lake, f"{run}/evaluation.json")
+    definition = read_definition(ports.lake, f"{run}/definition", plan.model)
     data, fits = training_of(ports, run, plan, definition), read_json(ports.lake, f"{run}/{FITS}")
     judging = _Judging(ports, run, definition, data, evaluation, fits, _segments_now(ports.lake, run, plan))
     said = judging.decide()
@@ -51,12 +52,12 @@ def evaluate_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
     files |= {f"{folder}/{name}": f"{run}/{folder}/{name}" for folder in used for name in _MODEL}
     ports.lake.put_new(f"{run}/ladder/reference.json", dumps(judging.reference(said)))
     ports.lake.put_new(f"{run}/{FILES}", dumps(files))
-    return {"run": run, "model": plan["model"], "rungs": said["rungs"]}
+    return {"run": run, "model": plan.model, "rungs": said["rungs"]}
 
 
-def _segments_now(store: ObjectStore, run: str, plan: Mapping[str, Any]) -> dict[str, str]:
-    results = read_results(store, run, "build_features", len(plan["groups"]))
-    return {tenant: segment for one in results for tenant, segment in one.get("segments", {}).items()}
+def _segments_now(store: ObjectStore, run: str, plan: TrainingPlan) -> dict[str, str]:
+    results = results_of(store, run, Built, len(plan.groups))
+    return {tenant: segment for result in results for tenant, segment in result.segments.items()}
 
 
 class _Judging:

@@ -16,8 +16,9 @@ import numpy as np
 from propensity.kernel.errors import ConflictError
 from propensity.ladder.domain.evidence import by_name
 from propensity.lake.definition_files import read_definition
+from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.lake.json_objects import dumps, read_json
-from propensity.lake.run_files import read_results
+from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import Ports
@@ -45,20 +46,20 @@ def fit_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write `<run>/ladder/fit.json`, and per model below `<run>/ladder/`: model.onnx, explanation.json,
     reference.parquet and probes.parquet for parity, oof.parquet: row number and raw probability of validation rows.
     """
-    plan, evaluation = read_json(ports.lake, f"{run}/plan.json"), read_json(ports.lake, f"{run}/evaluation.json")
-    definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
+    plan, evaluation = read_plan(ports.lake, run, TrainingPlan), read_json(ports.lake, f"{run}/evaluation.json")
+    definition = read_definition(ports.lake, f"{run}/definition", plan.model)
     data = training_of(ports, run, plan, definition)
     chosen = next(one for one in evaluation["candidates"] if one["family"] == evaluation["family"])
     search = Search(ports, definition.model, chosen["family"], data, definition.directions)
     setting = Setting(chosen["parameters"], chosen["dates"])
     made = [_fit(ports, run, definition, search, setting, group, data) for group in groups_of(data, definition)]
     ports.lake.put_new(f"{run}/{FITS}", dumps({"models": made, "offset": search.balance.offset, "out": chosen["out"]}))
-    return {"run": run, "model": plan["model"], "models": len(made)}
+    return {"run": run, "model": plan.model, "models": len(made)}
 
 
-def training_of(ports: Ports, run: str, plan: dict[str, Any], definition: Definition) -> TrainingData:
+def training_of(ports: Ports, run: str, plan: TrainingPlan, definition: Definition) -> TrainingData:
     """The run's training set with whose rows they are."""
-    keys = [result["features"] for result in read_results(ports.lake, run, "build_features", len(plan["groups"]))]
+    keys = [result.features for result in results_of(ports.lake, run, Built, len(plan.groups))]
     return read_training(
         ports, keys, definition, ["tenant_id", "customer_id", *(["segment"] if definition.has_segments else [])]
     )

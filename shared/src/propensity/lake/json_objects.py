@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import ValidationError
+
 from propensity.kernel.errors import ConflictError, NotFoundError
+from propensity.kernel.spec import Record
 from propensity.ports import ObjectStore
 
 
 def dumps(value: object) -> bytes:
-    """JSON with sorted keys: equal content, equal bytes."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    """JSON with sorted keys: equal content, equal bytes. A record is written as its fields."""
+    return json.dumps(
+        value.to_json() if isinstance(value, Record) else value, sort_keys=True, ensure_ascii=False, indent=1
+    ).encode()
 
 
 def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
@@ -23,6 +28,25 @@ def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
     """None where there is nothing under the key."""
     try:
         return read_json(store, key)
+    except NotFoundError:
+        return None
+
+
+def read_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R:
+    """Raises ConflictError for an object that is no such record. Its text names fields and never their values."""
+    try:
+        return kind.model_validate_json(store.get(key))
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, one["loc"])) or "the whole" for one in error.errors()}))
+        raise ConflictError(
+            f"{key}: no {kind.__name__} as this package writes it, wrong in {fields}; restore the object"
+        ) from None
+
+
+def find_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R | None:
+    """None where there is nothing under the key. Raises as `read_record`."""
+    try:
+        return read_record(store, key, kind)
     except NotFoundError:
         return None
 

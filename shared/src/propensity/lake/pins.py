@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, RetryableError
 from propensity.kernel.sql_text import text
 from propensity.lake.domain.as_of_views import SilverShape
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.run_names import BucketRows, group_buckets
+from propensity.lake.domain.run_records import Source, TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
-from propensity.lake.silver_tables import datasets_used, shape_from, shape_of, silver_table
+from propensity.lake.silver_tables import datasets_used, shape_of, silver_table
 from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.definition import Definition, PackInfo
@@ -41,10 +41,6 @@ class Pins:
         """The files that were taken back, as a plan keeps them."""
         return {dataset: [list(one) for one in shape.retracted] for dataset, shape in sorted(self.shapes.items())}
 
-    def shapes_said(self) -> dict[str, Any]:
-        """The shapes, as a plan keeps them."""
-        return {dataset: asdict(shape) for dataset, shape in sorted(self.shapes.items())}
-
     def groups(self, rows_per_item: int) -> list[list[int]]:
         rows: Counter[int] = Counter()
         for snapshot in self.snapshots.values():
@@ -52,18 +48,18 @@ class Pins:
                 rows[int(file.partition["bucket"])] += file.rows
         return group_buckets([BucketRows(bucket, count) for bucket, count in rows.items()], rows_per_item)
 
-    def sources(self, buckets: Sequence[int]) -> dict[str, Any]:
+    def sources(self, buckets: Sequence[int]) -> dict[str, Source]:
         """What a work item says of each dataset: its shape and the files of these buckets."""
         return {
-            dataset: {
-                "shape": asdict(shape),
-                "keys": [
+            dataset: Source(
+                shape=shape,
+                keys=[
                     key
                     for bucket in buckets
                     if dataset in self.snapshots
                     for key in self.snapshots[dataset].file_keys(bucket=str(bucket))
                 ],
-            }
+            )
             for dataset, shape in sorted(self.shapes.items())
         }
 
@@ -110,19 +106,16 @@ def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -
     return Pins(snapshots, shapes, _bucket_count(snapshots, info, at))
 
 
-def pins_of_plan(ports: Ports, plan: Mapping[str, Any]) -> Pins:
+def pins_of_plan(ports: Ports, plan: TrainingPlan) -> Pins:
     """What a plan pinned, in the shapes that it pinned, whatever pack and contracts say by now.
 
     Raises NotFoundError for a version of a table that is not there any more.
     """
-    at = SilverAt.of_plan(plan)
     found = {
-        dataset: ports.tables.snapshot(silver_table(dataset), version=number)
-        for dataset, number in (at.versions or {}).items()
+        dataset: ports.tables.snapshot(silver_table(dataset), version=number) for dataset, number in plan.silver.items()
     }
     snapshots = {dataset: snapshot for dataset, snapshot in found.items() if snapshot is not None}
-    shapes = {dataset: shape_from(shape) for dataset, shape in plan["shapes"].items()}
-    return Pins(snapshots, shapes, _bucket_count(snapshots, pack_info(ports), at))
+    return Pins(snapshots, plan.shapes or {}, _bucket_count(snapshots, pack_info(ports), plan.pinned))
 
 
 def _bucket_count(snapshots: Mapping[str, Snapshot], info: PackInfo, at: SilverAt) -> int:

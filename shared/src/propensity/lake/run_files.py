@@ -1,27 +1,43 @@
-"""Reading and writing what the steps of a run hand to each other: small JSON objects in the lake."""
+"""Reading and writing what the steps of a run hand to each other (lake/domain/run_records.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from propensity.kernel.errors import IncompleteRunError
+from propensity.kernel.spec import Record
 from propensity.lake.domain.run_names import item_key, result_key
-from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.domain.run_records import Item, Plan, StepResult
+from propensity.lake.json_objects import dumps, read_json, read_record
 from propensity.ports import ObjectStore
 
 
+def plan_key(run: str) -> str:
+    return f"{run}/plan.json"
+
+
 def is_planned(store: ObjectStore, run: str) -> bool:
-    """Whether a run has its plan: nobody planned it before, or it has expired, where not."""
-    return any(True for _ in store.keys(f"{run}/plan.json"))
+    """Whether a run has its plan. It has none before it is planned, and after the plan expired."""
+    return any(True for _ in store.keys(plan_key(run)))
 
 
-def write_items(store: ObjectStore, run: str, items: Sequence[Mapping[str, object]], name: str = "items") -> str:
-    """One object per item, and the list the Map reads; the list's key."""
+def read_plan[P: Plan](store: ObjectStore, run: str, kind: type[P]) -> P:
+    return read_record(store, plan_key(run), kind)
+
+
+def claim_plan[P: Plan](store: ObjectStore, run: str, plan: P) -> P:
+    """Write a run's plan, or find the one that an earlier call wrote: that one stands, whatever Silver holds by now."""
+    return plan if store.put_new(plan_key(run), dumps(plan)) else read_plan(store, run, type(plan))
+
+
+def write_items(store: ObjectStore, run: str, items: Sequence[Item | Mapping[str, object]], name: str = "items") -> str:
+    """Write one object per item, and the list that the Map reads. Returns the list's key."""
     keys = []
     for index, item in enumerate(items, start=1):
         key = item_key(f"{run}/{name}" if name != "items" else run, index)
-        store.put_new(key, dumps({**item, "run": run, "index": index}))
+        fields = item.to_json() if isinstance(item, Record) else item
+        store.put_new(key, dumps({**fields, "run": run, "index": index}))
         keys.append(key)
     listed = f"{run}/{name}.json"
     store.put_new(listed, dumps([{"item": key} for key in keys]))
@@ -32,8 +48,22 @@ def write_result(store: ObjectStore, run: str, step: str, index: int, result: Ma
     store.put_new(result_key(run, step, index), dumps(result))
 
 
+def record_result(store: ObjectStore, item: Item, result: StepResult) -> None:
+    """Write what a step says of an item. The first word stands."""
+    store.put_new(result_key(item.run, result.step, item.index), dumps(result))
+
+
 def read_results(store: ObjectStore, run: str, step: str, expected: int) -> list[dict[str, Any]]:
+    """All results of a step as JSON, in item order. Raises IncompleteRunError where one is missing."""
+    return [read_json(store, key) for key in _result_keys(store, run, step, expected)]
+
+
+def results_of[R: StepResult](store: ObjectStore, run: str, kind: type[R], expected: int) -> list[R]:
     """All results of a step, in item order. Raises IncompleteRunError where one is missing."""
+    return [read_record(store, key, kind) for key in _result_keys(store, run, kind.step, expected)]
+
+
+def _result_keys(store: ObjectStore, run: str, step: str, expected: int) -> list[str]:
     present = set(store.keys(f"{run}/results/{step}/"))
     wanted = [result_key(run, step, index) for index in range(1, expected + 1)]
     missing = [key for key in wanted if key not in present]
@@ -41,8 +71,4 @@ def read_results(store: ObjectStore, run: str, step: str, expected: int) -> list
         raise IncompleteRunError(
             f"{run}: step {step} left {len(missing)} of {expected} results, first {missing[0]}; redrive the execution"
         )
-    return [read_json(store, key) for key in wanted]
-
-
-def total(results: Iterable[Mapping[str, Any]], field: str) -> int:
-    return sum(int(result[field]) for result in results)
+    return wanted

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.domain.as_of_views import SilverShape
-from propensity.lake.silver_tables import shape_from
+from propensity.lake.domain.run_records import Source
 from propensity.ports import ObjectStore, Sql
 
 
 def silver_views(
-    sql: Sql, lake: ObjectStore, sources: Mapping[str, Any], tenant: str | None = None
+    sql: Sql, lake: ObjectStore, sources: Mapping[str, Source], tenant: str | None = None
 ) -> dict[str, SilverShape]:
     """Download the sources' files and make a view `silver.<dataset>` of each, of one tenant's rows if it is named; the
     datasets' shapes."""
-    shapes = {dataset: shape_from(source["shape"]) for dataset, source in sources.items()}
+    shapes = {dataset: source.shape for dataset, source in sources.items()}
     sql.execute("create schema if not exists silver; create schema if not exists typed")
     for dataset, shape in shapes.items():
-        paths = download(sql, lake, sources[dataset]["keys"], dataset)
+        paths = download(sql, lake, sources[dataset].keys, dataset)
         # every column that the contract names, whether a file is new enough to hold it or not
         sql.execute(f"create table typed.{quote(dataset)} ({_columns(shape)})")
         rows = f"from typed.{quote(dataset)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from propensity.lake.domain.as_of_views import SilverShape
 from propensity.pack.current import pack_info
@@ -77,17 +76,3 @@ def _words(definition: Definition) -> set[str]:
         queries.append(model.censored.sql)
     queries += [one.sql for one in model.slices]
     return set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
-
-
-def shape_from(item: Mapping[str, Any]) -> SilverShape:
-    """The shape as a work item carries it."""
-    return SilverShape(
-        dataset=item["dataset"],
-        kind=item["kind"],
-        columns=tuple((name, kind) for name, kind in item["columns"]),
-        version_column=item["version_column"],
-        # a run that was planned before this stood in its items goes on as it began
-        by_arrival=item.get("by_arrival", False),
-        # an item that was planned before there were any has none
-        retracted=tuple((content_id, at) for content_id, at in item.get("retracted", ())),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from propensity.features.session import SilverSession
 from propensity.kernel.errors import ConflictError
 from propensity.lake.domain.run_names import parse_day
+from propensity.lake.domain.run_records import Source
 from propensity.lake.json_objects import find_json
 from propensity.lake.pins import Pins, pin_datasets, tenant_keys
 from propensity.lake.silver_tables import datasets_used
@@ -105,7 +107,8 @@ def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Fo
     try:
         sources = pins.sources([])
         for dataset, snapshot in pins.snapshots.items():
-            sources[dataset]["keys"] = tenant_keys(ports, sql, snapshot, tenant)
+            keys = tenant_keys(ports, sql, snapshot, tenant)
+            sources[dataset] = sources[dataset].model_copy(update={"keys": tuple(keys)})
         _check_size(pins, sources, tenant)
         session = SilverSession(sql, ports.lake, sources, definition, tenant=tenant)
         rows, first = {}, []
@@ -135,8 +138,8 @@ def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Fo
     return _Found(rows, min(first, default=None), int(population), segment, tuple(dates))
 
 
-def _check_size(pins: Pins, sources: dict[str, Any], tenant: str) -> None:
-    keys = {key for source in sources.values() for key in source["keys"]}
+def _check_size(pins: Pins, sources: Mapping[str, Source], tenant: str) -> None:
+    keys = {key for source in sources.values() for key in source.keys}
     size = sum(
         file.size
         for snapshot in pins.snapshots.values()

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, timedelta
 
+from propensity.lake.domain.run_records import Plan
 from propensity.lake.gold_tables import GOLD, SCORES, feature_table
-from propensity.lake.json_objects import read_json
+from propensity.lake.json_objects import read_record
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
@@ -31,11 +32,11 @@ def pinned_versions(ports: Ports, day: date) -> tuple[Mapping[str, set[int]], li
                 pinned[silver_table(dataset)].add(int(version))
     for key in ports.lake.keys("runs/"):
         if key.endswith("/plan.json"):
-            plan = read_json(ports.lake, key)
-            if date.fromisoformat(plan["as_of"]) < day - OPEN:
+            plan = read_record(ports.lake, key, Plan)
+            if date.fromisoformat(plan.as_of) < day - OPEN:
                 continue
-            for dataset, version in plan["silver"].items():
-                pinned[silver_table(dataset)].add(int(version))
-            if plan.get("scores_version") is not None:
-                pinned[SCORES].add(int(plan["scores_version"]))
+            for dataset, version in plan.silver.items():
+                pinned[silver_table(dataset)].add(version)
+            if plan.scores_version is not None:
+                pinned[SCORES].add(plan.scores_version)
     return pinned, sorted(tables)

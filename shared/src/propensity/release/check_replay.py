@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from propensity.kernel.errors import IncompleteRunError, NotFoundError
+from propensity.kernel.errors import ConflictError, IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
 from propensity.ladder.files import ladder_files
 from propensity.lake.definition_files import read_definition
+from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.lake.erased import erasure_records, rows_erased_since
 from propensity.lake.json_objects import dumps, read_json, write_once
-from propensity.lake.run_files import read_results
+from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.registry.domain.ladder import GLOBAL, LADDER, Ladder, Place
@@ -35,9 +36,11 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     and by both ladders where there are any.
     """
     store = ports.lake
-    plan, evaluation = read_json(store, f"{run}/plan.json"), read_json(store, f"{run}/evaluation.json")
-    version = load_version(store, plan["model"], plan["replay_of"])
-    definition = read_definition(store, f"{run}/definition", plan["model"])
+    plan, evaluation = read_plan(store, run, TrainingPlan), read_json(store, f"{run}/evaluation.json")
+    if plan.replay_of is None:
+        raise ConflictError(f"{run}: no replay of a version; start TrainModel with replay_of")
+    version = load_version(store, plan.model, plan.replay_of)
+    definition = read_definition(store, f"{run}/definition", plan.model)
     data, digest = read_hashed(ports, _keys(ports, run, plan), definition, [TENANT])
     rows = spread(len(data.labels), REFERENCE_ROWS)
     matrix, tenants = np.ascontiguousarray(data.matrix[rows]), data.columns[TENANT][rows]
@@ -79,19 +82,19 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
         without_ladder=without_ladder,
     )
     report = {
-        "model": plan["model"],
+        "model": plan.model,
         "version": version.number,
         "run": run,
-        "silver": plan["silver"],
+        "silver": plan.silver,
         "rows": len(rows),
         **found.to_json(),
     }
-    key = f"{model_root(plan['model'])}/replays/{version.number:06d}-{plan['replay_request']}.json"
+    key = f"{model_root(plan.model)}/replays/{version.number:06d}-{plan.replay_request}.json"
     stands = json.loads(write_once(store, key, dumps(report)))
-    ports.metrics.count("ModelReplayed", model=plan["model"], same=str(stands["same"]).lower())
+    ports.metrics.count("ModelReplayed", model=plan.model, same=str(stands["same"]).lower())
     return {
         "run": run,
-        "model": plan["model"],
+        "model": plan.model,
         "version": version.number,
         "same": stands["same"],
         "said": stands["said"],
@@ -99,14 +102,14 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     }
 
 
-def _keys(ports: Ports, run: str, plan: dict[str, Any]) -> list[str]:
-    return [result["features"] for result in read_results(ports.lake, run, "build_features", len(plan["groups"]))]
+def _keys(ports: Ports, run: str, plan: TrainingPlan) -> list[str]:
+    return [result.features for result in results_of(ports.lake, run, Built, len(plan.groups))]
 
 
 def _original(ports: Ports, run: str, definition: Definition) -> str | None:
     """The hash of the files that a version was trained on, as they are today; None where they are gone."""
     try:
-        plan = read_json(ports.lake, f"{run}/plan.json")
+        plan = read_plan(ports.lake, run, TrainingPlan)
         return read_hashed(ports, _keys(ports, run, plan), definition)[1]
     except (NotFoundError, IncompleteRunError):
         return None  # runs may be removed after a while; a version does not need them

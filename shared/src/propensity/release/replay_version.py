@@ -8,9 +8,11 @@ from typing import Any
 from propensity.kernel.errors import BadInputError
 from propensity.lake.definition_files import write_definition
 from propensity.lake.domain.run_names import parse_day, training_run
+from propensity.lake.domain.run_records import TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
-from propensity.lake.json_objects import dumps, find_json, read_json
+from propensity.lake.json_objects import find_record
 from propensity.lake.pins import Pins, pin_silver, pins_of_plan
+from propensity.lake.run_files import claim_plan, plan_key
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
 from propensity.registry.versions import Version, load_version
@@ -32,21 +34,21 @@ def replay_version(ports: Ports, *, model: str, version: int, request: str) -> d
     held = load_version(ports.lake, model, version)
     definition = held.definition(ports.lake)
     plan, pins = _pinned(ports, held)
-    plan |= {"replay_of": version, "replay_request": request}
-    run = training_run(model, parse_day(plan["as_of"], "as_of"), f"replay-v{version:06d}-{request}")
-    if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
-        plan = read_json(ports.lake, f"{run}/plan.json")
+    run = training_run(model, parse_day(plan.as_of, "as_of"), f"replay-v{version:06d}-{request}")
+    plan = claim_plan(ports.lake, run, plan.model_copy(update={"replay_of": version, "replay_request": request}))
     write_definition(ports.lake, f"{run}/definition", definition)
-    return {**write_training_items(ports.lake, run, plan, pins, definition), "replay_of": version}
+    items = write_training_items(ports.lake, run, plan, pins, definition, pack_info(ports).partition_key)
+    return {**items, "replay_of": version}
 
 
-def _pinned(ports: Ports, held: Version) -> tuple[dict[str, Any], Pins]:
+def _pinned(ports: Ports, held: Version) -> tuple[TrainingPlan, Pins]:
     """The plan that a version was trained by; of one from before versions kept theirs, what its lineage says of it."""
-    plan = find_json(ports.lake, f"{held.folder}/plan.json")
-    if plan is not None and "shapes" in plan:
+    plan = find_record(ports.lake, plan_key(held.folder), TrainingPlan)
+    if plan is not None and plan.shapes is not None:
         return plan, pins_of_plan(ports, plan)
     lineage = held.lineage
     pins = pin_silver(ports, held.definition(ports.lake), SilverAt.of_plan(lineage))
     said = {name: lineage.get(name) for name in ("model", "as_of", "dates", "feature_set", "silver", "silver_at")}
     groups = {"groups": pins.groups(ports.rows_per_item), "partition_key": pack_info(ports).partition_key}
-    return {**said, "retracted": lineage.get("retracted", {}), **groups, **(plan or {})}, pins
+    planned = plan.to_json() if plan else {}
+    return TrainingPlan(**{**said, "retracted": lineage.get("retracted", {}), **groups, **planned}), pins

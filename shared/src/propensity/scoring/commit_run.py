@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.sql_text import text
+from propensity.lake.domain.run_records import Built, Labelled, Receipt, ScoringPlan
 from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, feature_table
-from propensity.lake.json_objects import dumps, read_json, write_once
-from propensity.lake.run_files import read_results, total
+from propensity.lake.json_objects import dumps, write_once
+from propensity.lake.run_files import read_plan, results_of
 from propensity.lake.session import download
 from propensity.ports import DataFile, Ports
 from propensity.registry.versions import load_version
@@ -20,64 +22,63 @@ def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
     The receipt: population, had (scored before), new (scored by this run), failed, coverage in [0, 1].
     A second call finds the transaction in the log and gives the same receipt. Raises IncompleteRunError.
     """
-    plan = read_json(ports.lake, f"{run}/plan.json")
-    count = len(plan["groups"])
-    built = read_results(ports.lake, run, "build_features", count)
-    labelled = read_results(ports.lake, run, "label_shard", count)
+    plan = read_plan(ports.lake, run, ScoringPlan)
+    count = len(plan.groups)
+    built = results_of(ports.lake, run, Built, count)
+    labelled = results_of(ports.lake, run, Labelled, count)
     for features, labels in zip(built, labelled, strict=True):
-        if features["rows"] != labels["rows"] or labels["rows"] != total(labels["files"], "rows"):
+        if features.rows != labels.rows or labels.rows != sum(file.rows for file in labels.files):
             raise IncompleteRunError(
-                f"{run}: {features['features']} has {features['rows']} rows, its labelled files {labels['rows']}; "
+                f"{run}: {features.features} has {features.rows} rows, its labelled files {labels.rows}; "
                 "nothing was committed"
             )
     if run not in ports.tables.committed(SCORES, [run]):
         _commit(ports, run, plan, built, labelled)
-    population, had, new = total(built, "population"), total(built, "had"), total(labelled, "rows")
-    receipt = {
-        "run": run,
-        "model": plan["model"],
-        "version": plan["version"],
-        "as_of": plan["as_of"],
-        "scope": plan["scope"],
-        "population": population,
-        "had": had,
-        "new": new,
-        "failed": population - had - new,
-        "coverage": (had + new) / population if population else 1.0,
-        "items": f"{run}/items.json",
-    }
+    population, had = sum(result.population for result in built), sum(result.had for result in built)
+    new = sum(result.rows for result in labelled)
+    receipt = Receipt(
+        run=run,
+        model=plan.model,
+        version=plan.version,
+        as_of=plan.as_of,
+        scope=plan.scope,
+        population=population,
+        had=had,
+        new=new,
+        failed=population - had - new,
+        coverage=(had + new) / population if population else 1.0,
+        items=f"{run}/items.json",
+    )
     write_once(ports.lake, f"{run}/receipt.json", dumps(receipt))
-    return receipt
+    return receipt.to_json()
 
 
-def _commit(
-    ports: Ports, run: str, plan: dict[str, Any], built: list[dict[str, Any]], labelled: list[dict[str, Any]]
-) -> None:
-    files = [file for result in labelled for file in result["files"]]
+def _commit(ports: Ports, run: str, plan: ScoringPlan, built: Sequence[Built], labelled: Sequence[Labelled]) -> None:
+    files = [file for result in labelled for file in result.files]
     if not files:
         return  # nobody was missing: there is nothing to make visible
-    model, version = plan["model"], load_version(ports.lake, plan["model"], plan["version"])
+    model, version = plan.model, load_version(ports.lake, plan.model, plan.version)
     table = feature_table(str(version.lineage["feature_set"]))
     sql = ports.sql()
     try:
-        [sample] = download(sql, ports.lake, [built[0]["features"]], "features")
+        [sample] = download(sql, ports.lake, [built[0].features], "features")
         # features first: a run is visible by its scores
         if run not in ports.tables.committed(table, [run]):
             ports.tables.add_files(
                 table,
-                [_data_file(table, result) for result in built if result["rows"]],
+                [_data_file(table, result) for result in built if result.rows],
                 schema=sql.stream(f"select * from read_parquet({text(sample)}) limit 0"),
                 transactions=[run],
             )
-        [sample] = download(sql, ports.lake, [f"{SCORES}/{files[0]['path']}"], "scores")
+        [sample] = download(sql, ports.lake, [f"{SCORES}/{files[0].path}"], "scores")
         ports.tables.add_files(
             SCORES,
             [
                 DataFile(
-                    file["path"],
-                    file["rows"],
-                    file["size"],
-                    {"model": model, "bucket_count": str(file["bucket_count"]), "bucket": str(file["bucket"])},
+                    file.path,
+                    file.rows,
+                    file.size,
+                    {"model": model, "bucket_count": str(file.bucket_count), "bucket": str(file.bucket)},
                 )
                 for file in files
             ],
@@ -92,5 +93,5 @@ def _commit(
         sql.close()
 
 
-def _data_file(table: str, result: dict[str, Any]) -> DataFile:
-    return DataFile(str(result["features"]).removeprefix(f"{table}/"), result["rows"], result["bytes"])
+def _data_file(table: str, result: Built) -> DataFile:
+    return DataFile(result.features.removeprefix(f"{table}/"), result.rows, result.bytes)

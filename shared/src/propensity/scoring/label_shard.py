@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from propensity.lake.domain.run_records import Labelled, LabelledFile, ScoreItem, ScoringPlan
 from propensity.lake.gold_tables import SCORES, score_file
-from propensity.lake.json_objects import read_json
-from propensity.lake.run_files import write_result
+from propensity.lake.json_objects import read_json, read_record
+from propensity.lake.run_files import read_plan, record_result
 from propensity.ports import Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.versions import load_version
@@ -21,17 +22,16 @@ from propensity.stats.ranking import decile, rank
 
 def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
     """Put one file per bucket below gold/scores; none is visible before commit_run names it."""
-    work = read_json(ports.lake, item)
-    cuts = read_json(ports.lake, f"{work['run']}/{CUTS}")
-    plan = read_json(ports.lake, f"{work['run']}/plan.json")
-    version = load_version(ports.lake, work["model"], work["version"])
-    # an item that was planned before there were recalibrations names none: the version's own
-    artifact = load_artifact(ports, version, work.get("calibration", 0))
+    work = read_record(ports.lake, item, ScoreItem)
+    cuts = read_json(ports.lake, f"{work.run}/{CUTS}")
+    plan = read_plan(ports.lake, work.run, ScoringPlan)
+    version = load_version(ports.lake, work.model, work.version)
+    artifact = load_artifact(ports, version, work.calibration)
     files = []
     with tempfile.TemporaryDirectory() as folder:
         features, scored = Path(folder) / "features.parquet", Path(folder) / "scored.parquet"
-        ports.lake.download(work["out"], features)
-        ports.lake.download(work["scored_out"], scored)
+        ports.lake.download(work.out, features)
+        ports.lake.download(work.scored_out, scored)
         matrix = ports.frames.matrix(features, artifact.definition.feature_names)
         columns = dict(ports.frames.read(scored))
         buckets = columns.pop("bucket")
@@ -41,18 +41,18 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
             rows = buckets == bucket
             path = Path(folder) / f"{bucket}.parquet"
             ports.frames.write(path, {name: values[rows] for name, values in columns.items()})
-            name = score_file(work["model"], work["bucket_count"], int(bucket), work["stem"])
+            name = score_file(work.model, work.bucket_count, int(bucket), work.stem)
             ports.lake.upload_new(f"{SCORES}/{name}", path)
             files.append(
-                {
-                    "path": name,
-                    "bucket_count": work["bucket_count"],
-                    "bucket": int(bucket),
-                    "rows": int(rows.sum()),
-                    "size": path.stat().st_size,
-                }
+                LabelledFile(
+                    path=name,
+                    bucket_count=work.bucket_count,
+                    bucket=int(bucket),
+                    rows=int(rows.sum()),
+                    size=path.stat().st_size,
+                )
             )
-    write_result(ports.lake, work["run"], "label_shard", work["index"], {"files": files, "rows": len(matrix)})
+    record_result(ports.lake, work, Labelled(files=files, rows=len(matrix)))
     return {}
 
 
@@ -68,15 +68,15 @@ def _labels(artifact: Artifact, columns: dict[str, Any], matrix: Any, cuts: dict
     }
 
 
-def _provenance(artifact: Artifact, work: dict[str, Any], plan: dict[str, Any], rows: int) -> dict[str, Any]:
+def _provenance(artifact: Artifact, work: ScoreItem, plan: ScoringPlan, rows: int) -> dict[str, Any]:
     """What every score's row says of where it comes from."""
     said: dict[str, object] = {
         "model_version": np.int32(artifact.version.number),
         "calibration": np.int32(artifact.calibration_number),
         "feature_set": artifact.version.lineage["feature_set"],
-        "table_versions": json.dumps(plan["silver"], sort_keys=True),
-        "run": work["run"],
-        "scope": work["scope"],
+        "table_versions": json.dumps(dict(plan.silver), sort_keys=True),
+        "run": work.run,
+        "scope": work.scope,
         "source": "champion",
     }
     return {

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.domain.run_names import Scope, file_stem, parse_day, parse_scope, scoring_run
+from propensity.lake.domain.run_records import ScoreItem, ScoringPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import SCORES, feature_table, score_file_day
-from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.pins import NEWEST, pin_silver
-from propensity.lake.run_files import write_items
+from propensity.lake.run_files import claim_plan, read_plan, write_items
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
 from propensity.registry.batches import last_batch
@@ -32,77 +33,82 @@ def plan_scoring(
     champion = load_champion(ports.lake, model)
     told = "-".join(name for name in (request if kind == "gap" else None, silver.name()) if name)
     run = scoring_run(model, day, kind, champion.number, told)
-    plan = _plan(ports, champion, day, kind, silver)
-    if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
-        plan = read_json(ports.lake, f"{run}/plan.json")
-        champion = load_version(ports.lake, model, plan["version"])
+    plan = claim_plan(ports.lake, run, _plan(ports, champion, day, kind, silver))
+    if plan.version != champion.number:
+        champion = load_version(ports.lake, model, plan.version)
     definition = champion.definition(ports.lake)
-    pins = pin_silver(ports, definition, SilverAt.of_plan(plan))
-    scores = ports.tables.snapshot(SCORES, version=plan["scores_version"]) if kind == "gap" else None
+    pins = pin_silver(ports, definition, plan.pinned)
+    scores = ports.tables.snapshot(SCORES, version=plan.scores_version) if kind == "gap" else None
     info = pack_info(ports)
     stem = file_stem(run)
     items = [
-        {
-            "model": model,
-            "version": champion.number,
-            "calibration": plan.get("calibration", 0),
-            "scope": kind,
-            "definition": f"{champion.folder}/definition",
-            "registry": champion.folder,
-            "as_of": [plan["as_of"]],
-            "known_by": None,
-            "sources": pins.sources(buckets),
-            "buckets": buckets,
-            "bucket_count": pins.bucket_count,
-            "partition_key": info.partition_key,
-            "scored": _scored(scores, model, pins.bucket_count, buckets, plan["batch_as_of"]) if scores else None,
-            "scored_version": champion.number,
-            "out": f"{feature_table(str(champion.lineage['feature_set']))}/{stem}-{number:04d}.parquet",
-            "scored_out": f"{run}/scored/{number:04d}.parquet",
-            "stem": f"{plan['as_of']}-{stem}-{number:04d}",
-        }
-        for number, buckets in enumerate(plan["groups"], start=1)
+        ScoreItem(
+            model=model,
+            version=champion.number,
+            calibration=plan.calibration,
+            scope=kind,
+            definition=f"{champion.folder}/definition",
+            registry=champion.folder,
+            as_of=[plan.as_of],
+            known_by=None,
+            sources=pins.sources(buckets),
+            buckets=buckets,
+            bucket_count=pins.bucket_count,
+            partition_key=info.partition_key,
+            scored=_scored(scores, model, pins.bucket_count, buckets, plan.batch_as_of or "") if scores else None,
+            scored_version=champion.number,
+            out=f"{feature_table(str(champion.lineage['feature_set']))}/{stem}-{number:04d}.parquet",
+            scored_out=f"{run}/scored/{number:04d}.parquet",
+            stem=f"{plan.as_of}-{stem}-{number:04d}",
+        )
+        for number, buckets in enumerate(plan.groups, start=1)
     ]
     return {
         "run": run,
         "model": model,
-        "as_of": plan["as_of"],
+        "as_of": plan.as_of,
         "scope": kind,
         "items": write_items(ports.lake, run, items),
     }
 
 
-def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: SilverAt) -> dict[str, Any]:
+def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: SilverAt) -> ScoringPlan:
     pins = pin_silver(ports, champion.definition(ports.lake), silver)
-    plan: dict[str, Any] = {
-        "model": champion.model,
-        "version": champion.number,
-        "calibration": newest_calibration(ports.lake, champion.model, champion.number),
-        "scope": scope,
-        "as_of": day.isoformat(),
-        "silver": pins.versions(),
-        "retracted": pins.retracted(),
-        "silver_at": silver.said(),
-        "groups": pins.groups(ports.rows_per_item),
-        "batch_as_of": None,
-        "batch_run": None,
-        "scores_version": None,
-    }
-    if scope == "gap":
-        batch = last_batch(ports, champion, day)
-        scores = ports.tables.snapshot(SCORES)
-        if batch is None or scores is None:
-            raise NotFoundError(
-                f"model {champion.model} version {champion.number}: no batch run on or before {day}; "
-                "run scope batch first, a gap run reuses its cut points"
-            )
-        # the batch's cut points are of its own scores
-        plan["calibration"] = read_json(ports.lake, f"{batch['run']}/plan.json").get("calibration", 0)
-        plan |= {"batch_as_of": batch["as_of"], "batch_run": batch["run"], "scores_version": scores.version}
-    return plan
+    plan = ScoringPlan(
+        model=champion.model,
+        version=champion.number,
+        calibration=newest_calibration(ports.lake, champion.model, champion.number),
+        scope=scope,
+        as_of=day.isoformat(),
+        silver=pins.versions(),
+        retracted=pins.retracted(),
+        silver_at=silver.said(),
+        groups=pins.groups(ports.rows_per_item),
+        batch_as_of=None,
+        batch_run=None,
+        scores_version=None,
+    )
+    if scope == "batch":
+        return plan
+    batch = last_batch(ports, champion, day)
+    scores = ports.tables.snapshot(SCORES)
+    if batch is None or scores is None:
+        raise NotFoundError(
+            f"model {champion.model} version {champion.number}: no batch run on or before {day}; "
+            "run scope batch first, a gap run reuses its cut points"
+        )
+    return plan.model_copy(
+        update={
+            # the batch's cut points are of scores with its own calibration
+            "calibration": read_plan(ports.lake, batch["run"], ScoringPlan).calibration,
+            "batch_as_of": batch["as_of"],
+            "batch_run": batch["run"],
+            "scores_version": scores.version,
+        }
+    )
 
 
-def _scored(scores: Snapshot, model: str, bucket_count: int, buckets: list[int], since: str) -> list[str]:
+def _scored(scores: Snapshot, model: str, bucket_count: int, buckets: Sequence[int], since: str) -> list[str]:
     """The score files that can hold a score of these buckets' customers since the last batch.
 
     Of a run over another number of buckets that is every file.

@@ -9,9 +9,10 @@ from typing import Any
 from propensity.kernel.sql_text import quote, read_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_names import result_key
+from propensity.lake.domain.run_records import Labelled, Published, ScoreItem
 from propensity.lake.gold_tables import SCORES
-from propensity.lake.json_objects import read_json
-from propensity.lake.run_files import write_result
+from propensity.lake.json_objects import read_record
+from propensity.lake.run_files import record_result
 from propensity.lake.session import download
 from propensity.ports import OnlineScore, Ports, Sql
 
@@ -20,16 +21,16 @@ _BATCH = 5_000
 
 def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write one work item's scores to the online table; doing it again writes the same."""
-    work = read_json(ports.lake, item)
-    labelled = read_json(ports.lake, result_key(work["run"], "label_shard", work["index"]))
-    definition = read_definition(ports.lake, work["definition"], work["model"])
+    work = read_record(ports.lake, item, ScoreItem)
+    labelled = read_record(ports.lake, result_key(work.run, Labelled.step, work.index), Labelled)
+    definition = read_definition(ports.lake, work.definition, work.model)
     published = 0
     sql = ports.sql()
     try:
-        keys = [f"{SCORES}/{file['path']}" for file in labelled["files"]]
+        keys = [f"{SCORES}/{file.path}" for file in labelled.files]
         if keys:
             scores = read_files(download(sql, ports.lake, keys, "scores"))
-            features = read_files(download(sql, ports.lake, [work["out"]], "features"))
+            features = read_files(download(sql, ports.lake, [work.out], "features"))
             vector = ", ".join(f"coalesce(f.{quote(name)}, 'nan'::float)" for name in definition.feature_names)
             sql.execute(
                 "create temp table published as select s.tenant_id, s.customer_id, s.model_version, s.score, "
@@ -37,12 +38,12 @@ def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
                 f"[one.text for one in s.reasons] as reasons, [{vector}] as vector "
                 f"from {scores} s join {features} f using (tenant_id, customer_id)"
             )
-            for batch in _batches(sql, work["model"]):
+            for batch in _batches(sql, work.model):
                 ports.online.put_many(batch)
                 published += len(batch)
     finally:
         sql.close()
-    write_result(ports.lake, work["run"], "publish_scores", work["index"], {"rows": published})
+    record_result(ports.lake, work, Published(rows=published))
     return {}
 
 

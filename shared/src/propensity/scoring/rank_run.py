@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.kernel.sql_text import read_files
-from propensity.lake.json_objects import dumps, read_json
-from propensity.lake.run_files import read_results
+from propensity.lake.domain.run_records import Scored, ScoringPlan
+from propensity.lake.json_objects import dumps
+from propensity.lake.run_files import read_plan, results_of
 from propensity.lake.session import download
 from propensity.ports import Ports
 from propensity.scoring.files import CUTS
@@ -17,15 +18,15 @@ def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
 
     Exact quantiles, by one pass over (tenant, score): 12 bytes a customer. A gap run takes its batch's.
     """
-    plan = read_json(ports.lake, f"{run}/plan.json")
-    results = read_results(ports.lake, run, "score_shard", len(plan["groups"]))
-    if plan["batch_run"]:
-        ports.lake.put_new(f"{run}/{CUTS}", ports.lake.get(f"{plan['batch_run']}/{CUTS}"))
-        return {"run": run, "rows": sum(result["rows"] for result in results)}
+    plan = read_plan(ports.lake, run, ScoringPlan)
+    results = results_of(ports.lake, run, Scored, len(plan.groups))
+    if plan.batch_run:
+        ports.lake.put_new(f"{run}/{CUTS}", ports.lake.get(f"{plan.batch_run}/{CUTS}"))
+        return {"run": run, "rows": sum(result.rows for result in results)}
     fractions = [percent / 100 for percent in range(1, 100)]
     sql = ports.sql()
     try:
-        source = read_files(download(sql, ports.lake, [result["scored"] for result in results], "scored"))
+        source = read_files(download(sql, ports.lake, [result.scored for result in results], "scored"))
         tenants = sql.rows(
             f"select tenant_id, quantile_disc(score, {fractions}) from {source} group by tenant_id order by tenant_id"
         )

@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from propensity.lake.json_objects import read_json
-from propensity.lake.run_files import write_result
+from propensity.lake.domain.run_records import Scored, ScoreItem
+from propensity.lake.json_objects import read_record
+from propensity.lake.run_files import record_result
 from propensity.ports import Ports
 from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import load_version
@@ -17,13 +18,12 @@ def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write `item.scored_out`: tenant_id, customer_id, bucket, as_of, raw, score, in the features' order.
 
     And the rung that scored each row, where the version has a ladder."""
-    work = read_json(ports.lake, item)
-    version = load_version(ports.lake, work["model"], work["version"])
-    # an item that was planned before there were recalibrations names none: the version's own
-    artifact = load_artifact(ports, version, work.get("calibration", 0))
+    work = read_record(ports.lake, item, ScoreItem)
+    version = load_version(ports.lake, work.model, work.version)
+    artifact = load_artifact(ports, version, work.calibration)
     with tempfile.TemporaryDirectory() as folder:
         features = Path(folder) / "features.parquet"
-        ports.lake.download(work["out"], features)
+        ports.lake.download(work.out, features)
         who = ports.frames.read(features, ["tenant_id", "customer_id", "bucket", "as_of"])
         matrix = ports.frames.matrix(features, artifact.definition.feature_names)
         raw, score = artifact.score(matrix, who["tenant_id"])
@@ -31,8 +31,6 @@ def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
         ladder = {} if rungs is None else {"rung": rungs}
         scored = Path(folder) / "scored.parquet"
         ports.frames.write(scored, {**who, "raw": raw, "score": score, **ladder})
-        ports.lake.upload_new(work["scored_out"], scored)
-    write_result(
-        ports.lake, work["run"], "score_shard", work["index"], {"rows": len(score), "scored": work["scored_out"]}
-    )
+        ports.lake.upload_new(work.scored_out, scored)
+    record_result(ports.lake, work, Scored(rows=len(score), scored=work.scored_out))
     return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,8 +15,8 @@ import numpy as np
 from propensity.features.labels import COLUMNS
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.domain.run_names import parse_day
-from propensity.lake.json_objects import read_json
-from propensity.lake.run_files import read_results
+from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
@@ -132,16 +132,17 @@ def read_training(
 def training_set(ports: Ports, keys: Sequence[str], definition: Definition) -> Chosen | None:
     """Who of a run's files takes part: `chosen_of` its plan and results."""
     run = keys[0].rpartition("/features/")[0]
-    results = read_results(ports.lake, run, "build_features", len(keys))
-    return chosen_of(results, read_json(ports.lake, f"{run}/plan.json"), definition)
+    results = results_of(ports.lake, run, Built, len(keys))
+    return chosen_of(results, read_plan(ports.lake, run, TrainingPlan), definition)
 
 
-def chosen_of(results: Sequence[Mapping[str, Any]], plan: Mapping[str, Any], definition: Definition) -> Chosen | None:
+def chosen_of(results: Sequence[Built], plan: TrainingPlan, definition: Definition) -> Chosen | None:
     """None for a run that was planned before anybody was left out."""
-    if not all("strata" in result for result in results):
+    if any(result.strata is None for result in results):
         return None
-    until = parse_day(plan.get("outcomes_until", plan["as_of"]), "outcomes_until")
-    found = TrainingSet.of(results, definition.model, until=until, silent_days=plan.get("silent_days"))
+    until = parse_day(plan.last_outcomes, "outcomes_until")
+    counts = [result.to_json() for result in results]
+    found = TrainingSet.of(counts, definition.model, until=until, silent_days=plan.silent_days)
     return Chosen(found, definition.model)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from propensity.lake.definition_files import read_definition
-from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.domain.run_records import FitItem
+from propensity.lake.json_objects import dumps, read_record
 from propensity.lake.run_files import write_result
-from propensity.pack.domain.model_spec import Candidate
 from propensity.ports import Ports
 from propensity.training.data import as_date, read_training
 from propensity.training.fitted_files import write_fitted
@@ -25,20 +25,18 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     probes.parquet: made-up rows and scikit-learn's own probability, for parity too.
     Raises EvidenceError where there is too little history to validate on.
     """
-    work = read_json(ports.lake, item)
-    spec = read_definition(ports.lake, work["definition"], work["model"])
-    data = read_training(ports, work["training_keys"], spec)
-    search = Search(ports, spec.model, work["family"], data, spec.directions)
-    # an item that was planned before there were spaces has none
-    candidate = Candidate.model_validate({name: work[name] for name in Candidate.model_fields if name in work})
-    found = search.run(candidate)
+    work = read_record(ports.lake, item, FitItem)
+    spec = read_definition(ports.lake, work.definition, work.model)
+    data = read_training(ports, work.training_keys, spec)
+    search = Search(ports, spec.model, work.family, data, spec.directions)
+    found = search.run(work.candidate)
     fitted = search.fit(found.setting, found.rows)
-    out, everyone = work["out"], np.arange(len(data.labels))
+    out, everyone = work.out, np.arange(len(data.labels))
     newest = data.validated & (data.as_of == data.dates[-1])
     write_fitted(ports, out, fitted, data, spec, held=found.best.columns(), rows=everyone, newest=newest)
     setting = found.setting
     summary = {
-        "family": work["family"],
+        "family": work.family,
         "parameters": setting.parameters,
         "dates": setting.dates,
         "folds": [as_date(fold.day).isoformat() for fold in search.folds],
@@ -55,5 +53,5 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
         "probes": f"{out}/probes.parquet",
     }
     ports.lake.put_new(f"{out}/fit.json", dumps(summary))
-    write_result(ports.lake, work["run"], "fit_candidate", work["index"], summary)
+    write_result(ports.lake, work.run, "fit_candidate", work.index, summary)
     return {}

@@ -7,9 +7,10 @@ from typing import Any
 from propensity.kernel.errors import PackError
 from propensity.lake.definition_files import write_definition
 from propensity.lake.domain.run_names import parse_day, training_run
+from propensity.lake.domain.run_records import TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
-from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.pins import NEWEST, pin_silver
+from propensity.lake.run_files import claim_plan
 from propensity.lake.silver_tables import columns_named
 from propensity.pack.current import pack_info, training_definition
 from propensity.ports import Ports
@@ -38,30 +39,29 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
             "where rows are spread by entity, a worker sees a part of each tenant only"
         )
     pins = pin_silver(ports, definition, silver)
-    plan: dict[str, Any] = {
-        "model": model,
-        "as_of": day.isoformat(),
+    planned = TrainingPlan(
+        model=model,
+        as_of=day.isoformat(),
         # outcomes are known as the run's day begins, or as its Silver stood before that
-        "outcomes_until": min(day, silver.as_of_time.date() if silver.as_of_time else day).isoformat(),
-        "closed": closed_periods(ports.lake),
-        "silent_days": definition.model.censored.silent_days,
-        "horizon_days": definition.model.horizon_days,
-        "gap_days": definition.model.gap_days,
-        "feature_set": definition.feature_set,
-        "columns": columns_named(definition, pins.shapes),
-        "silver": pins.versions(),
-        "retracted": pins.retracted(),
+        outcomes_until=min(day, silver.as_of_time.date() if silver.as_of_time else day).isoformat(),
+        closed=closed_periods(ports.lake),
+        silent_days=definition.model.censored.silent_days,
+        horizon_days=definition.model.horizon_days,
+        gap_days=definition.model.gap_days,
+        feature_set=definition.feature_set,
+        columns=columns_named(definition, pins.shapes),
+        silver=pins.versions(),
+        retracted=pins.retracted(),
         # a replay reads the tables as this run does, whatever contracts say by then
-        "shapes": pins.shapes_said(),
-        "partition_key": info.partition_key,
-        "silver_at": silver.said(),
-        "champion": present_champion(ports.lake, model),
-        "dates": [one.isoformat() for one in training_dates(definition.model, day)],
-        "groups": pins.groups(ports.rows_per_item),
-    }
-    if not ports.lake.put_new(f"{run}/plan.json", dumps(plan)):
-        # the run was planned before: its pinned versions stand, whatever Silver holds by now
-        plan = read_json(ports.lake, f"{run}/plan.json")
-        pins = pin_silver(ports, definition, SilverAt.of_plan(plan))
+        shapes=pins.shapes,
+        partition_key=info.partition_key,
+        silver_at=silver.said(),
+        champion=present_champion(ports.lake, model),
+        dates=[one.isoformat() for one in training_dates(definition.model, day)],
+        groups=pins.groups(ports.rows_per_item),
+    )
+    plan = claim_plan(ports.lake, run, planned)
+    if plan != planned:
+        pins = pin_silver(ports, definition, plan.pinned)
     write_definition(ports.lake, f"{run}/definition", definition)
-    return write_training_items(ports.lake, run, {"partition_key": info.partition_key, **plan}, pins, definition)
+    return write_training_items(ports.lake, run, plan, pins, definition, info.partition_key)

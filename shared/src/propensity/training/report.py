@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
@@ -30,8 +31,8 @@ def read_hashed(
 
 
 def training_report(
-    plan: Mapping[str, Any],
-    built: Sequence[Mapping[str, Any]],
+    plan: TrainingPlan,
+    built: Sequence[Built],
     definition: Definition,
     data: TrainingData,
     digest: str,
@@ -45,13 +46,13 @@ def training_report(
     spec = definition.model
     chosen = chosen_of(built, plan, definition)
     report: dict[str, Any] = {
-        "model": plan["model"],
-        "as_of": plan["as_of"],
+        "model": plan.model,
+        "as_of": plan.as_of,
         "hash": digest,
         "columns": list(definition.feature_names),
         "seed": spec.training.seed,
-        "silver": plan["silver"],
-        "retracted": plan.get("retracted", {}),
+        "silver": plan.silver,
+        "retracted": plan.retracted,
         "rows": len(data.labels),
         "positives": int(data.labels.sum()),
         "fitted": {"rows": int(data.fitted.sum()), "positives": int(data.labels[data.fitted].sum())},
@@ -66,12 +67,12 @@ def training_report(
         "rows": found.rows,
         "positives": found.positives,
         "dates": [_date(day, found, chosen.rates, spec) for day in sorted(found.population)],
-        "closed_tenants": sorted(plan.get("closed", {})),
+        "closed_tenants": sorted(plan.closed),
         "silent_tenants": {tenant: day.isoformat() for tenant, day in found.silent.items()},
         "treatment": _treatment(spec, found, out["treated"]),
         "max_rows": spec.training.max_rows,
         "limits": _limits(spec, found, out),
-        "packages": {name: version for result in built for name, version in result["packages"].items()},
+        "packages": {name: version for result in built for name, version in result.packages.items()},
     }
 
 

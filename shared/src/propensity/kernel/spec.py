@@ -1,4 +1,4 @@
-"""What every YAML file of a pack is parsed into: frozen, and strict about what it does not know."""
+"""What the models of a pack's YAML files are made of: the base class, names, and queries."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_LENGTH
 
 
 class Frozen(BaseModel):
+    """A value that cannot change once it is made; a field that it does not know is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Query(Frozen):
+    """SQL, and what it selects in a sentence."""
+
     description: str
     sql: str
 

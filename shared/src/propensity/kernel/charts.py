@@ -49,7 +49,10 @@ class Labels:
 
 
 def scatter(points: Sequence[Point], labels: Labels) -> Element:
-    """Points with their intervals, and the diagonal on which y equals x. Both axes run from 0 to the next round number."""
+    """Points with their intervals, and the diagonal on which y equals x.
+
+    Both axes run from 0 to the first round number that is not below any point or interval.
+    """
     top = nice(max((max(point.x, point.high) for point in points), default=1.0))
     chart, x, y = _frame(labels, top, top)
     for tick in _ticks(top):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
@@ -52,8 +53,24 @@ class PackInfo(Frozen):
     quarantine: QuarantineLimits = QuarantineLimits()
 
 
+@dataclass(frozen=True, slots=True)
+class DefinitionQuery:
+    """One SELECT of a definition, and which tables it may read.
+
+    `purpose` is what the SQL is for, for example `target`. `name` is what messages call it: `model buy, target`.
+    Each query may read the datasets as of the date. `with_population`: also the table `population`. `with_outcomes`:
+    also the events of the label window.
+    """
+
+    purpose: Literal["population", "target", "treatment", "censored", "group", "filter", "segment", "slice"]
+    name: str
+    sql: str
+    with_population: bool = True
+    with_outcomes: bool = False
+
+
 class Definition(Frozen):
-    """All that computing one model's features needs; stored with every version and run from there."""
+    """Everything that one model's features are computed from. Each version keeps its own, and runs it."""
 
     model: ModelSpec
     groups: tuple[FeatureGroup, ...]
@@ -77,6 +94,26 @@ class Definition(Frozen):
     def has_segments(self) -> bool:
         """Whether the model's ladder puts tenants into segments."""
         return self.model.ladder is not None and self.model.ladder.segment is not None
+
+    def queries(self) -> tuple[DefinitionQuery, ...]:
+        """Every query of the definition, in the order in which they are checked."""
+        model = self.model
+        of_model = f"model {model.name}, "
+        found = [
+            DefinitionQuery("population", f"{of_model}population", model.population.sql, with_population=False),
+            DefinitionQuery("target", f"{of_model}target", model.target.sql, with_population=False, with_outcomes=True),
+        ]
+        if model.treatment:
+            found.append(DefinitionQuery("treatment", f"{of_model}treatment", model.treatment.sql, with_outcomes=True))
+        if model.censored.sql:
+            found.append(DefinitionQuery("censored", f"{of_model}censored", model.censored.sql, with_outcomes=True))
+        found += [DefinitionQuery("group", f"feature group {group.group}", group.sql) for group in self.groups]
+        if model.filter:
+            found.append(DefinitionQuery("filter", f"{of_model}filter", model.filter.sql))
+        if model.ladder and model.ladder.segment:
+            found.append(DefinitionQuery("segment", f"{of_model}segment", model.ladder.segment.sql))
+        found += [DefinitionQuery("slice", f"{of_model}slice {part.name}", part.sql) for part in model.slices]
+        return tuple(found)
 
     @property
     def feature_set(self) -> str:

@@ -18,7 +18,7 @@ from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gaine
 from propensity.evaluation.domain.paired import overlap
 from propensity.lake.domain.run_records import Built
 from propensity.pack.domain.model_spec import ModelSpec
-from propensity.stats.figures import gain
+from propensity.stats.figures import log_loss_gain
 from propensity.training.data import as_date
 from propensity.training.domain.selection import Entrant, standing
 
@@ -110,7 +110,7 @@ def _gains(case: Case) -> dict[str, Any]:
             pairs = zip(
                 case.champion_scores.tolist(), held.scores.tolist(), ones.tolist(), held.labels.tolist(), strict=True
             )
-            said["gains"]["over_champion_log_loss"] = asdict(gain(pairs))
+            said["gains"]["over_champion_log_loss"] = asdict(log_loss_gain(pairs))
     return said
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from propensity.evaluation.domain.effects import direction, trend
-from propensity.evaluation.domain.model_card import Told, model_card
+from propensity.evaluation.domain.model_card import CardSource, model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.kernel.spec import Frozen
 from propensity.kernel.tenant import TENANT
@@ -38,7 +38,7 @@ class FeatureFacts(Frozen):
 
 
 class SegmentFacts(Frozen):
-    """A segment of n customers, and its most important features: name and mean contribution in logits."""
+    """A segment of n customers, and its most important features: name, and mean size of the contribution in logits."""
 
     segment: str
     n: int
@@ -116,14 +116,14 @@ def write_card(ports: Ports, run: str, evaluation: Mapping[str, Any]) -> None:
     """Put card.html and card.md below the run, made of its plan, its definition and this evaluation (as JSON)."""
     plan = read_json(ports.lake, f"{run}/plan.json")
     definition = read_definition(ports.lake, f"{run}/definition", plan["model"])
-    told = Told(
+    source = CardSource(
         definition,
         {**plan, "run": run, "seed": definition.model.training.seed},
         evaluation,
         slices=_read(ports, evaluation, "slices.json", []),
         training=_read(ports, evaluation, "training.json", {}),
     )
-    page = model_card(told)
+    page = model_card(source)
     ports.lake.put_new(f"{run}/{CARDS['html']}", to_html(page).encode())
     ports.lake.put_new(f"{run}/{CARDS['md']}", to_markdown(page).encode())
 
@@ -135,7 +135,7 @@ def _read[T](ports: Ports, evaluation: Mapping[str, Any], name: str, default: T)
 
 
 def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Explained) -> Iterator[SegmentFacts]:
-    """Customers of larger and of smaller tenants. The larger tenants are the fewest that have half of all customers.
+    """Customers of larger and of smaller tenants. The larger tenants are the fewest that have at least half.
 
     `everyone`: the tenant of each row of the newest date; `mine`: of each row that is explained; object (n,) each.
     """

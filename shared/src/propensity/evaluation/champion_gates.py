@@ -9,7 +9,7 @@ import numpy as np
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import Champion
 from propensity.evaluation.domain.gates import Gate
-from propensity.evaluation.domain.paired import gates, overlap, paired, unpaired
+from propensity.evaluation.domain.paired import overlap, paired, paired_gates, unpaired
 from propensity.evaluation.golden_set import golden_rows
 from propensity.ports import Ports
 from propensity.registry.versions import load_version
@@ -32,7 +32,7 @@ def champion_gates(ports: Ports, plan: dict[str, Any], case: Case) -> list[Gate]
         made = [unpaired(Estimate(**case.metrics["auc"]), Estimate(**theirs["auc"]), why_not or "", limits)]
         return [*made, *_golden(ports, case, champion)]
     said = f"against champion version {champion.version} on the newest validation fold"
-    made = gates(_ROLLING, paired(case.fold.labels, case.fold.scores, case.champion_scores, seed), said, limits)
+    made = paired_gates(_ROLLING, paired(case.fold.labels, case.fold.scores, case.champion_scores, seed), said, limits)
     return [*made, *_golden(ports, case, champion)]
 
 
@@ -66,7 +66,7 @@ def _golden(ports: Ports, case: Case, champion: Champion) -> list[Gate]:
     who = f"against champion version {champion.version} on the golden set"
     if rarer(golden.labels[fair]) >= limits.min_positives:
         said = f"{who} ({fair.sum():,} of {len(fair):,} rows, of days whose outcomes neither was fitted on)"
-        return gates(_GOLDEN, paired(golden.labels[fair], mine[fair], theirs[fair], seed), said, limits)
+        return paired_gates(_GOLDEN, paired(golden.labels[fair], mine[fair], theirs[fair], seed), said, limits)
     gap, few = paired(golden.labels, mine, theirs, seed).log_loss, rarer(golden.labels[fair])
     said = (
         f"{who}: log loss is higher by {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), which is not judged: only "

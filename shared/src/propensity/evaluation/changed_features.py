@@ -52,14 +52,14 @@ def _by_rows(differing: Any, rows: int, names: Sequence[str], champion: int, lim
     shares = {name: wilson(int(count), rows) for name, count in zip(names, differing, strict=True)}
     worst = max(shares, key=lambda name: (shares[name].value, name))
     bad = [name for name, share in shares.items() if share.low > limit]
-    said = (
+    message = (
         f"of {rows:,} rows that champion version {champion} was trained on too, {_share(shares[worst])} now have "
         f"another {worst}, the most of any feature; proven to be more than {number(limit)}: {', '.join(bad) or 'none'}"
     )
     if bad:
-        said += "; files of those days that came late, or were taken back, since then do this too"
+        message += "; files of those days that came late, or were taken back, since then do this too"
     most = shares[worst]
-    return Gate(_NAME, most.value, limit, not bad, said, rows, (most.low, most.high))
+    return Gate(_NAME, most.value, limit, not bad, message, rows, (most.low, most.high))
 
 
 def _share(found: Estimate) -> str:
@@ -81,12 +81,12 @@ def _by_distribution(ports: Ports, case: Case, version: Version, names: Sequence
         return Gate(_NAME, None, limit, True, f"champion version {version.number} has no feature of the same name")
     worst = max(drifts, key=lambda drift: (drift.psi, drift.name))
     bad = [drift.name for drift in drifts if drift.over]
-    said = (
+    message = (
         f"no date in common with champion version {version.number}, so distributions on {data.dates[-1]} are held "
         f"against those on {reference['as_of']}: {worst.name} moved most, PSI {number(worst.psi)}; over "
         f"{number(limit)}: {', '.join(bad) or 'none'}"
     )
-    return Gate(_NAME, worst.psi, limit, not bad, said, len(newest))
+    return Gate(_NAME, worst.psi, limit, not bad, message, len(newest))
 
 
 def _counts(values: Any, edges: Sequence[float]) -> list[int]:

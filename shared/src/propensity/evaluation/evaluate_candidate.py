@@ -37,7 +37,10 @@ from propensity.training.report import read_hashed, training_report
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A training run up to its fits. `fits`: what each said; `digest`: hash of the training set; `report`: of it."""
+    """A training run up to its fits.
+
+    `fits`: what each fit said; `digest`: the hash of the training set; `report`: training.json.
+    """
 
     run: str
     plan: dict[str, Any]
@@ -50,7 +53,10 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Every candidate with its parity, those that were to choose from, the chosen one, and its parity gates."""
+    """`candidates`: what every fit said, with its parity. `sound`: the fits that were to choose from.
+
+    `parity`: the parity gates of the chosen one.
+    """
 
     candidates: Sequence[dict[str, Any]]
     sound: Sequence[dict[str, Any]]
@@ -113,7 +119,7 @@ def _choose(ports: Ports, trained: _Run) -> _Choice:
 
 
 def _calibrate_chosen(ports: Ports, trained: _Run, choice: _Choice) -> _Calibrated:
-    """And write the files that scoring and drift need: calibration.json and reference.json; and training.json."""
+    """Calibrate the chosen candidate. Writes calibration.json, reference.json (for drift) and training.json."""
     run, data, definition, chosen = trained.run, trained.data, trained.definition, choice.chosen
     calibration, fold, metrics = calibrate(ports, chosen, definition.model)
     metrics |= {
@@ -134,7 +140,7 @@ def _calibrate_chosen(ports: Ports, trained: _Run, choice: _Choice) -> _Calibrat
 
 
 def _judge(ports: Ports, trained: _Run, choice: _Choice, calibrated: _Calibrated) -> tuple[Case, list[Gate]]:
-    """The case and all its gates. Writes slices.json, and freezes the golden set where every gate passed."""
+    """The case, and all gates of the chosen candidate. Writes slices.json; freezes golden rows if every gate passed."""
     data, definition, plan = trained.data, trained.definition, trained.plan
     # a run over an older Silver, or a replay, is there to be looked at, and freezes nothing
     may_freeze = plan.get("silver_at") is None and "replay_of" not in plan
@@ -162,7 +168,7 @@ def _judge(ports: Ports, trained: _Run, choice: _Choice, calibrated: _Calibrated
 
 
 def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequence[Gate]) -> None:
-    """report.json, the MLflow files, evaluation.json, and the model card of the evaluation that stands."""
+    """Write report.json, the MLflow files, evaluation.json, and the model card."""
     run, definition, chosen = trained.run, trained.definition, choice.chosen
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
     report = report_of(case, choice.candidates, choice.sound, chosen["family"]).to_json()

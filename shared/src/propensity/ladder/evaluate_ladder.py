@@ -14,7 +14,7 @@ from propensity.evaluation.record import Evaluation, read_evaluation
 from propensity.kernel.errors import EvidenceError
 from propensity.ladder.domain.choice import Climb, climb_alone, climb_segment
 from propensity.ladder.domain.evidence import by_name
-from propensity.ladder.domain.record import (
+from propensity.ladder.domain.rungs import (
     NO_EVIDENCE,
     Evidence,
     Figure,
@@ -231,7 +231,7 @@ class _Judging:
             held_rows=len(rows),
             held_positives=int(self._losses.labels[rows].sum()),
             gains={tried: Gain.of(over, gain) for tried, (over, gain) in climb.gains.items()},
-            auc={one: self._auc(rows, one) for one in dict.fromkeys(compared)},
+            auc={name: self._auc(rows, name) for name in dict.fromkeys(compared)},
         )
         return TenantRung(
             rung=rung,

@@ -16,7 +16,7 @@ import numpy as np
 from propensity.evaluation.record import read_evaluation
 from propensity.kernel.errors import ConflictError
 from propensity.ladder.domain.evidence import by_name
-from propensity.ladder.domain.record import FittedGroup, LadderFits
+from propensity.ladder.domain.rungs import FittedGroup, LadderFits
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import read_results

@@ -13,7 +13,7 @@ from propensity.evaluation.record import Evaluation
 from propensity.kernel.errors import ConflictError
 from propensity.ladder.domain.choice import RungLosses
 from propensity.ladder.domain.evidence import between, by_name, intercept, shift_of, smoothed_rate
-from propensity.ladder.domain.record import LadderFits
+from propensity.ladder.domain.rungs import LadderFits
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 from propensity.registry.domain.ladder import Rung

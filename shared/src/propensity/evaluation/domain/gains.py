@@ -1,7 +1,7 @@
 """What a list of customers brings: expected and observed conversions, its gain over another list, and money.
 
-Two lists of one size share most of their customers. They differ only by the customers who are on one list and not on
-the other. So the gain's interval is Newcombe's (1998) for the two rates among those customers, times their number.
+Two lists of one size share customers. They differ only by the customers who are on one list and not on the
+other. So the gain's interval is Newcombe's (1998) for the two rates among those customers, times their number.
 """
 
 from __future__ import annotations

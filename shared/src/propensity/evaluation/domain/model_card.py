@@ -34,7 +34,7 @@ _ALWAYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CardSource:
     """What a card is made of, as the run's JSON files have it.
 
     `plan`: plan.json, with `run` and `seed` added. `evaluation`: evaluation.json. `slices` and `training`: slices.json
@@ -48,9 +48,9 @@ class Told:
     training: Mapping[str, Any]
 
 
-def model_card(told: Told) -> Page:
+def model_card(source: CardSource) -> Page:
     """The card as a page, which kernel/pages.py writes as HTML and as Markdown."""
-    definition, plan, evaluation = told.definition, told.plan, told.evaluation
+    definition, plan, evaluation = source.definition, source.plan, source.evaluation
     model, facts = definition.model, evaluation.get("card", {})
     metrics, gates = evaluation["metrics"], evaluation["gates"]
     failed = [gate["name"] for gate in gates if not gate["passed"]]
@@ -58,14 +58,14 @@ def model_card(told: Told) -> Page:
     sections = [
         _use(definition),
         Section("Ethical considerations", (model.ethical_considerations or _NOT_STATED,)),
-        _data(told),
+        _data(source),
         _performance(metrics, facts),
         _against(evaluation.get("report", {})),
-        _slices(told.slices),
+        _slices(source.slices),
         _features(definition, facts),
         _segments(facts),
         _gates(gates),
-        Section("Limits", ((*model.limits, *told.training.get("limits", ()), *_ALWAYS),)),
+        Section("Limits", ((*model.limits, *source.training.get("limits", ()), *_ALWAYS),)),
         _lineage(plan, evaluation),
     ]
     return Page(
@@ -93,10 +93,10 @@ def _window(definition: Definition) -> str:
     return f"{model.horizon_days} days after the as-of date"
 
 
-def _data(told: Told) -> Section:
-    definition, plan, metrics = told.definition, told.plan, told.evaluation["metrics"]
-    dates, left_out = sorted(plan["dates"]), told.training.get("left_out", {})
-    empty = [row["as_of"] for row in told.training.get("dates", ()) if not row["rows"]]
+def _data(source: CardSource) -> Section:
+    definition, plan, metrics = source.definition, source.plan, source.evaluation["metrics"]
+    dates, left_out = sorted(plan["dates"]), source.training.get("left_out", {})
+    empty = [row["as_of"] for row in source.training.get("dates", ()) if not row["rows"]]
     none = f"; no row is left of {len(empty)}: {', '.join(empty)}" if empty else ""
     rows = [
         ("As-of dates", f"{len(dates)}, from {dates[0]} to {dates[-1]}{none}"),

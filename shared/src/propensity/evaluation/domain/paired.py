@@ -98,7 +98,7 @@ def _estimate(value: float, drawn: list[Any], n: int) -> Estimate:
     return Estimate(value, min(value, float(low)), max(value, float(high)), n)
 
 
-def gates(name: str, found: Paired, said: str, limits: Gates) -> list[Gate]:
+def paired_gates(name: str, found: Paired, said: str, limits: Gates) -> list[Gate]:
     """Gates that fail where the challenger is proven to be worse by more than the tolerance.
 
     `said` begins their sentences: against whom, and on which rows.

@@ -35,7 +35,8 @@ class SlicePart:
     others_auc: Estimate | None
 
     @property
-    def said(self) -> str:
+    def name(self) -> str:
+        """As sentences name it. Example: `region north`."""
         return f"{self.slice} {self.value}"
 
     def enough(self, least: int) -> bool:
@@ -94,8 +95,8 @@ def slice_gates(parts: Sequence[SlicePart], whole: SlicePart, limits: Gates) -> 
 def _unjudged(small: Sequence[SlicePart]) -> str:
     if not small:
         return ""
-    largest = sorted(small, key=lambda part: (-part.rows, part.said))[:NAMED]
-    named = ", ".join(f"{part.said} (n {part.rows:,}, {part.positives:,} positive)" for part in largest)
+    largest = sorted(small, key=lambda part: (-part.rows, part.name))[:NAMED]
+    named = ", ".join(f"{part.name} (n {part.rows:,}, {part.positives:,} positive)" for part in largest)
     more = f" and {len(small) - NAMED} smaller ones (slices.json)" if len(small) > NAMED else ""
     return f"; not enough evidence: {named}{more}"
 
@@ -107,14 +108,14 @@ def _auc(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates, left: str
     """
     gap = limits.slice_max_gap
     comparable = [part for part in judged if _rest(part, whole).enough(limits.min_positives)]
-    lags = [(part.lag, part.said) for part in comparable if part.lag]
+    lags = [(part.lag, part.name) for part in comparable if part.lag]
     if not lags:
         return Gate("slices_auc", None, gap, True, f"no slice can be judged{left}")
-    worst, said = max(lags, key=lambda pair: (pair[0].value, pair[1]))
-    low = [part.said for part in judged if part.auc and part.auc.high < limits.auc_floor]
-    bad = sorted({name for lag, name in lags if lag.low > gap} | set(low))
+    worst, name = max(lags, key=lambda pair: (pair[0].value, pair[1]))
+    low = [part.name for part in judged if part.auc and part.auc.high < limits.auc_floor]
+    bad = sorted({far for lag, far in lags if lag.low > gap} | set(low))
     message = (
-        f"of {len(lags)} slices {said} ranks worst: its AUC is below the others' by {_span(worst)}; proven to be more "
+        f"of {len(lags)} slices {name} ranks worst: its AUC is below the others' by {_span(worst)}; proven to be more "
         f"than {number(gap)} below, or under {number(limits.auc_floor)}: {', '.join(bad) or 'none'}{left}"
     )
     return Gate("slices_auc", worst.value, gap, not bad, message, worst.n, (worst.low, worst.high))
@@ -130,16 +131,16 @@ def _calibration(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates, l
     if not judged:
         return Gate("slices_calibration", None, (1 / most, most), True, f"no slice can be judged{left}")
     everyone = max(whole.calibration.value, 1e-9)
-    ratios = [(part.calibration.scaled(1 / everyone), part.said) for part in judged]
+    ratios = [(part.calibration.scaled(1 / everyone), part.name) for part in judged]
 
     def distance(named: tuple[Estimate, str]) -> tuple[float, str]:
         value = max(named[0].value, 1e-9)
         return max(value, 1 / value), named[1]
 
-    worst, said = max(ratios, key=distance)
-    bad = [name for ratio, name in ratios if ratio.low > most or ratio.high < 1 / most]
+    worst, name = max(ratios, key=distance)
+    bad = [far for ratio, far in ratios if ratio.low > most or ratio.high < 1 / most]
     message = (
-        f"of {len(judged)} slices {said} is furthest off: its observed over expected is {_span(worst)} times that of "
+        f"of {len(judged)} slices {name} is furthest off: its observed over expected is {_span(worst)} times that of "
         f"everyone, {number(everyone)}; proven to be outside {number(1 / most)} to {number(most)}: "
         f"{', '.join(bad) or 'none'}{left}"
     )
@@ -157,13 +158,13 @@ def _fairness(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates) -> G
         rest = _rest(part, whole)
         if part.protected and rest.enough(limits.min_positives):
             pairs = zip(part.rates, rest.rates, ("true", "false"), strict=True)
-            gaps += [(difference(mine, theirs), f"{part.said}, {kind} positive rate") for mine, theirs, kind in pairs]
+            gaps += [(difference(mine, theirs), f"{part.name}, {kind} positive rate") for mine, theirs, kind in pairs]
     if not gaps:
         return Gate("fairness", None, gap, True, "no protected attribute has two values with enough evidence")
-    worst, said = max(gaps, key=lambda pair: (abs(pair[0].value), pair[1]))
-    bad = [name for found, name in gaps if found.low > gap or found.high < -gap]
+    worst, name = max(gaps, key=lambda pair: (abs(pair[0].value), pair[1]))
+    bad = [far for found, far in gaps if found.low > gap or found.high < -gap]
     message = (
-        f"largest difference to the others in who is on the top tenth's list: {said} {_span(worst)}; "
+        f"largest difference to the others in who is on the top tenth's list: {name} {_span(worst)}; "
         f"proven to be more than {number(gap)}: {', '.join(bad) or 'none'}"
     )
     return Gate("fairness", abs(worst.value), gap, not bad, message, worst.n, (worst.low, worst.high))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp
 
 from propensity.ladder.domain.evidence import MIN_HELD
-from propensity.ladder.domain.record import Evidence, SegmentModel
+from propensity.ladder.domain.rungs import Evidence, SegmentModel
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.registry.domain.ladder import Rung
 

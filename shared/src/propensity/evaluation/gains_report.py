@@ -20,6 +20,7 @@ from propensity.evaluation.domain.paired import overlap
 from propensity.kernel.spec import Frozen
 from propensity.lake.domain.run_records import Built
 from propensity.pack.domain.model_spec import ModelSpec
+from propensity.stats.figures import log_loss_gain
 from propensity.training.data import as_date
 from propensity.training.domain.selection import Entrant, standing
 

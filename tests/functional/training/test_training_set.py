@@ -19,7 +19,7 @@ from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.run_files import read_results
 from propensity.stats.calibration import Calibration
-from propensity.tenants.ledger import append_line
+from propensity.tenants.record_lines import append_record_line as append_line
 from propensity.training.data import TrainingData, read_training
 from propensity.training.plan_training import plan_training
 from propensity.training.report import read_hashed, training_report

@@ -13,7 +13,7 @@ from propensity.identity.domain import queries
 from propensity.identity.domain.identity_rules import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
 from propensity.identity.domain.queries import IDENTITY_COLUMNS
 from propensity.identity.identities import load_identities
-from propensity.kernel.errors import ConflictError, NotFoundError, PackError, SqlError
+from propensity.kernel.errors import ConflictError, PackError, SqlError
 from propensity.kernel.spec import Frozen
 from propensity.kernel.sql_text import quote
 from propensity.lake.appends import append_once
@@ -21,7 +21,7 @@ from propensity.lake.domain.as_of_views import as_of_rows
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import IDENTITIES
-from propensity.lake.json_objects import dumps, write_once
+from propensity.lake.json_objects import dumps, find_json, write_once
 from propensity.lake.pins import pin_datasets
 from propensity.lake.session import silver_views
 from propensity.pack.current import contract_of, pack_info
@@ -86,11 +86,13 @@ def resolve_identities(ports: Ports, *, slot: str) -> dict[str, Any]:
     if FILE not in ports.pack_files:
         return {"slot": day, "rows": 0, "rules": 0}
     key = f"{REPORTS}/{day}.json"
-    try:
-        report = ports.lake.get(key)
-    except NotFoundError:
-        report = write_once(ports.lake, key, dumps(_resolve(ports, day).model_dump(mode="json")))
-    return {"slot": day, **IdentityReport.model_validate_json(report).totals}
+    written = find_json(ports.lake, key)
+    if written is not None:
+        report = IdentityReport.model_validate(written)
+    else:
+        kept = write_once(ports.lake, key, dumps(_resolve(ports, day).model_dump(mode="json")))
+        report = IdentityReport.model_validate_json(kept)
+    return {"slot": day, **report.totals}
 
 
 def _resolve(ports: Ports, day: str) -> IdentityReport:

@@ -97,11 +97,11 @@ def _numbered(occurrence: Occurrence, good: str, earlier: str) -> str:
 
 def _reasons(sql: Sql, bad: str) -> tuple[BrokenRule, ...]:
     """The rules that the bad rows break, the one with most rows first."""
-    told = f"(select line, unnest(reasons) as told from ({bad}))"
+    entries = f"(select line, unnest(reasons) as entry from ({bad}))"
     return tuple(
         BrokenRule(column=column, rule=rule, message=message, severity="reject_row", rows=rows, first_lines=lines)
         for column, rule, message, rows, lines in sql.rows(
-            f'select told."column", told.rule, told.message, count(*), min(line, {FIRST_LINES}) from {told} '
+            f'select entry."column", entry.rule, entry.message, count(*), min(line, {FIRST_LINES}) from {entries} '
             "group by all order by 4 desc, 1, 2"
         )
     )

@@ -89,9 +89,8 @@ def _replay(ports: Ports, name: ReportName, version: str, there: Collection[str]
     if not reports:
         raise NotFoundError(f"{name.content}: not in the register of landings; put the file into the landing bucket")
     made = [report for report in reports if report.report_key not in there]
-    while file_standing(reports).status != "accepted" and version_of(reports[-1].contract_version) < version_of(
-        version
-    ):
+    newest = version_of(version)
+    while file_standing(reports).status != "accepted" and version_of(reports[-1].contract_version) < newest:
         # of two calls that continue from one report, one puts its own, and both continue from that
         reports.append(_again(ports, reports))
         made.append(reports[-1])

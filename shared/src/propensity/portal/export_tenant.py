@@ -18,7 +18,7 @@ from propensity.kernel.spec import Frozen
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.domain.retractions import Retraction
 from propensity.lake.gold_tables import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
-from propensity.lake.json_objects import dumps, write_once
+from propensity.lake.json_objects import dumps, find_json, write_once
 from propensity.lake.pins import tenant_keys
 from propensity.lake.session import download
 from propensity.lake.silver_tables import SILVER, silver_table
@@ -79,9 +79,10 @@ def export_tenant(ports: Ports, *, tenant_id: str, request: str) -> dict[str, An
         raise BadInputError(f"request {request[:80]!r}: expected 1 to 64 letters, digits, - or _ that name this export")
     folder = f"{EXPORTS}/{request}/tenant_id={tenant_id}"
     manifest_key = f"{folder}/manifest.json"
-    try:
-        manifest = ExportManifest.model_validate_json(ports.lake.get(manifest_key))
-    except NotFoundError:
+    complete = find_json(ports.lake, manifest_key)
+    if complete is not None:
+        manifest = ExportManifest.model_validate(complete)
+    else:
         manifest = _export(ports, tenant_id, folder, request)
         write_once(ports.lake, manifest_key, dumps(manifest.model_dump(mode="json")))
     rows = sum(file.rows for file in manifest.files)

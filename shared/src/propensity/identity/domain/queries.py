@@ -146,10 +146,10 @@ def previous(as_of: date) -> str:
 
 
 def members(level: Level) -> str:
-    """SELECT of every customer with its component's root, and the id that it had before (`held`)."""
+    """SELECT of every customer with its component's root, and the id that it had before (`old_id`)."""
     return f"""
         select c.node, c.tenant_id, coalesce(k.root, c.node) as root,
-            p.{level}_id as held, p.{level}_born as born, p.{level}_joined as joined
+            p.{level}_id as old_id, p.{level}_born as born, p.{level}_joined as joined
         from resolve.customer c
         left join resolve.component k using (node)
         left join resolve.previous p using (tenant_id, customer_id)"""
@@ -166,13 +166,14 @@ def assigned(level: Level, as_of: date) -> str:
     plain = birth_id(level, tenant, customer)
     return f"""
         with part as (
-            select tenant_id, held, root, min(born) as born, count(*) as customers, min(joined) as joined
-            from resolve.{level}_member where held is not null group by tenant_id, held, root
+            select tenant_id, old_id, root, min(born) as born, count(*) as customers, min(joined) as joined
+            from resolve.{level}_member where old_id is not null group by tenant_id, old_id, root
         ), awarded as (
             from part qualify row_number() over (
-                partition by tenant_id, held order by customers desc, joined, root) = 1
+                partition by tenant_id, old_id order by customers desc, joined, root) = 1
         ), kept as (
-            select root, held as id from awarded qualify row_number() over (partition by root order by born, held) = 1
+            select root, old_id as id from awarded
+            qualify row_number() over (partition by root order by born, old_id) = 1
         ), taken as (
             select distinct tenant_id, {level}_id as id from resolve.previous
         )
@@ -210,11 +211,11 @@ def moves(level: Level) -> str:
     """
     return f"""
         select tenant_id, sum(merges)::bigint, sum(splits)::bigint from (
-            select tenant_id, count(distinct held) - 1 as merges, 0 as splits
-            from resolve.{level}_member where held is not null group by tenant_id, root
+            select tenant_id, count(distinct old_id) - 1 as merges, 0 as splits
+            from resolve.{level}_member where old_id is not null group by tenant_id, root
             union all
             select tenant_id, 0, count(distinct root) - 1
-            from resolve.{level}_member where held is not null group by tenant_id, held
+            from resolve.{level}_member where old_id is not null group by tenant_id, old_id
         ) group by tenant_id order by tenant_id"""
 
 

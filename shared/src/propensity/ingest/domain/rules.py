@@ -125,7 +125,7 @@ def typed(column: Column) -> str:
             # the cast accepts inf, nan and 1_000 too, which are no decimal numbers
             return f"case when isfinite({first}) and not contains({value}, '_') then {first} end"
         case "boolean":
-            yes, no = (", ".join(text(one) for one in side) for side in (_TRUE, _FALSE))
+            yes, no = (", ".join(text(word) for word in side) for side in (_TRUE, _FALSE))
             return f"case when lower({value}) in ({yes}) then true when lower({value}) in ({no}) then false end"
     if column.formats:
         # %Y reads 20 as the year 20

@@ -23,8 +23,8 @@ from propensity.ports import Sql
 _BITS = 60  # rules per mask column: a BIGINT has 63
 _SKIP = 1 << 62  # the bit of a line that begins no record, and so is neither good nor bad
 FIRST_LINES = 5
-# without dictionaries, which cost a hash per value, and with the newer encodings, a file takes a quarter less time to
-# write and has a third of the size
+# without dictionaries, which cost a hash per value, and with the newer encodings, a file costs a quarter less to write
+# and has a third of the size
 PARQUET_OPTIONS = "parquet_version v2, dictionary_size_limit 1"
 
 _LINE_RULES = (

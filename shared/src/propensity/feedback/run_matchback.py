@@ -27,7 +27,7 @@ from propensity.registry.batches import batch_runs
 from propensity.registry.versions import load_version
 from propensity.stats.figures import scored
 from propensity.tenants.domain.record import closed_tenants
-from propensity.tenants.ledger import closed_periods
+from propensity.tenants.record_lines import closed_periods
 from propensity.training.domain.training_set import gone_within, silent_tenants
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"

@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from propensity.runtime import composition, settings
+from tests.kit.handlers import create_online_table
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF, Generated, generate
 
@@ -50,12 +51,7 @@ def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]
     for bucket in ("landing", "lake"):
         s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket="landing", VersioningConfiguration={"Status": "Enabled"})
-    dynamodb.create_table(
-        TableName="online",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    )
+    create_online_table(dynamodb)
     role = boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     machine = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
     create = boto3.client("stepfunctions").create_state_machine

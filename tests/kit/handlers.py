@@ -30,6 +30,16 @@ def handler(name: str) -> Handler:
     return found
 
 
+def create_online_table(dynamodb: Any) -> None:
+    """The table `online`, with the keys that template.yaml gives it."""
+    dynamodb.create_table(
+        TableName="online",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+
+
 def messages(aws: SimpleNamespace, queue: str) -> list[dict[str, Any]]:
     found = aws.sqs.receive_message(QueueUrl=aws.variables[queue], MaxNumberOfMessages=10).get("Messages", [])
     return [json.loads(one["Body"]) for one in found]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from propensity.adapters.duckdb_sql import DuckDbSql
@@ -23,7 +23,7 @@ from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.pack.current import contract_of
 from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from tests.fakes.memory_tables import MemoryTables
-from tests.kit.drops import PACK, column, contract, listed
+from tests.kit.drops import PACK, column, contract, csv_file, listed
 from tests.kit.faults import Fuse, Fused
 
 # version: the least and the most pieces, and whether a file may lack the column; the third takes less at one end
@@ -141,13 +141,22 @@ class Account:
 
 def put(ports: Any, dataset: str, name: str, rows: Sequence[Row], pieces: bool = True) -> Landed:
     key = f"{dataset}/tenant_id=t1/{name}.csv"
-    lines = ["id,day,pieces" if pieces else "id,day"]
+    lines = []
     for row in rows:
         day = (FIRST + timedelta(days=row.day)).date()
         lines.append(f"{row.id},{day},{row.pieces}" if pieces else f"{row.id},{day}")
-    ports.store.put(key, "".join(f"{line}\n" for line in lines).encode())
+    ports.store.put(key, csv_file(*lines, header="id,day,pieces" if pieces else "id,day"))
     info = ports.store.head(key)
     return Landed(dataset, Upload("landing", key, info.version_id, info.etag), tuple(rows), pieces, info.last_modified)
+
+
+def put_at_four(ports: Any, day: date, key: str, pieces: Sequence[int], header: str = "id,day,pieces") -> Upload:
+    """Put a file of rows R0, R1, … at four in the morning, or just after the last write; what its event names."""
+    ports.store.now = max(ports.store.now, datetime(day.year, day.month, day.day, 4, tzinfo=UTC))
+    lines = [f"R{number},2026-01-01,{value}" for number, value in enumerate(pieces)]
+    ports.store.put(key, csv_file(*lines, header=header))
+    info = ports.store.head(key)
+    return Upload("landing", key, info.version_id, info.etag)
 
 
 def model(landed: Landed, versions: Sequence[tuple[str, datetime | None]]) -> Account:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -136,19 +136,27 @@ class World:
     def items(self, key: str) -> list[str]:
         return [item["item"] for item in json.loads(self.lake.get(key))]
 
-    def prepare(self, model: str, as_of: str) -> dict[str, Any]:
-        """Training up to the features."""
-        plan = plan_training(self, model=model, as_of=as_of)
-        for item in self.items(plan["build_items"]):
-            build_features(self, item=item)
+    def train(self, model: str, as_of: str) -> dict[str, Any]:
+        """A whole training; what register_model answers."""
+        plan = self.prepare(model, as_of)
+        self.fit(plan)
+        return self.register(plan["run"])
+
+    def prepare(self, model: str, as_of: str, **planned: Any) -> dict[str, Any]:
+        """A training up to its features; what plan_training answers."""
+        plan = plan_training(self, model=model, as_of=as_of, **planned)
+        self.build(plan)
         return plan
 
-    def train(self, model: str, as_of: str) -> dict[str, Any]:
-        plan = self.prepare(model, as_of)
+    def build(self, plan: Mapping[str, Any]) -> None:
+        for item in self.items(plan["build_items"]):
+            build_features(self, item=item)
+
+    def fit(self, plan: Mapping[str, Any]) -> None:
+        """The candidates, and the choice of one."""
         for item in self.items(plan["fit_items"]):
             fit_candidate(self, item=item)
         self.evaluate(plan["run"])
-        return self.register(plan["run"])
 
     def evaluate(self, run: str) -> None:
         """The choice of a candidate, and of a ladder where the model has one."""
@@ -160,20 +168,20 @@ class World:
         return register_model(self, run=run, at="2025-07-01T03:10:00Z")
 
     def replay(self, model: str, version: int, request: str) -> dict[str, Any]:
-        """What check_replay says of a version's training done once more."""
+        """A version's training once more; the report of check_replay."""
         plan = replay_version(self, model=model, version=version, request=request)
-        for item in self.items(plan["build_items"]):
-            build_features(self, item=item)
-        for item in self.items(plan["fit_items"]):
-            fit_candidate(self, item=item)
-        self.evaluate(plan["run"])
-        said = check_replay(self, run=plan["run"])
-        report: dict[str, Any] = json.loads(self.lake.get(said["report"]))
-        assert said["same"] == report["same"]
+        self.build(plan)
+        self.fit(plan)
+        answer = check_replay(self, run=plan["run"])
+        report: dict[str, Any] = json.loads(self.lake.get(answer["report"]))
+        assert answer["same"] == report["same"]
         return report
 
-    def score(self, model: str, as_of: str, scope: str = "batch", request: str = "pull") -> dict[str, Any]:
-        plan = plan_scoring(self, model=model, as_of=as_of, scope=scope, request=request)
+    def score(
+        self, model: str, as_of: str, scope: str = "batch", request: str = "pull", **planned: Any
+    ) -> dict[str, Any]:
+        """A whole scoring run; its receipt."""
+        plan = plan_scoring(self, model=model, as_of=as_of, scope=scope, request=request, **planned)
         items = self.items(plan["items"])
         for step in (build_features, score_shard):
             for item in items:

@@ -21,6 +21,7 @@ from propensity.adapters.step_functions import StepFunctions
 from propensity.kernel.errors import NotFoundError
 from propensity.ports import Frames, OnlineScore, OnlineTable
 from tests.fakes.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
+from tests.kit.handlers import create_online_table
 
 SCORE = OnlineScore(
     tenant_id="t",
@@ -44,12 +45,7 @@ def online(request: pytest.FixtureRequest) -> OnlineTable:
         return MemoryOnline()
     request.getfixturevalue("moto")
     client = boto3.client("dynamodb")
-    client.create_table(
-        TableName="online",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    )
+    create_online_table(client)
     return DynamoOnline(client, "online")
 
 

@@ -21,7 +21,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.ingest.domain.landing_keys import content_id
-from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.retract_upload import retract_upload
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import NotFoundError
@@ -38,6 +37,7 @@ from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from tests.fakes.memory_tables import MemoryTables
 from tests.kit.drops import PACK, column, contract
 from tests.kit.faults import Fuse, Fused
+from tests.kit.replays import promote
 
 COLUMNS = (
     column("id", primaryKey=True, unique=True),
@@ -165,9 +165,7 @@ class Lake(RuleBasedStateMachine):
         self.seen = len(self.ports.queue.messages)
 
     def _promote(self, numbers: list[int]) -> None:
-        files = [BronzeFile.parse(self.ports.queue.messages[number]) for number in numbers]
-        for dataset in sorted({file.dataset for file in files}):
-            promote_silver(self.ports, [file for file in files if file.dataset == dataset])
+        promote(self.ports, [self.ports.queue.messages[number] for number in numbers])
 
     @contextmanager
     def _silver(self, dataset: str) -> Iterator[DuckDbSql | None]:

@@ -6,7 +6,6 @@ data's end is nearer to what "by hand" must have measured. The figure is 1 - AUC
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -155,8 +154,7 @@ def matrix_of(world: World, calls: Calls) -> Any:
 
 
 def _feature_keys(world: World, day: date) -> list[str]:
-    plan = world.prepare(MODEL, day.isoformat())
-    return [json.loads(world.lake.get(item))["out"] for item in world.items(plan["build_items"])]
+    return world.feature_keys(world.prepare(MODEL, day.isoformat()))
 
 
 def train(world: World, day: date, matrix: Any) -> Origin:

@@ -47,7 +47,7 @@ def finish(world: World, plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def change_rows(world: World, plan: Mapping[str, Any], change: Change) -> None:
     """Rewrite the run's feature files, all as one table."""
-    paths = [world.folder / json.loads(world.lake.get(one))["out"] for one in world.items(plan["build_items"])]
+    paths = [world.folder / key for key in world.feature_keys(plan)]
     tables = [pq.read_table(path) for path in paths]
     whole, start = change(pa.concat_tables(tables)), 0
     for path, table in zip(paths, tables, strict=True):

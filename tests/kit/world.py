@@ -152,6 +152,10 @@ class World:
         for item in self.items(plan["build_items"]):
             build_features(self, item=item)
 
+    def feature_keys(self, plan: Mapping[str, Any]) -> list[str]:
+        """The feature files of a training, one for each item."""
+        return [json.loads(self.lake.get(item))["out"] for item in self.items(plan["build_items"])]
+
     def fit(self, plan: Mapping[str, Any]) -> None:
         """The candidates, and the choice of one."""
         for item in self.items(plan["fit_items"]):

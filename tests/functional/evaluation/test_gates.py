@@ -260,7 +260,7 @@ def test_a_training_that_fails_a_gate_freezes_no_golden_set(prepared: Prepared, 
     world, plan = prepared
     bare, root = world.copy(tmp_path / "bare"), f"registry/{MODEL}/golden"
     bare.lake.remove(f"{root}/base.parquet")
-    [features, *_] = [json.loads(bare.lake.get(one))["out"] for one in bare.items(plan["build_items"])]
+    [features, *_] = bare.feature_keys(plan)
     row = pq.read_table(bare.folder / features).slice(7, 1)
     [who] = row.select(["tenant_id", "customer_id", "as_of"]).to_pylist()
     bare.lake.put(f"{root}/cases.json", json.dumps([who | {"as_of": who["as_of"].isoformat(), "why": "w"}]).encode())
@@ -297,8 +297,7 @@ def test_an_edge_case_that_the_business_names_is_frozen_until_its_customer_is_er
 ) -> None:
     world, plan = prepared
     other = world.copy(tmp_path / "other")
-    keys = [json.loads(other.lake.get(one))["out"] for one in other.items(plan["build_items"])]
-    row = pq.read_table(other.folder / keys[0]).slice(7, 1).to_pylist()[0]
+    row = pq.read_table(other.folder / other.feature_keys(plan)[0]).slice(7, 1).to_pylist()[0]
     case = {"tenant_id": row["tenant_id"], "customer_id": row["customer_id"], "why": "a fleet, not a person"}
     unknown = case | {"customer_id": "NOBODY", "as_of": "2025-01-01"}
     root = f"registry/{MODEL}/golden"

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from propensity.adapters.delta_tables import DeltaTables
-from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, ConflictError, RetryableError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.buckets import bucket_of
@@ -130,9 +129,7 @@ def test_training_over_the_versions_that_a_champion_names_sees_what_it_saw(
     rebucket_silver(world, buckets=7)
     world.load(made.phases["outcomes"])
     lineage = load_champion(world.lake, "service").lineage
-    plan = plan_training(world, model="service", as_of=DAY, silver=SilverAt(versions=lineage["silver"]))
-    for item in world.items(plan["build_items"]):
-        build_features(world, item=item)
+    plan = world.prepare("service", DAY, silver=SilverAt(versions=lineage["silver"]))
     assert plan["run"] != lineage["run"]
     assert features(world, plan["run"]) == features(four)
 

@@ -14,12 +14,9 @@ import yaml
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.erasure.erase_customer import erase_customer
-from propensity.evaluation.evaluate_candidate import evaluate_candidate
-from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.release.check_replay import check_replay
 from propensity.release.replay_version import replay_version
-from propensity.training.fit_candidate import fit_candidate
 from tests.kit.drops import column
 from tests.kit.shop import DAY, GROUP_SQL, Shop, orders, stocked
 
@@ -106,12 +103,9 @@ def test_the_models_of_a_ladder_come_out_again_too(stock: Shop, tmp_path: Path) 
 def test_what_somebody_changed_in_a_feature_file_is_told(known: Shop, tmp_path: Path) -> None:
     shop = known.copied(tmp_path)
     plan = replay_version(shop, model="reorder", version=1, request="touched")
-    for item in shop.items(plan["build_items"]):
-        build_features(shop, item=item)
+    shop.build(plan)
     touch(shop, plan["run"])
-    for item in shop.items(plan["fit_items"]):
-        fit_candidate(shop, item=item)
-    evaluate_candidate(shop, run=plan["run"])
+    shop.fit(plan)
     said = check_replay(shop, run=plan["run"])
     assert not said["same"]
     assert said["said"][0] == "the training set is another one than was hashed when the version was registered"

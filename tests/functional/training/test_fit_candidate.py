@@ -41,8 +41,7 @@ def fitted(world: World, candidate: Mapping[str, Any] = SPACE, **training: Any) 
     [item] = world.items(plan["fit_items"])
     fit_candidate(world, item=item)
     said: dict[str, Any] = json.loads(world.lake.get(json.loads(world.lake.get(item))["out"] + "/fit.json"))
-    keys = [json.loads(world.lake.get(one))["out"] for one in world.items(plan["build_items"])]
-    return said, pa.concat_tables([pq.read_table(world.folder / key) for key in keys])
+    return said, pa.concat_tables([pq.read_table(world.folder / key) for key in world.feature_keys(plan)])
 
 
 @pytest.mark.parametrize("dates", [1, 2])

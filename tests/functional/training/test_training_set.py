@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propensity.features.build_features import build_features
 from propensity.kernel.errors import EvidenceError, PackError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.time_travel import SilverAt
@@ -35,11 +34,8 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 def built(shop: Shop, **silver: Any) -> tuple[dict[str, Any], TrainingData, pa.Table]:
     """A run's report, its training set as fits see it, and the rows of its files."""
-    plan = plan_training(shop, model="reorder", as_of=RUN, silver=SilverAt(**silver))
-    items = shop.items(plan["build_items"])
-    for item in items:
-        build_features(shop, item=item)
-    results = read_results(shop.lake, plan["run"], "build_features", len(items))
+    plan = shop.prepare("reorder", RUN, silver=SilverAt(**silver))
+    results = read_results(shop.lake, plan["run"], "build_features", len(shop.items(plan["build_items"])))
     definition = read_definition(shop.lake, f"{plan['run']}/definition", "reorder")
     keys = [result["features"] for result in results]
     data, digest = read_hashed(shop, keys, definition)

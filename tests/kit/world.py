@@ -78,7 +78,7 @@ class World:
         self.query_lineage = SqlglotLineage()
 
     def with_dates(self, count: int) -> World:
-        """The same world, whose models train on so many as-of dates where the pack's own number would take longer."""
+        """The same world, whose models train on so many as-of dates. The pack's own number would take longer."""
         for path in [path for path in self.pack_files if path.startswith("models/")]:
             with self.edited(path) as model:
                 assert "as_of_count" in model["training"], path
@@ -105,16 +105,18 @@ class World:
         return other
 
     def stopwatch(self) -> float:
-        """Stands still: what was measured is the one thing of a training that a rerun would not repeat."""
+        """Stands still, for a measured time is the one thing in a training that a rerun would not repeat."""
         return 0.0
 
     def scorer(self, onnx: bytes) -> OnnxScorer:
         return OnnxScorer(onnx)
 
     def drop(self, drop: Drop) -> dict[str, Any]:
+        """Validate a file of a scenario; its report."""
         return self.put(drop.key, drop.path.read_bytes())
 
     def put(self, key: str, body: bytes) -> dict[str, Any]:
+        """Put a file under a key of the landing bucket and validate it; its report."""
         self.landing.put(key, body)
         info = self.landing.head(key)
         return validate_upload(self, Upload(LANDING, key, info.version_id, info.etag))
@@ -129,11 +131,13 @@ class World:
                 promote_silver(self, [file for file in part if file.dataset == dataset])
 
     def load(self, drops: Iterable[Drop]) -> list[dict[str, Any]]:
-        reports = [self.drop(one) for one in drops]
+        """Bring files of a scenario to Silver; their reports."""
+        reports = [self.drop(drop) for drop in drops]
         self.promote()
         return reports
 
     def items(self, key: str) -> list[str]:
+        """The items of a list that a planner wrote."""
         return [item["item"] for item in json.loads(self.lake.get(key))]
 
     def train(self, model: str, as_of: str) -> dict[str, Any]:
@@ -157,13 +161,13 @@ class World:
         return [json.loads(self.lake.get(item))["out"] for item in self.items(plan["build_items"])]
 
     def fit(self, plan: Mapping[str, Any]) -> None:
-        """The candidates, and the choice of one."""
+        """Fit the candidates and choose one."""
         for item in self.items(plan["fit_items"]):
             fit_candidate(self, item=item)
         self.evaluate(plan["run"])
 
     def evaluate(self, run: str) -> None:
-        """The choice of a candidate, and of a ladder where the model has one."""
+        """Choose a candidate, and make the ladder where the model has one."""
         if evaluate_candidate(self, run=run)["ladder"]:
             fit_ladder(self, run=run)
             evaluate_ladder(self, run=run)
@@ -199,7 +203,7 @@ class World:
         return receipt
 
     def query(self, sql: str, **tables: str) -> list[tuple[Any, ...]]:
-        """DuckDB SQL over Delta tables given by name."""
+        """Rows of a query in DuckDB's SQL. `s="gold/scores"` lets it read that table by the name `s`."""
         with DuckDbSql() as session:
             for name, table in tables.items():
                 snapshot = self.tables.snapshot(table)
@@ -212,7 +216,7 @@ class World:
             return session.rows(sql)
 
     def silver_hash(self, dataset: str, known_before: str | None = None) -> str:
-        """Hash of the sorted rows of a dataset's current view, or of that known before a day."""
+        """Hash of the sorted rows of a dataset's current view, or of the view as known before a day."""
         shape = shape_of(contract_of(self, dataset))
         columns = ", ".join(f'"{name}"::varchar' for name, _ in shape.columns)
         view = current_view(shape, "silver")

@@ -131,7 +131,7 @@ def _onnx(family: str, settings: Mapping[str, Any], width: int) -> bytes:
 
 
 def roll_back(version: int) -> None:
-    """One rollback by the function's handler, in a process that starts with it, as a cold function does. Drops its log."""
+    """Roll back by the function's handler, in a process of its own like a cold function. Its log is dropped."""
     from tests.kit.handlers import CONTEXT, event, handler
 
     asked = event("manage_registry")

@@ -1,4 +1,4 @@
-"""check_quarantine: a row per day, tenant and dataset, once; and one number for how many tenants breach."""
+"""check_quarantine: one row per day, tenant and dataset, and one metric of how many tenants breach."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def of_day(ports: Any, day: date) -> list[tuple[Any, ...]]:
 
 
 def usual_days(ports: Any, number: int = 6, *, tick: bool = True) -> date:
-    """The day after so many on which three tenants sent ten good rows each."""
+    """Let three tenants send ten good rows each on so many days; the day after them."""
     for ahead in range(number):
         day = START + timedelta(days=ahead)
         for tenant in ("t1", "t2", "t3"):

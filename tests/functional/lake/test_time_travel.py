@@ -1,4 +1,4 @@
-"""Runs over Silver as it stood at a time, and reading any table by hand, as docs/reference/lake.md says."""
+"""Runs over Silver as it stood at a time, and tables read by hand as docs/reference/lake.md says."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_matchback_says_what_it_saw_and_refuses_to_say_it_saw_another(travelled:
     another = SilverAt(versions=seen | {"leases": seen["leases"] - 1})
     with pytest.raises(ConflictError, match=r"matched over Silver .* before"):
         run_matchback(world, run=run, known_by=known_by, silver=another)
-    with pytest.raises(EvidenceError, match="0 of"):  # nothing of the outcomes had come by then
+    with pytest.raises(EvidenceError, match="0 of"):  # no outcome had arrived by then
         run_matchback(world, run=run, known_by=known_by, silver=SilverAt(as_of_time=moment))
 
 

@@ -1,4 +1,4 @@
-"""The files and the plain model of `make soak AREA=stack`, held against validation in this process."""
+"""The files and the plain model of `make soak AREA=stack`, compared with validation in this process."""
 
 from __future__ import annotations
 

@@ -207,9 +207,7 @@ def _visits(world: World, random: Any, add: Any) -> None:
     amount = np.round(random.gamma(2.5, 130.0, len(who)) + 40, 2)
     minutes = random.integers(7 * 60, 17 * 60, len(who))
     kinds = random.choice(["maintenance", "repair", "inspection", "recall"], size=len(who), p=[0.5, 0.3, 0.15, 0.05])
-    age = (
-        days - world.column("vehicles", "registered")[vehicle]
-    )  # the table of vehicles is in the order of their numbers
+    age = days - world.column("vehicles", "registered")[vehicle]  # a vehicle's number is its place in that table
     a_day = random.integers(20, 60, int(vehicle.max()) + 1)
     kilometres = (age + 1) * a_day[vehicle]
 

@@ -1,4 +1,4 @@
-"""What the online table, the queues, the workflows, the metrics and the frames promise, of every adapter."""
+"""What every adapter of the online table, the queues, the workflows, the metrics and the frames promises."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_workflow_of_one_name_starts_once_and_says_whether_it_runs(moto: str) 
     assert {("score", told["name"]): json.loads(told["input"])} == memory.started == {("score", "one"): {"a": 1}}
     client.stop_execution(executionArn=execution["executionArn"])
     memory.end()
-    # a name is taken for 90 days after its execution has ended, whatever came of it
+    # a name is taken for 90 days after its execution has ended, however it ended
     assert [port.start("score", "one", {"a": 1}) for port in (memory, real)] == [False, False]
     assert [port.start("score", "two", {"a": 1}) for port in (memory, real)] == [True, True]
     with pytest.raises(NotFoundError, match="'train': expected one of score"):

@@ -30,7 +30,6 @@ class Replays(RuleBasedStateMachine):
         self.ports: Any = Ports(self.fuse)
         self.landed: list[Landed] = []
         self.waiting: list[int] = []
-        self.promoted: set[int] = set()
         self.moments: list[datetime] = []
 
     @rule(dataset=st.sampled_from(sorted(KINDS)), name=st.sampled_from("12"), rows=ROWS, pieces=st.integers(0, 3))

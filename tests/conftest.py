@@ -1,4 +1,4 @@
-"""What several suites share: one moto server, emptied for each test that asks for it."""
+"""What several suites share: one moto server, emptied for each test that uses it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from moto.server import ThreadedMotoServer
 
-# a worker per core: more threads than cores made one training of trees take 110 s instead of 12
+# there is a worker per core: with more threads than cores, one training of trees took 110 s instead of 12
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("PYTHON_CPU_COUNT", "1")  # for DuckDB, in the workers and in what they start
+os.environ.setdefault("PYTHON_CPU_COUNT", "1")  # for DuckDB, in the workers and in the processes that they start
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def moto_server() -> Iterator[str]:
 
 @pytest.fixture
 def moto(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an account with nothing in it, which boto3 and delta-rs find in the environment."""
+    """The address of an empty account; boto3 and delta-rs find it in the environment."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):

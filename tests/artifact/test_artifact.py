@@ -1,4 +1,4 @@
-"""What ships: the size of each built function, and that it imports with nothing but its own layers."""
+"""What ships: the size of each built function, which imports with only its own layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cfnlint.decode import cfn_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam/build"
-LIMIT = 240_000_000  # bytes; Lambda's own is 262,144,000, a function and its layers unzipped
+LIMIT = 240_000_000  # bytes, unzipped, of a function with its layers; Lambda's own limit is 262,144,000
 
 if not (BUILD / "template.yaml").exists():
     pytest.fail("run `make build` first: these tests look at what was built", pytrace=False)
@@ -25,7 +25,7 @@ TEMPLATE: dict[str, Any] = cfn_yaml.load(str(BUILD / "template.yaml"))
 FUNCTIONS = {
     name: one["Properties"] for name, one in TEMPLATE["Resources"].items() if one["Type"] == "AWS::Serverless::Function"
 }
-# the runtime brings boto3; here it is the development environment's, by these folders and no others
+# Lambda's runtime brings boto3; here only these folders of the development environment are on the path
 BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six.py")
 
 
@@ -60,7 +60,7 @@ def test_a_function_and_its_layers_fit(name: str, record_property: Callable[[str
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_a_function_imports_with_only_its_own_layers(name: str, runtime_boto3: Path) -> None:
-    """The handler, every module of ours that it loads, and every adapter whose library its layers hold."""
+    """Import the handler, every module of ours that it loads, and every adapter whose library its layers hold."""
     function = FUNCTIONS[name]
     module, _, attribute = TEMPLATE["Globals"]["Function"]["Handler"].partition(".")
     path = [str(code(function)), *(str(layer / "python") for layer in layers(function)), str(runtime_boto3)]
@@ -74,7 +74,7 @@ def test_a_function_imports_with_only_its_own_layers(name: str, runtime_boto3: P
         "ours = sorted(one for one in sys.modules if one.startswith('propensity'))\n"
         "print(json.dumps(ours))"
     )
-    # -S and -I: no site-packages, no environment; what is not in a layer is not there. -B: what ships stays as built
+    # -S and -I: no site-packages, no environment, only the layers. -B: writes no bytecode into what ships
     done = subprocess.run([sys.executable, "-S", "-I", "-B", "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2_000:]
     use_case = Path(function["CodeUri"]).name
@@ -154,7 +154,7 @@ def test_no_built_file_names_a_path_of_this_machine() -> None:
 
 
 def test_the_code_layer_holds_bytecode_of_each_module_that_is_taken_as_it_is() -> None:
-    """Hash-based and unchecked (PEP 552): else the source would be looked at, and its time is not kept by a zip."""
+    """Hash-based and unchecked (PEP 552): otherwise Python compares times with the source, and a zip keeps none."""
     package = BUILD / "CodeLayer/python/propensity"
     for path in package.rglob("*.py"):
         compiled = Path(cache_from_source(str(path))).read_bytes()

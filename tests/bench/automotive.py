@@ -1,4 +1,4 @@
-"""Of AREA=train: generated dealers, whose true probabilities are known, scored and held against what then happened."""
+"""Part of AREA=train: generated dealers, whose true probabilities are known, scored and matched with outcomes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESAMPLES = 1_000
 
 
 def claims(work: Path, runs: int) -> list[Claim]:
-    """`runs` says nothing here: the customers are the sample."""
+    """`runs` is not used: the customers are the sample."""
     scenario = scenarios.automotive(work / "files")
     world = World("automotive", work / "lake")
     world.load(scenario.history)
@@ -39,7 +39,7 @@ def claims(work: Path, runs: int) -> list[Claim]:
 
 
 def _claims(model: str, matched: dict[str, Any], gap: tuple[float, float, float, int]) -> list[Claim]:
-    """Each figure is told with its 95 % interval and n."""
+    """The claims, each with its 95 % interval and n."""
     value, low, high, n = gap
     told = f"{low:+.4f} to {high:+.4f}, n = {n:,}"
     best = Claim.of(f"automotive, {model}: best possible AUC less ours", value, None, 0.02, 1, told)
@@ -60,12 +60,12 @@ def _claims(model: str, matched: dict[str, Any], gap: tuple[float, float, float,
         1,
         f"{skill['low']:.3f} to {skill['high']:.3f}, n = {skill['n']:,}",
     )
-    # the one figure here that is better the larger it is
+    # the one figure here of which more is better
     return [best, slope_claim, replace(skill_claim, bar=0.0, holds=skill["low"] > 0)]
 
 
 def _gap(world: World, run: str, model: str, truth: Path | None) -> tuple[float, float, float, int]:
-    """AUC of the true probabilities less ours on the same customers: value, 95 % interval by paired bootstrap, n."""
+    """AUC of the true probabilities minus ours, on the same customers: value, 95 % interval (paired bootstrap), n."""
     rows = world.query(
         f"select s.score, t.probability, t.outcome from scores s join '{truth}' t using (tenant_id, customer_id) "
         f"where s.run = '{run}' and t.model = '{model}' order by tenant_id, customer_id",

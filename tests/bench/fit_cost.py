@@ -1,6 +1,6 @@
-"""make bench AREA=train: what a whole search costs on 1,000,000 rows of 40 features, each in a process of its own.
+"""make bench AREA=train: what a whole search costs on 1,000,000 rows of 40 features, in a process of its own.
 
-CPU-seconds are counted, not wall time: six of Lambda's vCPUs give 15 minutes 5,400, of which 3,800 may be used.
+It counts CPU-seconds, not wall time. Six vCPUs of Lambda give 5,400 of them in 15 minutes, of which 3,800 may be used.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.kit.specs import model_spec
 
 ROWS, COLUMNS, DATES = 1_000_000, 40, 8
 CPU_SECONDS, PEAK_MB = 3_800.0, 8 * 1024.0
-BUDGET = 2_000.0  # training.cpu_seconds: it estimates a good hour; in a slow one a search took 1.6 times as much
-# as the packs state them
+BUDGET = 2_000.0  # training.cpu_seconds, an estimate for a good hour; in a slow one a search took 1.6 times as much
+# as in the packs
 CANDIDATES: tuple[dict[str, Any], ...] = (
     {
         "family": "logistic_regression",
@@ -56,7 +56,7 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU-seconds by every thread and child, peak memory in MB, and how many settings were tried and were not."""
+    """CPU-seconds of all threads and children, peak memory in MB, how many settings were tried and how many not."""
 
     cpu_seconds: float
     estimated: float
@@ -66,7 +66,7 @@ class Cost:
 
 
 def claims(work: Path, runs: int, rows: int = ROWS, cpu_seconds: float = BUDGET) -> list[Claim]:
-    """`runs` says nothing here: a search is long enough to be its own average."""
+    """`runs` is not used: a search is long enough to be its own average."""
     found = []
     for candidate in CANDIDATES:
         cost = measured(candidate, rows, cpu_seconds)
@@ -101,8 +101,10 @@ def _cpu() -> float:
 
 
 def table(rows: int) -> TrainingData:
-    """Counts, amounts, flags and missing values as features have them; one row in ten converts, for reasons that only
-    some columns tell: with thresholds, an interaction and much noise."""
+    """Counts, amounts, flags and missing values as features have them; one row in ten converts.
+
+    Only some columns matter, through thresholds and an interaction, and there is much noise.
+    """
     random = np.random.default_rng(7)
     matrix = random.standard_normal((rows, COLUMNS), dtype=np.float32)
     matrix[:, :10] = np.floor(np.exp(matrix[:, :10]))  # counts, heavy on the right

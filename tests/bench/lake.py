@@ -68,7 +68,7 @@ MILLION = 1_000_000
 
 
 def make_rows(path: Path, rows: int, *, first: int = 0, bad: bool = True, ragged: bool = True) -> None:
-    """Service records as CSV, 74 bytes a row; one in 200 bad, in five ways, of which one has a column too many."""
+    """Service records as CSV, 74 bytes each. One in 200 is bad, in one of five ways; one way is a column too many."""
     amount = "12,50" if ragged else "12 50"
     wrong = f"case when {str(bad).lower()} and i % 200 = 7 then (i // 200) % 5 else 9 end"
     with duckdb.connect() as connection:
@@ -102,7 +102,7 @@ def ports(folder: Path) -> Any:
 
 
 class OneFile(FolderStore):
-    """A landing bucket of one file, handed over as it lies: S3's own time counts on neither side."""
+    """A landing bucket of one file, which is read where it lies: the time of S3 counts on neither side."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path.parent)
@@ -114,8 +114,8 @@ class OneFile(FolderStore):
 
 
 def validate(landed: Path, key: str) -> None:
-    """Into a lake of its own, as a function that never saw the file."""
-    # beside the file, so that it is one file system
+    """Validate into a new lake, as a function would that never saw the file."""
+    # beside the file, so that both are on one file system
     with tempfile.TemporaryDirectory(dir=landed.parent) as folder:
         tempfile.tempdir = folder
         world = ports(Path(folder))
@@ -126,7 +126,7 @@ def validate(landed: Path, key: str) -> None:
 
 
 def parse(landed: Path) -> None:
-    """The floor: DuckDB's own typed parse with rejects, and Parquet out. No line numbers of good rows, no rules."""
+    """The floor: DuckDB parses with types and rejects, and writes Parquet. No line numbers of good rows, no rules."""
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
         connection.execute("set enable_progress_bar = false")
         connection.execute(
@@ -157,7 +157,7 @@ def validation(work: Path, runs: int) -> list[Claim]:
 
 
 def announce(world: Any, landed: Path, name: str) -> list[BronzeFile]:
-    """A file validated, and its message."""
+    """Validate a file; the message for the promote queue."""
     key = f"service_records/tenant_id={name}/a.csv"
     target: Path = world.landing._root / key
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ def announce(world: Any, landed: Path, name: str) -> list[BronzeFile]:
 
 
 def read_bucket(folder: Path, bucket: int) -> None:
-    """A bucket's current view, whole, into a sum."""
+    """Read a bucket's whole current view into a sum."""
     world = ports(folder)
     shape = shape_of(contract_of(world, "service_records"))
     snapshot = world.tables.snapshot("silver/service_records")

@@ -1,12 +1,11 @@
-"""Part of make bench AREA=train: a model of telephone sales at six months' beginnings, each on lists of its own kind.
+"""Part of make bench AREA=train: a model of telephone sales, trained at the beginning of six months.
 
-Two windows. The list of the origin's month is what a monthly batch ranks; all that was called from the origin to the
-data's end is nearer to what "by hand" must have measured. The figure is 1 - AUC, as in retail.py.
+There are two windows. A monthly batch ranks the list of the origin's month. All calls from the origin to the data's end
+are nearer to what "by hand" must have measured. The figure is 1 - AUC, as in retail.py.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -43,7 +42,7 @@ LAST = date(2010, 11, 2)
 GAIN = 0.01
 SLOPE = (0.7, 1.4)
 COLUMNS = ("ours", "by hand", "no month", "ours, on", "by hand, on", "no month, on")
-# what a person fits first: every column that is known at the call, the macro ones left out
+# what a person fits first: every column that is known at the call, without the macro-economic ones
 WORDS = (
     *("job", "marital", "education", "in_default", "housing_loan", "personal_loan", "contact", "weekday"),
     *("previous_outcome", "month_name"),
@@ -59,7 +58,7 @@ CALLS = f"""
 
 @dataclass(frozen=True)
 class Calls:
-    """Every lead: its number, first day of its month, whether it subscribed, columns as words and as numbers."""
+    """All leads: number, first day of the month, whether they subscribed, columns as words and as numbers."""
 
     lead: Any
     month: Any
@@ -70,7 +69,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Origin:
-    """A model trained at an origin: what it says of every lead, raw and by the calibration it was registered with."""
+    """A model trained at an origin: its scores of every lead, raw and as its version calibrates them."""
 
     day: date
     family: str
@@ -81,7 +80,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one origin, on the list of its month, and where it says so on all lists from then on."""
+    """1 - AUC of one origin's models on the list of its month, and (`onward`) on all lists from then on."""
 
     ours: float
     by_hand: float
@@ -92,7 +91,7 @@ class Figures:
 
 
 def claims(work: Path, runs: int) -> list[Claim]:
-    """`runs` says nothing here: the origins are the repetitions."""
+    """`runs` is not used: the origins are the repetitions."""
     world = load(work)
     calls = calls_of(world)
     matrix = matrix_of(world, calls)
@@ -116,7 +115,7 @@ def claims(work: Path, runs: int) -> list[Claim]:
 
 
 def load(work: Path) -> World:
-    """Every month's list and outcomes in Silver."""
+    """A world with every month's list and outcomes in Silver."""
     if not (DATA / bank_marketing.ARCHIVE).exists():
         raise SystemExit(f"make bench AREA=train needs Bank Marketing in {DATA}; see README.md")
     scenario = scenarios.leads(DATA, work / "files", as_of=LAST)
@@ -139,7 +138,7 @@ def calls_of(world: World) -> Calls:
 
 
 def matrix_of(world: World, calls: Calls) -> Any:
-    """The features of every lead as of its own month, in the order of the calls: one run that sees all of them."""
+    """The features of every lead as of its own month, in the order of the calls. One run makes them all."""
     day = LAST + timedelta(days=30)
     definition = pack_definition(world, MODEL)
     data = read_training(world, _feature_keys(world, day), definition, ("customer_id",))
@@ -155,8 +154,7 @@ def matrix_of(world: World, calls: Calls) -> Any:
 
 
 def _feature_keys(world: World, day: date) -> list[str]:
-    plan = world.prepare(MODEL, day.isoformat())
-    return [json.loads(world.lake.get(item))["out"] for item in world.items(plan["build_items"])]
+    return world.feature_keys(world.prepare(MODEL, day.isoformat()))
 
 
 def train(world: World, day: date, matrix: Any) -> Origin:
@@ -181,7 +179,7 @@ def measure(calls: Calls, one: Origin) -> Figures:
 
 
 def _by_hand(calls: Calls, rows: Any, words: int) -> Any:
-    """Logistic regression as scikit-learn has it, fitted on the same months; its scores of every lead."""
+    """The scores of every lead by scikit-learn's plain logistic regression, fitted on the same months."""
     frame = np.column_stack([calls.words[:, :words], calls.numbers])
     made = make_pipeline(
         make_column_transformer(
@@ -202,7 +200,7 @@ def _against(claim: str, ours: Sequence[float], against: Sequence[float]) -> lis
 
 @dataclass(frozen=True)
 class Held:
-    """Calibrated scores of one list and what came of them."""
+    """The calibrated scores of one list, and its outcomes."""
 
     month: Any
     scores: Any
@@ -223,14 +221,14 @@ def _calibrated(calls: Calls, by: Calibration, raw: Any, month: Any) -> Held:
 
 
 def _recalibrated(calls: Calls, one: Origin) -> Held:
-    """The same model a list later, its calibration fitted on what came of its first."""
+    """The same model one list later, its calibration fitted on the outcomes of its first list."""
     first = calls.month == np.datetime64(one.day.replace(day=1))
     later = np.unique(calls.month[calls.month > np.datetime64(one.day)])[0]
     return _calibrated(calls, fit_sigmoid(one.raw[first], calls.label[first]), one.raw, later)
 
 
 def _slope(what: str, held: Sequence[Held]) -> Claim:
-    """Pooled over the origins; at most 1 where the slope is within its bounds."""
+    """The claim on the slope, over all origins together: at most 1 where the slope is within its bounds."""
     data = group(np.concatenate([one.scores for one in held]), np.concatenate([one.labels for one in held]))
     slope = calibration(data)[0]
     each = ", ".join(f"{one.slope.value:.2f}" for one in held)

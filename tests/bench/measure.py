@@ -1,4 +1,4 @@
-"""Ratios in one run: ours and a floor by turns, medians; each side in a process of its own for its memory."""
+"""Ratios of ours to a floor. Both run by turns, and medians count; each side's memory is that of its own process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Claim:
-    """`ratio` is ours / against, or ours alone where there is nothing to hold it against.
+    """`ratio` is ours / against, or ours alone where there is nothing to compare it with.
 
-    `claim` is the same in every run; `told` is what this one adds to it, as an interval.
+    `claim` is the same in every run; `told` is what this run adds to it, such as an interval.
     """
 
     claim: str
@@ -35,15 +35,15 @@ class Claim:
         return Claim(claim, ours, against, ratio, bar, None if bar is None else ratio <= bar, runs, told)
 
     def row(self) -> dict[str, Any]:
-        """As it is written: what was told stands behind the claim in brackets."""
+        """The row as it is written: `told` stands behind the claim in brackets."""
         row = asdict(self)
         told = row.pop("told")
         return {**row, "claim": f"{self.claim} ({told})" if told else self.claim}
 
     def is_of(self, row: dict[str, Any]) -> bool:
-        """Whether a written row is this claim, of whichever run."""
-        said: str = row["claim"]
-        return said == self.claim or said.startswith(f"{self.claim} (")
+        """Whether a written row is this claim, whatever run wrote it."""
+        written: str = row["claim"]
+        return written == self.claim or written.startswith(f"{self.claim} (")
 
 
 def timed(work: Callable[..., object], *arguments: Any) -> tuple[float, float]:
@@ -60,20 +60,20 @@ def _measured(work: Callable[..., object], arguments: tuple[Any, ...]) -> tuple[
 
 
 def peak_mb() -> float:
-    """Peak memory of this process. Not ru_maxrss: a child begins with that of who started it."""
-    [line] = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:")]
+    """Peak memory of this process in MB. Not ru_maxrss, which in a child begins with its parent's."""
+    [line] = [row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM:")]
     return int(line.split()[1]) / 1024
 
 
 def by_turns(ours: Callable[[], float], floor: Callable[[], float], runs: int) -> tuple[float, float]:
-    """Medians of seconds, after one turn each that does not count."""
+    """Medians of seconds, after one turn of each that does not count."""
     ours(), floor()
     taken = [(ours(), floor()) for _ in range(runs)]
     return median(one for one, _ in taken), median(one for _, one in taken)
 
 
 def write(area: str, claims: list[Claim], root: Path) -> int:
-    """`build/bench/<area>.json` and a line per claim; how many do not hold. Other claims in the file stay."""
+    """Write claims to `build/bench/<area>.json`, where others stay, and print them; how many do not hold."""
     path = root / f"build/bench/{area}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(path.read_text()) if path.exists() else []

@@ -1,6 +1,6 @@
-"""Of AREA=train: models of a real shop, trained at seven dates on what was known, beside what one tries first.
+"""Part of AREA=train: models of a real shop, trained at seven dates on what was known, beside a simple model.
 
-The figure is 1 - AUC: how often a customer who did not buy stands above one who did. Less is better.
+The figure is 1 - AUC: how often a customer who did not buy is ranked above one who did. Less is better.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BOUGHT = """
 
 
 def claims(work: Path, runs: int) -> list[Claim]:
-    """`runs` says nothing here: the dates are the repetitions."""
+    """`runs` is not used: the dates are the repetitions."""
     world = load(work)
     ours, simple = [], []
     for origin in track(ORIGINS, "trained and scored"):
@@ -57,14 +57,14 @@ def claims(work: Path, runs: int) -> list[Claim]:
 
 
 def of_that_date(world: World, trained: dict[str, Any]) -> None:
-    """Let each date's model score it, one that its gates hold back too: the figure is how well it ranks."""
+    """Let each date's model score, even where its gates failed: the figure is how well it ranks."""
     if not trained["promoted"]:
         print(f"{trained['as_of']}: held back by {', '.join(trained['failed_gates'])}")
         crown(world.lake, MODEL, trained["version"])
 
 
 def load(work: Path) -> World:
-    """Both years in Silver."""
+    """A world with both years in Silver."""
     if not (DATA / "year_2009_2010.parquet").exists():
         raise SystemExit(f"make bench AREA=train needs Online Retail II in {DATA}; see README.md")
     world = World("retail", work / "lake")
@@ -73,7 +73,7 @@ def load(work: Path) -> World:
 
 
 def paired(claim: str, ours: list[float], against: list[float]) -> Claim:
-    """The ratio of two means over the same dates, told with their difference's 95 % interval (Student's t)."""
+    """The ratio of two means over the same dates, with the 95 % interval of their difference (Student's t)."""
     gaps = [mine - its for mine, its in zip(ours, against, strict=True)]
     half = float(student.ppf(0.975, len(gaps) - 1)) * stdev(gaps) / len(gaps) ** 0.5
     told = f"difference {fmean(gaps) - half:+.4f} to {fmean(gaps) + half:+.4f}"
@@ -81,7 +81,7 @@ def paired(claim: str, ours: list[float], against: list[float]) -> Claim:
 
 
 def auc_of_scores(world: World, day: str) -> float:
-    """Of the batch that the champion scores, held against what was bought then."""
+    """AUC of the champion's batch, against what was bought then."""
     rows = world.query(
         f"select s.score, coalesce(b.bought, 0) from scores s left join ({BOUGHT.format(day=day)}) b "
         f"using (tenant_id, customer_id) where s.as_of = date '{day}'",
@@ -93,7 +93,7 @@ def auc_of_scores(world: World, day: str) -> float:
 
 
 def _auc_of_simple(world: World, day: str, train: pa.Table, test: pa.Table) -> float:
-    """Three features, the same training rows and the same customers."""
+    """AUC of a model of three features, with the same training rows and the same customers."""
     bought = bought_after(world, day)
     people = zip(test["tenant_id"].to_pylist(), test["customer_id"].to_pylist(), strict=True)
     scaler = StandardScaler().fit(_matrix(train))
@@ -103,7 +103,7 @@ def _auc_of_simple(world: World, day: str, train: pa.Table, test: pa.Table) -> f
 
 
 def bought_after(world: World, day: str) -> set[tuple[str, str]]:
-    """(tenant, customer) of who bought within 90 days."""
+    """(tenant, customer) of each customer who bought within 90 days."""
     return {row[:2] for row in world.query(BOUGHT.format(day=day), lines="silver/invoice_lines")}
 
 

@@ -25,7 +25,7 @@ ACCOUNT = "123456789012"
 
 
 def claims(work: Path, runs: int) -> list[Claim]:
-    """Version 2, boosted trees, back to version 1, a forest, and the other way round by turns; the median."""
+    """Roll back from version 2 (boosted trees) to version 1 (a forest), and the other way, by turns; the median."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -44,7 +44,7 @@ def claims(work: Path, runs: int) -> list[Claim]:
 
 @contextmanager
 def environment(endpoint: str) -> Iterator[None]:
-    """What template.yaml gives the function, and where AWS is."""
+    """The variables that template.yaml gives the function, and the address of AWS."""
     given = {
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
@@ -70,7 +70,7 @@ def environment(endpoint: str) -> Iterator[None]:
 
 
 def seed() -> int:
-    """Two versions of the pack's model, fitted on noise, that took turns as champion; the bytes of the first."""
+    """Make two versions of the pack's model, fitted on noise, that took turns as champion; the bytes of the first."""
     import boto3
 
     from propensity.lake.json_objects import dumps
@@ -131,7 +131,7 @@ def _onnx(family: str, settings: Mapping[str, Any], width: int) -> bytes:
 
 
 def roll_back(version: int) -> None:
-    """In a process of its own, as a function that was cold; what it logs is nobody's to read here."""
+    """Roll back by the function's handler, in a process of its own like a cold function. Its log is dropped."""
     from tests.kit.handlers import CONTEXT, event, handler
 
     asked = event("manage_registry")

@@ -12,7 +12,7 @@ PARTS = (rollback, retail, automotive, leads, fit_cost)
 
 
 def claims(work: Path, runs: int) -> list[Claim]:
-    """Part after part; each part's figures are written as soon as they are there, since the last takes an hour."""
+    """Run part after part. Each part's figures are written at once, for the last one takes an hour."""
     found = []
     for part in PARTS:
         made = part.claims(work / part.__name__.rsplit(".", 1)[1], runs)

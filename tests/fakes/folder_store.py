@@ -1,4 +1,4 @@
-"""The ObjectStore port over a folder: a lake on disk, for tests and for looking at a copy of one."""
+"""The ObjectStore port over a folder: for tests, and to look at a copy of a lake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from propensity.ports import ObjectInfo
 
 
 class FolderStore:
-    """A folder keeps one version of a file, which has no id: asking for another is NotFoundError."""
+    """A folder keeps one version of each object, without an id. NotFoundError for any version_id."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -42,25 +42,25 @@ class FolderStore:
         return info
 
     def put(self, key: str, body: bytes) -> None:
-        held = self._beside(key, body)
-        held.replace(self._path(key))
+        part = self._beside(key, body)
+        part.replace(self._path(key))
 
     def put_new(self, key: str, body: bytes) -> bool:
-        held = self._beside(key, body)
+        part = self._beside(key, body)
         try:
             # a hard link fails where the name is taken: the whole file appears, or nothing
-            os.link(held, self._path(key))
+            os.link(part, self._path(key))
         except FileExistsError:
             return False
         finally:
-            held.unlink()
+            part.unlink()
         return True
 
     def upload_new(self, key: str, path: Path) -> bool:
         return self.put_new(key, path.read_bytes())
 
     def replace(self, key: str, path: Path, *, etag: str | None = None) -> None:
-        # a folder cannot compare and write in one step: two writers at the same instant may both be let through
+        # a folder cannot compare and write in one step: two writers at the same instant may both succeed
         if etag is not None and self.head(key).etag != etag:
             raise RetryableError(f"{key}: replaced by others in the meantime; look again")
         self.put(key, path.read_bytes())
@@ -82,11 +82,12 @@ class FolderStore:
         yield from self.infos(prefix)
 
     def _beside(self, key: str, body: bytes) -> Path:
+        """A new file with this body, in the folder of the object."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as held:
-            held.write(body)
-        return Path(held.name)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+            part.write(body)
+        return Path(part.name)
 
     def _existing(self, key: str, version_id: str | None) -> Path:
         path = self._path(key)

@@ -1,4 +1,4 @@
-"""Ports in memory, for tests: the same suites in tests/contract run against these and the real ones."""
+"""Ports in memory, for tests. The suites of tests/contract run against these and against the real adapters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from propensity.ports import ObjectInfo, OnlineScore, UploadLink
 
 
 class MemoryStore:
-    """A versioned bucket. `last_modified` advances one second a write from 2026-01-01."""
+    """A versioned bucket. Its clock starts at 2026-01-01 and moves by a second with each write."""
 
     def __init__(self) -> None:
         self._objects: dict[str, list[tuple[ObjectInfo, bytes]]] = {}
@@ -56,8 +56,8 @@ class MemoryStore:
 
     def remove(self, key: str, version_id: str | None = None) -> None:
         with self._lock:
-            held = self._objects.pop(key, [])
-            left = [one for one in held if version_id is not None and one[0].version_id != version_id]
+            versions = self._objects.pop(key, [])
+            left = [(info, body) for info, body in versions if version_id is not None and info.version_id != version_id]
             if left:
                 self._objects[key] = left
 
@@ -73,7 +73,7 @@ class MemoryStore:
             yield from [info for info, _ in self._objects[key]]
 
     def touch(self) -> datetime:
-        """Move the clock by a second; its time."""
+        """Move the clock by a second; the time that it then has."""
         self._writes += 1
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._writes)
 
@@ -105,18 +105,18 @@ class MemoryQueue:
 
 
 class MemoryWorkflows:
-    """Executions run until `end`; names of ended ones are refused for as long as this lives."""
+    """Executions run until `end`. The name of one that ended is refused from then on."""
 
     def __init__(self) -> None:
         self.started: dict[tuple[str, str], dict[str, object]] = {}
         self.ended: set[tuple[str, str]] = set()
 
     def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
-        held = self.started.setdefault((machine, name), dict(payload))
-        return held == payload and (machine, name) not in self.ended
+        started = self.started.setdefault((machine, name), dict(payload))
+        return started == payload and (machine, name) not in self.ended
 
     def end(self) -> None:
-        """Every execution ends, however it went."""
+        """Let every execution end, whether it succeeded or not."""
         self.ended.update(self.started)
 
 
@@ -127,8 +127,8 @@ class MemoryOnline:
     def put_many(self, scores: Sequence[OnlineScore]) -> None:
         for score in scores:
             key = (score.tenant_id, score.customer_id, score.model, score.version)
-            held = self.items.get(key)
-            if held is None or held.as_of <= score.as_of:
+            known = self.items.get(key)
+            if known is None or known.as_of <= score.as_of:
                 self.items[key] = score
 
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
@@ -136,12 +136,12 @@ class MemoryOnline:
         return [self.items[key] for key in wanted if key in self.items]
 
     def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
-        gone = [
+        removed = [
             key for key in self.items if key[0] == tenant_id and (customer_ids is None or key[1] in set(customer_ids))
         ]
-        for key in gone:
+        for key in removed:
             del self.items[key]
-        return len(gone)
+        return len(removed)
 
 
 @dataclass
@@ -174,8 +174,8 @@ class MemoryUploadAccess:
 
     def put(self, url: str, body: bytes) -> int:
         """The status that the bucket would answer."""
-        asked = urlsplit(url)
-        if self._signed.get(asked.query.partition("=")[2]) != unquote(asked.path[1:]):
+        parts = urlsplit(url)
+        if self._signed.get(parts.query.partition("=")[2]) != unquote(parts.path[1:]):
             return 403
-        self._store.put(unquote(asked.path[1:]), body)
+        self._store.put(unquote(parts.path[1:]), body)
         return 200

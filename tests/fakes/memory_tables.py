@@ -27,7 +27,7 @@ class _Table:
 
 
 class MemoryTables:
-    """Commits are told apart by the store's clock, which moves with every write."""
+    """Tables whose versions have the times of the store's clock, which moves with every write."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -37,22 +37,22 @@ class MemoryTables:
     def snapshot(
         self, table: str, *, version: int | None = None, as_of_time: datetime | None = None
     ) -> Snapshot | None:
-        held = self._tables.get(table)
-        if held is None:
+        log = self._tables.get(table)
+        if log is None:
             return None
         if version is None:
-            version = len(held.versions) - 1
+            version = len(log.versions) - 1
             if as_of_time is not None:
-                version = sum(time <= as_of_time for time in held.times) - 1
+                version = sum(time <= as_of_time for time in log.times) - 1
                 if version < 0:
                     return None
-        if version >= len(held.versions):
+        if version >= len(log.versions):
             raise NotFoundError(f"{table}: version {version} is not in its log")
-        return Snapshot(table, table, version, held.versions[version], held.buckets[version])
+        return Snapshot(table, table, version, log.versions[version], log.buckets[version])
 
     def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
-        held = self._tables.get(table)
-        return {name for name in transactions if held is not None and name in held.transactions}
+        log = self._tables.get(table)
+        return {name for name in transactions if log is not None and name in log.transactions}
 
     def append(
         self,
@@ -94,11 +94,11 @@ class MemoryTables:
 
     def compact(self, table: str) -> int:
         with self._lock:
-            held = self._tables.get(table)
-            if held is None:
+            log = self._tables.get(table)
+            if log is None:
                 return 0
             by_partition: dict[tuple[tuple[str, str], ...], list[DataFile]] = {}
-            for file in held.versions[-1]:
+            for file in log.versions[-1]:
                 by_partition.setdefault(tuple(sorted(file.partition.items())), []).append(file)
             after: list[DataFile] = []
             for partition, files in by_partition.items():
@@ -107,50 +107,50 @@ class MemoryTables:
                     continue
                 parts = [pq.read_table(io.BytesIO(self._store.get(f"{table}/{file.path}"))) for file in files]
                 rows = pa.concat_tables(parts, promote_options="default")
-                after.append(self._put(table, f"compact-{len(held.versions):05d}", rows, dict(partition)))
-            fewer = len(held.versions[-1]) - len(after)
-            self._add_version(held, after, held.buckets[-1])
+                after.append(self._put(table, f"compact-{len(log.versions):05d}", rows, dict(partition)))
+            fewer = len(log.versions[-1]) - len(after)
+            self._add_version(log, after, log.buckets[-1])
             return fewer
 
     def buckets(self, table: str) -> int | None:
-        held = self._tables.get(table)
-        return held.buckets[-1] if held else None
+        log = self._tables.get(table)
+        return log.buckets[-1] if log else None
 
     def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int) -> int:
         with self._lock:
-            held = self._tables.get(table)
-            if held is None or len(held.versions) - 1 != version:
+            log = self._tables.get(table)
+            if log is None or len(log.versions) - 1 != version:
                 raise RetryableError(f"{table}: version {version} is not its newest any more; try again")
-            self._add_version(held, files, buckets)
+            self._add_version(log, files, buckets)
             return version + 1
 
     def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
-        """The clock being the store's own, a version left when the next one was made."""
-        held = self._tables.get(table)
-        if held is None:
+        """A version's retention begins when the next one was made. Now is the time of the newest version."""
+        log = self._tables.get(table)
+        if log is None:
             return
-        now = held.times[-1]
-        last = len(held.versions) - 1
+        now = log.times[-1]
+        last = len(log.versions) - 1
         kept = {
             file.path
-            for number, files in enumerate(held.versions)
-            if number == last or number in keep_versions or now - held.times[number + 1] < retention
+            for number, files in enumerate(log.versions)
+            if number == last or number in keep_versions or now - log.times[number + 1] < retention
             for file in files
         }
-        gone = {file.path for files in held.versions for file in files} - kept
+        gone = {file.path for files in log.versions for file in files} - kept
         for path in gone:
             self._store.remove(f"{table}/{path}")
 
     def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile]) -> int:
         with self._lock:
-            held = self._tables.get(table)
-            there = {file.path: file for file in held.versions[-1]} if held else {}
-            if held is None or not there.keys() >= set(removed):
+            log = self._tables.get(table)
+            there = {file.path: file for file in log.versions[-1]} if log else {}
+            if log is None or not there.keys() >= set(removed):
                 raise RetryableError(f"{table}: a file to be replaced has left the table; look again")
             after = {path: file for path, file in there.items() if path not in removed}
             after |= {file.path: file for file in added}
-            self._add_version(held, (after[path] for path in sorted(after)), held.buckets[-1])
-            return len(held.versions) - 1
+            self._add_version(log, (after[path] for path in sorted(after)), log.buckets[-1])
+            return len(log.versions) - 1
 
     def _put(self, table: str, name: str, rows: pa.Table, partition: dict[str, str]) -> DataFile:
         body = io.BytesIO()
@@ -159,10 +159,10 @@ class MemoryTables:
         self._store.put(f"{table}/{path}", body.getvalue())
         return DataFile(path, rows.num_rows, len(body.getvalue()), partition)
 
-    def _add_version(self, held: _Table, files: Iterable[DataFile], buckets: int | None) -> None:
-        held.versions.append(tuple(sorted(files, key=lambda file: file.path)))
-        held.buckets.append(buckets)
-        held.times.append(self._store.touch())
+    def _add_version(self, log: _Table, files: Iterable[DataFile], buckets: int | None) -> None:
+        log.versions.append(tuple(sorted(files, key=lambda file: file.path)))
+        log.buckets.append(buckets)
+        log.times.append(self._store.touch())
 
     def _commit(
         self,
@@ -172,21 +172,21 @@ class MemoryTables:
         transactions: Sequence[str],
         buckets: int | None = None,
     ) -> int:
-        held = self._tables.get(table)
-        if held is None:
-            held = _Table(schema)
-        recorded = held.buckets[-1] if held.buckets else buckets
+        log = self._tables.get(table)
+        if log is None:
+            log = _Table(schema)
+        recorded = log.buckets[-1] if log.buckets else buckets
         if None not in (recorded, buckets) and recorded != buckets:
             raise RetryableError(f"{table}: is spread over {recorded} buckets, the rows over {buckets}; try again")
-        if held.transactions & set(transactions):
+        if log.transactions & set(transactions):
             raise RetryableError(f"{table}: another commit carried this in the meantime; try again")
         try:
-            merged = pa.unify_schemas([held.schema, schema])
+            merged = pa.unify_schemas([log.schema, schema])
         except pa.ArrowTypeError as error:
             raise ConflictError(f"{table}: {error}; the rows do not fit the table's schema") from error
-        before = {file.path: file for file in (held.versions[-1] if held.versions else ())}
-        held.schema = merged
-        self._add_version(held, (before | {file.path: file for file in files}).values(), recorded)
-        held.transactions |= set(transactions)
-        self._tables[table] = held
-        return len(held.versions) - 1
+        before = {file.path: file for file in (log.versions[-1] if log.versions else ())}
+        log.schema = merged
+        self._add_version(log, (before | {file.path: file for file in files}).values(), recorded)
+        log.transactions |= set(transactions)
+        self._tables[table] = log
+        return len(log.versions) - 1

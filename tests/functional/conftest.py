@@ -1,4 +1,4 @@
-"""What suites share: an account as template.yaml makes it, and a lake made once a worker; each takes a copy."""
+"""What suites share: an account as template.yaml makes it, and lakes made once a worker. Change a copy of one only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from propensity.runtime import composition, settings
+from tests.kit.handlers import create_online_table
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF, Generated, generate
 
@@ -21,7 +22,7 @@ def dealers(tmp_path_factory: pytest.TempPathFactory) -> Generated:
 
 @pytest.fixture(scope="session")
 def history(dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Their history in Silver."""
+    """A lake with the dealers' history in Silver."""
     world = World("automotive", tmp_path_factory.mktemp("history"), rows_per_item=4_000)
     world.load(dealers.phases["history"])
     return world
@@ -29,7 +30,7 @@ def history(dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> Wor
 
 @pytest.fixture(scope="session")
 def trained(history: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """And a champion of `service`, and no score yet."""
+    """`history` with a champion of `service`, and no score yet."""
     world = history.copy(tmp_path_factory.mktemp("trained")).with_dates(4)
     world.train("service", AS_OF.isoformat())
     return world
@@ -37,7 +38,7 @@ def trained(history: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(scope="session")
 def scored(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """And everyone scored."""
+    """`trained` with everyone scored."""
     world = trained.copy(tmp_path_factory.mktemp("scored"))
     world.score("service", AS_OF.isoformat())
     return world
@@ -45,17 +46,12 @@ def scored(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """The environment that template.yaml would give."""
+    """An account in moto, and the variables that template.yaml would give a function."""
     s3, sqs, dynamodb = boto3.client("s3"), boto3.client("sqs"), boto3.client("dynamodb")
     for bucket in ("landing", "lake"):
         s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket="landing", VersioningConfiguration={"Status": "Enabled"})
-    dynamodb.create_table(
-        TableName="online",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    )
+    create_online_table(dynamodb)
     role = boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     machine = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
     create = boto3.client("stepfunctions").create_state_machine

@@ -29,8 +29,8 @@ models: []
 
 
 def keyed(name: str, kind: str, key: str, *columns: str) -> str:
-    """A contract of text columns; a row is known from its own day on."""
-    texts = [column(key, primaryKey=True), *(column(one) for one in columns)]
+    """A contract whose columns are texts. A row is known from its own day on."""
+    texts = [column(key, primaryKey=True), *(column(other) for other in columns)]
     return contract(name, kind, *texts, knownAt={"column": "day"}, partitionKey="member")
 
 
@@ -87,7 +87,7 @@ class Club:
         self.memory_tables = MemoryTables(self.store)
         self.landing, self.promote_queue, self.metrics = MemoryStore(), MemoryQueue(), MemoryMetrics()
         self.lake, self.tables = Fused(self.store, self.fuse), Fused(self.memory_tables, self.fuse)
-        self.ports: Any = self  # those that these use cases use, and no others
+        self.ports: Any = self  # only the ports that these use cases use
         self.files = 0
 
     def put(self, dataset: str, *lines: str, tenant: str = "t1") -> None:
@@ -108,7 +108,7 @@ class Club:
         return resolve_identities(self.ports, slot=slot)
 
     def rows(self, select: str = "*", order: str = "all") -> list[tuple[Any, ...]]:
-        """Of the whole history."""
+        """Rows of gold/identities, of all slots."""
         with DuckDbSql() as sql:
             snapshot = self.memory_tables.snapshot("gold/identities")
             assert snapshot is not None
@@ -140,7 +140,7 @@ def sets(*groups: str) -> set[frozenset[str]]:
 
 
 def union_find(nodes: Iterable[Any], links: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Each node's smallest companion; nothing of it is shared with what it checks."""
+    """For each node the smallest of its group, found without any code of the product: tests check the product by it."""
     parent = {node: node for node in nodes}
 
     def find(node: Any) -> Any:

@@ -51,7 +51,7 @@ schema:
 
 
 def contract(name: str, kind: str, *columns: dict[str, Any], version: str = "1.0.0", **custom: Any) -> str:
-    """A contract in YAML of these columns and `day`, the time of an event or from when a state holds."""
+    """A contract in YAML with these columns and `day`: when an event happened, or from when a state holds."""
     moment = "eventTime" if kind == "event" else "validFrom"
     table = {
         "name": name,
@@ -68,7 +68,7 @@ def column(name: str, kind: str = "string", **more: Any) -> dict[str, Any]:
 
 
 def listed(properties: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """customProperties as the standard has them."""
+    """customProperties in the form of the contract standard."""
     return [{"property": name, "value": value} for name, value in properties.items()]
 
 
@@ -107,11 +107,11 @@ class Drops:
         return self.validate(Upload(BUCKET, key, info.version_id, info.etag))
 
     def validate(self, upload: Upload) -> dict[str, Any]:
-        ports: Any = self  # those that validation uses, and no others
+        ports: Any = self  # only the ports that validation uses
         return validate_upload(ports, upload)
 
     def rows(self, key: str | None, select: str = "*", order: str = "1") -> list[tuple[Any, ...]]:
-        """Rows of a Parquet object in the lake; none for no key."""
+        """The rows of a Parquet object in the lake; no rows where the key is None."""
         if key is None:
             return []
         with DuckDbSql() as sql:

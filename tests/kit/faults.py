@@ -1,4 +1,4 @@
-"""Processes that die: a fuse that burns with every call of a port, before and after it."""
+"""Processes that die: a fuse burns down by one before each call of a port, and by one after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Crash(BaseException):
 
 
 class Fuse:
-    """Ends the process when it is through; `left` None never burns."""
+    """Ends the process when it has burnt down. With `left` None it does not burn."""
 
     def __init__(self) -> None:
         self.left: int | None = None
@@ -23,7 +23,7 @@ class Fuse:
                 raise Crash
 
     def spares(self, act: Callable[[], object], left: int | None) -> bool:
-        """Whether the process outlives an act that may call so many times; the fuse is whole again after it."""
+        """Whether the process outlives an act under a fuse of this length. Afterwards the fuse does not burn."""
         self.left = left
         try:
             act()
@@ -35,7 +35,7 @@ class Fuse:
 
 
 def light(world: Any, left: int) -> Fuse:
-    """Put a fuse of so many calls, before and after, on a world's lake and tables."""
+    """Put a fuse of this length on a world's lake and tables."""
     fuse = Fuse()
     fuse.left = left
     world.lake, world.tables = Fused(world.lake, fuse), Fused(world.tables, fuse)
@@ -43,7 +43,7 @@ def light(world: Any, left: int) -> Fuse:
 
 
 class Fused:
-    """A port whose every call burns the fuse."""
+    """A port that burns the fuse before and after each call."""
 
     def __init__(self, port: Any, fuse: Fuse) -> None:
         self._port, self._fuse = port, fuse

@@ -1,4 +1,4 @@
-"""A training run of made-up dealers, with its feature file written by hand: who differs, and how, is known."""
+"""A training run of made-up dealers. Its feature file is written by hand, so that who differs, and how, is known."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LADDER = {
 
 @dataclass(frozen=True)
 class Dealer:
-    """`customers` that convert with odds exp(shift + x1 * first + x2 * second) on every date."""
+    """This many customers, who convert with odds exp(shift + x1 * first + x2 * second) on every date."""
 
     customers: int
     shift: float = -1.0
@@ -52,8 +52,8 @@ DEALERS = {
     "odd": Dealer(400, first=-1.5, second=1.0),
     **{f"north_{number}": Dealer(90, first=0.0, second=1.8, segment="north") for number in range(1, 5)},
 }
-# two that training has no row of, one of them in a segment
-SEGMENTS = {**{name: one.segment for name, one in DEALERS.items() if one.segment}, "new_north": "north"}
+# the training has no row of new_north
+SEGMENTS = {**{name: dealer.segment for name, dealer in DEALERS.items() if dealer.segment}, "new_north": "north"}
 
 
 def pack(ladder: Mapping[str, Any] | None = None, max_rows: int | None = None) -> dict[str, str]:
@@ -111,9 +111,9 @@ def rows_of(dealers: Mapping[str, Dealer], seed: int = 3) -> pa.Table:
 
 
 def drawn(rows: pa.Table, never_fitted: str) -> tuple[pa.Table, dict[str, Any]]:
-    """The rows with the draws that a cap goes by, and what build_features counts of them.
+    """The rows, each with the draw by which `max_rows` chooses, and the counts that build_features reports of them.
 
-    The draws of tenant `never_fitted` are the highest: a cap leaves its rows to validate on alone.
+    Tenant `never_fitted` has the highest draws: its rows are left out of each fit, and only validated on.
     """
     draws = np.random.default_rng(5).random(len(rows)) * 0.99
     draws[rows["tenant_id"].to_numpy(zero_copy_only=False) == never_fitted] = 0.999
@@ -139,7 +139,7 @@ def evaluated(
     max_rows: int | None = None,
     never_fitted: str = "",
 ) -> World:
-    """The run up to what register_model takes."""
+    """A world with a run that waits for register_model."""
     world = World("automotive", folder)
     world.pack_files = pack(ladder, max_rows)
     definition: Definition = parse_definition(world.pack_files, MODEL, where="p", entity="customer_id")

@@ -1,4 +1,7 @@
-"""Run by uv in MLflow's environment: each folder's matrix.npy, scored as any user of MLflow would, to scores.npy."""
+"""A script that uv runs in MLflow's environment: it scores each folder's matrix.npy, as any user of MLflow would.
+
+The scores go to scores.npy beside it.
+"""
 
 from __future__ import annotations
 
@@ -24,5 +27,5 @@ def score(folder: str) -> None:
 
 
 print("environment made", flush=True)
-for one in sys.argv[1:]:
-    score(one)
+for folder in sys.argv[1:]:
+    score(folder)

@@ -1,4 +1,4 @@
-"""A person in a lake: what names them, where they are named, and what there is of everybody else."""
+"""A person in a lake: what names them, where it stands, and the rows of everybody else."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ class Person:
 
 @cache
 def shown(body: bytes) -> str:
-    """All that an object says, in small letters: of Parquet, the values that are no numbers, and the bytes."""
+    """All text of an object, in lower case. Of Parquet: the values that are no numbers, and the bytes as they lie."""
     if body.startswith(b"PAR1"):
         table = pq.read_table(io.BytesIO(body))
         texts = [name for name, kind in zip(table.column_names, table.schema.types, strict=True) if is_text(kind)]
-        said = "\n".join(str(value) for name in texts for value in table[name].to_pylist()) + body.decode("latin-1")
+        text = "\n".join(str(value) for name in texts for value in table[name].to_pylist()) + body.decode("latin-1")
     elif body.startswith(b"\x1f\x8b"):
         try:
-            said = gzip.decompress(body).decode(errors="replace")
+            text = gzip.decompress(body).decode(errors="replace")
         except EOFError:
-            said = "cut"
+            text = "cut"
     else:
-        said = body.decode(errors="replace") + body.decode("utf-16-le", errors="replace")
-    return said.lower()
+        text = body.decode(errors="replace") + body.decode("utf-16-le", errors="replace")
+    return text.lower()
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -57,9 +57,9 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def naming(world: World, names: tuple[str, ...]) -> list[str]:
-    """Objects, landed versions and online scores that say one of the names, anywhere."""
+    """The objects, landed versions and online scores in which one of the names stands, anywhere."""
     bodies = {key: world.lake.get(key) for key in world.lake.keys("")}
-    bodies |= {f"{one.key}@{one.version_id}": world.landing.get(one.key, one.version_id) for one in landed(world)}
+    bodies |= {f"{info.key}@{info.version_id}": world.landing.get(info.key, info.version_id) for info in landed(world)}
     found = [key for key, body in bodies.items() if any(name.lower() in shown(body) for name in names)]
     return found + [str(key) for key in world.online.items if set(names) & set(map(str, key))]
 
@@ -69,7 +69,7 @@ def landed(world: World) -> Iterator[Any]:
 
 
 def contents(world: World, person: Person) -> dict[str, list[str]]:
-    """The rows of the others in every Parquet file that is no table's, in order."""
+    """For each Parquet file outside of tables, the rows that are not the person's, in order."""
     tables = roots(world)
     found = {}
     for key in world.lake.keys(""):
@@ -78,7 +78,7 @@ def contents(world: World, person: Person) -> dict[str, list[str]]:
     return found
 
 
-# most of a lake is the same in each test and after each erasure
+# cached, for most of a lake is the same in each test and after each erasure
 
 
 @cache
@@ -89,21 +89,24 @@ def _rows_of_others(body: bytes, person: Person) -> list[str]:
 
 @cache
 def says(row: str, person: Person) -> bool:
+    """Whether a row names the person; a phone number also where it is written with spaces or hyphens."""
     text = row.lower()
-    spelt = text.replace(" ", "").replace("-", "")
-    return any(name.lower() in text for name in person.names) or person.phone[-8:] in spelt
+    digits = text.replace(" ", "").replace("-", "")
+    return any(name.lower() in text for name in person.names) or person.phone[-8:] in digits
 
 
 def roots(world: World) -> tuple[str, ...]:
+    """The folders of all tables."""
     return tuple(sorted({key.split("/_delta_log/")[0] + "/" for key in world.lake.keys("") if "/_delta_log/" in key}))
 
 
 def newest(world: World) -> dict[str, int]:
+    """The newest version of each table."""
     return {root: DeltaTable(str(world.folder / root)).version() for root in roots(world)}
 
 
 def versions(world: World, person: Person, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
-    """The rows of the others in versions of tables, as delta-rs reads them."""
+    """For each wanted version of a table, the rows that are not the person's, as delta-rs reads them."""
     found = {}
     for root, version in wanted:
         texts = map(repr, pa.table(DeltaTable(str(world.folder / root), version=version).scan()).to_pylist())
@@ -113,17 +116,18 @@ def versions(world: World, person: Person, wanted: Iterable[tuple[str, int]]) ->
 
 @dataclass(frozen=True)
 class Others:
-    """What there is of the others: files' rows, and rows of each table's first, pinned and newest version."""
+    """The rows of the others: those of files, and those of each table's first, pinned and newest version."""
 
     files: dict[str, list[str]]
     versions: dict[tuple[str, int], list[str]]
     newest: dict[str, int]
 
     def stay(self, world: World, person: Person) -> None:
+        """Assert that an erasure of the person left every row of the others."""
         assert contents(world, person) == self.files
         assert versions(world, person, self.versions) == self.versions
         after = versions(world, person, newest(world).items())
-        # what erasures committed is the version before them without the person
+        # the newest version is now the one that was newest before, without the person
         assert {root: rows for (root, _), rows in after.items()} == {
             root: self.versions[root, version] for root, version in self.newest.items()
         }

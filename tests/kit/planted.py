@@ -33,7 +33,7 @@ def simple(world: World, **changes: Any) -> World:
 
 
 def finish(world: World, plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The gates of a prepared run by name, after a check that the failed ones left the version without an alias."""
+    """Finish a prepared run; its gates by name. Asserts that the version was promoted only where no gate failed."""
     for item in world.items(plan["fit_items"]):
         fit_candidate(world, item=item)
     evaluate_candidate(world, run=plan["run"])
@@ -46,8 +46,8 @@ def finish(world: World, plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def change_rows(world: World, plan: Mapping[str, Any], change: Change) -> None:
-    """Rewrite the run's feature files, all as one table."""
-    paths = [world.folder / json.loads(world.lake.get(one))["out"] for one in world.items(plan["build_items"])]
+    """Change the rows of the run's feature files, all files taken as one table."""
+    paths = [world.folder / key for key in world.feature_keys(plan)]
     tables = [pq.read_table(path) for path in paths]
     whole, start = change(pa.concat_tables(tables)), 0
     for path, table in zip(paths, tables, strict=True):
@@ -61,7 +61,7 @@ def with_column(table: pa.Table, name: str, values: Any) -> pa.Table:
 
 
 def features_of(table: pa.Table) -> list[str]:
-    """Between the row's identity and its label."""
+    """The columns between a row's identity and its label."""
     names = table.column_names
     return list(names[names.index("as_of") + 1 : names.index("label")])
 
@@ -90,7 +90,7 @@ class FaultyConverter(SklearnTrainer):
 
 
 class ConstantTrainer(SklearnTrainer):
-    """Never sees a feature."""
+    """Learns with every feature set to 0."""
 
     def fit(self, family: str, parameters: Mapping[str, Any], train: Sample, **options: Any) -> Any:
         return super().fit(family, parameters, replace(train, matrix=np.zeros_like(train.matrix)), **options)
@@ -105,7 +105,7 @@ class MixedUpTrainer(SklearnTrainer):
 
 
 def shifted_by(amount: float) -> Graph:
-    """Every probability of a conversion is higher by an amount."""
+    """Every probability of a conversion is higher by this amount."""
 
     def change(graph: Any) -> None:
         for node in graph.node:
@@ -119,7 +119,7 @@ def shifted_by(amount: float) -> Graph:
 
 
 def swapped(one: int, other: int) -> Graph:
-    """Two features in each other's place."""
+    """Two features stand in each other's place."""
 
     def change(graph: Any) -> None:
         order = np.arange(graph.input[0].type.tensor_type.shape.dim[1].dim_value)
@@ -131,7 +131,7 @@ def swapped(one: int, other: int) -> Graph:
 
 
 def cut_at(most: Any) -> Graph:
-    """No value above the training set's own: right on every row that was seen, wrong beyond."""
+    """Values are cut at `most`, the highest of the training set: right for every row that was seen, wrong beyond."""
 
     def change(graph: Any) -> None:
         graph.initializer.append(helper.make_tensor("most", TensorProto.FLOAT, [1, len(most)], most.tolist()))
@@ -143,8 +143,9 @@ def cut_at(most: Any) -> Graph:
 
 
 def _before(graph: Any, node: Any) -> None:
-    for there in graph.node:
-        for place, name in enumerate(there.input):
+    """Put a node between the features and whatever reads them."""
+    for reader in graph.node:
+        for place, name in enumerate(reader.input):
             if name == "features":
-                there.input[place] = node.output[0]
+                reader.input[place] = node.output[0]
     graph.node.insert(0, node)

@@ -1,4 +1,4 @@
-"""Processes that work on one lake at once, as functions do: started from one that has imported what they need."""
+"""Processes that work on one lake at once, as functions do, forked from one that has imported what they need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-# an import of these takes a process a second, which 24 of them would otherwise spend each, on two cores
+# to import these takes a second, which each of 24 processes on two cores would otherwise spend
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.kit.promoters", "tests.kit.tables", "pyarrow.parquet", "pytest"])
 
@@ -16,7 +16,7 @@ def pool(processes: int) -> ProcessPoolExecutor:
 
 
 def alone(target: Callable[..., None], *arguments: object) -> None:
-    """Once, in a process of its own, to its end; one that fails raises AssertionError."""
+    """Run a function in a process of its own, and wait for its end. AssertionError where it failed."""
     process = _CONTEXT.Process(target=target, args=arguments)
     process.start()
     process.join()

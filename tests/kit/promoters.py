@@ -1,4 +1,4 @@
-"""Promotion in a process of its own, with nothing imported that it does not need."""
+"""Promotion in a process of its own, which imports only what it needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDS = 200  # a guard against a hang
 
 
 def promote(folder: Path, pack: str, messages: list[dict[str, Any]]) -> int:
-    """As the queue would: again until it is done. How often it lost a race."""
+    """Promote as the queue would: again, until it is done. Returns how many races were lost."""
     ports: Any = SimpleNamespace(
         pack=pack,
         pack_files=pack_files(pack),
@@ -33,7 +33,7 @@ def _promote(ports: Any, messages: list[dict[str, Any]]) -> int:
         try:
             promote_silver(ports, [BronzeFile.parse(message) for message in messages])
         except RetryableError:
-            # a batch that lost is tried file by file, like in the function
+            # the function too tries a batch that lost file by file
             if len(messages) > 1:
                 return lost + sum(_promote(ports, [message]) for message in messages)
             continue

@@ -1,4 +1,4 @@
-"""Registries for tests: a pack of one model and one feature, versions of hardly anything, and who signs what."""
+"""Registries for tests: a pack of one model and one feature, versions that hold hardly anything, and who signs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AT = "2026-01-01"
 
 
 def signed(role: str, person: str, account: str = ACCOUNT) -> str:
-    """How API Gateway names the signer."""
+    """The ARN by which API Gateway names who signed a request."""
     return f"arn:aws:sts::{account}:assumed-role/{role}/{person}"
 
 
@@ -37,7 +37,7 @@ TECHNICAL, BUSINESS = signed("Scientist", "anna"), signed("Owner", "bert")
 
 
 class Scorer:
-    """A model whose bytes say what it does: `<width>`, or anything else for one that cannot be loaded."""
+    """A model whose bytes are its number of features, such as b"1". Other bytes are a model that cannot be loaded."""
 
     def __init__(self, onnx: bytes) -> None:
         if not onnx.isdigit():
@@ -89,7 +89,7 @@ class Ports:
         return Scorer(onnx)
 
     def plan(self, day: int) -> str:
-        """A run that is planned, against the champion of now."""
+        """Plan a training, whose gates hold it against the champion of now; its run."""
         run = f"runs/train/{MODEL}/2026-{day:04d}"
         plan: dict[str, Any] = {
             "model": MODEL,
@@ -104,7 +104,7 @@ class Ports:
         return run
 
     def register(self, day: int, *, good: bool = True, onnx: bytes = b"1") -> dict[str, Any]:
-        """What register_model makes of a run whose steps are done, planned before or just now."""
+        """Register a run whose steps are done, planned before or just now; what register_model answers."""
         run, lake = self.plan(day), self.lake
         definition = parse_definition(self.pack_files, MODEL, where="p", entity="customer_id")
         calibration = {"method": "none", "raw_logit": [0, 1], "calibrated_logit": [0, 1], "rows": 1, "positives": 1}
@@ -123,9 +123,9 @@ class Ports:
             "parameters": {},
             "packages": {},
         }
-        said = {"evaluation.json": dumps(evaluation)}
+        evaluated = {"evaluation.json": dumps(evaluation)}
         texts = {f"definition/{path}": body.encode() for path, body in definition.files().items()}
-        for name, body in (made | said | texts).items():
+        for name, body in (made | evaluated | texts).items():
             lake.put_new(f"{run}/{name}", body)
         return register_model(cast(Any, self), run=run, at="2025-07-01T03:10:00Z")
 
@@ -136,7 +136,7 @@ def open_registry(policy: Policy = "automatic", lake: ObjectStore | None = None)
 
 
 def crown(store: ObjectStore, model: str, version: int) -> Line:
-    """Make a version champion as its training run would."""
+    """Make a version champion, as its training run would where all gates passed."""
     gates = GateSummary(passed=(), failed=())
     asked = Request(model, version, by=f"run {version}", why="test", at=AT, gates=gates)
     return append_line(store, model, lambda known: settle(asked, "automatic", standing(known).champion, known))

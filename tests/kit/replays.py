@@ -1,6 +1,6 @@
-"""A lake for replays, and a model of what it should hold: it reads which contract versions a file met, and judges rows.
+"""A lake whose quarantine is revalidated, and a simple model of what it should hold.
 
-The model knows nothing of SQL, Parquet or queues.
+The model reads which contract versions a file met, and judges each row. It knows nothing of SQL, Parquet or queues.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from propensity.adapters.duckdb_sql import DuckDbSql
@@ -22,11 +22,12 @@ from propensity.lake.silver_tables import shape_of, silver_table
 from propensity.pack.current import contract_of
 from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from tests.fakes.memory_tables import MemoryTables
-from tests.kit.drops import PACK, column, contract, listed
+from tests.kit.drops import PACK, column, contract, csv_file, listed
 from tests.kit.faults import Fuse, Fused
 from tests.kit.reports import history
 
-# version: the least and the most pieces, and whether a file may lack the column; the third takes less at one end
+# per contract version: the fewest and the most pieces, and whether a file may lack the column.
+# 2.0.0 takes more pieces than the others, and refuses the fewest that they take
 RULES = {"1.9.0": (0, 5, False), "1.10.0": (-2, 6, False), "2.0.0": (2, 9, True)}
 KINDS = {"orders": "event", "cards": "state"}
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
@@ -74,7 +75,7 @@ class Follower(MemoryStore):
 
 
 class Meeting:
-    """A fuse that, instead of ending the process, lets another act at one call, before it or after."""
+    """A fuse that does not end the process: where it has burnt down, another process acts once."""
 
     def __init__(self, left: int, act: Any) -> None:
         self.left, self._act = left, act
@@ -86,6 +87,8 @@ class Meeting:
 
 
 class Ports:
+    """The ports of ingestion over memory. Each call of one burns the fuse."""
+
     pack = "shop"
     sql = DuckDbSql
 
@@ -110,6 +113,7 @@ class Ports:
         return other
 
     def deploy(self, version: str, **custom: Any) -> None:
+        """Put a contract version in force."""
         self.pack_files = files_of(version, **custom)
 
 
@@ -122,7 +126,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Landed:
-    """One version of one object; without `pieces`, the file lacks that column. `arrived` is its LastModified."""
+    """One version of one object. Where `pieces` is False, the file lacks that column. `arrived` is its LastModified."""
 
     dataset: str
     upload: Upload
@@ -141,17 +145,29 @@ class Account:
 
 def put(ports: Any, dataset: str, name: str, rows: Sequence[Row], pieces: bool = True) -> Landed:
     key = f"{dataset}/tenant_id=t1/{name}.csv"
-    lines = ["id,day,pieces" if pieces else "id,day"]
+    lines = []
     for row in rows:
         day = (FIRST + timedelta(days=row.day)).date()
         lines.append(f"{row.id},{day},{row.pieces}" if pieces else f"{row.id},{day}")
-    ports.store.put(key, "".join(f"{line}\n" for line in lines).encode())
+    ports.store.put(key, csv_file(*lines, header="id,day,pieces" if pieces else "id,day"))
     info = ports.store.head(key)
     return Landed(dataset, Upload("landing", key, info.version_id, info.etag), tuple(rows), pieces, info.last_modified)
 
 
+def put_at_four(ports: Any, day: date, key: str, pieces: Sequence[int], header: str = "id,day,pieces") -> Upload:
+    """Put a file of rows R0, R1, … at four in the morning, or just after the last write; what its event names."""
+    ports.store.now = max(ports.store.now, datetime(day.year, day.month, day.day, 4, tzinfo=UTC))
+    lines = [f"R{number},2026-01-01,{value}" for number, value in enumerate(pieces)]
+    ports.store.put(key, csv_file(*lines, header=header))
+    info = ports.store.head(key)
+    return Upload("landing", key, info.version_id, info.etag)
+
+
 def model(landed: Landed, versions: Sequence[tuple[str, datetime | None]]) -> Account:
-    """`versions`: the contract versions that the file met, in order, and when what each healed became known."""
+    """The account of a file that met these contract versions, in this order.
+
+    Beside each version stands when the rows that it healed became known; the first one healed none.
+    """
     account = Account({}, set())
     for number, (version, healed_at) in enumerate(versions):
         least, most, optional = RULES[version]
@@ -184,7 +200,7 @@ def rows_of(ports: Any, keys: Sequence[str], columns: str) -> list[tuple[Any, ..
 
 
 def check(ports: Any, landed: Sequence[Landed], moments: Sequence[datetime] = ()) -> None:
-    """Every law, after all queues have run dry."""
+    """Assert every law, once all queues have run dry."""
     accounts = []
     for one in landed:
         [content] = {content for content, arrived in contents(ports, one.upload.key) if arrived == one.arrived}
@@ -230,7 +246,7 @@ def silver(
 
 
 def view(ports: Any, dataset: str, known_before: datetime | None = None) -> list[tuple[Any, ...]]:
-    """(id, day, pieces, line, content) of the current view, or of that as known before a moment."""
+    """(id, day, pieces, line, content) of the current view, or of the view as known before a moment."""
     snapshot = ports.memory_tables.snapshot(silver_table(dataset))
     if snapshot is None:
         return []
@@ -245,7 +261,7 @@ def view(ports: Any, dataset: str, known_before: datetime | None = None) -> list
 def latest(
     dataset: str, accounts: Sequence[tuple[Landed, str, Account]], moment: datetime | None
 ) -> list[tuple[Any, ...]]:
-    """Of each key the row of the latest file, or of the latest day for a state, among those known before a moment."""
+    """What `view` should find: per key the row of the latest file, or for a state of the latest day."""
     best: dict[str, tuple[Any, tuple[Any, ...]]] = {}
     for landed, content, account in accounts:
         for line, known in account.bronze.items():
@@ -264,6 +280,7 @@ def promote(ports: Any, messages: Sequence[Any]) -> None:
 
 
 def run_dry(ports: Any) -> None:
+    """Revalidate all that is left, and promote each message twice. A second revalidation changes nothing."""
     ports.deploy("2.0.0")
     for dataset in KINDS:
         assert replay_quarantine(ports, dataset=dataset)["left"] == 0

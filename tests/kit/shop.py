@@ -1,4 +1,4 @@
-"""A small pack of the tests' own: shops whose customers order now and then, and are approached now and then."""
+"""A small pack of the tests' own: shops whose customers order now and then, and are contacted now and then."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ CONTACTED = "select distinct tenant_id, customer from outcome.contacts"
 
 
 def spread(name: str, *columns: str) -> str:
-    texts = [column(columns[0], primaryKey=True), *(column(one) for one in columns[1:])]
+    """A contract of events whose columns are texts, the first of them the key. A row is known from its own day on."""
+    texts = [column(columns[0], primaryKey=True), *(column(other) for other in columns[1:])]
     return contract(name, "event", *texts, knownAt={"column": "day"})
 
 
@@ -84,10 +85,12 @@ class Shop(World):
         return other.told(**model)
 
     def told(self, **model: Any) -> Shop:
+        """This shop, with these fields in its model's YAML."""
         self.pack_files["models/reorder.yaml"] = yaml.safe_dump(MODEL | model)
         return self
 
     def land(self, dataset: str, tenant: str, rows: Iterable[Sequence[object]], name: str = "a") -> None:
+        """Drop a file of these rows; `promote` brings it to Silver."""
         body = [",".join(HEADERS[dataset])]
         body += [",".join(map(str, row)) for row in rows]
         self.put(f"{dataset}/tenant_id={tenant}/{name}.csv", "\n".join([*body, ""]).encode())
@@ -97,7 +100,7 @@ HEADERS = {"orders": ("number", "customer", "day"), "contacts": ("contact", "cus
 
 
 def orders(tenant: str, *, customers: int = 150, begin: date = BEGIN, end: date = DAY, seed: int = 1) -> list[Any]:
-    """Orders of a tenant: each customer at a rate of their own."""
+    """Orders of a tenant, whose customers each order at a rate of their own."""
     chance = np.random.default_rng([seed, TENANTS.index(tenant)])
     found: list[Any] = []
     for number, gap in enumerate(chance.lognormal(4.5, 0.8, customers)):
@@ -114,11 +117,11 @@ def stocked(folder: Path) -> Shop:
     for tenant in TENANTS:
         shop.land("orders", tenant, orders(tenant, end=date(2025, 2, 10) if tenant == "west" else DAY))
     months = [date(2024, 12, 15) + timedelta(days=30 * number) for number in range(6)]
-    approached = [
+    contacts = [
         (f"{month}-{number}", f"C{number:05d}", month.isoformat())
         for place, month in enumerate(months)
         for number in range(place, 150, 10)
     ]
-    shop.land("contacts", "north", approached)
+    shop.land("contacts", "north", contacts)
     shop.promote()
     return shop

@@ -1,4 +1,4 @@
-"""A model's YAML with only what it must have, and what a test says besides."""
+"""A model's YAML with only what it must have, and the fields that a test adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and files of a table of the tests'."""
+"""Rows of a table of numbers, and files of such rows."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -78,7 +78,7 @@ class World:
         self.query_lineage = SqlglotLineage()
 
     def with_dates(self, count: int) -> World:
-        """The same world, whose models train on so many as-of dates where the pack's own number would take longer."""
+        """The same world, whose models train on so many as-of dates. The pack's own number would take longer."""
         for path in [path for path in self.pack_files if path.startswith("models/")]:
             with self.edited(path) as model:
                 assert "as_of_count" in model["training"], path
@@ -105,16 +105,18 @@ class World:
         return other
 
     def stopwatch(self) -> float:
-        """Stands still: what was measured is the one thing of a training that a rerun would not repeat."""
+        """Stands still, for a measured time is the one thing in a training that a rerun would not repeat."""
         return 0.0
 
     def scorer(self, onnx: bytes) -> OnnxScorer:
         return OnnxScorer(onnx)
 
     def drop(self, drop: Drop) -> dict[str, Any]:
+        """Validate a file of a scenario; its report."""
         return self.put(drop.key, drop.path.read_bytes())
 
     def put(self, key: str, body: bytes) -> dict[str, Any]:
+        """Put a file under a key of the landing bucket and validate it; its report."""
         self.landing.put(key, body)
         info = self.landing.head(key)
         return validate_upload(self, Upload(LANDING, key, info.version_id, info.etag))
@@ -129,29 +131,43 @@ class World:
                 promote_silver(self, [file for file in part if file.dataset == dataset])
 
     def load(self, drops: Iterable[Drop]) -> list[dict[str, Any]]:
-        reports = [self.drop(one) for one in drops]
+        """Bring files of a scenario to Silver; their reports."""
+        reports = [self.drop(drop) for drop in drops]
         self.promote()
         return reports
 
     def items(self, key: str) -> list[str]:
+        """The items of a list that a planner wrote."""
         return [item["item"] for item in json.loads(self.lake.get(key))]
 
-    def prepare(self, model: str, as_of: str) -> dict[str, Any]:
-        """Training up to the features."""
-        plan = plan_training(self, model=model, as_of=as_of)
-        for item in self.items(plan["build_items"]):
-            build_features(self, item=item)
+    def train(self, model: str, as_of: str) -> dict[str, Any]:
+        """A whole training; what register_model answers."""
+        plan = self.prepare(model, as_of)
+        self.fit(plan)
+        return self.register(plan["run"])
+
+    def prepare(self, model: str, as_of: str, **planned: Any) -> dict[str, Any]:
+        """A training up to its features; what plan_training answers."""
+        plan = plan_training(self, model=model, as_of=as_of, **planned)
+        self.build(plan)
         return plan
 
-    def train(self, model: str, as_of: str) -> dict[str, Any]:
-        plan = self.prepare(model, as_of)
+    def build(self, plan: Mapping[str, Any]) -> None:
+        for item in self.items(plan["build_items"]):
+            build_features(self, item=item)
+
+    def feature_keys(self, plan: Mapping[str, Any]) -> list[str]:
+        """The feature files of a training, one for each item."""
+        return [json.loads(self.lake.get(item))["out"] for item in self.items(plan["build_items"])]
+
+    def fit(self, plan: Mapping[str, Any]) -> None:
+        """Fit the candidates and choose one."""
         for item in self.items(plan["fit_items"]):
             fit_candidate(self, item=item)
         self.evaluate(plan["run"])
-        return self.register(plan["run"])
 
     def evaluate(self, run: str) -> None:
-        """The choice of a candidate, and of a ladder where the model has one."""
+        """Choose a candidate, and make the ladder where the model has one."""
         if evaluate_candidate(self, run=run)["ladder"]:
             fit_ladder(self, run=run)
             evaluate_ladder(self, run=run)
@@ -160,20 +176,20 @@ class World:
         return register_model(self, run=run, at="2025-07-01T03:10:00Z")
 
     def replay(self, model: str, version: int, request: str) -> dict[str, Any]:
-        """What check_replay says of a version's training done once more."""
+        """A version's training once more; the report of check_replay."""
         plan = replay_version(self, model=model, version=version, request=request)
-        for item in self.items(plan["build_items"]):
-            build_features(self, item=item)
-        for item in self.items(plan["fit_items"]):
-            fit_candidate(self, item=item)
-        self.evaluate(plan["run"])
-        said = check_replay(self, run=plan["run"])
-        report: dict[str, Any] = json.loads(self.lake.get(said["report"]))
-        assert said["same"] == report["same"]
+        self.build(plan)
+        self.fit(plan)
+        answer = check_replay(self, run=plan["run"])
+        report: dict[str, Any] = json.loads(self.lake.get(answer["report"]))
+        assert answer["same"] == report["same"]
         return report
 
-    def score(self, model: str, as_of: str, scope: str = "batch", request: str = "pull") -> dict[str, Any]:
-        plan = plan_scoring(self, model=model, as_of=as_of, scope=scope, request=request)
+    def score(
+        self, model: str, as_of: str, scope: str = "batch", request: str = "pull", **planned: Any
+    ) -> dict[str, Any]:
+        """A whole scoring run; its receipt."""
+        plan = plan_scoring(self, model=model, as_of=as_of, scope=scope, request=request, **planned)
         items = self.items(plan["items"])
         for step in (build_features, score_shard):
             for item in items:
@@ -187,7 +203,7 @@ class World:
         return receipt
 
     def query(self, sql: str, **tables: str) -> list[tuple[Any, ...]]:
-        """DuckDB SQL over Delta tables given by name."""
+        """Rows of a query in DuckDB's SQL. `s="gold/scores"` lets it read that table by the name `s`."""
         with DuckDbSql() as session:
             for name, table in tables.items():
                 snapshot = self.tables.snapshot(table)
@@ -200,7 +216,7 @@ class World:
             return session.rows(sql)
 
     def silver_hash(self, dataset: str, known_before: str | None = None) -> str:
-        """Hash of the sorted rows of a dataset's current view, or of that known before a day."""
+        """Hash of the sorted rows of a dataset's current view, or of the view as known before a day."""
         shape = shape_of(contract_of(self, dataset))
         columns = ", ".join(f'"{name}"::varchar' for name, _ in shape.columns)
         view = current_view(shape, "silver")

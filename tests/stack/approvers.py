@@ -1,4 +1,4 @@
-"""The two IAM roles whose signed calls approve model versions on a local stack, and what it takes to sign as one."""
+"""The two IAM roles whose signed calls approve model versions on a local stack, and credentials to sign as one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from botocore.credentials import Credentials
 
-# the template's parameters, and the roles' names here
+# each parameter of the template, and the name of its role here
 ROLES = {"TechnicalApproverRole": "technical-approver", "BusinessApproverRole": "business-approver"}
 
 
 def create(iam: Any) -> None:
-    """Roles that whoever runs the stack may assume, and that may call the API and nothing else."""
+    """Make the roles. Whoever runs the stack may assume them; they may call the API and nothing else."""
     anybody = _policy({"Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"})
     calls = _policy({"Action": "execute-api:Invoke", "Resource": "*"})
     for name in ROLES.values():
@@ -21,7 +21,7 @@ def create(iam: Any) -> None:
 
 
 def assume(sts: Any, role: str, person: str) -> Credentials:
-    """Credentials of a role's session that bears the person's name."""
+    """Credentials of a session in a role; the session has the person's name."""
     arn = sts.get_caller_identity()["Arn"].replace(":sts:", ":iam:").rpartition(":")[0] + f":role/{role}"
     found = sts.assume_role(RoleArn=arn, RoleSessionName=person)["Credentials"]
     return Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])

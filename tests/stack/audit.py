@@ -1,7 +1,7 @@
 """Is every row of every landed file where it belongs, and does Silver say what the files say?
 
-Files are found by listing and read with pyarrow; what they must hold is told by `plain` from the landed bytes. Of the
-product one thing is used: the SQL of the views, which is what is being tested.
+The audit lists files and reads them with pyarrow. What they must hold, `plain` works out from the landed bytes. It uses
+one thing of the product: the SQL of the views, which is what it tests.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.runtime.pack_files import pack_files
 from tests.stack.lake import Lake
-from tests.stack.plain import DATASETS, Read, Values, latest, read, told
+from tests.stack.plain import DATASETS, Read, Values, as_text, latest, read
 from tests.stack.stack import Stack
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A content under a key at a second: S3 tells a function no more of the time."""
+    """A content under a key, and the second of its arrival: S3 tells a function no finer time."""
 
     key: str
     at: str
@@ -37,7 +37,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`differences` by what was compared; all zero where nothing was lost, doubled or wrong."""
+    """What an audit counted. All `differences` are 0 where nothing was lost, doubled or wrong."""
 
     arrivals: int
     rows_in: int
@@ -50,7 +50,7 @@ class Found:
 
 
 class Audit:
-    """Keeps what it has read: landed versions and Bronze never change."""
+    """Compares the lake with the landed files. It reads each file once: landed versions and Bronze never change."""
 
     def __init__(self, stack: Stack, lake: Lake) -> None:
         self._stack, self._lake = stack, lake
@@ -73,7 +73,7 @@ class Audit:
         return len(self._lake.keys("validation/"))
 
     def look(self, moments: Iterable[str]) -> Found:
-        """Compare everything that has landed so far; `moments` are those as of which the views are read."""
+        """Compare everything that has landed so far. The views are read as of now, and as of each of the moments."""
         arrivals = self.arrivals()
         for arrival in arrivals - self._reads.keys():
             self._reads[arrival] = read(arrival.key, arrival.body)
@@ -83,20 +83,22 @@ class Audit:
 
         bronze = self._bronze()
         different["bronze"] = _apart(
-            (_group(one.key, one.at, found.good) for one, found in taken.items() if found.good),
+            (_group(arrival.key, arrival.at, found.good) for arrival, found in taken.items() if found.good),
             (_group(key, at, rows) for (key, at, _), rows in bronze.items()),
         )
         quarantine = self._quarantine()
         different["quarantine"] = _apart(
-            (_group(one.key, one.at, found.bad) for one, found in taken.items() if found.bad), quarantine
+            (_group(arrival.key, arrival.at, found.bad) for arrival, found in taken.items() if found.bad), quarantine
         )
-        different["kept copies"] = _apart((hashlib.sha256(one.body).hexdigest() for one in refused), self._copies())
+        different["kept copies"] = _apart(
+            (hashlib.sha256(arrival.body).hexdigest() for arrival in refused), self._copies()
+        )
         different["reports"] = _apart(
             [
-                *((one.key, one.at, len(found.good), len(found.bad)) for one, found in taken.items()),
-                *((one.key, one.at, None, None) for one in refused),
+                *((arrival.key, arrival.at, len(found.good), len(found.bad)) for arrival, found in taken.items()),
+                *((arrival.key, arrival.at, None, None) for arrival in refused),
             ],
-            self._told(),
+            self._reported(),
         )
         views = current = 0
         silver_differences = 0
@@ -137,7 +139,7 @@ class Audit:
         return rows
 
     def _bronze(self) -> dict[tuple[str, str, str], dict[int, Values]]:
-        """Rows by line of every Bronze file, by its source's key and time and its content's name."""
+        """For each Bronze file (its source's key and time, and its content id) the rows by line."""
         found: dict[tuple[str, str, str], dict[int, Values]] = {}
         for key in self._lake.keys("bronze/"):
             rows = self._rows(key)
@@ -145,7 +147,7 @@ class Audit:
             if source in found or len({row["_line"] for row in rows}) != len(rows):
                 raise AssertionError(f"{key}: a second file of one arrival, or a line twice")
             columns = DATASETS[key.split("/")[1]].columns
-            found[source] = {row["_line"]: tuple(told(one, row[one]) for one in columns) for row in rows}
+            found[source] = {row["_line"]: tuple(as_text(column, row[column]) for column in columns) for row in rows}
         return found
 
     def _quarantine(self) -> list[tuple[str, str, frozenset[tuple[int, object]]]]:
@@ -161,7 +163,7 @@ class Audit:
         keys = self._lake.keys("quarantine/rejected/")
         return [hashlib.sha256(self._lake.file(key).read_bytes()).hexdigest() for key in keys]
 
-    def _told(self) -> list[tuple[str, str, int | None, int | None]]:
+    def _reported(self) -> list[tuple[str, str, int | None, int | None]]:
         found: list[tuple[str, str, int | None, int | None]] = []
         for key in self._lake.keys("validation/"):
             if key not in self._files:
@@ -202,7 +204,7 @@ def _as_text(columns: Iterable[str]) -> str:
 
 
 def _values(columns: Iterable[str], values: Iterable[object]) -> Values:
-    return tuple(told(column, value) for column, value in zip(columns, values, strict=True))
+    return tuple(as_text(column, value) for column, value in zip(columns, values, strict=True))
 
 
 def _second(moment: datetime) -> str:
@@ -214,6 +216,6 @@ def _group(key: str, at: str, rows: dict[int, Any]) -> tuple[str, str, frozenset
 
 
 def _apart(expected: Iterable[object], found: Iterable[object]) -> int:
-    """How many stand on one side alone; one that stands twice counts too."""
+    """How many stand on one side only. What stands twice on one side and once on the other counts as one."""
     left, right = Counter(expected), Counter(found)
     return (left - right).total() + (right - left).total()

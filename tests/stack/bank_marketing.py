@@ -1,7 +1,7 @@
-"""Bank Marketing (UCI 222) as a telephone centre would have dropped it: per month its list, and later what came of it.
+"""Bank Marketing (UCI 222) as a telephone centre would have dropped it: each month its list, and later the outcomes.
 
-The file is in the order of the calls and names month and weekday, no year: a month that comes before the last one's
-begins the next year.
+The file is in the order of the calls. It names month and weekday, and no year. The next year begins where a month is
+earlier in the year than the one before it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def calls(data: Path) -> list[Call]:
 
 
 def by_month(rows: Sequence[Call]) -> Iterator[tuple[date, list[Call]]]:
-    """The first day of each month and its rows, oldest first. Raises ValueError for a month that is none."""
+    """Each month's first day and its rows, oldest first. ValueError for a name that is no month."""
     year, before = FIRST_YEAR, 0
     for name, group in groupby(rows, key=lambda row: row["month"]):
         number = 1 + MONTHS.index(name)
@@ -42,7 +42,7 @@ def by_month(rows: Sequence[Call]) -> Iterator[tuple[date, list[Call]]]:
 
 
 def write(rows: Sequence[Call], folder: Path) -> list[tuple[date, Path, Path]]:
-    """Per month its first day, a file of leads and one of outcomes; a lead's number is its row's in the file."""
+    """For each month its first day, a file of leads and a file of outcomes. A lead's number is that of its row."""
     folder.mkdir(parents=True, exist_ok=True)
     made, number = [], 0
     for month, group in by_month(rows):
@@ -54,7 +54,7 @@ def write(rows: Sequence[Call], folder: Path) -> list[tuple[date, Path, Path]]:
             leads,
             ("lead_id", "listed_on", "position", *kept),
             (
-                (lead, month, place, *(call[one] for one in kept))
+                (lead, month, place, *(call[name] for name in kept))
                 for place, (lead, call) in enumerate(numbered, start=1)
             ),
         )
@@ -62,7 +62,7 @@ def write(rows: Sequence[Call], folder: Path) -> list[tuple[date, Path, Path]]:
         _write(
             outcomes,
             ("lead_id", "closed_on", *AFTER),
-            ((lead, closed_on, *(call[one] for one in AFTER)) for lead, call in numbered),
+            ((lead, closed_on, *(call[name] for name in AFTER)) for lead, call in numbered),
         )
         made.append((month, leads, outcomes))
     return made

@@ -21,12 +21,12 @@ from tests.stack.up import folder_option
 
 
 def variables(stack: Stack, endpoint: str) -> dict[str, dict[str, str]]:
-    """For `sam local invoke --env-vars`: each function's variables as they were deployed, and the address."""
+    """What `sam local invoke --env-vars` takes: each function's variables as deployed, with this address."""
     pages = stack.client("lambda").get_paginator("list_functions").paginate()
     deployed = {
-        one["FunctionName"]: one.get("Environment", {}).get("Variables", {})
+        function["FunctionName"]: function.get("Environment", {}).get("Variables", {})
         for page in pages
-        for one in page["Functions"]
+        for function in page["Functions"]
     }
     return {logical: {**deployed[name], "AWS_ENDPOINT_URL": endpoint} for logical, name in stack.names().items()}
 
@@ -38,7 +38,7 @@ def gateway() -> str | None:
     done = subprocess.run(["docker", "network", "inspect", "bridge"], capture_output=True, text=True, check=True)
     [network] = json.loads(done.stdout)
     config = network["IPAM"]["Config"][0]
-    # an engine that was not told a gateway takes the subnet's first address, and some do not say so
+    # without a configured gateway an engine takes the subnet's first address, and some engines do not say so
     return str(config.get("Gateway") or ip_network(config["Subnet"])[1])
 
 

@@ -22,12 +22,13 @@ FOLDER = "build/stack/test"
 
 @pytest.fixture(scope="session")
 def shell() -> dict[str, str]:
-    """The environment of a person at the project's root, with a folder and a port of the tests' own."""
+    """The environment of a person's shell, with a folder and a port of the tests' own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))}
     return {**kept, "FOLDER": FOLDER, "PORT": str(free_port())}
 
 
 def say(command: str, shell: dict[str, str]) -> str:
+    """Run a command at the project's root, as a person would; its output."""
     done = subprocess.run(["bash", "-euc", command], cwd=ROOT, env=shell, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout

@@ -51,25 +51,25 @@ def drop(stack: Stack, lake: Lake, drops: list[Drop], progress: Progress, name: 
         before = len(lake.keys("validation/"))
         bucket = stack.outputs["LandingBucket"]
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda one: _put(stack, bucket, one), drops))
+            list(pool.map(lambda dropped: _put(stack, bucket, dropped), drops))
         stack.wait(lambda: len(lake.keys("validation/")) >= before + len(drops), WAIT, "a report per file")
         stack.wait_for_queues(WAIT)
 
 
-def _put(stack: Stack, bucket: str, one: Drop) -> None:
-    with one.path.open("rb") as body:
-        stack.s3.put_object(Bucket=bucket, Key=one.key, Body=body)
+def _put(stack: Stack, bucket: str, dropped: Drop) -> None:
+    with dropped.path.open("rb") as body:
+        stack.s3.put_object(Bucket=bucket, Key=dropped.key, Body=body)
 
 
 def run(
     scenario: Scenario, stack: Stack, lake: Lake, progress: Progress
 ) -> tuple[dict[str, dict[str, int]], dict[str, Any]]:
-    """The loop; the rows of each dataset, and what the consumer's pull was answered."""
+    """Run the loop. Returns the counts of each dataset, and the receipt of the consumer's pull."""
     drop(stack, lake, scenario.history, progress, "history")
-    for as_of in sorted({one.as_of for one in scenario.scored}):
+    for as_of in sorted({scored.as_of for scored in scenario.scored}):
         day = as_of.isoformat()
-        models = [one.model for one in scenario.scored if one.as_of == as_of]
-        # the tick starts all models of a day at once; the lines say when each was seen to have ended
+        models = [scored.model for scored in scenario.scored if scored.as_of == as_of]
+        # the tick starts all models of a day at once; a line's seconds end when its model was seen to have ended
         stack.invoke("StartDueRuns", {"slot": day, "models": models})
         for model in models:
             with progress.step(f"train_{model}", f"{model} trained as of {day}"):
@@ -78,7 +78,7 @@ def run(
             with progress.step(f"score_{model}", f"{model} scored as of {day}"):
                 stack.wait_for_execution("ScorePopulation", f"score-{model}-{day}-batch", WAIT)
     with progress.step("drift", "drift checked"):
-        stack.invoke("CheckDrift", {"slot": max(one.as_of for one in scenario.scored).isoformat()})
+        stack.invoke("CheckDrift", {"slot": max(scored.as_of for scored in scenario.scored).isoformat()})
     if scenario.gap:
         drop(stack, lake, scenario.gap, progress, "gap_files")
     with progress.step("gap_fill", f"gaps filled for the pull of {scenario.gap_day}"):
@@ -91,10 +91,10 @@ def run(
     if scenario.outcomes:
         drop(stack, lake, scenario.outcomes, progress, "outcomes")
     with ThreadPoolExecutor(1) as pool:
-        # all files are promoted, and matchback reads what they became
+        # counted beside the matchback: all files are promoted, so neither waits for the other
         counting = pool.submit(count_datasets, scenario, lake)
         with progress.step("matchback", "outcomes matched to scores"):
-            for known_by in sorted({one.known_by for one in scenario.scored}):
+            for known_by in sorted({scored.known_by for scored in scenario.scored}):
                 stack.invoke("RunMatchback", {"slot": known_by.isoformat()})
         return counting.result(), receipt
 
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the stack running as `make up` does, there")
     options = parser.parse_args()
-    # a log or a pipe has no width of its own, and a table cut to 80 columns says nothing
+    # a log or a pipe has no width of its own, and a table cut to 80 columns cannot be read
     console = Console(stderr=options.json, highlight=False, width=None if sys.stdout.isatty() else 140)
     progress = Progress(console)
     out = ROOT / "build/demo" / options.pack
@@ -118,7 +118,7 @@ def main() -> int:
         return 1
     try:
         with ThreadPoolExecutor(1) as pool:
-            # neither needs the other; whatever ends this, the stack ends too
+            # the data and the stack do not need each other; if the data fails, the stack is ended too
             starting = pool.submit(start, options.pack, folder)
             try:
                 with progress.step("data", "data made ready"):

@@ -22,7 +22,7 @@ _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was put under a key. `rows` are what its lines say, in their order; none where it cannot be read."""
+    """What was put under a key. `rows` are its rows in the order of its lines; none where the file cannot be read."""
 
     key: str
     body: bytes
@@ -31,7 +31,7 @@ class Sent:
 
 
 class Feed:
-    """Equal seeds give equal files. No two rows are recorded at one moment, so a key's latest is never in doubt."""
+    """Equal seeds give equal files. No two rows are recorded at one moment, so each key has one latest row."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)  # noqa: S311 - test data, not secrets
@@ -49,7 +49,7 @@ class Feed:
         return [self._file(run, number) for number in range(count)]
 
     def _file(self, run: int, number: int) -> Sent:
-        again = [one for one in self._sent if one.rows]
+        again = [sent for sent in self._sent if sent.rows]
         kind = self._random.choices(
             ("new", "overwrite", "again", "copy", "reordered", "reject"),
             (55, 15, 8, 7, 7, 8) if again else (1, 0, 0, 0, 0, 0),
@@ -166,5 +166,5 @@ def _body(key: str, rows: list[Row]) -> bytes:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    # no time of packing, so that equal rows give equal bytes
+    # without the time of packing, so that equal rows give equal bytes
     return gzip.compress(text.getvalue().encode(), mtime=0) if key.endswith(".gz") else text.getvalue().encode()

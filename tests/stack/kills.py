@@ -1,7 +1,7 @@
-"""make soak AREA=stack: long runs on the deployed stack whose functions' processes are killed at work.
+"""make soak AREA=stack: long runs on the deployed stack, in which processes of its functions are killed at work.
 
-Each run drops files in waves while workers are killed at planned steps of their work, some at the moment when Silver
-is compacted; dead letters are redriven. When the queues have run dry, what is in the lake is held against the files.
+Each run drops files in waves. Meanwhile workers are killed at planned steps of their work, some while Silver is
+compacted, and dead letters are redriven. When the queues have run dry, the lake is compared with the files.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from tests.stack.relay import STEPS, Kill, Relay
 from tests.stack.stack import DEAD_LETTERS, ROOT, Stack, StackError, start
 
 WAIT = 900  # seconds a run may take to drain; a guard against a hang, not an expectation
-# what the event source says in MiniStack's log of a batch
+# how the event source tells of a batch in MiniStack's log
 _DIED = re.compile(r"ESM: Lambda (\S+) failed processing SQS batch .*Worker process died")
 _DONE = re.compile(r"ESM: Lambda (\S+) processed (\d+) SQS messages from \S+(?: \((\d+) partial failures\))?")
 _SLOT = "2026-01-04"
 
 
 def plan(random: Random, kills: int) -> list[Kill]:
-    """Kills of the two functions at all steps of their work, and some while Silver is compacted."""
+    """Kills of the two functions of ingestion at all steps of their work, and two of a compaction of Silver."""
     made = []
     for number in range(kills):
         function = "ValidateUpload" if number % 2 else "PromoteSilver"
@@ -58,7 +58,7 @@ def plan(random: Random, kills: int) -> list[Kill]:
 
 
 class Soak:
-    """A deployed stack, what was dropped into it, and what was found there, over all runs."""
+    """A deployed stack over all runs: what was dropped into it, and what the audit found."""
 
     def __init__(self, stack: Stack, relay: Relay, *, seed: int, files: int, kills: int) -> None:
         self.stack, self.relay = stack, relay
@@ -69,8 +69,8 @@ class Soak:
         self.redriven: Counter[str] = Counter()
         self.events: list[str] = []
 
-    def run(self, number: int, told: Callable[[int], None]) -> dict[str, Any]:
-        """One run; its figures. `told` hears how many of the run's files have their report."""
+    def run(self, number: int, progress: Callable[[int], None]) -> dict[str, Any]:
+        """One run; its figures. `progress` is called with how many of the run's files have their report."""
         random = Random(f"{self.seed}/{number}")  # noqa: S311 - a plan, not a secret
         log = self.stack.folder / "ministack.log"
         began, read_from = time.monotonic(), log.stat().st_size
@@ -86,14 +86,14 @@ class Soak:
 
         def seen() -> int:
             there = self.audit.reports() - reports
-            told(there)
+            progress(there)
             return there
 
         with ThreadPoolExecutor(1) as pool:
             compaction: Future[Counter[str]] | None = None
             for wave in _waves(random, sent):
-                for one in wave:
-                    self._put(one)
+                for file in wave:
+                    self._put(file)
                 for event in random.sample(self.events, min(len(self.events), 2)):
                     self.stack.sqs.send_message(QueueUrl=self.stack.outputs["UploadQueue"], MessageBody=event)
                     again += 1
@@ -103,12 +103,12 @@ class Soak:
                     compaction = pool.submit(self._compact)
             self._until(lambda: not self._waiting(*DEAD_LETTERS), "the queues to run dry")
             compacted = compaction.result() if compaction else Counter()
-        said = _said(log.read_bytes()[read_from:].decode(errors="replace"), self.relay.functions)
+        logged = _logged(log.read_bytes()[read_from:].decode(errors="replace"), self.relay.functions)
         span = self.feed.now - START
         moments = [(START + span * random.random()).strftime("%Y-%m-%d %H:%M:%S") for _ in range(2)]
         found = asdict(self.audit.look(moments))
-        uploads = said["done"]["ValidateUpload"] + said["failed"]["ValidateUpload"] + said["died"]["ValidateUpload"]
-        died = said["died"] + Counter(MaintainTables=compacted["died"])
+        uploads = sum(logged[how]["ValidateUpload"] for how in ("done", "failed", "died"))
+        died = logged["died"] + Counter(MaintainTables=compacted["died"])
         return {
             "run": number,
             "files": len(sent),
@@ -118,11 +118,11 @@ class Soak:
             "visibility_seconds": hidden,
             "kills": {name: count for name, count in sorted(died.items()) if count},
             "steps": Counter(f"{kill.function} {kill.moment} {kill.step}" for kill in self.relay.killed),
-            # of promotion, whose batches hold several messages, at least so many
-            "redelivered": uploads - len(sent) + said["failed"]["PromoteSilver"] + said["died"]["PromoteSilver"],
+            # a lower bound: of a promotion that died only one message is counted, and its batch may have held several
+            "redelivered": uploads - len(sent) + logged["failed"]["PromoteSilver"] + logged["died"]["PromoteSilver"],
             "redriven": dict(self.redriven),
             "compactions": compacted["done"],
-            "errors": dict(said["errors"]),
+            "errors": dict(logged["errors"]),
             "seconds": round(time.monotonic() - began, 1),
             "lake": found,
         }
@@ -130,14 +130,14 @@ class Soak:
     def _put(self, sent: Sent) -> None:
         bucket = self.stack.outputs["LandingBucket"]
         put = self.stack.s3.put_object(Bucket=bucket, Key=sent.key, Body=sent.body)
-        told = {"key": sent.key, "etag": put["ETag"].strip('"'), "version-id": put["VersionId"]}
-        self.events.append(json.dumps({"detail": {"bucket": {"name": bucket}, "object": told}}))
+        landed = {"key": sent.key, "etag": put["ETag"].strip('"'), "version-id": put["VersionId"]}
+        self.events.append(json.dumps({"detail": {"bucket": {"name": bucket}, "object": landed}}))
 
     def _waiting(self, *queues: str) -> int:
-        return sum(self.stack.waiting(one) for queue in queues for one in (queue, DEAD_LETTERS[queue]))
+        return sum(self.stack.waiting(name) for queue in queues for name in (queue, DEAD_LETTERS[queue]))
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
-        """Poll, and redrive dead letters as they come, as whoever hears the alarm would."""
+        """Poll until it is done. Meanwhile redrive dead letters as they come, as a person would on the alarm."""
         end = time.monotonic() + WAIT
         while not done():
             if time.monotonic() > end:
@@ -145,10 +145,10 @@ class Soak:
             for queue, letters in DEAD_LETTERS.items():
                 if self.stack.waiting(letters):
                     self.redriven[letters] += self.stack.redrive(queue)
-            time.sleep(0.3)  # polling another process over HTTP; there is nothing to be woken by
+            time.sleep(0.3)  # another process, asked over HTTP: nothing can wake this one
 
     def _compact(self) -> Counter[str]:
-        """Compact Silver while it is written to, until it succeeds."""
+        """Compact Silver while it is written to, again until a compaction succeeds."""
         counts: Counter[str] = Counter()
         while not counts["done"]:
             try:
@@ -165,33 +165,33 @@ class Soak:
 
 
 def _waves(random: Random, sent: list[Sent]) -> Iterator[list[Sent]]:
-    """A wave holds no key twice: MiniStack's events name no version, so the first of two would be nobody's."""
+    """Files in waves without a key twice: MiniStack's events name no version, so nobody would read the first of two."""
     wave: list[Sent] = []
     size = random.randint(10, 40)
-    for one in sent:
-        if len(wave) == size or one.key in {other.key for other in wave}:
+    for file in sent:
+        if len(wave) == size or file.key in {other.key for other in wave}:
             yield wave
             wave, size = [], random.randint(10, 40)
-        wave.append(one)
+        wave.append(file)
     yield wave
 
 
-def _said(log: str, functions: Mapping[str, str]) -> dict[str, Counter[str]]:
-    """By function: invocations that died, messages that were done with, messages that went back; errors by class."""
-    said: dict[str, Counter[str]] = {name: Counter() for name in ("died", "done", "failed", "errors")}
+def _logged(log: str, functions: Mapping[str, str]) -> dict[str, Counter[str]]:
+    """Per function the invocations that died, the messages done and the messages given back; and errors by class."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in ("died", "done", "failed", "errors")}
     for line in log.splitlines():
         if found := _DIED.search(line):
-            said["died"][functions[found[1]]] += 1
+            counts["died"][functions[found[1]]] += 1
         elif found := _DONE.search(line):
-            said["done"][functions[found[1]]] += int(found[2])
-            said["failed"][functions[found[1]]] += int(found[3] or 0)
+            counts["done"][functions[found[1]]] += int(found[2])
+            counts["failed"][functions[found[1]]] += int(found[3] or 0)
         elif line.startswith("{") and '"level":"ERROR"' in line:
-            said["errors"][str(json.loads(line).get("error"))] += 1
-    return said
+            counts["errors"][str(json.loads(line).get("error"))] += 1
+    return counts
 
 
 def wrong(run: Mapping[str, Any]) -> list[str]:
-    """Why a run does not count; empty where it does."""
+    """What is wrong with a run, in sentences; empty where nothing is."""
     lake = run["lake"]
     why = [f"{name}: {count} differences" for name, count in lake["differences"].items() if count]
     if lake["rows_in"] != lake["bronze"] + lake["quarantine"]:
@@ -243,12 +243,12 @@ def soak(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
             stack = start("automotive", ROOT / "build/stack/kills", parameters={"EndpointUrl": relay.endpoint})
         try:
             relay.serve(stack)
-            one = Soak(stack, relay, seed=options.seed, files=options.files, kills=options.kills)
+            whole = Soak(stack, relay, seed=options.seed, files=options.files, kills=options.kills)
             with bar:
                 task = bar.add_task("", total=options.files)
                 for number in range(1, options.runs + 1):
                     bar.reset(task, description=f"run {number} of {options.runs}")
-                    runs.append(one.run(number, partial(_advance, bar, task)))
+                    runs.append(whole.run(number, partial(_advance, bar, task)))
                     _line(runs[-1], console)
         finally:
             stack.down()

@@ -1,4 +1,4 @@
-"""Reading a running stack's lake as any reader would: Delta and Parquet from outside, without our functions."""
+"""Read a running stack's lake as any reader of Delta and Parquet would, without our functions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from tests.stack.layers import whole
 from tests.stack.stack import USER, Stack
 
-# the transaction by which the product says that a table is being compacted
+# while this transaction of a table has a version other than 0, the product takes it as being compacted
 _COMPACTING = "propensity.compaction"
 
 
 class Lake:
-    """One reader's view of the lake; files are kept in a folder between reads."""
+    """One reader's view of the lake. Files that it has read are kept in a folder."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self._stack = stack
@@ -49,24 +49,24 @@ class Lake:
         path = self._folder / key
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            # hundreds of small files: download_file asks for each file's size first and starts threads for it
+            # not download_file, which asks for the size first and starts threads: these are hundreds of small files
             body = self._stack.s3.get_object(Bucket=self._bucket, Key=key)["Body"]
             with whole(path) as half:
                 shutil.copyfileobj(body, half)
         return path
 
     def files(self, keys: Iterable[str]) -> list[Path]:
-        """`file` of many, several at a time."""
+        """`file` for many keys, several at a time."""
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(self.file, keys))
 
     def table_files(self, table: str) -> list[Path]:
-        """The Parquet files that a Delta table's log names, by delta-rs and nothing of ours."""
+        """The Parquet files that a Delta table's log names, as delta-rs reads it."""
         opened = DeltaTable(f"s3://{self._bucket}/{table}", storage_options=self._options)
         return self.files(f"{table}/{action['path']}" for action in _actions(opened))
 
     def end_compactions(self) -> None:
-        """Say of each table that nobody compacts it: who knows that one has died need not wait until it must have."""
+        """After a compaction died: record for each table that nobody compacts it, so that the next need not wait."""
         for table in sorted({key.split("/_delta_log/")[0] for key in self.keys("") if "/_delta_log/" in key}):
             opened = DeltaTable(f"s3://{self._bucket}/{table}", storage_options=self._options)
             if opened.transaction_version(_COMPACTING):
@@ -74,7 +74,7 @@ class Lake:
                 opened.create_write_transaction([], "append", opened.schema(), commit_properties=over)
 
     def query(self, sql: str, **relations: Iterable[Path]) -> list[tuple[Any, ...]]:
-        """DuckDB SQL over views named as the keyword arguments, each a list of Parquet files."""
+        """Rows of a query in DuckDB's SQL. `s=[path, …]` lets it read those Parquet files by the name `s`."""
         with duckdb.connect() as connection:
             connection.execute("set timezone = 'UTC'")
             for name, paths in relations.items():

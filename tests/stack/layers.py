@@ -1,7 +1,7 @@
-"""The built layers as MiniStack gets them: zip files that say where a layer lies, and the files in the stack's folder.
+"""The built layers as MiniStack gets them: each zip file only says where in the stack's folder the layer lies.
 
-MiniStack unpacks the zips of a function's layers for each process that it starts, some forty in a demo: 14 GB. Lambda
-does it once and mounts them. So here a zip holds one line of Python path, and the files are linked once a stack.
+MiniStack unpacks a function's layers for each process that it starts: 14 GB for some forty processes in a demo. Lambda
+unpacks them once and mounts them. So here a zip holds one line of Python path, and the files are linked once a stack.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from typing import IO
 # the variable that tells a function of the local stack where its layers' files are
 FOLDER = "LOCAL_LAYERS"
 _LAYER = re.compile(r"^(\s*ContentUri: )(\w+)$", re.MULTILINE)
-# where MiniStack, as Lambda, reads .pth files; a path in such a file would come behind MiniStack's own packages
+# MiniStack, like Lambda, reads .pth files here. A plain path in one would come behind MiniStack's own packages
 _PATHS = "python/lib/python3.13/site-packages/layer.pth"
 
 
 def packed(build: Path, out: Path) -> Path:
-    """The template of a build folder with zip files as its layers, in `out`, a folder beside it.
+    """Copy a build folder's template to `out`, a folder beside it, with zip files as its layers.
 
-    Code and data are named as before, relative to the template.
+    Code and data keep their names, which are relative to the template.
     """
     template = (build / "template.yaml").read_text()
     out.mkdir(exist_ok=True)
     for _, layer in _LAYER.findall(template):
-        with whole(out / f"{layer}.zip") as held, zipfile.ZipFile(held, "w") as zipped:
+        with whole(out / f"{layer}.zip") as file, zipfile.ZipFile(file, "w") as zipped:
             zipped.writestr(_PATHS, f"import os, sys; sys.path.insert(0, os.environ['{FOLDER}'] + '/{layer}/python')\n")
     path = out / "template.yaml"
-    with whole(path) as held:
-        held.write(_LAYER.sub(r"\1\2.zip", template).encode())
+    with whole(path) as file:
+        file.write(_LAYER.sub(r"\1\2.zip", template).encode())
     return path
 
 
 def link(build: Path, folder: Path) -> None:
-    """A build's layers in `folder`, which a later build leaves as they are; hard links where the file system can.
+    """Put a build's layers into `folder`, by hard links where the file system can. A later build leaves them.
 
-    A layer that ships without bytecode, because a function has no room for it, is one for all stacks: what its first
-    processes compile (scikit-learn: some 5 CPU seconds each) is there for the next. Copies of earlier builds stay until
-    `make clean`.
+    Some layers ship without bytecode, because a function has no room for it. All stacks share such a layer: what the
+    first processes compile (scikit-learn: some 5 CPU seconds each) is there for the next ones. Copies of earlier builds
+    stay until `make clean`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for _, layer in _LAYER.findall((build / "template.yaml").read_text()):
@@ -57,10 +57,10 @@ def link(build: Path, folder: Path) -> None:
 
 
 def _shared(layer: Path) -> Path:
-    """One copy of a built layer, named by its files, their sizes and their times, as bytecode is."""
+    """The one copy of a built layer. Like bytecode, it is named after its files, their sizes and their times."""
     files = sorted(path for path in layer.rglob("*") if path.is_file())
     listed = "".join(
-        f"{path.relative_to(layer)} {(told := path.stat()).st_size} {told.st_mtime_ns}\n" for path in files
+        f"{path.relative_to(layer)} {(stat := path.stat()).st_size} {stat.st_mtime_ns}\n" for path in files
     )
     copies = layer.parents[1] / "layers"
     copy = copies / f"{layer.name}-{sha256(listed.encode()).hexdigest()[:16]}"
@@ -87,7 +87,7 @@ def _link(source: str, target: str) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which appears under its name when it is whole: two stacks may start at once."""
+    """A file to write. It appears under its name once it is whole, for two stacks may start at once."""
     with NamedTemporaryFile(dir=path.parent, delete=False) as half:
         try:
             yield half

@@ -1,8 +1,8 @@
-"""make pictures: the README's two pictures, drawn from what `make demo` left in build/demo/automotive.
+"""make pictures: draw the README's two pictures from what `make demo` left in build/demo/automotive.
 
-score.svg is one customer's row of scores-buy.parquet: the first on dealer_01's list. lift.svg is the lift of each
-decile, from matchback-buy.json: what the customers did in the 90 days after they were scored. The same demo gives the
-same bytes. Both pictures bring their own background, so that they are read on a light page and on a dark one.
+score.svg shows one row of scores-buy.parquet: the first customer on dealer_01's list. lift.svg shows the lift of each
+decile from matchback-buy.json: what the customers did in the 90 days after they were scored. The same demo gives the
+same bytes. Both pictures have a background of their own, so that one can read them on a light page and on a dark one.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Scored:
 
 
 def first_on_the_list(scores: Path, tenant: str) -> Scored:
-    """The tenant's likeliest customer; of equal scores the smallest customer number."""
+    """The tenant's customer with the highest score; of equal scores the smallest customer number."""
     with duckdb.connect() as connection:
         row = connection.execute(
             "select tenant_id, customer_id, as_of::varchar, score, percentile, decile, "
-            "[one.text for one in reasons], [one.contribution for one in reasons] "
+            "[reason.text for reason in reasons], [reason.contribution for reason in reasons] "
             f"from '{scores}' where tenant_id = ? order by score desc, customer_id limit 1",
             [tenant],
         ).fetchone()
@@ -65,7 +65,7 @@ def first_on_the_list(scores: Path, tenant: str) -> Scored:
 
 
 def score_picture(one: Scored, model: Mapping[str, Any]) -> Element:
-    """`model`: what summary.json says of the model that scored the customer."""
+    """The picture of one score. `model` is the entry of its model in summary.json."""
     base = model["positives"] / model["population"]
     title = f"One score: customer {one.customer} of {one.tenant}"
     reasons = "; ".join(f"{text} ({added:+.2f})" for text, added in one.reasons)
@@ -92,8 +92,8 @@ def _deciles(chart: Element, one: Scored) -> None:
         box = {"x": f"{left:.1f}", "y": "124", "width": f"{step - between:.1f}", "height": "24", "rx": "3"}
         SubElement(chart, "rect", {"class": "mark" if here else "other", **box})
         _text(chart, left + (step - between) / 2, 140, str(decile), "inside" if here else "note", "middle")
-    told = f"decile {one.decile}, percentile {one.percentile} of the dealer's list; 10 and 100 are the likeliest"
-    _text(chart, _EDGE, 166, told, "note")
+    place = f"decile {one.decile}, percentile {one.percentile} of the dealer's list; 10 and 100 are the likeliest"
+    _text(chart, _EDGE, 166, place, "note")
 
 
 def _reasons(chart: Element, reasons: Sequence[tuple[str, float]]) -> None:
@@ -108,7 +108,7 @@ def _reasons(chart: Element, reasons: Sequence[tuple[str, float]]) -> None:
 
 
 def lift_picture(matchback: Mapping[str, Any], horizon_days: int) -> Element:
-    """`matchback`: matchback-<model>.json of the demo."""
+    """The picture of the lift of each decile. `matchback` is matchback-<model>.json of the demo."""
     segments = matchback["segments"]
     everyone = segments["all"]["rate"]
     points = []
@@ -130,8 +130,8 @@ def lift_picture(matchback: Mapping[str, Any], horizon_days: int) -> Element:
     return chart
 
 
-def _picture(key: str, title: str, said: str) -> Element:
-    """An empty picture of a chart's size, in a chart's classes."""
+def _picture(key: str, title: str, description: str) -> Element:
+    """An empty picture of a chart's size, with a chart's CSS classes."""
     named = f"{key}-title", f"{key}-said"
     chart = Element(
         "svg",
@@ -144,29 +144,29 @@ def _picture(key: str, title: str, said: str) -> Element:
         },
     )
     SubElement(chart, "title", {"id": named[0]}).text = title
-    SubElement(chart, "desc", {"id": named[1]}).text = said
+    SubElement(chart, "desc", {"id": named[1]}).text = description
     _own_background(chart, _SCORE_STYLE)
     return chart
 
 
 def _own_background(chart: Element, style: str) -> None:
-    """Colours and paper inside the file; as values, because not every program that shows SVG knows CSS variables."""
-    told = STYLE + style
+    """Put colours and paper into the file. Not every program that shows SVG knows CSS variables: they become values."""
+    rules = STYLE + style
     for name, value in COLOURS.items():
-        told = told.replace(f"var({name})", value)
+        rules = rules.replace(f"var({name})", value)
     chart.set("width", str(WIDTH))
     chart.set("height", str(HEIGHT))
     paper = {"x": "0.5", "y": "0.5", "width": str(WIDTH - 1), "height": str(HEIGHT - 1), "rx": "8"}
     place = len([child for child in chart if child.tag in ("title", "desc")])
     chart.insert(place, Element("rect", {**paper, "fill": COLOURS["--paper"], "stroke": COLOURS["--line"]}))
     css = Element("style")
-    css.text = told
+    css.text = rules
     chart.insert(place, css)
 
 
-def _text(chart: Element, x: float, y: float, said: str, kind: str = "label", anchor: str = "start") -> None:
-    text = SubElement(chart, "text", {"class": kind, "x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor})
-    text.text = said
+def _text(chart: Element, x: float, y: float, text: str, kind: str = "label", anchor: str = "start") -> None:
+    element = SubElement(chart, "text", {"class": kind, "x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor})
+    element.text = text
 
 
 def to_svg(chart: Element) -> str:
@@ -175,7 +175,7 @@ def to_svg(chart: Element) -> str:
 
 
 def draw(demo: Path, out: Path) -> list[Path]:
-    """Write both pictures from a demo's folder; exits with a sentence where the demo has not run."""
+    """Write both pictures from a demo's folder. Exits with a message where the demo has not run."""
     summary, matchback, scores = (
         demo / name for name in ("summary.json", f"matchback-{MODEL}.json", f"scores-{MODEL}.parquet")
     )

@@ -1,6 +1,6 @@
-"""What files say, read with the standard library alone: which rows are good, and what is the latest of each key.
+"""What files say, read with the standard library only: which rows are good, and which is the latest of each key.
 
-Written from docs/reference/contracts.md and not from the product, for three of the automotive pack's datasets.
+Written after docs/reference/contracts.md, without the product's code, for three of the automotive pack's datasets.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Dataset:
 
 
 DATASETS = {
-    one.name: one
-    for one in (
+    dataset.name: dataset
+    for dataset in (
         Dataset(
             "sales",
             ("sale_id", "customer_id", "vin", "sold_on", "condition", "finance", "price", "recorded_at"),
@@ -115,14 +115,14 @@ CHECKS: dict[str, Callable[[str], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A file's rows by line: the good ones' values, the bad ones' raw lines."""
+    """A file's rows by line: values of the good ones, raw lines of the bad ones."""
 
     good: dict[int, Values]
     bad: dict[int, str]
 
 
 def read(key: str, body: bytes) -> Read | None:
-    """None for a file that must be refused whole."""
+    """The rows of a file; None where it must be refused whole."""
     found = re.fullmatch(r"([^/]+)/tenant_id=([A-Za-z0-9_.-]{1,64})/.*?(\.csv|\.csv\.gz|\.jsonl)", key)
     if not found or found[1] not in DATASETS:
         return None
@@ -153,7 +153,7 @@ def read(key: str, body: bytes) -> Read | None:
             for column, value in zip(dataset.columns, values, strict=True)
         )
         if fits and whose in ("", tenant) and not (dataset.unique and key_value in taken):
-            good[number] = tuple(told(column, value) for column, value in zip(dataset.columns, values, strict=True))
+            good[number] = tuple(as_text(column, value) for column, value in zip(dataset.columns, values, strict=True))
             taken.add(key_value)
         else:
             bad[number] = line
@@ -165,8 +165,8 @@ def _clean(column: str, value: str) -> str:
     return value.upper() if column in UPPER else value.lower() if column in LOWER else value
 
 
-def told(column: str, value: object) -> str:
-    """A value as text, the same for what stood in a file and for what stands in the lake."""
+def as_text(column: str, value: object) -> str:
+    """A value as text: equal for a value of a file and for the same value in the lake."""
     if value is None or value == "":
         return ""
     if column in MONEY:
@@ -179,18 +179,19 @@ def told(column: str, value: object) -> str:
 
 
 def latest(dataset: Dataset, rows: Iterable[tuple[str, Values]], *, before: str | None) -> set[tuple[str, Values]]:
-    """Of (tenant, values), the latest of each tenant's key among the rows recorded before a moment."""
+    """Of rows (tenant, values), each tenant's latest of each key; only rows recorded before the moment count."""
     recorded, key = dataset.place("recorded_at"), dataset.place(dataset.key)
 
     def rank(values: Values) -> list[tuple[int, str]]:
-        # numbers by size: the longer is the greater
-        return [(len(values[dataset.place(one)]), values[dataset.place(one)]) for one in dataset.rank]
+        # so that numbers compare by size: the longer is the greater
+        ranked = [values[dataset.place(column)] for column in dataset.rank]
+        return [(len(value), value) for value in ranked]
 
     found: dict[tuple[str, str], Values] = {}
     for tenant, values in rows:
         if before is not None and values[recorded] >= before:
             continue
-        held = found.get((tenant, values[key]))
-        if held is None or rank(held) < rank(values):
+        known = found.get((tenant, values[key]))
+        if known is None or rank(known) < rank(values):
             found[(tenant, values[key])] = values
     return {(tenant, values) for (tenant, _), values in found.items()}

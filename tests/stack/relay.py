@@ -1,8 +1,8 @@
-"""A relay between the deployed functions and the stack, which ends a function's process at a chosen request.
+"""A relay between the deployed functions and the stack. It ends a function's process at a chosen request.
 
-The functions are deployed with the relay's address (stack parameter EndpointUrl). So a kill is certain to hit a
-process at work, and at a known step of it: before the store has the request, after the store has done it and before
-the function knows, or some milliseconds into what comes next. The kill itself is SIGKILL to the worker's process.
+The functions are deployed with the relay's address (stack parameter EndpointUrl). So a kill is certain to hit a process
+at work, at a known step, and at one of three moments: before the store has the request; after the store has done it,
+before the function knows; or some milliseconds later. The kill is SIGKILL to the worker's process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from tests.stack.stack import LOOPBACK, Stack
 
-# what a function asks of the stack, told by method and path; the first that fits
+# the steps of a function, told by the method and path of a request; the first pattern that fits names the step
 STEPS: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
     "ValidateUpload": (
         ("quarantine", re.compile(r"PUT /[^/]+/quarantine/")),
@@ -48,7 +48,7 @@ STEPS: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One kill that is planned: at the `skip`-th next request of that step, counted from when its turn comes."""
+    """A planned kill. From when its turn comes, it lets `skip` requests of its step pass and hits the next one."""
 
     function: str
     step: str
@@ -58,12 +58,12 @@ class Kill:
 
 
 def step_of(function: str, request: str) -> str | None:
-    """The step that a request, `<method> <path>`, belongs to; None where it is none of those that are named."""
+    """The step to which a request (`<method> <path>`) belongs; None where it belongs to none of STEPS."""
     return next((step for step, pattern in STEPS.get(function, ()) if pattern.match(request)), None)
 
 
 class Relay:
-    """Relays HTTP to `upstream` while the `with` block runs; `arm` says what is to be killed."""
+    """Relays HTTP to `upstream` while the `with` block runs. `arm` says what to kill."""
 
     def __init__(self) -> None:
         self.upstream = 0
@@ -89,13 +89,13 @@ class Relay:
         self._thread.join(10)
 
     def serve(self, stack: Stack) -> None:
-        """Say which stack is behind the address; nothing is relayed before."""
+        """Say which stack stands behind the relay. Before this call it relays nothing."""
         self.functions = {name: logical for logical, name in stack.names().items()}
         self.workers = stack.folder / "tmp"
         self.upstream = urlsplit(stack.endpoint).port or 0
 
     def arm(self, kills: Iterable[Kill]) -> None:
-        """Replace what is planned. Each function has its own queue of kills, and one is due at a time."""
+        """Replace the plan. Each function has a queue of kills, of which only the first is due."""
         plan: defaultdict[str, deque[Kill]] = defaultdict(deque)
         for kill in kills:
             plan[kill.function].append(kill)
@@ -108,7 +108,7 @@ class Relay:
         self._loop.call_soon_threadsafe(swap)
 
     def _due(self, function: str, step: str | None) -> Kill | None:
-        """The kill that this request brings about, taken from the plan."""
+        """The kill that is due at this request, taken from the plan."""
         kills = self._plan[function]
         if not kills or kills[0].step != step:
             return None
@@ -146,7 +146,7 @@ class Relay:
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
         except (ConnectionError, asyncio.IncompleteReadError):
-            return  # the worker is gone, or the stack is: each notices by itself
+            return  # the worker or the stack has ended, and the other notices that by itself
         finally:
             forth.close()
             await pump
@@ -162,21 +162,21 @@ class Relay:
             self.killed[kill] += 1
 
     def _worker(self, port: int) -> tuple[int, str] | None:
-        """The process behind a connection and its function; None for whoever is no worker of this stack."""
+        """The process behind a connection, and its function; None where it is no worker of this stack."""
         sockets = _sockets(port)
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                 command = (process / "cmdline").read_bytes().decode(errors="replace")
                 if str(self.workers) not in command:
                     continue
-                if any(str(one.readlink()) in sockets for one in (process / "fd").iterdir()):
+                if any(str(file.readlink()) in sockets for file in (process / "fd").iterdir()):
                     names = [logical for name, logical in self.functions.items() if f"-{name}-" in command]
                     return (int(process.name), names[0]) if names else None
         return None
 
 
 class _Answers:
-    """What comes back from the stack."""
+    """Passes on what comes back from the stack."""
 
     def __init__(self, back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._back, self._writer = back, writer
@@ -195,7 +195,7 @@ class _Answers:
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
-    """A request's first lines, up to the empty one; nothing where the connection has ended."""
+    """A request's first lines, up to the empty one; b"" where the connection has ended."""
     try:
         return await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -222,7 +222,7 @@ async def _body(head: bytes, reader: asyncio.StreamReader) -> AsyncIterator[byte
 
 
 def _sockets(port: int) -> set[str]:
-    """The sockets whose own port this is, as /proc/<pid>/fd names them."""
+    """The sockets at this local port, as /proc/<pid>/fd names them."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     fields = [line.split() for line in lines]
-    return {f"socket:[{one[9]}]" for one in fields if int(one[1].rsplit(":", 1)[1], 16) == port}
+    return {f"socket:[{row[9]}]" for row in fields if int(row[1].rsplit(":", 1)[1], 16) == port}

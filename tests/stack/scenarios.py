@@ -1,4 +1,4 @@
-"""What a demo drops and when: per pack, phases of files and the days on which the daily tick is given."""
+"""What a demo drops and when: for each pack the files in phases, and the days of the daily tick."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A model, the day it is trained and scored as of, and the day its outcomes are all known."""
+    """A model, the day as of which it is trained and scored, and the day by which its outcomes are known."""
 
     model: str
     as_of: date
@@ -41,10 +41,10 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`history` is dropped first, `gap` after the batch scoring, `outcomes` before the matchback.
+    """Files in phases: `history` is dropped first, `gap` after the batch, `outcomes` before the matchback.
 
-    `gap_model` is the model that the consumer pulls on `gap_day`. `truth` is a Parquet file of true
-    probabilities where the data was generated.
+    The consumer pulls `gap_model` on `gap_day`. Where the data was generated, `truth` is a Parquet file of the true
+    probabilities.
     """
 
     history: list[Drop]
@@ -83,9 +83,9 @@ def retail(data: Path, work: Path) -> Scenario:
 
 
 def leads(data: Path, work: Path, *, as_of: date = date(2009, 5, 2)) -> Scenario:
-    """Bank Marketing: a file of leads and one of outcomes a month; the month of `as_of` is scored, the next pulled.
+    """Bank Marketing: a file of leads and one of outcomes for each month.
 
-    Of later months nothing is dropped.
+    The month of `as_of` is scored, and the next one pulled. Nothing of later months is dropped.
     """
     place = "tenant_id=bank"
     history, gap, outcomes = [], [], []
@@ -114,7 +114,7 @@ def leads(data: Path, work: Path, *, as_of: date = date(2009, 5, 2)) -> Scenario
 def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Scenario:
     """Generated dealers: four years, then two weeks with new customers, then the outcomes of 90 days.
 
-    What the same generator left in the folder for the same numbers is taken as it is.
+    Files that the same generator made in this folder for the same numbers are used again.
     """
     from tests.stack.automotive import AS_OF, GAP_DAY, KNOWN_BY, generate
 
@@ -123,7 +123,7 @@ def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Sce
     if made is None:
         shutil.rmtree(work, ignore_errors=True)
         made = generate(work, dealers=dealers, customers=customers)
-        # last: a folder without it was left half done
+        # written last: a folder without it is half done
         noted.write_text(json.dumps({"of": of, "made": asdict(made)}, default=str))
     return Scenario(
         history=made.phases["history"],
@@ -138,7 +138,7 @@ def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Sce
 
 
 def _generator(work: Path, *numbers: int) -> str:
-    """Hash of all that the generated files and their paths depend on: folder, generator, numbers, numpy's version."""
+    """Hash of all that the files and their paths depend on: folder, generator, numbers, numpy's version."""
     from tests.stack import automotive
 
     [folder] = automotive.__path__
@@ -147,15 +147,15 @@ def _generator(work: Path, *numbers: int) -> str:
 
 
 def _made_before(noted: Path, of: str) -> Generated | None:
-    """What a folder's note says is there; None where it is of another generator, or a file is gone."""
+    """The files that a folder's note lists; None where another generator made them, or one is gone."""
     from tests.stack.automotive import Generated
 
     if not noted.exists():
         return None
-    said = json.loads(noted.read_text())
-    if said["of"] != of:
+    note = json.loads(noted.read_text())
+    if note["of"] != of:
         return None
-    made = said["made"]
+    made = note["made"]
     phases = {
         phase: [Drop(Path(drop["path"]), drop["key"]) for drop in drops] for phase, drops in made["phases"].items()
     }

@@ -1,6 +1,6 @@
 """The whole stack on this machine: a local AWS (MiniStack) and the real template deployed into it.
 
-Nothing here describes the stack: that is template.yaml's. Everything listens on the loopback address only.
+Only template.yaml describes the stack; nothing here does. Everything listens on the loopback address only.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ BUILD = ROOT / ".aws-sam/build"
 REGION = "us-east-1"
 NAME = "propensity"
 LOOPBACK = "127.0.0.1"
-# what is fed by a queue, and the queue for what keeps failing
+# each queue, and the dead-letter queue of what keeps failing
 DEAD_LETTERS = {"UploadQueue": "UploadDeadLetters", "PromoteQueue": "PromoteDeadLetters"}
 # MiniStack's own root user; it exists on this machine only, and only while the stack runs
 USER = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
 
 
 class StackError(RuntimeError):
-    """The stack did not come up, or something in it failed; the message says where to look."""
+    """The stack did not start, or something in it failed. The message says where to look."""
 
 
 @dataclass
 class Stack:
-    """A running stack. `folder` holds its log and state; `outputs` are the template's."""
+    """A running stack. `folder` holds its log and state; `outputs` are the outputs of the template."""
 
     folder: Path
     endpoint: str
@@ -87,7 +87,7 @@ class Stack:
         return self.client("lambda")
 
     def invoke(self, function: str, payload: dict[str, Any]) -> Any:
-        """Invoke a function by its output's name; raises StackError with its error."""
+        """Invoke the function that this output names. StackError where it fails."""
         answer = self.functions.invoke(FunctionName=self.outputs[function], Payload=json.dumps(payload))
         body = json.loads(answer["Payload"].read() or b"null")
         if answer.get("FunctionError"):
@@ -108,9 +108,9 @@ class Stack:
         signed: bool = True,
         credentials: Credentials | None = None,
     ) -> tuple[int, Any]:
-        """Call the API as its users do, over HTTP with a signature (or without); status and decoded body.
+        """Call the API as its users do, over HTTP, with or without a signature; status and decoded body.
 
-        `credentials` are who signs, the stack's own user without them.
+        `credentials` are those of who signs; by default the stack's own user signs.
         """
         url = f"{self.api}{path}"
         data = b"" if body is None else json.dumps(body).encode()
@@ -125,19 +125,19 @@ class Stack:
             return error.code, json.loads(error.read() or b"null")
 
     def names(self) -> dict[str, str]:
-        """The deployed functions' names, by their names in the template."""
+        """For each function's name in the template its deployed name."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=NAME)
         return {
-            one["LogicalResourceId"]: one["PhysicalResourceId"]
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
             for page in pages
-            for one in page["StackResourceSummaries"]
-            if one["ResourceType"] == "AWS::Lambda::Function"
+            for resource in page["StackResourceSummaries"]
+            if resource["ResourceType"] == "AWS::Lambda::Function"
         }
 
     def redrive(self, queue: str) -> int:
-        """Move the messages of a queue's dead-letter queue back to it; how many.
+        """Move the messages of a queue's dead-letter queue back to the queue; how many.
 
-        What `aws sqs start-message-move-task` does, by receive and send: MiniStack has no such action.
+        This is `aws sqs start-message-move-task` by receive and send, for MiniStack has no such action.
         """
         moved = 0
         source, target = self.outputs[DEAD_LETTERS[queue]], self.outputs[queue]
@@ -149,7 +149,7 @@ class Stack:
         return moved
 
     def redelivery(self, queue: str, *, seconds: int, receives: int) -> dict[str, str]:
-        """When a queue delivers again, and how often before its dead-letter queue; the attributes as they were."""
+        """Set after how many seconds a queue delivers again, and how often at most; the attributes before."""
         url = self.outputs[queue]
         names = ["VisibilityTimeout", "RedrivePolicy"]
         before: dict[str, str] = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
@@ -159,7 +159,7 @@ class Stack:
         return before
 
     def waiting(self, queue: str) -> int:
-        """Messages in a queue, those in flight and those delayed included."""
+        """How many messages a queue holds, with those in flight and those delayed."""
         names = (
             "ApproximateNumberOfMessages",
             "ApproximateNumberOfMessagesNotVisible",
@@ -169,7 +169,7 @@ class Stack:
         return sum(int(found.get(name, 0)) for name in names)
 
     def wait_for_queues(self, seconds: float) -> None:
-        """Until every landed file is validated and promoted. A dead letter ends it at once."""
+        """Wait until every landed file is validated and promoted. StackError at the first dead letter."""
 
         def quiet() -> bool:
             for letters in DEAD_LETTERS.values():
@@ -180,12 +180,12 @@ class Stack:
         self.wait(quiet, seconds, "the queues to be empty")
 
     def run(self, machine: str, name: str, payload: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Start an execution and wait for it; its output."""
+        """Start an execution and wait for its end; its output."""
         self.step_functions.start_execution(stateMachineArn=self.outputs[machine], name=name, input=json.dumps(payload))
         return self.wait_for_execution(machine, name, seconds)
 
     def wait_for_execution(self, machine: str, name: str, seconds: float) -> dict[str, Any]:
-        """Until the execution of this name, which may not have started yet, has succeeded; its output."""
+        """Wait until the execution of this name has succeeded; its output. It need not have started yet."""
         arn = self.outputs[machine].replace(":stateMachine:", ":execution:") + f":{name}"
         found: dict[str, Any] = {}
 
@@ -213,11 +213,11 @@ class Stack:
             self._raise_logged()
             if not _alive(self.pid):
                 raise StackError(f"the stack ended while waiting for {what}; see {self.folder}/ministack.log")
-            time.sleep(0.2)  # polling another process over HTTP; there is nothing to be woken by
+            time.sleep(0.2)  # another process, asked over HTTP: nothing can wake this one
 
     @contextmanager
     def expecting_errors(self) -> Iterator[None]:
-        """What is logged inside ends no wait, neither inside nor later."""
+        """An error that is logged inside this block ends no wait, neither inside nor later."""
         self.errors_expected = True
         try:
             yield
@@ -226,17 +226,17 @@ class Stack:
             self.read_to = (self.folder / "ministack.log").stat().st_size
 
     def _raise_logged(self) -> None:
-        """A function that logs an error ends the wait: its message would come back only after half an hour."""
+        """End the wait where a function logs an error: its message would come back only after half an hour."""
         if self.errors_expected:
             return
         with (self.folder / "ministack.log").open(errors="replace") as log:
             log.seek(self.read_to)
             for line in log:
                 if '"level":"ERROR"' in line and line.startswith("{"):
-                    said = json.loads(line)
-                    what = f"{said.get('error', '')} {said['message']}".strip()
-                    where = "\n".join(said.get("where", ()))
-                    raise StackError(f"{said.get('function_name', 'a function')}: {what}\n{where}")
+                    record = json.loads(line)
+                    what = f"{record.get('error', '')} {record['message']}".strip()
+                    where = "\n".join(record.get("where", ()))
+                    raise StackError(f"{record.get('function_name', 'a function')}: {what}\n{where}")
             self.read_to = log.tell()
 
     def log_tail(self, lines: int = 30) -> str:
@@ -252,15 +252,15 @@ class Stack:
                 time.sleep(0.05)
             if _alive(self.pid):
                 os.killpg(self.pid, signal.SIGKILL)
-        for kept in ("tmp", "layers"):
-            shutil.rmtree(self.folder / kept, ignore_errors=True)
+        for name in ("tmp", "layers"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
         (self.folder / "stack.json").unlink(missing_ok=True)
 
 
 def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mapping[str, str] | None = None) -> Stack:
-    """Start MiniStack with an empty lake, on a port or on a free one, and deploy what `make build` built.
+    """Start MiniStack with an empty lake and deploy what `make build` built. Raises StackError.
 
-    `parameters` are the template's, besides Pack. Raises StackError.
+    Without `port` it takes a free one. `parameters` are those of the template, besides Pack.
     """
     if port and not _is_free(port):
         raise StackError(f"port {port} of {LOOPBACK} is taken; give another one, e.g. `make up PORT=4570`")
@@ -280,13 +280,13 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mappi
         "AWS_ENDPOINT_URL": endpoint,
         "TMPDIR": str(folder / "tmp"),
         layers.FOLDER: str(folder / "layers"),
-        # two servers that it would start on fixed ports
+        # without two servers that it would start on fixed ports
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LAMBDA_STATE_TRANSITION_SECONDS": "0",
         "PYTHONUNBUFFERED": "1",
-        # one thread of arithmetic a process: several functions run at once, and on two cores OpenMP's threads
-        # would wait for each other (both models trained in 76 s with two, in 49 s with one)
+        # one thread of arithmetic for each process: several functions run at once, and on two cores the threads of
+        # OpenMP would wait for each other (both models trained in 76 s with two threads, in 49 s with one)
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
@@ -315,7 +315,7 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mappi
 
 
 def attach(folder: Path) -> Stack | None:
-    """The stack that `start` left running there, if it still is."""
+    """The stack that `start` left in this folder; None where it does not run any more."""
     try:
         state = json.loads((folder / "stack.json").read_text())
     except FileNotFoundError:
@@ -387,7 +387,7 @@ def _healthy(endpoint: str) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    # a child that ended stays until it is asked for; asking for a stranger fails and says nothing
+    # a child that has ended must be waited for, or it stays; for another's child this fails, which does not matter
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:

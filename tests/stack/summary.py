@@ -1,4 +1,4 @@
-"""The demo's summary: every count from the lake, rows in from the files themselves."""
+"""The demo's summary. Rows in are counted in the files, all other figures come from the lake."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERSIONS = ("duckdb", "deltalake", "pyarrow", "onnxruntime", "scikit-learn", "sk
 
 
 def count_datasets(scenario: Scenario, lake: Lake) -> dict[str, dict[str, int]]:
-    """Files and rows of each dataset: in what was dropped, and in the zones of the lake, once all is promoted."""
+    """For each dataset the files and rows that were dropped, and the rows in each zone once all is promoted."""
     files: Counter[str] = Counter()
     rows_in: Counter[str] = Counter()
     for drop in scenario.drops:
@@ -38,14 +38,14 @@ def summarise(
     receipt: dict[str, Any],
     out: Path,
 ) -> dict[str, Any]:
-    """The summary without its seconds; writes each model's scores, card and matchback beside it."""
-    models = {one.model: _model(one, scenario, lake, out) for one in scenario.scored}
+    """The summary without its seconds. Writes each model's scores, card and matchback to `out`."""
+    models = {scored.model: _model(scored, scenario, lake, out) for scored in scenario.scored}
     gap = {name: receipt[name] for name in ("population", "had", "new", "failed", "coverage")}
     return {
         "pack": pack,
         "seconds": {},
         "datasets": datasets,
-        "models": {name: said for name, (said, _) in models.items()},
+        "models": {name: figures for name, (figures, _) in models.items()},
         "gap_fill": gap,
         "drift": {name: drift for name, (_, drift) in models.items()},
         "versions": {name: version(name) for name in VERSIONS},
@@ -74,7 +74,7 @@ def _model(one: Scored, scenario: Scenario, lake: Lake, out: Path) -> tuple[dict
         found = segments.get(segment, {}).get(measure)
         return found["value"] if found else None
 
-    said = {
+    figures = {
         "version": match["version"],
         "family": lineage["family"],
         "as_of": match["as_of"],
@@ -96,11 +96,11 @@ def _model(one: Scored, scenario: Scenario, lake: Lake, out: Path) -> tuple[dict
         "best_possible_auc": best_possible_auc(scenario.truth, one.model, scores) if scenario.truth else None,
         "parity_max_abs": metrics["parity"]["max_abs"],
     }
-    return said, {"features": drift["features"], "over_threshold": drift["over_threshold"]}
+    return figures, {"features": drift["features"], "over_threshold": drift["over_threshold"]}
 
 
 def _export(lake: Lake, run: str, out: Path) -> None:
-    """A run's scores as a consumer gets them."""
+    """Write a run's scores as a consumer gets them."""
     listed = ", ".join(f"'{path}'" for path in lake.table_files("gold/scores"))
     with duckdb.connect() as connection:
         connection.execute(
@@ -111,7 +111,7 @@ def _export(lake: Lake, run: str, out: Path) -> None:
 
 
 def best_possible_auc(truth: Path, model: str, scores: Path) -> float:
-    """AUC of the true probabilities on what really happened, over those who were scored."""
+    """The AUC that the true probabilities would have had, over the customers who were scored."""
     with duckdb.connect() as connection:
         [(auc,)] = connection.execute(
             f"""with r as (
@@ -147,7 +147,7 @@ def table(summary: dict[str, Any], console: Console) -> None:
     console.print(models)
     for name, one in summary["models"].items():
         if one["filter_size"]:
-            best = one["best_possible_auc"]  # only what was generated has one
+            best = one["best_possible_auc"]  # only generated data has one
             console.print(
                 f"{name}: the manual filter's {one['filter_size']:,} customers: lift {one['lift_filter']:.2f}; "
                 f"the model's best {one['filter_size']:,}: {one['lift_at_filter_size']:.2f}"

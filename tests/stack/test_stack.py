@@ -1,4 +1,4 @@
-"""The deployed stack: what only real events, roles, layers and state machines can show."""
+"""The deployed stack: what only real events, roles, layers and state machines can prove."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_an_unsigned_call_is_refused(stack: Stack) -> None:
 
 def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None:
     stack.run("TrainModel", "again", {"model": MODEL, "as_of": NEXT, "then_score": False}, WAIT)
-    # off its cadence, and yet: whoever becomes champion scores everybody
+    # NEXT is no scoring day of the schedule, but a version that becomes champion scores everybody
     stack.wait_for_execution("ScorePopulation", f"score-{MODEL}-{NEXT}-batch-v2", WAIT)
     status, listed = stack.call("GET", f"/v1/models/{MODEL}")
     assert (status, listed["champion"], len(listed["versions"])) == (200, 2, 2)
@@ -150,7 +150,7 @@ def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None
 
 
 def test_two_people_in_two_roles_approve_and_nobody_else_does(stack: Stack, ran: Run) -> None:
-    """By now the first version is champion, and the second one was."""
+    """By now version 1 is champion, and version 2 has been."""
     technical, business = approvers.ROLES.values()
 
     def approve(role: str | None, person: str = "") -> tuple[int, Any]:
@@ -159,7 +159,7 @@ def test_two_people_in_two_roles_approve_and_nobody_else_does(stack: Stack, ran:
         return stack.call("POST", f"/v1/models/{MODEL}/approvals", asked, credentials=credentials)
 
     status, refused = approve(None)
-    assert (status, refused["error"]) == (403, "ForbiddenError")  # whatever role the body claims
+    assert (status, refused["error"]) == (403, "ForbiddenError")  # the role that the body claims does not count
     status, first = approve(technical, "ann")
     assert (status, first["missing"]) == (200, ["business"]), first
     status, refused = approve(business, "Ann")
@@ -177,24 +177,24 @@ def test_two_people_in_two_roles_approve_and_nobody_else_does(stack: Stack, ran:
 
 @contextmanager
 def without_policy(stack: Stack, function: str) -> Iterator[None]:
-    """Inside, a function may do nothing; what happens is expected to go wrong."""
+    """Inside this block a function has no rights, and errors are expected."""
     iam = stack.client("iam")
     configuration = stack.functions.get_function_configuration(FunctionName=stack.names()[function])
     role = configuration["Role"].rsplit("/", 1)[1]
     names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    held = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
-    for name in held:
+    documents = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
+    for name in documents:
         iam.delete_role_policy(RoleName=role, PolicyName=name)
     try:
         with stack.expecting_errors():
             yield
     finally:
-        for name, document in held.items():
+        for name, document in documents.items():
             iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
 
 
 def test_a_function_may_do_what_its_policy_says_and_nothing_else(stack: Stack, ran: Run) -> None:
-    """The roles are enforced here: the tick loses its policy and fails, and has it back and works."""
+    """The tick loses its policy and fails; it gets it back and works."""
     with without_policy(stack, "StartDueRuns"), pytest.raises(StackError, match="AccessDenied"):
         stack.invoke("StartDueRuns", {"slot": DAY, "models": [MODEL]})
     assert stack.invoke("StartDueRuns", {"slot": DAY, "models": [MODEL]})["due"] == []
@@ -216,7 +216,7 @@ def test_a_dead_letter_rings_and_is_redriven_into_silver_once(
     finally:
         stack.sqs.set_queue_attributes(QueueUrl=stack.outputs[queue], Attributes=before)
     assert rows_of(ran.lake, drop.key) == []
-    # the number that is 1 now is the one that an alarm looks at
+    # an alarm looks at the number that is 1 now
     name = stack.outputs[letters].rsplit("/", 1)[1]
     alarms = stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
     [alarm] = [one for one in alarms if one["Dimensions"] == [{"Name": "QueueName", "Value": name}]]
@@ -228,7 +228,7 @@ def test_a_dead_letter_rings_and_is_redriven_into_silver_once(
 
 
 def rows_of(lake: Lake, key: str) -> list[int]:
-    """The lines of a landed file that stand in Silver, each as often as it does."""
+    """The lines of a landed file in Silver, each as often as it stands there."""
     found = lake.query(f"select _line from s where _source_key = '{key}'", s=lake.table_files("silver/sales"))
     return sorted(line for (line,) in found)
 
@@ -242,7 +242,7 @@ def test_a_run_that_failed_or_was_stopped_in_the_middle_is_unseen_and_goes_on_fr
     assert scored(ran.lake) == [(0, 0)]
     written = ran.lake.times(LATER_RUN)
     assert written
-    # MiniStack has no redrive-execution; an execution of the same input goes the same way
+    # MiniStack has no redrive-execution; a new execution with the same input does the same
     machine, states = stack.outputs["ScorePopulation"], stack.step_functions
     stopped = states.start_execution(stateMachineArn=machine, name="stopped", input=json.dumps(asked))["executionArn"]
 
@@ -260,7 +260,7 @@ def test_a_run_that_failed_or_was_stopped_in_the_middle_is_unseen_and_goes_on_fr
 
 
 def scored(lake: Lake) -> list[tuple[int, ...]]:
-    """Rows and customers of the run as of LATER in gold/scores."""
+    """How many rows and customers the run as of LATER has in gold/scores."""
     return lake.query(
         f"select count(*), count(distinct (tenant_id, customer_id)) from g where run like '{LATER_RUN}%'",
         g=lake.table_files("gold/scores"),
@@ -307,14 +307,14 @@ def test_a_tenant_puts_files_by_link_or_with_its_own_policy_and_nothing_else(sta
 
 
 def blocks() -> list[list[str]]:
-    """The commands of the pages that people follow, block by block, in the order in which they are read."""
+    """The blocks of commands on the pages that people follow, in the order in which they are read."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs/start").glob("*.md")), ROOT / "CONTRIBUTING.md"]
     text = "\n".join(page.read_text() for page in pages)
     found = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [block.strip().splitlines() for block in found]
 
 
-# what a test cannot run in itself, and where it is run instead
+# commands that a test cannot run, and where they are run instead
 ELSEWHERE = {
     "make test": "this is it",
     "make demo": "demo.run, by the fixture `ran`",

@@ -32,14 +32,15 @@ def records(path: Path) -> Iterator[dict[str, Any] | None]:
 
 
 def told(record: dict[str, Any]) -> Text:
+    """A record as one line."""
     parts = {**record.get("asked", {}), **record.get("answered", {})}
     if "error" in record:
         parts["error"] = f"{record['error']}: {record['message']}"
     if "seconds" in record:
         parts["seconds"] = record["seconds"]
-    said = "  ".join(f"{name}={value}" for name, value in parts.items())
+    fields = "  ".join(f"{name}={value}" for name, value in parts.items())
     style = "red" if record["level"] == "ERROR" else ""
-    return Text(f"{record['timestamp'][11:19]}  {record.get('function_name', ''):<40} {said}", style=style)
+    return Text(f"{record['timestamp'][11:19]}  {record.get('function_name', ''):<40} {fields}", style=style)
 
 
 def main() -> int:
@@ -58,7 +59,7 @@ def main() -> int:
             elif attach(folder) is None:
                 return 0
             else:
-                time.sleep(0.5)  # a file of another process; there is nothing to be woken by
+                time.sleep(0.5)  # another process writes the file: nothing can wake this one
     except KeyboardInterrupt:
         return 0
     return 0

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 
 class Folds:
-    """Forward in time, as train_model has them: a mask of rows to fit on and one to validate on, per fold."""
+    """train_model's folds, forward in time: for each fold a mask of rows to fit on and one of rows to validate on."""
 
     def __init__(self, train: np.ndarray, valid: np.ndarray) -> None:
         self.pairs = [(np.flatnonzero(one), np.flatnonzero(other)) for one, other in zip(train, valid, strict=True)]
@@ -25,7 +25,7 @@ class Folds:
 
 
 def frame(matrix: np.ndarray) -> pd.DataFrame:
-    """FLAML fills what is missing in a frame; handed an array, some of its own learners fail on NaN."""
+    """As a frame, in which FLAML fills missing values; given an array, some of its own learners fail on NaN."""
     return pd.DataFrame(matrix, columns=[f"f{number}" for number in range(matrix.shape[1])])
 
 

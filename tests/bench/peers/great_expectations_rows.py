@@ -22,7 +22,7 @@ EXPECTATIONS = (
 
 
 def validate(path: str) -> int:
-    """How many values are not as expected; one that cannot be cast is null."""
+    """How many values are not as expected. A value that cannot be cast is null."""
     frame = pd.read_csv(path, dtype=str)
     frame["visited_at"] = pd.to_datetime(frame["visited_at"], format="%Y-%m-%d %H:%M:%S", errors="coerce")
     for name in ("odometer_km", "amount"):

@@ -21,7 +21,7 @@ PEERS = (
 
 
 def claims(work: Path, runs: int) -> list[Claim]:
-    """Ours also writes Bronze and quarantine and numbers the lines; neither of the two does."""
+    """Compare. Ours also writes Bronze and quarantine and numbers the lines; the two others do not."""
     path = work / "1m.csv"
     # both stop at a line with a value too many, so this file has none
     make_rows(path, MILLION, ragged=False)

@@ -23,7 +23,7 @@ SCHEMA = pa.DataFrameSchema(
 
 
 def validate(path: str) -> int:
-    """How many failures; a value that cannot be cast is null, and so one of them."""
+    """How many failures. A value that cannot be cast is null, and so a failure."""
     texts = pl.read_csv(path, infer_schema=False)
     typed = texts.with_columns(
         pl.col("visited_at").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"),

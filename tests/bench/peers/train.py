@@ -21,7 +21,7 @@ PACKAGES = ("flaml[automl]==2.7.0", "scikit-learn==1.9.1", "pandas==3.1.1", "num
 
 
 def claims(work: Path, runs: int) -> list[Claim]:
-    """`runs` says nothing here: the dates are the repetitions."""
+    """`runs` is not used: the dates are the repetitions."""
     world = load(work)
     ours, theirs = [], []
     for origin in ORIGINS:
@@ -36,7 +36,7 @@ def claims(work: Path, runs: int) -> list[Claim]:
 
 
 def _train(world: World, day: str) -> float:
-    """Seconds of fitting and choosing: what FLAML does too."""
+    """Seconds of fitting and choosing, for FLAML does both too."""
     plan = world.prepare(MODEL, day)
     start = time.perf_counter()
     for item in world.items(plan["fit_items"]):
@@ -48,7 +48,7 @@ def _train(world: World, day: str) -> float:
 
 
 def _rows(world: World, day: str, scored: str, work: Path) -> Path:
-    """Training rows, their folds, and the customers to score with what they did, for another process."""
+    """Write for another process the training rows, their folds, and the customers to score with their outcomes."""
     definition = pack_definition(world, MODEL)
     run = f"runs/train/{MODEL}/{day}"
     keys = [json.loads(world.lake.get(item))["out"] for item in world.items(f"{run}/items.json")]

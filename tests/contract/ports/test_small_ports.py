@@ -1,4 +1,4 @@
-"""What the online table, the queues, the workflows, the metrics and the frames promise, of every adapter."""
+"""What every adapter of the online table, the queues, the workflows, the metrics and the frames promises."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from propensity.adapters.step_functions import StepFunctions
 from propensity.kernel.errors import NotFoundError
 from propensity.ports import Frames, OnlineScore, OnlineTable
 from tests.fakes.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
+from tests.kit.handlers import create_online_table
 
 SCORE = OnlineScore(
     tenant_id="t",
@@ -44,12 +45,7 @@ def online(request: pytest.FixtureRequest) -> OnlineTable:
         return MemoryOnline()
     request.getfixturevalue("moto")
     client = boto3.client("dynamodb")
-    client.create_table(
-        TableName="online",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    )
+    create_online_table(client)
     return DynamoOnline(client, "online")
 
 
@@ -124,7 +120,7 @@ def test_a_workflow_of_one_name_starts_once_and_says_whether_it_runs(moto: str) 
     assert {("score", told["name"]): json.loads(told["input"])} == memory.started == {("score", "one"): {"a": 1}}
     client.stop_execution(executionArn=execution["executionArn"])
     memory.end()
-    # a name is taken for 90 days after its execution has ended, whatever came of it
+    # a name is taken for 90 days after its execution has ended, however it ended
     assert [port.start("score", "one", {"a": 1}) for port in (memory, real)] == [False, False]
     assert [port.start("score", "two", {"a": 1}) for port in (memory, real)] == [True, True]
     with pytest.raises(NotFoundError, match="'train': expected one of score"):

@@ -1,4 +1,4 @@
-"""What an ObjectStore promises, of every adapter."""
+"""What every adapter of ObjectStore promises."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_of_many_that_put_new_at_once_one_wins(store: ObjectStore) -> None:
 
 
 def test_a_listing_is_whole_and_in_order(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "50")  # S3 itself has 1,000 on a page
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "50")  # S3 lists 1,000 on a page
     wanted = [f"p/{number:04d}" for number in range(110)]
     for key in [*wanted, "q", "pa/1"]:
         store.put(key, b"")

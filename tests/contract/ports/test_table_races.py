@@ -27,7 +27,7 @@ def values_of(root: Path) -> list[int]:
 
 
 def _append_plainly(root: str, number: int) -> None:
-    """In a process of its own, as a queue would have it: again until it is in."""
+    """Append in a process of its own, as a queue would: again, until it succeeds."""
     tables = DeltaTables(root)
     for _ in range(200):
         try:
@@ -63,7 +63,7 @@ def test_nothing_of_the_others_is_lost_while_files_are_replaced(tmp_path: Path) 
 
 
 class Overtaken(DeltaTables):
-    """Another process makes the table, with a transaction, just after this one has seen that there is none."""
+    """Tables: another process makes the table, with a transaction, just after this one has seen that there is none."""
 
     def __init__(self, root: Path, transaction: str) -> None:
         super().__init__(str(root))
@@ -90,7 +90,7 @@ class Slow:
 
 
 class Slowest:
-    """The same in the midst of the rows, when delta-rs has seen for itself that there is no table."""
+    """The same between the rows, when delta-rs too has seen that there is no table."""
 
     def __init__(self, root: Path, transaction: str) -> None:
         self._root, self._transaction = root, transaction
@@ -99,7 +99,7 @@ class Slowest:
         return pa.RecordBatchReader.from_batches(rows(1).schema, self._batches()).__arrow_c_stream__(requested_schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        # a process of its own: delta-rs waits for this thread
+        # in another process, for delta-rs waits for this thread
         processes.alone(_append_once, str(self._root), self._transaction)
         yield from rows(1).to_batches()
 
@@ -135,7 +135,7 @@ def test_who_is_overtaken_by_a_stranger_in_making_a_table_appends_to_it(tmp_path
 
 
 def late_comer(root: Path, when: str, other: str) -> tuple[DeltaTables, ArrowStream]:
-    """Tables and rows of one who is overtaken at that moment, by somebody with that transaction."""
+    """The tables and rows of a process that another one overtakes at this moment, with this transaction."""
     if when == "after the look":
         return Overtaken(root, other), rows(1)
     return DeltaTables(str(root)), (Slow if when == "before the first row" else Slowest)(root, other)
@@ -143,7 +143,7 @@ def late_comer(root: Path, when: str, other: str) -> tuple[DeltaTables, ArrowStr
 
 @pytest.mark.parametrize("when", WHEN)
 def test_a_table_is_made_once(tmp_path: Path, when: str) -> None:
-    """A second first commit would give it another identity, and rows that no name keeps out."""
+    """A second first commit would give the table another identity, and rows that no transaction keeps out."""
     late, data = late_comer(tmp_path, when, "b")
     late.append("t", data, partition_by=["bucket"], transactions=["a"])
     made = [
@@ -189,7 +189,7 @@ def test_who_is_overtaken_while_columns_are_added_looks_again(tmp_path: Path, mo
 
 
 class Outrun(DeltaTables):
-    """Somebody does something just after this one has looked at the table."""
+    """Tables: another process acts just after this one has looked at the table."""
 
     def __init__(self, root: Path, meanwhile: Callable[[], object]) -> None:
         super().__init__(str(root))
@@ -281,7 +281,7 @@ def test_processes_that_compact_at_once_double_nothing(tmp_path: Path, small_fil
 
 
 def _append(root: str, number: int) -> str:
-    """In a process of its own: the rows of one transaction, which another process has too."""
+    """Append in a process of its own the rows of a transaction that another process appends too."""
     name = f"file-{number % 12}"
     tables = DeltaTables(root)
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""What the Tables port promises, over a folder and over S3."""
+"""What every adapter of Tables promises, over a folder and over S3."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.kit.tables import rows, written
 
 @pytest.fixture(params=["memory", "folder", "s3"])
 def open_tables(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Tables]:
-    """A maker of fresh adapters over one lake, each as a new process would have it."""
+    """Makes adapters over one lake, each like that of a new process."""
     if request.param == "memory":
         held = MemoryTables(MemoryStore())
         return lambda: held
@@ -123,7 +123,7 @@ def test_a_time_before_the_table_was_made_gives_none(open_tables: Callable[[], T
 
 
 def spread(tables: Tables, number: int, buckets: int | None) -> int:
-    """An append that says how many buckets its rows were spread over."""
+    """Append rows, and say over how many buckets they are spread."""
     return tables.append("t", rows(number), partition_by=["bucket"], transactions=[f"f{number}"], buckets=buckets)
 
 
@@ -145,7 +145,7 @@ def test_a_table_remembers_how_many_buckets_its_rows_are_spread_over(open_tables
     assert (open_tables().buckets("t"), newest(open_tables).buckets) == (4, 4)
     with pytest.raises(RetryableError, match="spread over 4 buckets, the rows over 7"):
         spread(open_tables(), 2, 7)
-    # a column more, a compaction and a silent append leave it as it is
+    # one more column, a compaction, and an append that says no number leave it as it is
     writer.append("t", rows(3).append_column("added", pa.array(["x"])), partition_by=["bucket"])
     writer.compact("t")
     assert newest(open_tables).buckets == 4
@@ -174,7 +174,7 @@ def test_a_replaced_table_holds_the_new_files_and_remembers_names_and_versions(
     assert (after.version, after.buckets, [file.path for file in after.files]) == (version, 7, ["bucket=5/x.parquet"])
     assert open_tables().committed("t", ["f0", "f1", "f2", "f3"]) == {"f0", "f1", "f2"}
     assert open_tables().snapshot("t", version=before.version) == before
-    # whoever opened the table before computes its buckets anew
+    # an adapter that opened the table before computes the buckets anew
     with pytest.raises(RetryableError, match="spread over 7 buckets"):
         spread(old, 3, 4)
     spread(old, 3, 7)
@@ -183,7 +183,7 @@ def test_a_replaced_table_holds_the_new_files_and_remembers_names_and_versions(
 
 
 def test_commits_that_began_before_a_replacement_fail_and_it_fails_after_any_commit(tmp_path: Path) -> None:
-    """delta-rs alone, from handles that know nothing of each other: what our own looks cannot see in time."""
+    """delta-rs alone, by handles that do not know each other: commits that our own looks would see too late."""
     open_tables = partial(DeltaTables, str(tmp_path))
     for number in range(3):
         spread(open_tables(), number, 4)
@@ -196,7 +196,7 @@ def test_commits_that_began_before_a_replacement_fail_and_it_fails_after_any_com
     with pytest.raises(CommitFailedError, match="Metadata changed"):
         compacting.optimize.compact()
 
-    # and the other way round: the replacement's handle was opened, then somebody commits
+    # and the other way round: another commit comes after the replacement's handle was opened
     class Late(DeltaTables):
         def _open(self, table: str) -> DeltaTable | None:
             opened = super()._open(table)
@@ -247,7 +247,7 @@ def test_files_are_replaced_in_one_commit_and_earlier_versions_keep_theirs(
 
 
 def test_a_replacement_that_a_compaction_overtook_is_refused(tmp_path: Path) -> None:
-    """delta-rs itself would rebase it, and double the rows."""
+    """delta-rs itself would rebase the replacement, and so double the rows."""
     slow, fast = DeltaTables(str(tmp_path)), DeltaTables(str(tmp_path))
     for number in range(3):
         slow.append("t", rows(number), partition_by=["bucket"])
@@ -288,7 +288,7 @@ def test_files_that_are_there_become_part_of_a_table_in_one_commit(tmp_path: Pat
     tables.add_files("t", files, schema=schema, partition_by=["bucket"], transactions=["run"])
     with pytest.raises(RetryableError, match="another commit carried this"):
         DeltaTables(str(tmp_path)).add_files("t", files, schema=schema, partition_by=["bucket"], transactions=["run"])
-    # the same path under another name stays one file
+    # one path written in two ways stays one file
     tables.add_files("t", files[:1], schema=schema, partition_by=["bucket"], transactions=["again"])
     found = DeltaTables(str(tmp_path)).snapshot("t")
     assert found is not None

@@ -1,4 +1,4 @@
-"""What ways of putting files promise, of every adapter: a link takes one key, a policy one prefix."""
+"""What every adapter of UploadAccess promises: a link takes one key, a policy one prefix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEY = "sales/tenant_id=t-1/2026/1+1 = 2%20é.csv"
 
 @dataclass
 class Way:
-    """Access, the bucket behind it, and how a tenant would follow a link; the status that it gets."""
+    """An adapter, the bucket behind it, and `put`, by which a tenant follows a link; it returns the status."""
 
     access: UploadAccess
     store: ObjectStore
@@ -69,7 +69,7 @@ def signature(url: str) -> str:
 
 
 def test_a_link_s_signature_is_its_key_s_alone(way: Way) -> None:
-    """The bucket refuses a signature that is not the key's; moto does not look at signatures of links."""
+    """The bucket refuses a signature of another key; moto does not check the signatures of links."""
     keys = (KEY, KEY.replace("t-1", "t-2"), f"{KEY}x", KEY.replace("sales", "leases"))
     links = [way.access.link(key).url for key in keys]
     assert all(signature(link) for link in links)
@@ -102,7 +102,7 @@ def moto_enforces(moto: str, after_calls: float) -> None:
 
 @pytest.fixture
 def enforced(moto: str) -> Iterator[Callable[[], None]]:
-    """Call it, and from then on IAM policies are held to; until the test ends."""
+    """Once it is called, moto enforces IAM policies until the test ends."""
     yield lambda: moto_enforces(moto, 0)
     moto_enforces(moto, float("inf"))
 

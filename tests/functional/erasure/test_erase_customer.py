@@ -1,4 +1,4 @@
-"""One person out of a lake that was trained on and scored: nothing of them is left, and everything of the others."""
+"""One person is erased from a lake that was trained on and scored. Nothing of them stays; all of the others does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.stack.automotive import KNOWN_BY, Generated
 
 @pytest.fixture(scope="module")
 def made(scored: World, dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Person]:
-    """Trained, scored, matched and asked for; with copies of refused files, and rows in quarantine."""
+    """A lake with a champion, scores, matchback and explanations, copies of refused files, and rows in quarantine."""
     world = scored.copy(tmp_path_factory.mktemp("lake"))
     [(tenant, customer, email, phone)] = world.query(
         "select c.tenant_id, c.customer_id, min(email), min(phone) from s join c using (tenant_id, customer_id) "
@@ -47,12 +47,12 @@ def made(scored: World, dealers: Generated, tmp_path_factory: pytest.TempPathFac
     person = Person(tenant, customer, email, phone)
     where = f"customers/tenant_id={tenant}"
     theirs = f"{person.id},{person.email},{person.phone},10115,true,2025-07-02,2025-07-03 00:00:00\n"
-    # of the id nothing, of the telephone number another spelling
+    # rows without the id, one of them with another spelling of the telephone number
     nameless = [f",{person.email.upper()},,10115,true,2025-07-02,2025-07-03 00:00:00\n"]
     nameless += [f",,0{person.phone[3:5]} {person.phone[5:8]}-{person.phone[8:]},1,,,\n", f'{person.id},"x y"@,,1,,,\n']
     others = "C9999999,other@example.net,+49301112223,10115,true,2025-07-02,2025-07-03 00:00:00\n"
     world.put(f"{where}/late.csv", (CUSTOMERS + theirs + others + "".join(nameless) + ",,,1,,,\n").encode())
-    world.put(f"{where}/late.csv", (CUSTOMERS + others).encode())  # the version before it is still there
+    world.put(f"{where}/late.csv", (CUSTOMERS + others).encode())  # the bucket keeps the version before it
     refused = "who,mail\n" + f"{person.id},{person.email}\nC9999999,other@example.net\n"
     world.put(f"{where}/refused.csv", refused.encode())
     world.put(f"{where}/refused.csv.gz", gzip.compress(refused.encode()))
@@ -255,13 +255,13 @@ def test_an_object_that_still_holds_the_person_is_named(world: World, person: Pe
     assert not any(name in str(told.value) for name in person.names)
     assert list(world.lake.keys("audit/erasures/")) == []
     world.lake.remove("runs/note.json")
-    # what the first attempt did is in the record of the second
+    # the record of the second attempt has what the first one did
     assert person.erase(world)["zones"]["bronze"]["rows"] > 0
 
 
 @pytest.fixture(scope="module")
 def undisturbed(made: tuple[World, Person], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
-    """The record, and how many times a port is called on the way."""
+    """The record of an erasure, and how far it burns a fuse."""
     world = made[0].copy(tmp_path_factory.mktemp("undisturbed"))
     fuse = light(world, 1_000_000)
     answer = made[1].erase(world)

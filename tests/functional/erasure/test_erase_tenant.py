@@ -1,4 +1,4 @@
-"""A tenant that leaves: nothing of it stays but models and the record, and the other tenants do not notice."""
+"""A tenant leaves: only the models and the record stay of it, and nothing changes for the other tenants."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def world(scored: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def rows_of(world: World, tenant: str) -> dict[str, list[str]]:
-    """A tenant's rows, per Parquet file that knows tenants; of tables in every version."""
+    """A tenant's rows in each Parquet file that names tenants, files of old table versions included."""
     found = {}
     for key in world.lake.keys(""):
         if key.endswith(".parquet") and "_delta_log" not in key and tenant_of(key) in (None, tenant):
@@ -65,7 +65,7 @@ def test_everything_of_a_tenant_goes_and_the_others_stay(world: World) -> None:
     assert list(world.landing.versions("")) == others_landed
     assert not any(place[0] == GONE for place in world.online.items)
     after = rows_of(world, STAYS)
-    # what left the newest version of a table stands there under another name
+    # a file that left the newest version of a table is in it under another name
     assert {key: rows for key, rows in after.items() if key in before} == before
     for table, first in (("silver/customers", 0), ("gold/scores", 1)):
         for version in (first, None):
@@ -73,13 +73,13 @@ def test_everything_of_a_tenant_goes_and_the_others_stay(world: World) -> None:
             assert set(read["tenant_id"].to_pylist()) == {STAYS}, (table, version)
     assert {key: world.lake.get(key) for key in world.lake.keys(champion.folder)} == files
     assert erase_tenant(world, tenant_id=GONE, **TICKET) == answer
-    # events and announcements that come again change nothing
+    # an event or a message that is delivered again changes nothing
     kept = list(world.lake.keys(""))
     assert promote_silver(world, [message])["files"] == 0
     upload = Upload(LANDING, landed.key, landed.version_id, landed.etag)
     assert validate_upload(world, upload)["status"] == "erased"
     assert list(world.lake.keys("")) == kept
-    # the model goes on serving the others
+    # the model still serves the others
     [(customer,)] = world.query("select min(customer_id) from s", s="gold/scores")
     asked = serve_scores(
         world, load_serving(world, "service", 1), ScoreRequest("service", STAYS, (customer,)), request_id="r", at=DAY

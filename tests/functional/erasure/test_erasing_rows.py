@@ -1,4 +1,4 @@
-"""Files rewritten in place: of the same size, with everyone else in them, for every reader."""
+"""Files are rewritten in place: of the same size, with everyone else in them, whatever reads them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ texts_drawn = st.lists(st.text(max_size=12), max_size=4)
 
 
 @settings(max_examples=60, deadline=None)
-@example(drawn=[("C1", "t"), *[("C2", "t")] * 5], texts=[], writer="duckdb", again=False)  # its filters had grown
+@example(drawn=[("C1", "t"), *[("C2", "t")] * 5], texts=[], writer="duckdb", again=False)  # once its filters grew
 @given(
     drawn=rows_drawn, texts=texts_drawn, writer=st.sampled_from(["delta-rs", "pyarrow", "duckdb"]), again=st.booleans()
 )
@@ -152,7 +152,7 @@ def test_part_of_a_word_names_nobody(said: str) -> None:
 @given(names=st.lists(st.text(min_size=1, max_size=20).filter(str.strip), min_size=1, max_size=4), others=st.text())
 @settings(max_examples=200, deadline=None)
 def test_lines_that_name_go_and_the_others_stay(names: list[str], others: str) -> None:
-    """Whatever the names are, an expression of them is one, and finds them."""
+    """Any names make a valid regular expression, and it finds them."""
     lines = [f"a,{name},b\n" for name in names if not set(name) & set("\0\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")]
     finder = NameFinder(names)
     for line in lines:

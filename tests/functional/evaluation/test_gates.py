@@ -1,4 +1,4 @@
-"""Planted faults: each is caught by the gate that is meant for it, and the champion stays champion."""
+"""Planted faults: the gate that is meant for a fault catches it, and the champion stays champion."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.kit.planted import (
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
-DAY = "2025-03-26"  # one date before the champion's: six in common
+DAY = "2025-03-26"  # one date before the champion's, so that both trainings have six dates in common
 FEATURE = "days_from_yearly_service"
 
 
@@ -46,7 +46,7 @@ type Prepared = tuple[World, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def prepared(history: World, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """A lake with a champion, and a training run up to its features, each of the pack's seven dates."""
+    """A lake with a champion, and a training run up to its features; both on the pack's seven dates."""
     world = history.copy(tmp_path_factory.mktemp("prepared"))
     world.train(MODEL, AS_OF.isoformat())
     return world, simple(world).prepare(MODEL, DAY)
@@ -74,7 +74,7 @@ def test_without_a_fault_every_gate_passes_and_says_so_in_a_sentence(prepared: P
     gates = judged(prepared, tmp_path)
     assert failed(gates) == set()
     assert all(len(gate["said"]) > 20 for gate in gates.values())
-    assert {name for name, gate in gates.items() if gate["figure"] is None} == {"fairness"}  # nothing is protected here
+    assert {name for name, gate in gates.items() if gate["figure"] is None} == {"fairness"}  # no slice is protected
     assert gates["changed_features"]["figure"] == 0
     assert gates["changed_features"]["n"] > 5_000
     assert "it was fitted on outcomes of their days" in gates["champion_auc"]["said"]
@@ -151,7 +151,7 @@ def test_three_positives_are_too_few(prepared: Prepared, tmp_path: Path) -> None
 def test_a_slice_that_collapses_is_caught_and_slices_too_small_to_judge_are_named(
     prepared: Prepared, tmp_path: Path
 ) -> None:
-    """In the west, features stand in other customers' rows, as after a join on the wrong key."""
+    """In the west, each row has the features of another customer, as after a join on the wrong key."""
 
     def shuffle(table: pa.Table) -> pa.Table:
         chance = np.random.default_rng(1)
@@ -260,7 +260,7 @@ def test_a_training_that_fails_a_gate_freezes_no_golden_set(prepared: Prepared, 
     world, plan = prepared
     bare, root = world.copy(tmp_path / "bare"), f"registry/{MODEL}/golden"
     bare.lake.remove(f"{root}/base.parquet")
-    [features, *_] = [json.loads(bare.lake.get(one))["out"] for one in bare.items(plan["build_items"])]
+    [features, *_] = bare.feature_keys(plan)
     row = pq.read_table(bare.folder / features).slice(7, 1)
     [who] = row.select(["tenant_id", "customer_id", "as_of"]).to_pylist()
     bare.lake.put(f"{root}/cases.json", json.dumps([who | {"as_of": who["as_of"].isoformat(), "why": "w"}]).encode())
@@ -297,14 +297,13 @@ def test_an_edge_case_that_the_business_names_is_frozen_until_its_customer_is_er
 ) -> None:
     world, plan = prepared
     other = world.copy(tmp_path / "other")
-    keys = [json.loads(other.lake.get(one))["out"] for one in other.items(plan["build_items"])]
-    row = pq.read_table(other.folder / keys[0]).slice(7, 1).to_pylist()[0]
+    row = pq.read_table(other.folder / other.feature_keys(plan)[0]).slice(7, 1).to_pylist()[0]
     case = {"tenant_id": row["tenant_id"], "customer_id": row["customer_id"], "why": "a fleet, not a person"}
     unknown = case | {"customer_id": "NOBODY", "as_of": "2025-01-01"}
     root = f"registry/{MODEL}/golden"
     other.lake.put(f"{root}/cases.json", json.dumps([case | {"as_of": row["as_of"].isoformat()}, unknown]).encode())
     before = finish(other, plan)["golden_log_loss"]["n"]
-    after = world.copy(tmp_path / "after")  # the same training, with what the one before froze
+    after = world.copy(tmp_path / "after")  # the same training once more, with what the first one froze
     for key in other.lake.keys(f"{root}/"):
         after.lake.put(key, other.lake.get(key))
     assert finish(after, plan)["golden_log_loss"]["n"] == before + 1

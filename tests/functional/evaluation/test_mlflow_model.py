@@ -1,4 +1,4 @@
-"""A version's folder is an MLflow model, whose scores are ours. MLflow is run by uv in an environment of its own."""
+"""A version's folder is an MLflow model with our scores. uv runs MLflow in an environment of its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RUN += ["--with", "onnxruntime==1.31.1", "--with", "numpy==2.5.5", "python"]
 
 
 def in_mlflow(*arguments: str) -> None:
-    """Run in MLflow's environment; skips where uv cannot make one, which takes a minute at first and 1 s after that."""
+    """Score in MLflow's environment; skips where uv cannot make one. Making it takes a minute, and 1 s after that."""
     done = subprocess.run([*RUN, *arguments], capture_output=True, text=True, check=False)
     if not done.stdout.startswith("environment made"):
         pytest.skip(f"uv cannot fetch MLflow here: {done.stderr[-300:]}")

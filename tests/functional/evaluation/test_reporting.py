@@ -1,4 +1,4 @@
-"""The report of a training run: every candidate, and gains over the manual filter and over the last model."""
+"""The report of a training run: all candidates, and the gains over the manual filter and over the last model."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_gains_are_those_of_lists_of_the_filters_size_on_the_newest_fold(trained
     assert said["lists"] == len({row["tenant_id"] for row in chosen})
     gain = said["gains"]["over_filter"]["conversions"]
     assert gain["value"] == pytest.approx(said["model"]["observed"]["value"] - said["filter"]["observed"]["value"])
-    # the trade's filter looks for the lost; the model's list is worth more, beyond chance
+    # the manual filter looks for lost customers; the gain of the model's list is more than chance
     assert gain["low"] > 0
     assert said["model"]["expected"] == pytest.approx(said["model"]["observed"]["value"], rel=0.25)
     assert (said["champion"], said["value"]) == (None, None)

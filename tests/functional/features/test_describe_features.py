@@ -1,4 +1,4 @@
-"""The catalogue of features and the difference of two feature sets, on a lake with a champion and its batch."""
+"""The catalogue of features, and the difference of two feature sets, on a lake with a champion and its batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def catalogued(scored: World, tmp_path_factory: pytest.TempPathFactory) -> World
 
 
 def edited(world: World, feature: str, **fields: Any) -> None:
-    """Other fields of a feature in the world's pack."""
+    """Change fields of a feature in the world's pack."""
     files = dict(world.pack_files)
     for path in [path for path in files if path.startswith("features/") and path.endswith(".yaml")]:
         group = yaml.safe_load(files[path])
@@ -81,7 +81,7 @@ def test_coverage_and_freshness_are_those_of_the_runs_rows(catalogued: World) ->
     assert batch["overall"] == {"share": known / rows, "known": known, "rows": rows}
     assert (batch["least_tenant"]["share"], batch["least_tenant"]["rows"]) == shares[0]
     assert training["overall"]["rows"] > rows
-    # a default does not make a value known: who keeps no vehicle has no number of them
+    # a default does not make a value known: the number of vehicles is unknown for who keeps none
     kept = features["vehicles_kept"]["coverage"][1]["overall"]
     assert kept["rows"] == rows
     [(named,)] = catalogued.query("select count(vehicle_age_years) from f", f=table)
@@ -158,7 +158,7 @@ def test_what_the_pack_changed_since_the_champion_is_told_by_feature(catalogued:
     assert list(told["sql"]) == ["relation"]
     assert len([line for line in told["sql"]["relation"] if line.startswith("+ ")]) == 1
     assert sorted(told["used_by"]["purchases"]) == ["buy", "service", "service@1"]
-    # the catalogue of a later day has both sets, and knows since when each feature is what it is
+    # the catalogue of a later day has both sets, and says since when each feature has its present meaning
     describe_features(world, slot="2025-07-14")
     sets = {one["feature_set"]: one for one in newest_catalogue(world)["feature_sets"]}
     assert list(sets) == [told["from"], told["to"]]

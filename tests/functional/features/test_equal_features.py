@@ -120,19 +120,19 @@ ONNX_ROWS = 400
 
 type Order = tuple[int, int, float | None, int]  # days before DAY, days until it was recorded, amount, pieces
 type State = tuple[int, int, str | None]  # days before DAY, days until it was recorded, tier
-type Bits = dict[str, bytes]  # the matrix's row of a customer
+type Bits = dict[str, bytes]  # by customer, the bytes of their row in the matrix
 
 
 @dataclass(frozen=True)
 class Person:
-    """`newcomer`: of whom the lake hears only after the batch."""
+    """A person's orders and states. The rows of a `newcomer` land only after the batch."""
 
     orders: Sequence[Order]
     states: Sequence[State] = ()
     newcomer: bool = False
 
 
-# on either side of the cut, by time and by when it was known
+# on both sides of the cut: by when it happened, and by when it was known
 DAYS, LAGS = st.integers(-3, 200), st.integers(0, 60)
 AMOUNTS = st.none() | st.floats(0.01, 1e6, allow_nan=False)
 PEOPLE = st.builds(
@@ -141,11 +141,11 @@ PEOPLE = st.builds(
     states=st.lists(st.tuples(DAYS, LAGS, st.sampled_from(["gold", "silver", "tin", None])), max_size=2),
     newcomer=st.booleans(),
 )
-# whatever else is drawn, these are there
+# these people are in every example
 ALWAYS = (
     Person([(40, 0, 0.1, 2), (10, 0, 0.2, 0)], [(90, 0, "gold")]),
     Person([], [(5, 0, "tin")]),  # no order, and a tier that the YAML does not name
-    Person([(8, 0, None, 1), (9, 20, 5.5, 4), (-1, 0, 7.0, 4)]),  # known late; and after the day
+    Person([(8, 0, None, 1), (9, 20, 5.5, 4), (-1, 0, 7.0, 4)]),  # one order known late, and one after DAY
     Person([(3, 1, 3.3, 0)], [(60, 3, None), (2, 9, "silver")], newcomer=True),
     Person([(70, 1, 1e-3, 3), (3, 1, 3.3, 1)], newcomer=True),
 )
@@ -166,7 +166,7 @@ def test_training_batch_gap_and_on_demand_compute_equal_bits(drawn: list[Person]
         one_batch = _scored(whole, "batch")
         trained = world.prepare("again", str(DAY + timedelta(days=HORIZON)))["build_items"]
         training = _bits(world, trained, ArrowFrames())
-        # as the function that fits reads it, and the one that evaluates
+        # the function that fits and the one that evaluates read it with different frames
         assert training == _bits(world, trained, Arro3Frames())
         assert training == one_batch == batch | gap == _on_demand(world, training)
     assert not batch.keys() & gap.keys()
@@ -177,19 +177,19 @@ def test_training_batch_gap_and_on_demand_compute_equal_bits(drawn: list[Person]
         name: dict(zip(names, np.frombuffer(bits, np.float32).tolist(), strict=True)) for name, bits in training.items()
     }
     assert found["m0"]["spent"] == float(np.float32(0.1 + 0.2))
-    # a NaN is unknown as a NULL is, and the default hides neither from the indicator
+    # NaN is unknown, as NULL is; the default hides neither of them from the indicator
     assert (found["m0"]["pieces"], found["m0"]["pieces_missing"]) == (2, 0)
     assert (found["m2"]["pieces"], found["m2"]["pieces_missing"]) == (-1, 1)
     assert (found["m1"]["orders"], found["m1"]["weeks_since_missing"], found["m1"]["pieces_missing"]) == (0, 1, 1)
     assert np.isnan([found["m1"]["weeks_since"], found["m1"]["tier"], found["m2"]["spent"]]).all()
     assert (found["m1"]["tier_missing"], found["m1"]["known_tier"], found["m1"]["is_gold"]) == (1, 1, 0)
     assert (found["m0"]["tier"], found["m0"]["tier_missing"], found["m0"]["known_tier"]) == (0, 0, 1)
-    # what was recorded after the day is not known on it
+    # what was recorded after DAY is not known as of DAY
     assert found["m2"]["orders"] == 1
 
 
 def _world(folder: Path) -> World:
-    """Of the pack above, with a champion. What is computed for it is looked at here, not what it says."""
+    """A world of the pack above with a champion. Only the champion's features matter here, not its scores."""
     world = World("automotive", folder)
     world.pack, world.pack_files = "shop", FILES
     definition = pack_definition(world, "again")
@@ -233,13 +233,13 @@ def _days(ago: int, lag: int) -> str:
 
 
 def _scored(world: World, scope: str) -> Bits:
-    """Scored, committed and published."""
+    """Score, commit and publish; the bits of the run."""
     run = world.score("again", str(DAY), scope)["run"]
     return _bits(world, f"{run}/items.json", ArrowFrames())
 
 
 def _bits(world: World, items: str, frames: Frames) -> Bits:
-    """The rows of the day in the files of these items, as the functions with these frames read them."""
+    """The rows of DAY in the files of these items, as functions with these frames read them."""
     names = pack_definition(world, "again").feature_names
     found: Bits = {}
     for item in world.items(items):
@@ -251,7 +251,7 @@ def _bits(world: World, items: str, frames: Frames) -> Bits:
 
 
 class _Recorder:
-    """A model that keeps what it is asked."""
+    """A model that keeps each matrix that it is given."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -263,7 +263,7 @@ class _Recorder:
 
 
 def _on_demand(world: World, members: Iterable[str]) -> Bits:
-    """What the model is given when the API is asked for these customers."""
+    """The bits that the model is given where the API is asked for these customers."""
     load = world.scorer
     recorders: list[_Recorder] = []
 

@@ -28,7 +28,7 @@ KEYS = {"tenant_id", "customer"}
 
 
 def traced(query: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
-    """(columns, conditions, datasets) of each column that is no key."""
+    """(columns, conditions, datasets) for each column that is no key."""
     found = SqlglotLineage().trace(query, VIEWS, KEYS, what="group")
     return {name: (one.columns, one.conditions, one.datasets) for name, one in found.items() if name not in KEYS}
 
@@ -109,7 +109,7 @@ def test_equal_meaning_is_told_whatever_the_rest_of_the_query_does() -> None:
     assert meaning(once) != meaning(once.replace("sum(amount)", "sum(amount - 1)"))
     assert meaning(once) != meaning(once.replace("sum(amount)", "count(*)"))
     assert meaning(f"{once} union {once}") != meaning(f"{once} union all {once}")
-    # a table that is joined by the keys for another column's sake changes nothing; one that drops customers does
+    # to join one more table by the keys changes nothing, unless the join drops customers
     outer = "select p.tenant_id, o.spent as n from population p left join orders o on o.customer = p.customer_id{more}"
     outer = outer.replace("o.spent", "o.amount")
     more = " {} join members m on m.customer = p.customer_id"

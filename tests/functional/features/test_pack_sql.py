@@ -1,4 +1,4 @@
-"""Pack SQL that tries to see past its views is refused, whatever it is called; what the packs do is not."""
+"""Pack SQL that tries to see past its views is refused, by whatever name; the SQL of the shipped packs is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings off the cadence: several violated checks, a pause between, each request on record, none started twice."""
+"""Trainings off the cadence: after several violated checks, with a pause, each recorded, and none started twice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HAND = {"why": "the dealer group changed its prices", "by": "arn:anna", "at": "2
 
 @pytest.fixture
 def ports() -> SimpleNamespace:
-    """A champion of January, trained that day."""
+    """With a champion that was trained in January."""
     made = SimpleNamespace(
         pack="automotive",
         pack_files=pack_files("automotive"),
@@ -126,7 +126,7 @@ def test_a_look_that_is_repeated_finds_its_request_and_starts_nothing_more(ports
     assert ask(ports, "2025-06-02") == first
     assert list(ports.lake.keys("")) == keys
     assert len(ports.workflows.started) == 1
-    ports.workflows.started.clear()  # as Step Functions forgets a name after 90 days
+    ports.workflows.started.clear()  # after 90 days Step Functions forgets a name
     ports.lake.put(f"runs/train/{MODEL}/2025-06-01/plan.json", b"{}")
     assert ask(ports, "2025-06-03") == first
     assert ports.workflows.started == {}
@@ -163,7 +163,7 @@ def test_by_hand_a_training_starts_although_one_of_that_day_ended_without_a_plan
     made = request_by_hand(ports, MODEL, **HAND, request_id="r1")
     assert ("train_model", made["execution"]) in ports.workflows.started
     ports.workflows.end()
-    # delivered again, the same request starts nothing, and does not say so either
+    # the same request, delivered again, starts nothing and does not say that it did
     assert request_by_hand(ports, MODEL, **HAND, request_id="r1") == {**made, "execution": None}
     assert request_by_hand(ports, MODEL, **HAND, request_id="r2")["execution"] == f"train-{MODEL}-2025-07-02-r2"
 
@@ -181,7 +181,7 @@ def test_what_ended_before_its_plan_is_started_again_by_the_next_days_look(ports
 
 
 def test_a_training_whose_plan_has_expired_still_counts(ports: SimpleNamespace) -> None:
-    """For the pause, and for who asks by hand for a training that there was."""
+    """It counts for the pause, and where somebody asks by hand for the same training."""
     register(ports.lake, MODEL, {}, {"run": f"runs/train/{MODEL}/2025-05-20", "as_of": "2025-05-20"})
     register(ports.lake, MODEL, {}, {"run": f"runs/train/{MODEL}/2025-05-30-at-0a1b", "as_of": "2025-05-30"})
     for day in ("2025-05-01", "2025-06-01"):
@@ -197,7 +197,7 @@ def test_performance_is_violated_by_an_interval_beyond_the_limit_and_not_by_a_va
         return performance_check(outcomes("2025-05-09", **seen), 0.80, RULES).violated
 
     assert not violated(auc=0.80)
-    assert not violated(auc=0.765)  # the interval reaches to 0.775
+    assert not violated(auc=0.765)  # the interval reaches up to 0.775
     assert violated(auc=0.755)
     assert not violated(auc=0.80, slope=0.65)
     assert violated(auc=0.80, slope=0.55)
@@ -223,7 +223,7 @@ def test_a_request_is_accepted_by_enough_of_the_newest_checks_and_after_the_paus
     checks = [Check(date(2025, 1, 1) + timedelta(days=place), "drift", one, "") for place, one in enumerate(seen)]
     decision = decide(checks, rules, day=day, trained=day - timedelta(days=since))
     assert decision.accepted == (sum(seen[-window:]) >= rules.violations and since >= pause)
-    # one more violated check before never turns a yes into a no
+    # where an earlier check is violated too, a yes never becomes a no
     if before and decision.accepted:
         worse = [Check(one.day, one.kind, True, "") for one in checks]
         assert decide(worse, rules, day=day, trained=day - timedelta(days=since)).accepted

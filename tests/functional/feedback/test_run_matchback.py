@@ -1,4 +1,4 @@
-"""What a matchback counts: who could be seen, and nobody whose outcome nobody knows."""
+"""What a matchback counts: customers whose outcome is known, and nobody else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from propensity.tenants.record_lines import append_record_line as append_line
 from tests.kit.registries import crown
 from tests.kit.shop import Shop, stocked
 
-DAY, SETTLED = "2025-04-20", "2025-05-21"  # 30 days, and one to settle
+DAY, SETTLED = "2025-04-20", "2025-05-21"  # after the horizon of 30 days, and one day to settle
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_customers_whose_outcome_could_not_be_seen_are_counted_by_reason_and_in_
     assert said["left_out"] == {"censored": censored, "tenant_silent": population["west", False]}
     assert seen == {"north": population["north", False], "south": population["south", False]}
     assert said["segments"]["all"]["rate"]["n"] == sum(seen.values())
-    # outcomes of the window's last days come in while they settle: a tenant that is closed then was not seen whole
+    # outcomes of the last days arrive in the settle days: of a tenant suspended then, some may be missing
     closed = shop.copied(tmp_path / "closed")
     at = "2025-05-20T12:00:00+00:00"
     append_line(closed.lake, "south", {"state": "suspended", "why": "because"}, ["orders"], by="ops", at=at)

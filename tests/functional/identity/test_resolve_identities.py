@@ -105,7 +105,7 @@ def test_a_long_chain_is_one_household() -> None:
     members = [f"m{number:03d}" for number in range(200)]
     random.Random(3).shuffle(members)  # noqa: S311 - an order, not a secret
     club = Club()
-    # neighbours of the chain share a car, each at the one postcode
+    # neighbours in the chain share a car, and all have one postcode
     club.people(*(f"{member},,,,1,2024-01-01" for member in members))
     club.put("cars", *(f"P{number},{member},2024-01-01" for number, member in enumerate(members)))
     visits = [f"{number},P{number},{members[number + 1]},2025-01-10" for number in range(199)]
@@ -141,7 +141,7 @@ def test_of_a_split_person_the_larger_part_keeps_the_id() -> None:
     club.people(*(f"{member},x@web.de,,,,2025-01-01" for member in "abc"))
     club.resolve(JAN)
     [person] = {person for person, _ in club.current().values()}
-    # the id was made of a's number, so that a needs one that is not
+    # the id was made from a's number, so a needs a new one
     club.people("a,,,,,2025-02-01")
     club.resolve(FEB)
     found = {member: ids[0] for member, ids in club.current().items()}
@@ -193,7 +193,7 @@ def test_a_call_again_changes_nothing_and_days_go_in_order() -> None:
     club.people("a,x@web.de,,,,2025-01-01", "b,x@web.de,,,,2025-02-01")
     first = club.resolve(JAN)
     club.resolve(FEB)
-    # what comes in late for a day that was resolved changes nothing any more
+    # a late row about a day that was resolved changes nothing any more
     club.people("c,x@web.de,,,,2025-01-02")
     before = club.lake_content()
     assert club.resolve(JAN) == first
@@ -204,7 +204,7 @@ def test_a_call_again_changes_nothing_and_days_go_in_order() -> None:
 
 
 def changing_club() -> Club:
-    """Two slots resolved, and a third with a merge and a split to come."""
+    """Two slots are resolved, and the third will have a merge and a split."""
     club = Club()
     club.people("a,x@web.de,1,,,2025-01-01", "b,x@web.de,,,,2025-01-01", "c,,1,,,2025-01-01", "d,,,,,2025-01-01")
     club.resolve(JAN)
@@ -223,7 +223,7 @@ def test_wherever_it_dies_nothing_half_is_visible_and_a_call_again_ends_the_same
     calls = 1_000_000 - undisturbed.fuse.left
     undisturbed.fuse.left = None
     assert calls > 20
-    # after each call; before the next is the same
+    # after each call, which is the same as before the next one
     for left in range(1, calls, 2):
         club = changing_club()
         before = club.rows()
@@ -234,7 +234,7 @@ def test_wherever_it_dies_nothing_half_is_visible_and_a_call_again_ends_the_same
         assert club.rows() in (before, undisturbed.rows())
         planned = any(key.endswith("/plan.json") and str(FEB) in key for key in club.store.keys("identities/"))
         if planned:
-            # what comes in between does not take part
+            # a file that arrives in between does not take part
             club.people("e,y@web.de,,,,2025-01-01")
         club.resolve(FEB)
         assert outcome(club) == outcome(undisturbed), left
@@ -344,6 +344,6 @@ def test_the_automotive_pack_joins_by_email_telephone_and_vehicle_at_a_postcode(
     first, second, third = households[0], households[3], households[4]
     assert households == [first, first, first, second, third, second, first]
     assert len({first, second, third}) == 3
-    # a household is in one arm with everyone of it, since its arm is made of its id alone
+    # all members of a household are in one arm, for it is drawn from the household's id alone
     arms = {household: rollout_arm(household, salt="buy-v2", share=0.5) for household in households}
     assert len(arms) == 3

@@ -1,6 +1,6 @@
 """Whatever customers share and however it changes: identities are what a simple model in Python says they are.
 
-The model knows nothing of SQL or Delta: a union-find over the values, and who keeps an id, in dictionaries.
+The model knows nothing of SQL or Delta. It has a union-find over the values, and dictionaries of who keeps which id.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TENANTS = ("t1", "t2")
 
 @dataclass(frozen=True)
 class Row:
-    """A version of a member's details, in force and known from `day` on; slots fall on every tenth day."""
+    """A version of a member's details, in force and known from `day` on. Each tenth day is a slot."""
 
     tenant: str
     member: str
@@ -57,7 +57,7 @@ ROWS = st.lists(
 
 @dataclass
 class Model:
-    """What was said of everyone by slot: (slot, tenant, member) to (person, household)."""
+    """The ids that everyone should have after each slot."""
 
     held: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (level, tenant, member) to id
     born: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Model:
             self.joined.setdefault((level, *one, ids[first]), slot)
 
     def order(self, held: str) -> str:
-        """Ids born on one day are told apart by the text of the real id, of which this one is a picture."""
+        """Of ids born on one day the smaller one wins: by the text of the real id that this one stands for."""
         return self.real.get(held, held)
 
     real: dict[str, str] = field(default_factory=dict)
@@ -151,7 +151,7 @@ def test_identities_are_what_a_simple_model_says_slot_by_slot(rows: list[Row]) -
         )
         assert [one[:2] for one in found] == [one[:2] for one in expected]
         for level in (2, 3):
-            # one name for one id and the other way round, over all slots
+            # over all slots, each id of the model stands for one real id, and each real id for one of the model
             for real, held in {(one[level], other[level]) for one, other in zip(found, expected, strict=True)}:
                 assert model.real.setdefault(held, real) == real
         assert len(set(model.real.values())) == len(model.real)
@@ -159,7 +159,7 @@ def test_identities_are_what_a_simple_model_says_slot_by_slot(rows: list[Row]) -
 
 
 def one_arm_per_household(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> None:
-    """Households are the model's, arms are made of the real ids."""
+    """All members of a household of the model are in one arm, which is drawn from the real ids."""
     arms: dict[str, set[str]] = {}
     for (_, _, _, household), (_, _, _, held) in zip(found, expected, strict=True):
         arms.setdefault(held, set()).add(rollout_arm(household, salt="v2", share=0.5))

@@ -1,7 +1,7 @@
-"""Kinds of broken file that are still files: what can be read is read, the rest stands in quarantine with its line.
+"""Broken files that can still be read: what is readable is read, the rest stands in quarantine with its line.
 
-With test_validate_upload_refuses.REFUSED, whose files are refused whole, these are the kinds of broken file that
-dealers send. None ends in a crash, a hang or a silent loss.
+Together with test_validate_upload_refuses.REFUSED, whose files are refused whole, these are the kinds of broken file
+that dealers send. None ends in a crash, a hang or a silent loss.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.kit.drops import HEADER, ORDERS, PACK, Drops, csv_file, good
 
 @dataclass(frozen=True)
 class Broken:
-    """`bad`: (line, rules broken) of each row in quarantine; `warns`: part of a warning of the report."""
+    """A kind of broken file. `bad` has (line, broken rules) of each row in quarantine; `warns` is part of a warning."""
 
     body: bytes
     good: int

@@ -1,18 +1,18 @@
-"""check_quarantine: a row per day, tenant and dataset, once; and one number for how many tenants breach."""
+"""check_quarantine: one row per day, tenant and dataset, and one metric of how many tenants breach."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from propensity.ingest.check_quarantine import check_quarantine
 from propensity.ingest.replay_quarantine import replay_quarantine
-from propensity.ingest.validate_upload import Upload, validate_upload
+from propensity.ingest.validate_upload import validate_upload
 from propensity.lake.gold_tables import QUARANTINE
 from tests.kit.faults import Crash, Fuse
-from tests.kit.replays import Meeting, Ports, rows_of
+from tests.kit.replays import Meeting, Ports, put_at_four, rows_of
 
 START = date(2026, 2, 1)
 LIMITS = "quarantine: {min_rows: 5, min_days: 3, min_files: 3, min_gaps: 3}\n"
@@ -27,12 +27,7 @@ def lake() -> Any:
 
 
 def drop(ports: Any, day: date, tenant: str, *pieces: int, name: str = "a", header: str = "id,day,pieces") -> None:
-    ports.store.now = max(ports.store.now, datetime(day.year, day.month, day.day, 4, tzinfo=UTC))
-    key = f"orders/tenant_id={tenant}/{name}.csv"
-    lines = [f"R{number},2026-01-01,{value}" for number, value in enumerate(pieces)]
-    ports.store.put(key, "".join(f"{line}\n" for line in (header, *lines)).encode())
-    info = ports.store.head(key)
-    validate_upload(ports, Upload("landing", key, info.version_id, info.etag))
+    validate_upload(ports, put_at_four(ports, day, f"orders/tenant_id={tenant}/{name}.csv", pieces, header))
 
 
 def slot(day: date) -> str:
@@ -49,7 +44,7 @@ def of_day(ports: Any, day: date) -> list[tuple[Any, ...]]:
 
 
 def usual_days(ports: Any, number: int = 6, *, tick: bool = True) -> date:
-    """The day after so many on which three tenants sent ten good rows each."""
+    """Let three tenants send ten good rows each on so many days; the day after them."""
     for ahead in range(number):
         day = START + timedelta(days=ahead)
         for tenant in ("t1", "t2", "t3"):

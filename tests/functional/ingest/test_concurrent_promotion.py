@@ -1,4 +1,4 @@
-"""24 processes promote files of overlapping keys at once, each file by two of them: nothing lost, nothing doubled."""
+"""24 processes promote at once, each file by two of them, with keys that overlap: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     made = generate(tmp_path / "data", dealers=12, customers=600)
     world = World("automotive", tmp_path / "lake")
     drops = [drop for drop in made.phases["history"] if drop.dataset == DATASET]
-    # each file again under another name: overlapping keys
+    # each file once more under another name, so that keys overlap
     reports = [world.drop(drop) for drop in drops]
     reports += [
         world.put(f"{drop.key.rpartition('/')[0]}/again-{drop.path.name}", drop.path.read_bytes()) for drop in drops
@@ -28,7 +28,7 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     bronze = sum(report["bronze"] for report in reports)
     counted = world.query("select count(*), count(distinct (_content_id, _line)) from s", s=f"silver/{DATASET}")
     assert counted == [(bronze, bronze)]
-    # the views say what one process alone says
+    # the views are those that one process alone gives
     alone = World("automotive", tmp_path / "alone")
     for drop in drops:
         alone.drop(drop)

@@ -1,4 +1,4 @@
-"""What a contract can ask beyond a value's form: severities, rules over a row, of a file, and computed columns."""
+"""What a contract can ask besides a value's form: severities, rules of a row and of a file, computed columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""replay_quarantine: what a newer contract heals, what it leaves alone, and what others see of it when."""
+"""replay_quarantine: what a newer contract heals, what it leaves, and from when views see it."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_one_tenant_or_a_few_files_at_a_time() -> None:
 
 
 def test_a_healed_row_whose_unique_value_is_in_bronze_already_stays_in_quarantine() -> None:
-    """Line 2 was bad, so the later line 3 was taken; healing line 2 must not bring the value a second time."""
+    """Line 2 was bad, so line 3 with the same value was taken. To heal line 2 would bring the value twice."""
     ports, [landed] = lake(("1", [Row("a", 0, BAD), Row("a", 0, GOOD)]))
     ports.deploy("1.10.0")
 
@@ -155,7 +155,7 @@ def test_a_corrected_file_heals_its_rows_and_a_later_replay_does_not_undo_the_co
     promote(alone, alone.queue.messages)
     values = [row[:3] for row in current(ports)]
     assert values == [row[:3] for row in current(alone)] == [row[:3] for row in current(ports)]
-    # quarantine keeps what it had
+    # the old quarantine file stays as it was
     assert standing(reports(ports, bad)).quarantine == 2
 
     ports.deploy("1.10.0")

@@ -1,6 +1,7 @@
-"""Whatever is dropped, refused, replayed by newer contracts and promoted, and wherever a function dies: each line of a
-file is once in Bronze or in the newest quarantine, Silver has each line of Bronze once, and no view of a moment before
-a replay changes by it.
+"""Files are dropped, refused, revalidated by newer contracts and promoted, in any order, and functions die anywhere.
+
+Then each line of a file is once in Bronze or in the newest quarantine, Silver has each line of Bronze once, and a
+revalidation changes no view of a moment before it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ class Replays(RuleBasedStateMachine):
         self.ports: Any = Ports(self.fuse)
         self.landed: list[Landed] = []
         self.waiting: list[int] = []
-        self.promoted: set[int] = set()
         self.moments: list[datetime] = []
 
     @rule(dataset=st.sampled_from(sorted(KINDS)), name=st.sampled_from("12"), rows=ROWS, pieces=st.integers(0, 3))
@@ -46,7 +46,7 @@ class Replays(RuleBasedStateMachine):
 
     @rule(version=st.sampled_from(sorted(RULES)))
     def deploy(self, version: str) -> None:
-        """An older one too: a deployment that was rolled back."""
+        """Deploy any version; an older one is a deployment that was rolled back."""
         self.ports.deploy(version)
 
     @rule(dataset=st.sampled_from(sorted(KINDS)), limit=st.sampled_from([1, 200]), fuse=FUSE)

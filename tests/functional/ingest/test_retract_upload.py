@@ -1,4 +1,4 @@
-"""Backfills and wrong exports: history is known when its contract says so, and a wrong file can be taken back."""
+"""Backfills and wrong exports: the contract says when history was known, and a wrong file can be taken back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.kit.world import World
 from tests.stack.automotive import AS_OF, generate
 
 HEAD = "sale_id,customer_id,vin,sold_on,condition,finance,price,recorded_at"
-ARRIVED = "2026-01-01"  # the landing bucket's clock in a World begins on this day
+ARRIVED = "2026-01-01"  # on this day a World's landing bucket begins its clock
 
 
 def sale(number: int, *, sold: str, recorded: str, price: int = 9_000) -> str:
@@ -46,7 +46,7 @@ def drop(world: World, name: str, *rows: str, tenant: str = "d1") -> dict[str, A
 
 
 def seen(world: World, as_of: str | None) -> list[tuple[str, float]]:
-    """(sale, price) as features and labels of a day see them; as known by now for None."""
+    """(sale, price) as features and labels as of a day see them; None is as known by now."""
     shape = shape_of(contract_of(world, "sales"), retracted(world.lake, "sales"))
     snapshot = world.tables.snapshot("silver/sales")
     assert snapshot is not None
@@ -117,7 +117,7 @@ def test_the_right_file_wins_where_keys_are_equal_and_it_is_known_later(world: W
 def test_a_wrong_file_that_claims_the_same_moment_is_taken_back_and_the_right_one_stands(
     world: World, right: int
 ) -> None:
-    """Of two versions known at one moment the row's hash decides, whichever was right."""
+    """Of two versions known at one moment the row's hash decides, whichever of them is right."""
     wrong = drop(world, "wrong", sale(1, sold="2025-05-02", recorded="2025-05-03", price=12_345))
     take_back(world, wrong, "2026-02-01")
     drop(world, "right", sale(1, sold="2025-05-02", recorded="2025-05-03", price=right))
@@ -138,9 +138,9 @@ def test_rows_that_should_never_have_been_go_and_what_they_replaced_is_back(worl
     take_back(world, wrong, "2026-01-10")
     mine = [("S00001", 9000.0)]
     assert seen(world, None) == seen(world, "2026-01-11") == mine
-    # what was seen between its arrival and its retraction is what is seen of those days still
+    # as of days between the file's arrival and its retraction, its rows are still seen
     assert seen(world, "2026-01-05") == seen(world, "2026-01-10") == both
-    # nobody had it on the days before it came, whatever it says: training on old dates is rid of it
+    # as of days before the arrival nobody had the file, whatever its rows claim: a training on old dates is rid of them
     assert seen(world, ARRIVED) == seen(world, "2025-07-01") == mine
     assert world.silver_hash("sales", "2100-01-01") == before, "no row left Silver"
 

@@ -1,4 +1,4 @@
-"""Values as the engine types them, held against Python's reading of the same text."""
+"""Values as the engine types them, compared with Python's reading of the same text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from propensity.pack.domain.contract import Column
 
 
 def read(column: Column, values: list[str], shown: str = "{}") -> list[Any]:
-    """What each text becomes in the column's type; `shown` makes of it what Python can hold."""
+    """What each text becomes in the column's type. `shown` is SQL that makes a value of Python's of it."""
     name, listed = column.name, ", ".join(f"({number}, {text(value)})" for number, value in enumerate(values))
     first = cast(column)
     texts = f"select *, {cleaned(column, 'raw')} as {quote(name + '$')} from data"

@@ -1,4 +1,4 @@
-"""A contract's later versions: what flows through to Silver, and what is refused with the difference spelled out."""
+"""Later versions of a contract: which flow through to Silver, and which are refused with the difference told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.world import World
 
 KEY = "orders/tenant_id=t1/{name}.csv"
 ADDED = ("    properties:\n", "    properties:\n      - {name: coupon, logicalType: string}\n")
-# where the contract may stay as it is and the rows that are there keep their meaning
+# changes that leave the meaning of the present rows as it is
 FINE = {
     "a column without required": (ADDED,),
     "a rule that is stricter": (("maximum: 99", "maximum: 9"),),
@@ -121,7 +121,7 @@ def test_the_version_before_may_come_back_after_a_rollback_of_the_stack(world: W
     world.pack_files = contract("1.2.0")
     assert world.put(KEY.format(name="later"), csv_file(good(3)))["contract_version"] == "1.2.0"
     world.pack_files = contract("1.9.0", ("maximum: 99", "maximum: 9"))
-    # the newest by number, not by text
+    # the newest version by number, not by text
     with pytest.raises(ContractError, match=r"1\.9\.0 breaks with 1.10.0: column coupon: removed"):
         world.put(KEY.format(name="last"), csv_file(good(4)))
     assert sorted(world.lake.keys("contracts/")) == [

@@ -1,4 +1,4 @@
-"""Laws of reading files, held against what the test itself knows of the file: nothing is lost, and lines are right."""
+"""Laws of reading files, checked by what the test knows of each file: nothing is lost, and lines are right."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def records(draw: st.DrawFn) -> tuple[str, str | None, str]:
 
 
 def ambiguous(text: str) -> bool:
-    """A record whose every line alone has as many commas as a record: taken for a quote that never closes."""
+    """Whether each line of a record has as many commas as a record: the reader takes it for an unclosed quote."""
     lines = text.split("\n")
     return len(lines) > 1 and all(line.count(",") == HEADER.count(",") for line in lines)
 
@@ -125,7 +125,7 @@ def test_whatever_the_bytes_every_line_is_in_exactly_one_row(
     if report["status"] == "rejected":
         assert not b"".join(body).strip() or b"a header and no rows" in report["why"].encode()
         return
-    # independent of the reader: split at LF, and a row's lines by the csv module from where the row says it begins
+    # without the reader: split at LF, and find a row's last line by the csv module from the line that the row names
     lines = [line.removesuffix(b"\r").decode(errors="replace") for line in data.split(b"\n")]
     covered: list[int] = []
     for _, at in drops.bronze(report, "order_id, _line"):
@@ -209,7 +209,7 @@ def test_what_the_csv_module_wrote_is_read_back_value_by_value(
             and span > 1
             and all(line.count(delimiter) == width - 1 for line in record.getvalue().split("\n")[:-1])
         ):
-            return  # could be a quote that never closes, and is taken for one
+            return  # the reader takes it for a quote that never closes
         else:
             found.append(lines[at].split(FIELD)[:width])
             assert [value.replace("\x1d", "\n") for value in found[-1]] == row

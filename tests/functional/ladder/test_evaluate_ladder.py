@@ -1,4 +1,4 @@
-"""Tenants of known kinds each end on the rung meant for them, with evidence and a reason; the others stay global."""
+"""Each known kind of tenant ends on the rung meant for it, with evidence and a reason; the others stay global."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_every_tenant_reads_why_it_stands_where_it_does(tenants: dict[str, Any])
 def test_the_same_inputs_give_the_same_bytes(climbed: World, tmp_path: Path) -> None:
     again = climbed.copy(tmp_path)
     names = list(again.lake.keys(f"{RUN}/ladder/"))
-    assert len(names) == 16  # of two models six each, and four files about them
+    assert len(names) == 16  # six files for each of two models, and four files about both
     for key in names:
         again.lake.remove(key)
     fit_ladder(again, run=RUN)
@@ -186,5 +186,5 @@ def test_a_tenants_own_model_goes_with_the_tenant_and_the_version_still_serves(c
     found = artifact.rungs(whose("odd", 1))
     assert list([] if found is None else found) == ["global"]
     assert (artifact.score(MATRIX, whose("odd"))[1] == artifact.score(MATRIX, whose("nobody"))[1]).all()
-    # and it can be promoted and rolled back to, as far as its files go
+    # its files allow to promote it and to roll back to it
     assert check_files(world.lake, load_version(world.lake, MODEL, 1)) == "ok"

@@ -1,4 +1,4 @@
-"""A calibration is measured on the newest fold by what was known on its day, and by nothing else."""
+"""A calibration is measured on the newest fold, and uses only what was known on that fold's day."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.kit.specs import model_spec
 
 ROWS = 2_000
 SPEC = model_spec(horizon_days=30, settle_days=7, calibration={"method": "sigmoid"})
-MONTHS = ["2026-01-01", "2026-02-20", "2026-03-20"]  # the newest is 28 days after the one before
+MONTHS = ["2026-01-01", "2026-02-20", "2026-03-20"]  # the newest is 28 days after the second newest
 
 
 def held(folder: Path, days: list[str], turned: int | None = None) -> tuple[Held, dict[str, Any]]:
-    """The newest fold's scores; `turned`: a fold in which everybody did what they did not."""
+    """The newest fold's scores. In fold `turned` every label is the opposite."""
     random = np.random.default_rng(5)
     fold = np.repeat(np.arange(len(days)), ROWS)
     raw = random.uniform(0.05, 0.6, len(fold))

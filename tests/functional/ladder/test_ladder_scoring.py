@@ -1,4 +1,4 @@
-"""A tenant's rung in a batch, in a gap run and on demand: one score, the rung and the reasons in the row."""
+"""A tenant on its rung has one score in a batch, in a gap run and on demand; the row has rung and reasons."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLACES: list[dict[str, dict[str, Any]]] = [
 
 
 def with_ladder(trained: World, folder: Path, places: dict[str, dict[str, Any]]) -> World:
-    """A champion that is version 1 with these places; their model is the global one, calibrated otherwise."""
+    """A world whose champion is version 1 with a ladder. Its models are the global one with another calibration."""
     world = trained.copy(folder)
     store, first = world.lake, load_version(trained.lake, "service", 1)
     names = [key.removeprefix(f"{first.folder}/") for key in store.keys(f"{first.folder}/")]

@@ -1,7 +1,7 @@
-"""Whatever is dropped, overwritten, delivered twice, late or out of order, and wherever a function dies: after the
-queues have run dry, every row of every file is accounted for and Silver says what a simple model says.
+"""Files are dropped and overwritten, events come twice, late or out of order, and functions die anywhere.
 
-The model knows nothing of SQL, Parquet or queues: lists of rows, and the latest of each key.
+After the queues have run dry, every row of every file is accounted for, and Silver says what a simple model says. The
+model knows nothing of SQL, Parquet or queues. It has lists of rows, and takes the latest of each key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.ingest.domain.landing_keys import content_id
-from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.retract_upload import retract_upload
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import NotFoundError
@@ -38,6 +37,7 @@ from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from tests.fakes.memory_tables import MemoryTables
 from tests.kit.drops import PACK, column, contract
 from tests.kit.faults import Fuse, Fused
+from tests.kit.replays import promote
 
 COLUMNS = (
     column("id", primaryKey=True, unique=True),
@@ -103,17 +103,16 @@ class Lake(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.fuse = Fuse()
-        self.ports: Any = Ports(self.fuse)  # those that ingestion uses, and no others
+        self.ports: Any = Ports(self.fuse)  # only the ports that ingestion uses
         self.landed: list[Landed] = []
         self.waiting: list[int] = []
-        self.promoted = 0  # messages of the promote queue that are acknowledged, by their place
         self.unpromoted: list[int] = []
         self.seen = 0
-        self.retracted: dict[int, datetime] = {}  # landed files that were taken back, and since when
+        self.retracted: dict[int, datetime] = {}  # when each landed file that was taken back was
 
     @rule(dataset=st.sampled_from(["orders", "cards"]), name=st.sampled_from("12"), rows=ROWS)
     def put(self, dataset: str, name: str, rows: list[Row]) -> None:
-        """Overwriting included: a key has a version per put, and each is announced."""
+        """Put a file, also over another one: each put makes a version of the key and an event."""
         key = f"{dataset}/tenant_id=t1/{name}.csv"
         self.ports.store.put(key, ("id,day,pieces\n" + "".join(row.line() for row in rows)).encode())
         info = self.ports.store.head(key)
@@ -124,7 +123,7 @@ class Lake(RuleBasedStateMachine):
     @rule(data=st.data(), fuse=FUSE)
     @precondition(lambda self: self.landed)
     def deliver(self, data: st.DataObject, fuse: int | None) -> None:
-        """Any event, old ones again too."""
+        """Deliver any event; an old one may come again."""
         number = data.draw(st.integers(0, len(self.landed) - 1))
         if self.fuse.spares(lambda: validate_upload(self.ports, self.landed[number].upload), fuse):
             self.waiting = [one for one in self.waiting if one != number]
@@ -136,7 +135,7 @@ class Lake(RuleBasedStateMachine):
     @rule(data=st.data(), fuse=FUSE)
     @precondition(lambda self: self.ports.queue.messages)
     def promote(self, data: st.DataObject, fuse: int | None) -> None:
-        """Any messages, in any order, old ones again too."""
+        """Promote any messages in any order; old ones may come again."""
         self._look()
         count = len(self.ports.queue.messages)
         numbers = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4, unique=True))
@@ -146,7 +145,7 @@ class Lake(RuleBasedStateMachine):
     @rule(data=st.data(), fuse=FUSE)
     @precondition(lambda self: self.landed)
     def retract(self, data: st.DataObject, fuse: int | None) -> None:
-        """Any file that was taken in, before or after it came to Silver; again too."""
+        """Take back any file, before or after it came to Silver, perhaps for a second time."""
         number = data.draw(st.integers(0, len(self.landed) - 1))
         one, at = self.landed[number], self.ports.store.touch()
         content = content_id("landing", one.upload.key, one.upload.etag, one.arrived)
@@ -165,9 +164,7 @@ class Lake(RuleBasedStateMachine):
         self.seen = len(self.ports.queue.messages)
 
     def _promote(self, numbers: list[int]) -> None:
-        files = [BronzeFile.parse(self.ports.queue.messages[number]) for number in numbers]
-        for dataset in sorted({file.dataset for file in files}):
-            promote_silver(self.ports, [file for file in files if file.dataset == dataset])
+        promote(self.ports, [self.ports.queue.messages[number] for number in numbers])
 
     @contextmanager
     def _silver(self, dataset: str) -> Iterator[DuckDbSql | None]:
@@ -199,7 +196,7 @@ class Lake(RuleBasedStateMachine):
                     self._silver_says_what_the_model_says(session, dataset, time)
 
     def _every_row_lies_in_its_bucket(self, session: DuckDbSql, dataset: str) -> None:
-        """The bucket that any reader can compute, by the number that the table tells."""
+        """The bucket that any reader computes with the number of buckets that the table tells."""
         snapshot = self.ports.memory_tables.snapshot(silver_table(dataset))
         assert snapshot is not None
         assert snapshot.buckets is not None

@@ -1,4 +1,4 @@
-"""Runs over Silver as it stood at a time, and reading any table by hand, as docs/reference/lake.md says."""
+"""Runs over Silver as it stood at a time, and tables read by hand as docs/reference/lake.md says."""
 
 from __future__ import annotations
 
@@ -9,19 +9,12 @@ from typing import Any
 
 import pytest
 
-from propensity.evaluation.evaluate_candidate import evaluate_candidate
-from propensity.features.build_features import build_features
 from propensity.feedback.run_matchback import run_matchback
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.registry.versions import load_champion
-from propensity.scoring.commit_run import commit_run
-from propensity.scoring.label_shard import label_shard
 from propensity.scoring.plan_scoring import plan_scoring
-from propensity.scoring.rank_run import rank_run
-from propensity.scoring.score_shard import score_shard
-from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
 from tests.kit.world import World, content_hash
 from tests.stack.automotive import AS_OF, KNOWN_BY, generate
@@ -54,16 +47,12 @@ def test_training_as_of_a_time_sees_what_a_run_of_then_saw_and_promotes_nothing(
 ) -> None:
     world, moment = travelled
     first = load_champion(world.lake, "service")
-    plan = plan_training(world, model="service", as_of=DAY, silver=SilverAt(as_of_time=moment))
+    plan = world.prepare("service", DAY, silver=SilverAt(as_of_time=moment))
     said = json.loads(world.lake.get(f"{plan['run']}/plan.json"))
     assert said["silver"] == first.lineage["silver"]
     assert said["silver_at"] == {"silver_as_of_time": moment.isoformat()}
-    for item in world.items(plan["build_items"]):
-        build_features(world, item=item)
     assert feature_rows(world, plan["run"]) == feature_rows(world, first.lineage["run"])
-    for item in world.items(plan["fit_items"]):
-        fit_candidate(world, item=item)
-    evaluate_candidate(world, run=plan["run"])
+    world.fit(plan)
     registered = world.register(plan["run"])
     assert (registered["version"], registered["promoted"]) == (2, False)
     assert load_champion(world.lake, "service").number == first.number
@@ -74,21 +63,13 @@ def test_scoring_as_known_then_gives_the_scores_of_then_beside_those_of_now(
     travelled: tuple[World, datetime],
 ) -> None:
     world, moment = travelled
-    plan = plan_scoring(world, model="service", as_of=DAY, scope="batch", silver=SilverAt(as_of_time=moment))
-    items = world.items(plan["items"])
-    for item in items:
-        build_features(world, item=item)
-        score_shard(world, item=item)
-    rank_run(world, run=plan["run"])
-    for item in items:
-        label_shard(world, item=item)
-    commit_run(world, run=plan["run"])
+    receipt = world.score("service", DAY, silver=SilverAt(as_of_time=moment))
     values = "tenant_id, customer_id, as_of, score, percentile, decile, reasons, model_version, table_versions"
     by_run: dict[str, str] = {
         run: content_hash(world.query(f"select {values} from s where run = '{run}'", s="gold/scores"))
         for (run,) in world.query("select distinct run from s", s="gold/scores")
     }
-    assert set(by_run) == {f"runs/score/service/{DAY}-v000001-batch", plan["run"]}
+    assert set(by_run) == {f"runs/score/service/{DAY}-v000001-batch", receipt["run"]}
     assert len(set(by_run.values())) == 1
 
 
@@ -111,7 +92,7 @@ def test_matchback_says_what_it_saw_and_refuses_to_say_it_saw_another(travelled:
     another = SilverAt(versions=seen | {"leases": seen["leases"] - 1})
     with pytest.raises(ConflictError, match=r"matched over Silver .* before"):
         run_matchback(world, run=run, known_by=known_by, silver=another)
-    with pytest.raises(EvidenceError, match="0 of"):  # nothing of the outcomes had come by then
+    with pytest.raises(EvidenceError, match="0 of"):  # no outcome had arrived by then
         run_matchback(world, run=run, known_by=known_by, silver=SilverAt(as_of_time=moment))
 
 

@@ -1,4 +1,4 @@
-"""make demo, without a stack: whatever ends it, the stack ends too, unless it was asked to stay."""
+"""make demo, without a real stack: however it ends, it ends the stack too, unless it was asked to keep it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTPUTS = {name: name for name in ("LandingBucket", "LakeBucket", "StartDueRuns"
 
 @dataclass
 class Standing(Stack):
-    """A stack that was started, of which this process knows no more than how often it was ended."""
+    """Stands for a started stack, and counts how often it was ended."""
 
     ended: int = 0
 

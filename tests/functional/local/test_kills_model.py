@@ -1,11 +1,11 @@
-"""The files and the plain model of `make soak AREA=stack`, held against validation in this process."""
+"""The files and the plain model of `make soak AREA=stack`, compared with validation in this process."""
 
 from __future__ import annotations
 
 from propensity.runtime.pack_files import pack_files
 from tests.kit.drops import Drops
 from tests.stack.feed import Feed
-from tests.stack.plain import DATASETS, latest, read, told
+from tests.stack.plain import DATASETS, as_text, latest, read
 
 
 class Dealers(Drops):
@@ -23,7 +23,7 @@ def test_the_plain_model_and_validation_tell_good_rows_from_bad_in_the_same_line
             continue
         columns = DATASETS[sent.dataset].columns
         rows = drops.rows(report["bronze_key"], ", ".join(("_line", *(f"{one}::varchar" for one in columns))))
-        good = {line: tuple(map(told, columns, values)) for line, *values in rows}
+        good = {line: tuple(map(as_text, columns, values)) for line, *values in rows}
         assert good == expected.good, sent.key
         assert {line: raw for line, raw, _ in drops.quarantine(report)} == expected.bad, sent.key
         kinds |= {name for name, found in (("good", expected.good), ("bad", expected.bad)) if found}

@@ -34,7 +34,7 @@ def made(folder: Path) -> World:
 
 
 def orders(world: World, *rows: tuple[str, str, int], tenant: str = "t1", name: str = "a") -> None:
-    """(order, customer, day of January on which it is known) each."""
+    """Drop orders: (order, customer, day of January on which it is known)."""
     lines = "".join(f"{order},{customer},2026-01-01,2026-01-{known:02d}\n" for order, customer, known in rows)
     world.put(f"orders/tenant_id={tenant}/{name}.csv", f"id,customer,day,known\n{lines}".encode())
     world.promote()
@@ -122,7 +122,7 @@ def test_flags_are_what_a_plain_model_says_whatever_crashes(
 ) -> None:
     world = made(tmp_path_factory.mktemp("lake"))
     for number, rows in enumerate(files):
-        # one version per key, day and file; equal days would be told apart by a hash
+        # one version per key, day and file: of two versions of one day a hash would decide
         kept = {(order, known): customer for order, customer, known in rows}
         spread = [(order, customer, known) for (order, known), customer in kept.items()]
         if spread:

@@ -1,4 +1,4 @@
-"""Compaction and vacuum: the views stay, what a model or a run names stays, the rest goes."""
+"""Compaction and vacuum: views stay as they are, versions that a model or a run names stay, the rest goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Re-bucketing: features and scores stay what they are, whoever promotes meanwhile and wherever it dies."""
+"""Re-bucketing: features and scores stay as they are, whatever is promoted meanwhile and wherever it dies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from propensity.adapters.delta_tables import DeltaTables
-from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, ConflictError, RetryableError
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.buckets import bucket_of
@@ -44,7 +43,7 @@ def copy_of(folder: Path, to: Path) -> World:
 
 
 def silver(world: World) -> dict[str, tuple[str, str, int, str]]:
-    """Each dataset's current view, its view as known then, how many rows it has, and where each came from."""
+    """For each dataset its current view, its view as known on 2024-01-01, how many rows it has, and their origin."""
     columns = "tenant_id, _key, _row_hash, _known_at::varchar, _content_id, _line, _source_key, _ingested_at::varchar"
     found = {}
     for dataset in world.datasets:
@@ -96,7 +95,7 @@ def test_every_row_and_every_version_stays_in_the_bucket_where_it_belongs(four: 
     assert silver(world) == before
     every_row_lies_in_its_bucket(world)
     assert rebucket_silver(world, buckets=7)["rewritten"] == {}
-    # back again, over files that were written by the first time
+    # back again, from the files that the first re-bucketing wrote
     rebucket_silver(world, buckets=4)
     assert silver(world) == before
     every_row_lies_in_its_bucket(world)
@@ -130,9 +129,7 @@ def test_training_over_the_versions_that_a_champion_names_sees_what_it_saw(
     rebucket_silver(world, buckets=7)
     world.load(made.phases["outcomes"])
     lineage = load_champion(world.lake, "service").lineage
-    plan = plan_training(world, model="service", as_of=DAY, silver=SilverAt(versions=lineage["silver"]))
-    for item in world.items(plan["build_items"]):
-        build_features(world, item=item)
+    plan = world.prepare("service", DAY, silver=SilverAt(versions=lineage["silver"]))
     assert plan["run"] != lineage["run"]
     assert features(world, plan["run"]) == features(four)
 
@@ -192,7 +189,7 @@ def test_promoters_at_work_meanwhile_lose_nothing_and_double_nothing(made: Gener
 
 @pytest.fixture(scope="module")
 def calls(four: World, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """How many times a port is called on the way, before and after."""
+    """How far a re-bucketing burns a fuse."""
     world = copy_of(four.folder, tmp_path_factory.mktemp("calls"))
     fuse = light(world, 1_000_000)
     rebucket_silver(world, buckets=7)
@@ -218,7 +215,7 @@ def test_wherever_it_dies_nothing_is_lost_and_a_second_call_goes_on(
 
 
 class Dies(DeltaTables):
-    """On the way to the commit."""
+    """Tables that die before the commit."""
 
     def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int | None) -> int:
         raise Crash
@@ -270,7 +267,7 @@ def test_a_dataset_that_comes_first_after_it_lies_in_the_lakes_buckets(made: Gen
     rebucket_silver(world, buckets=7)
     world.load([drop for drop in made.phases["history"] if drop.dataset == "leases"][:2])
     assert world.tables.buckets("silver/leases") == 7
-    # whatever becomes of the pack
+    # also where the pack says another number
     world.pack_files = world_of(tmp_path, buckets=5).pack_files
     world.load([drop for drop in made.phases["history"] if drop.dataset == "sales"][2:4])
     assert world.tables.buckets("silver/sales") == 7

@@ -35,7 +35,7 @@ def copy_of(lake: Path, to: Path) -> World:
 
 
 def views(world: World) -> dict[str, tuple[Any, ...]]:
-    """Each dataset's current view, those as known at three times, and its rows."""
+    """For each dataset its current view, its views as known at three times, and its rows."""
     times = ("2020-01-01", "2023-01-01", "2025-07-01")
     return {
         dataset: (
@@ -53,7 +53,7 @@ def versions(world: World) -> dict[str, int]:
 
 
 def lose(world: World, dataset: str = LOST) -> World:
-    """The table's folder is moved away, and no process remembers it."""
+    """Lose a table: its folder is moved away, and no process remembers it."""
     shutil.move(world.folder / f"silver/{dataset}", world.folder / f"lost-{dataset}")
     return World("automotive", world.folder)
 
@@ -75,7 +75,7 @@ def test_a_table_that_is_gone_comes_back_with_every_view_that_it_gave(lake: Path
     told = rebuild_silver(world)
     assert told["promoted"] == len(list(world.lake.keys(f"bronze/{LOST}/")))
     assert views(world) == before
-    # in as many buckets as the rest of the lake, whatever the pack says
+    # it has as many buckets as the rest of the lake, whatever the pack says
     assert world.tables.buckets(f"silver/{LOST}") == 5
     assert rebuild_silver(world)["promoted"] == 0
 

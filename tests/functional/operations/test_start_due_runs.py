@@ -1,4 +1,4 @@
-"""The daily tick: what is due, once; and what was missed, as of the day it was due."""
+"""The daily tick starts what is due, once, and what was missed, as of the day on which it was due."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_training_that_ended_without_a_plan_is_tried_again_each_day_and_the_ch
     first = f"train-{MODEL}-2025-07-01"
     assert tick(ports, "2025-07-01") == tick(ports, "2025-07-01") == [first]
     ports.workflows.end()
-    # a second tick of the day neither starts it under another name nor says that it did
+    # a second tick of the day does not start it under another name, and does not say that it did
     assert tick(ports, "2025-07-01") == []
     assert tick(ports, "2025-07-02") == [f"{first}-2025-07-02", f"score-{MODEL}-2025-07-01-batch"]
     assert ports.workflows.started["train_model", f"{first}-2025-07-02"] == {

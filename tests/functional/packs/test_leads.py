@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def tried_little() -> dict[str, str]:
-    """The pack with one setting of one family, whatever its slope: the search and the gates have tests of their own."""
+    """The pack with one setting of one family, and wide gates for its slope: search and gates have their own tests."""
     files = pack_files("leads")
     model = yaml.safe_load(files[MODEL])
     model |= {"candidates": [{"family": "logistic_regression", "grid": [{"C": 0.001}]}]}
@@ -48,7 +48,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> scenarios.Scenario:
 
 @pytest.fixture(scope="module")
 def loaded(scenario: scenarios.Scenario, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Everything up to June's list, June's outcomes excepted."""
+    """A world with everything up to June's list, but without June's outcomes."""
     world = World("leads", tmp_path_factory.mktemp("lake"))
     world.pack_files = tried_little()
     for report in world.load(scenario.history):
@@ -118,7 +118,7 @@ def test_a_feature_of_the_months_own_outcomes_is_refused_or_knows_none(
 
 
 def _known(world: World, item: str, column: str) -> int:
-    """How many of an item's rows have a value."""
+    """How many of an item's rows have a value in the column."""
     table = pq.read_table(world.folder / json.loads(world.lake.get(item))["out"])
     assert table.num_rows > 0
     return int(table.num_rows - table[column].null_count)

@@ -1,4 +1,4 @@
-"""A tenant's export: every row of it and of nobody else, whole or not there, the same whenever it is asked for."""
+"""A tenant's export has every row of it and of nobody else. It is whole or not there, and always the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TENANT = "dealer_02"
 
 @pytest.fixture(scope="module")
 def lake(scored: World, dealers: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Scored, matched and asked: something of everything that an export holds."""
+    """A lake with scores, matchback and answers: something of everything that an export holds."""
     world = scored.copy(tmp_path_factory.mktemp("lake"))
     world.load(dealers.phases["outcomes"])
     match_due(world, slot=KNOWN_BY.replace(year=KNOWN_BY.year + 1).isoformat())
@@ -116,7 +116,7 @@ def test_an_export_that_dies_is_not_there_and_going_on_gives_the_same_bytes(
     with pytest.raises(Crash):
         export_tenant(world, tenant_id=TENANT, request="one")
     world.lake, world.tables = whole
-    # dead after the manifest was put is dead after the export
+    # the manifest is put last: without it there is no export
     assert f"exports/one/tenant_id={TENANT}/manifest.json" not in set(world.lake.keys("exports/"))
     export_tenant(world, tenant_id=TENANT, request="one")
     assert exported(world) == exported(undisturbed)

@@ -1,4 +1,4 @@
-"""A tenant's record, its ways in, and trials of its files, over memory and a lake in a folder."""
+"""A tenant's record, its links and policies for uploads, and trials of its files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SAID: dict[str, Any] = {"by": "arn:anna", "at": AT}
 
 
 class Desk(Drops):
-    """Drops, with what a tenant's record and links need."""
+    """Drops, with the ports that a tenant's record and its links need."""
 
     def __init__(self) -> None:
         super().__init__()

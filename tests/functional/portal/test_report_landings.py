@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError
 from propensity.portal.report_landings import report_landings
 from tests.kit.faults import Fuse
-from tests.kit.replays import Ports, promote
+from tests.kit.replays import Ports, promote, put_at_four
 
 DAY = date(2026, 3, 2)
 GOOD, BAD = 3, -1
@@ -27,13 +27,7 @@ def ports() -> Any:
 def land(
     ports: Any, name: str, *pieces: int, day: date = DAY, tenant: str = "t1", header: str = "id,day,pieces"
 ) -> Any:
-    """Put a file at four in the morning, or just after the last one; what its event says."""
-    ports.store.now = max(ports.store.now, datetime(day.year, day.month, day.day, 4, tzinfo=UTC))
-    key = f"orders/tenant_id={tenant}/{name}"
-    lines = [f"R{number},2026-01-01,{value}" for number, value in enumerate(pieces)]
-    ports.store.put(key, "".join(f"{line}\n" for line in (header, *lines)).encode())
-    info = ports.store.head(key)
-    return Upload("landing", key, info.version_id, info.etag)
+    return put_at_four(ports, day, f"orders/tenant_id={tenant}/{name}", pieces, header)
 
 
 def drop(ports: Any, name: str, *pieces: int, **where: Any) -> None:

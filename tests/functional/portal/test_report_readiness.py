@@ -1,4 +1,4 @@
-"""What a dealer has and why, and what a new one can have from when: from the registry and its own rows in Silver."""
+"""What a dealer has and why, and what a new dealer can have from when, by the registry and its rows in Silver."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def of(answer: dict[str, Any], model: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def joined(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """With a dealer that sends visits since half a year."""
+    """`trained` with a dealer who has sent visits for half a year."""
     world = trained.copy(tmp_path_factory.mktemp("joined"))
     lines = ["service_id,revision,customer_id,vin,visited_at,visit_kind,odometer_km,amount,declined_amount,recorded_at"]
     for number in range(60):
@@ -63,10 +63,11 @@ def test_a_new_dealer_reads_what_it_has_what_is_missing_and_from_when(joined: Wo
     assert (service["today"]["rung"], service["population"]) == ("global", 40)
     assert service["history"]["first"] == "2025-01-01"
     assert "No row of sales has arrived." in service["missing"]
-    # 26 March opens the newest window of 90 days that a week has passed since; that before opens before its first visit
+    # the window of 90 days from 26 March is the newest that has settled (a week); the window before it opens too early:
+    # the dealer had no visit yet
     dates = {one["as_of"]: one for one in service["training"]["dates"]}
     assert (dates["2025-03-26"]["rows"], dates["2024-12-19"]["rows"]) == (28, 0)
-    # of customers 0 to 27, who had come by then, those who came again before 24 June: 0 to 17
+    # customers 0 to 27 had come by then; of them 0 to 17 came again before 24 June
     assert dates["2025-03-26"]["positives"] == 18
     intercept, own = service["rungs"]
     assert (intercept["needs"], intercept["has"], intercept["from"]) == (200, 28, None)

@@ -1,4 +1,4 @@
-"""A version's ladder is part of what its scores rest on: recorded, held against the record, and made to score."""
+"""A version's ladder is part of its artifact: its files are recorded, checked against the record, and must score."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLACES = {
 
 @pytest.fixture
 def registry() -> Any:
-    """Version 1 with a ladder of two models, and version 2, the champion, with none."""
+    """Version 1 with a ladder of two models, and the champion, version 2, without one."""
     made = open_registry()
     plain, path = made.pack_files, f"models/{MODEL}.yaml"
     made.pack_files = {**plain, path: yaml.safe_dump({**yaml.safe_load(plain[path]), "ladder": {}})}
@@ -51,7 +51,7 @@ def back(registry: Any) -> dict[str, Any]:
 
 
 def unrecorded(registry: Any) -> None:
-    """As if the version were from before files were recorded."""
+    """Make the version as if it were from before files were recorded."""
     said = read_json(registry.lake, f"{FIRST}/lineage.json")
     registry.lake.put(f"{FIRST}/lineage.json", dumps({**said, "files": None}))
 
@@ -83,7 +83,7 @@ def test_every_file_of_a_ladder_is_recorded_and_a_rollback_finds_it_as_it_was(re
         (put(f"{OWN}/calibration.json", dumps({**CALIBRATION, "rows": 2})), "odd/calibration.json: missing, or not"),
         (put("ladder.json", dumps({"tenants": {}})), "ladder.json: missing, or not as registered"),
         (without(f"{SEGMENT}/model.onnx"), "segment-01/model.onnx: missing, or not as registered"),
-        # an erasure would have taken the others too
+        # not an erasure, which would have removed the other files too
         (without(f"{OWN}/explanation.json"), "odd/explanation.json: missing, or not as registered"),
         (without(f"{SEGMENT}/model.onnx", recorded=False), "it cannot be loaded: .*segment-01/model.onnx"),
     ],

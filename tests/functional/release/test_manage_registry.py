@@ -1,4 +1,4 @@
-"""Approvals and rollbacks over the API, and what an artifact must stand before an alias goes to it."""
+"""Approvals and rollbacks over the API, and the checks that an artifact must pass before an alias goes to it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIRST = version_folder(MODEL, 1)
 
 
 def second(world: Any, policy: Policy) -> None:
-    """The same artifact once more, as a later training run would have registered it."""
+    """Register the same artifact once more, as a later training run would."""
     folder = version_folder(MODEL, 2)
     for key in list(world.lake.keys(f"{FIRST}/")):
         world.lake.put(f"{folder}/{key.removeprefix(f'{FIRST}/')}", world.lake.get(key))
@@ -43,7 +43,7 @@ def second(world: Any, policy: Policy) -> None:
 
 @pytest.fixture
 def waiting(aws: SimpleNamespace, trained: World, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A champion, and a version that waits for two approvals."""
+    """An account with a champion, and with a version that waits for two approvals."""
     files = dict(pack_files("automotive"))
     files[f"models/{MODEL}.yaml"] += "\npromotion: {policy: two_approvals}\n"
     monkeypatch.setattr(composition, "pack_files", lambda pack: files)
@@ -99,7 +99,7 @@ def test_a_version_is_promoted_by_two_people_of_two_roles_and_rolled_back_by_any
     status, back = ask(signed("Intern", "zoe"), "/rollback", why="the list looked wrong")
     assert (status, back["version"], set(back["checked"].values())) == (200, 1, {"ok"})
     assert stages() == {1: "production", 2: "archived"}
-    # what put it there is void: it would need two anew, or one rollback
+    # its approvals are void: it would need two new ones, or one rollback
     status, given = ask(BUSINESS, "/approvals", **said)
     assert (status, given["stage"], given["missing"]) == (200, "archived", ["technical"])
     status, refused = ask(BUSINESS, "/promote", **said)
@@ -122,7 +122,8 @@ def test_a_version_is_promoted_by_two_people_of_two_roles_and_rolled_back_by_any
 )
 def test_nobody_but_the_named_roles_of_this_account_approves_whatever_the_body_says(by: str) -> None:
     if "Scientist/Owner" in by:
-        assert APPROVERS.role_of(by) == "technical"  # a session may be called anything: the role is what comes first
+        # the role comes first; behind it stands the session's name, which may be anything
+        assert APPROVERS.role_of(by) == "technical"
         return
     with pytest.raises(ForbiddenError, match="approvals are given by role Scientist"):
         APPROVERS.role_of(by)
@@ -142,18 +143,18 @@ def test_a_stack_that_names_no_approvers_says_so_and_one_role_for_both_is_refuse
         Approvers(ACCOUNT, "Owner", "Owner")
 
 
-# What a version must stand --------------------------------------------------------------------------------
+# Checks that a version must pass --------------------------------------------------------------------------
 
 
 def lineage(world: World, **changes: Any) -> None:
-    """The first version's lineage with other content; None takes a field out."""
+    """Change fields of version 1's lineage; None takes a field out."""
     key = f"{FIRST}/lineage.json"
     said = {**read_json(world.lake, key), **changes}
     world.lake.put(key, dumps({name: value for name, value in said.items() if value is not None}))
 
 
 def other_width(world: World) -> None:
-    """A model of two features in its place, in a version from before files were recorded."""
+    """Put a model of two features in its place, in a version from before files were recorded."""
     matrix = np.array([[0, 1], [1, 0], [2, 2], [3, 1]] * 20, dtype=np.float32)
     train = Sample(matrix, np.array([0, 0, 1, 1] * 20))
     fitted = world.trainer.fit("logistic_regression", {"C": 1.0}, train, seed=1)
@@ -175,7 +176,7 @@ def without_column(world: World) -> None:
 
 
 def without_dataset(world: World) -> None:
-    """In a version from before columns were recorded."""
+    """Take a dataset out of the pack, for a version from before columns were recorded."""
     text = world.pack_files["pack.yaml"]
     assert ", leases]" in text
     world.pack_files = {**world.pack_files, "pack.yaml": text.replace(", leases]", "]")}

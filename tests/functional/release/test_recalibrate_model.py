@@ -1,4 +1,4 @@
-"""Probabilities put right by outcomes: only where better for certain, beside the version's folder, and undone."""
+"""Recalibration by outcomes: only where it is better for certain, beside the version's folder, and it can be undone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAID: dict[str, Any] = {"by": "anna", "why": "prices fell", "at": "2026-05-01T00
 
 
 def registry(tmp_path: Path, batches: dict[str, float], rows: int = 4_000) -> Any:
-    """A champion that says what it says, and per batch by how much the odds were higher than said (a logit)."""
+    """A champion with batches. Per batch the true odds are this many logits above those that it says."""
     ports = open_registry()
     ports.frames = ArrowFrames()
     ports.register(1)
@@ -61,10 +61,10 @@ def test_odds_that_rose_are_put_right_and_proven_on_a_batch_the_fit_has_not_seen
     assert artifact.calibration.rows == 12_000
     middle = np.array([0.05, 0.2, 0.5])
     assert logit(artifact.calibration.apply(middle)) == pytest.approx(logit(middle) + 1.5, abs=0.3)
-    # the folder is as it was, and a run that began before goes on with what it began with
+    # the version's folder is as it was, and a run that began earlier keeps its calibration
     assert {key: ports.lake.get(key) for key in before} == before
     assert load_artifact(ports, load_version(ports.lake, MODEL, 1), 0).calibration.method == "none"
-    # the same evidence again is no better than what it gave
+    # the same evidence a second time gives nothing better
     with pytest.raises(ConflictError, match=r"calibration in force stands.*n = 4000"):
         recalibrate_model(ports, MODEL, **SAID)
 
@@ -141,7 +141,7 @@ def test_scores_say_which_calibration_they_are_from(scored: World, dealers: Gene
     assert (sum(kept["rows"]), sum(kept["positives"])) == (rows, positives)
     recalibrate_model(world, "service", **SAID, restore=0)
     world.score("service", KNOWN_BY.isoformat())
-    # the batch of before is scored again as it was
+    # the earlier batch keeps its calibration where it is scored again
     world.score("service", AS_OF.isoformat())
     found = world.query("select distinct as_of::varchar, calibration from scores order by 1", scores="gold/scores")
     assert found == [(AS_OF.isoformat(), 0), (KNOWN_BY.isoformat(), 1)]

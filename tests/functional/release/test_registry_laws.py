@@ -1,4 +1,4 @@
-"""Laws of the registry: versions stay as written, and whoever writes to a ledger gets a place in one order."""
+"""Laws of the registry: versions stay as written, and all lines of a ledger have one order."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def test_a_ledger_from_before_actions_roles_and_gates_reads_as_it_did() -> None:
     assert champion_number(store, "m") == 1
 
 
-# What may follow what ------------------------------------------------------------------------------------
+# Which act may follow which ------------------------------------------------------------------------------
 
-# few of each, so that they meet
+# few of each, so that the same ones meet
 PEOPLE, ROLES = ("anna", "bert"), {"Scientist": "technical", "Owner": "business", "Intern": None}
 Act = tuple[Any, ...]
 APPROVAL = st.tuples(st.just("approve"), st.integers(1, 3), st.sampled_from(PEOPLE), st.sampled_from(list(ROLES)))
@@ -98,7 +98,7 @@ OTHERS = st.one_of(
     st.tuples(st.just("promote"), st.integers(1, 3), st.sampled_from(PEOPLE)),
     st.tuples(st.just("roll_back"), st.none() | st.integers(1, 3)),
 )
-# two approvals in a row more often than chance would have them
+# two approvals in a row more often than chance alone would give
 ACTS = st.lists(BOTH | OTHERS.map(lambda one: [one]), min_size=1, max_size=12).map(
     lambda scenes: [("register", True, True), *(one for scene in scenes for one in scene)]
 )
@@ -106,12 +106,12 @@ ACTS = st.lists(BOTH | OTHERS.map(lambda one: [one]), min_size=1, max_size=12).m
 
 @dataclass
 class Reference:
-    """The rules once more, as plainly as they can be said. Answers `done`, `same` (nothing new) or `refused`."""
+    """The rules once more, as plainly as possible. Each act answers `done`, `same` (nothing new) or `refused`."""
 
     policy: Policy
     good: dict[int, bool] = field(default_factory=dict)
     loads: dict[int, bool] = field(default_factory=dict)
-    champions: list[int] = field(default_factory=list)  # every one, in time
+    champions: list[int] = field(default_factory=list)  # all of them, in the order of time
     back: list[int] = field(default_factory=list)
     staged: int | None = None
     displaced: set[int] = field(default_factory=set)
@@ -189,7 +189,7 @@ class Reference:
 def act(registry: Any, doing: Act, day: int) -> None:
     match doing:
         case ("register", good, loads):
-            # what is registered could be loaded when its gates were computed: it is damaged afterwards
+            # damaged only after it was registered: for its gates a model must have been loaded
             made = registry.register(day, good=good)
             if not loads:
                 registry.lake.put(f"registry/{MODEL}/versions/{made['version']:06d}/model.onnx", b"damaged")
@@ -236,7 +236,7 @@ def holds(registry: Any, reference: Reference, lines: list[Line]) -> None:
         if line.action == "roll_back":
             assert line.version in {one.version for one in crowned if one.number < line.number}
         elif reference.policy == "two_approvals" or line.gates.failed:
-            # two people in two roles said so of this version
+            # two people in two roles approved this version
             first = [one for one in lines if one.action == "approve" and one.version == line.version]
             by = {(one.role, one.by.rsplit("/", 1)[1]) for one in first if one.number <= line.number}
             assert {role for role, _ in by} == {"technical", "business"}
@@ -247,7 +247,7 @@ def holds(registry: Any, reference: Reference, lines: list[Line]) -> None:
 
 
 class Meeting:
-    """A store whose first writers to a ledger meet before any of them writes: each has decided on the same lines."""
+    """A store in which the writers to a ledger wait for each other, so that all decide on the same lines."""
 
     def __init__(self, store: ObjectStore, parties: int) -> None:
         self._store = store
@@ -276,7 +276,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStor
 
 
 def at_once(registry: Any, works: Sequence[Callable[[], object]]) -> list[object]:
-    """What each answers or raises, all of them having read the ledger before one of them writes."""
+    """What each act answers or raises, where all of them read the ledger before one of them writes."""
     calm, registry.lake = registry.lake, Meeting(registry.lake, len(works))
 
     def tried(work: Callable[[], object]) -> object:
@@ -337,7 +337,7 @@ def test_two_rollbacks_at_the_same_moment_go_back_once(store: ObjectStore) -> No
 
 
 class Overtaken:
-    """A store in which somebody else's work comes between a decision on a ledger and its line, once."""
+    """A store in which another act comes once between a decision on a ledger and the line of it."""
 
     def __init__(self, store: ObjectStore, other: Callable[[], object]) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""A registered version is trained once more and comes out the same; where it cannot, the report says why."""
+"""A registered version, trained once more, comes out the same; where it does not, the report says why."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ import yaml
 
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.erasure.erase_customer import erase_customer
-from propensity.evaluation.evaluate_candidate import evaluate_candidate
-from propensity.features.build_features import build_features
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.release.check_replay import check_replay
 from propensity.release.replay_version import replay_version
-from propensity.training.fit_candidate import fit_candidate
 from tests.kit.drops import column
 from tests.kit.shop import DAY, GROUP_SQL, Shop, orders, stocked
 
@@ -69,7 +66,7 @@ def test_a_version_comes_out_again_whatever_came_and_changed_since(
     assert report["scores"]["max_abs_raw"] <= 1e-6 >= report["scores"]["max_abs_calibrated"]
     assert report["silver"] == lineage["silver"]
     assert report["packages"]["registered"].keys() >= {"scikit-learn", "numpy", "duckdb"}
-    # nothing that was there is another thing now, and nothing but the report came
+    # all that was there is unchanged, and only the report was added
     after = {key: shop.lake.get(key) for key in shop.lake.keys("registry/")}
     assert {key: after[key] for key in before} == before
     added = {key for key in after if f"versions/{version + 1:06d}" not in key} - set(before)
@@ -106,16 +103,13 @@ def test_the_models_of_a_ladder_come_out_again_too(stock: Shop, tmp_path: Path) 
 def test_what_somebody_changed_in_a_feature_file_is_told(known: Shop, tmp_path: Path) -> None:
     shop = known.copied(tmp_path)
     plan = replay_version(shop, model="reorder", version=1, request="touched")
-    for item in shop.items(plan["build_items"]):
-        build_features(shop, item=item)
+    shop.build(plan)
     touch(shop, plan["run"])
-    for item in shop.items(plan["fit_items"]):
-        fit_candidate(shop, item=item)
-    evaluate_candidate(shop, run=plan["run"])
+    shop.fit(plan)
     said = check_replay(shop, run=plan["run"])
     assert not said["same"]
     assert said["said"][0] == "the training set is another one than was hashed when the version was registered"
-    # and where it was the version's own file, its replay is right and says so
+    # where the version's own file was changed, the replay is right and says so
     touch(shop, f"runs/train/reorder/{RUN}")
     report = shop.replay("reorder", 1, "own")
     assert report["same"]
@@ -142,13 +136,13 @@ def test_another_package_is_told_and_scores_are_compared_all_the_same(known: Sho
     shop = known.copied(tmp_path)
     there = SklearnTrainer().packages()["scikit-learn"]
     shop.trainer = Newer()
-    shop.lake.remove("registry/reorder/golden/base.parquet")  # as after a renaming of features
+    shop.lake.remove("registry/reorder/golden/base.parquet")  # as where features were renamed
     report = shop.replay("reorder", 1, "newer")
     assert report["packages"]["differ"] == {"scikit-learn": [there, "99.0"]}
     assert report["said"] == [f"scikit-learn was {there} and is 99.0"]
     assert report["same"]
     assert report["scores"]["max_abs_raw"] == 0
-    assert list(shop.lake.keys("registry/reorder/golden/")) == []  # it is the next training's to freeze
+    assert list(shop.lake.keys("registry/reorder/golden/")) == []  # only the next training freezes rows
 
 
 def test_an_erasure_is_why_a_replay_differs(known: Shop, tmp_path: Path) -> None:
@@ -161,7 +155,7 @@ def test_an_erasure_is_why_a_replay_differs(known: Shop, tmp_path: Path) -> None
     assert report["erased"]["orders"] > 0
     said = f"({report['erased']['contacts']} of contacts, " if "contacts" in report["erased"] else "("
     assert any(f"{said}{report['erased']['orders']} of orders)" in one for one in report["said"])
-    # without the person they are still two equal sets: nothing else changed
+    # without the person the two sets are equal: nothing else changed
     assert report["training_set"]["replayed"] == report["training_set"]["original_now"]
 
 

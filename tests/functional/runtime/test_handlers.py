@@ -95,7 +95,7 @@ def test_the_lake_is_rebuilt_from_bronze_and_re_bucketed(aws: SimpleNamespace) -
 def test_a_planner_refuses_a_time_that_is_none(aws: SimpleNamespace, name: str) -> None:
     asked = {"model": "buy", "as_of": "2025-07-01", "scope": "batch"}
     for wrong in ({"silver_as_of_time": "2025-07-01"}, {"silver_versions": {"sales": "3"}}):
-        # as the workflow hands its own input over, and as one asks the function itself
+        # once as the workflow passes on its input, once as a person asks the function
         for sent in ({**asked, "input": wrong}, {**asked, **wrong}):
             with pytest.raises(BadInputError, match=f"{next(iter(wrong))} is"):
                 handler(name)(sent, CONTEXT)
@@ -107,10 +107,10 @@ def test_start_due_runs_starts_each_run_of_a_day_once(aws: SimpleNamespace) -> N
     assert sorted(first["due"]) == ["train-buy-2025-07-01", "train-service-2025-07-01"]
     assert tick(event("start_due_runs"), CONTEXT) == first
     states, machine = boto3.client("stepfunctions"), aws.variables["TRAIN_MACHINE_ARN"]
-    # they run, and have not come to a plan yet: the next day's tick finds them, and starts nothing more
+    # they run and have no plan yet: the next day's tick finds them, and starts nothing more
     assert tick({"slot": "2025-07-02T03:00:00Z"}, CONTEXT)["due"] == first["due"]
     assert [one["name"] for one in states.list_executions(stateMachineArn=machine)["executions"]] == first["due"][::-1]
-    # they end without one: no tick of the day says that they were started, and the next day's starts them anew
+    # they end without a plan: a tick of this day does not report them as started, and the next day's starts new ones
     for one in states.list_executions(stateMachineArn=machine)["executions"]:
         states.stop_execution(executionArn=one["executionArn"])
     assert tick(event("start_due_runs"), CONTEXT)["due"] == []
@@ -134,7 +134,7 @@ def test_too_little_evidence_to_recalibrate_is_the_callers_to_wait_for_and_no_fa
 
 
 def newer_contract(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a deployment had brought it: no contract version of sales is newer than this one."""
+    """As after a deployment of a contract of sales newer than any other."""
     files = dict(pack_files("automotive"))
     contract = files["contracts/sales.yaml"]
     files["contracts/sales.yaml"] = re.sub(r"(?m)^version: .*$", "version: 99.0.0", contract)
@@ -170,7 +170,7 @@ def test_check_quarantine_writes_a_day_once_and_one_metric(
     assert len(told) == 3
     for one in told:
         assert one["TenantsBreaching"] == [0.0]
-        # the alarm in template.yaml names this dimension, and there is no other
+        # the alarm in template.yaml names this dimension, and there must be no other
         assert one["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
 
 
@@ -203,7 +203,7 @@ def test_a_log_line_names_counts_and_never_a_value(
 ) -> None:
     land(aws)
     handler("validate_upload")(event("validate_upload"), CONTEXT)
-    # the log's own stream was opened by the first test, so its lines are formatted again here
+    # the log writes to a stream that the first test opened, so its lines are formatted again here
     [stream] = logging.getLogger("test").handlers
     lines = [stream.format(record) for record in caplog.records if record.name == "test"]
     metrics = capsys.readouterr().out

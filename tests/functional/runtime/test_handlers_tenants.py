@@ -1,4 +1,4 @@
-"""What a tenant, a person or an engineer asks of the handlers, over moto: links, exports, erasure, the API."""
+"""What tenants, persons and engineers ask of the handlers, over moto: links, exports, erasure, the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scoring run that dies anywhere shows nothing of itself, and going on gives what an undisturbed run gives."""
+"""Of a scoring run that dies anywhere nothing is visible, and it goes on to the result of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def objects(world: World, *prefixes: str) -> dict[str, str]:
 
 
 def outcome(world: World) -> tuple[Any, ...]:
-    """All that a run leaves: rows of Gold, the online table, the bytes of its plan, features, results and scores."""
+    """All that a run leaves: rows of Gold, the online table, and the bytes of plan, features, results and scores."""
     written = objects(world, "runs/score/", "features/", "gold/scores/model=")
     written = {key: value for key, value in written.items() if "/_delta_log/" not in key}
     return world.scores_hash(), visible(world), sorted(world.online.items.items()), written
@@ -45,12 +45,12 @@ def outcome(world: World) -> tuple[Any, ...]:
 
 @pytest.fixture(scope="module")
 def undisturbed(trained: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int]:
-    """The outcome, and how many times a port is called on the way."""
+    """The outcome of a run, and how far the run burns a fuse."""
     world = trained.copy(tmp_path_factory.mktemp("undisturbed"))
     fuse = light(world, 1_000_000)
     world.score("service", DAY)
     assert fuse.left is not None
-    calls = 1_000_000 - fuse.left  # looking at the outcome is more of them
+    calls = 1_000_000 - fuse.left  # before outcome() calls ports too
     return outcome(world), calls
 
 

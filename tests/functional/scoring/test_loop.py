@@ -1,4 +1,4 @@
-"""The loop on generated dealers, in one process: what the figures and the four laws ask for."""
+"""The loop on generated dealers, in one process: its figures and its four laws."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Generated:
 
 @pytest.fixture(scope="module")
 def loaded(generated: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """History in Silver, `service` trained and scored."""
+    """A world with history in Silver, and `service` trained and scored."""
     world = World("automotive", tmp_path_factory.mktemp("lake"), rows_per_item=4_000).with_dates(4)
     world.load(generated.phases["history"])
     world.train("service", DAY)
@@ -40,7 +40,7 @@ def loaded(generated: Generated, tmp_path_factory: pytest.TempPathFactory) -> Wo
 
 
 def both_approve(world: World, model: str, version: int, at: str = DAY) -> None:
-    """What its gates did not let through, let through by hand."""
+    """Promote by hand a version that its gates held back."""
     for by in (TECHNICAL, BUSINESS):
         approve(world, model, version, by=by, why="meant to", at=f"{at}T00:00:00Z", approvers=APPROVERS)
 
@@ -120,7 +120,7 @@ def test_deciles_are_per_tenant_and_about_equal(loaded: World) -> None:
         scores="gold/scores",
     )
     sizes = Counter(tenant for tenant, _, count, _, _ in rows for _ in range(count))
-    # trees give many customers one score, and those are in one decile
+    # trees give many customers the same score, and equal scores are in one decile
     ties = dict(
         loaded.query(
             "select tenant_id, max(equal) from "
@@ -173,7 +173,7 @@ def test_a_gap_run_scores_only_the_newcomers_and_answers_with_a_receipt(loaded: 
 
 def test_a_gap_run_before_the_first_batch_is_refused_with_what_to_do(loaded: World, generated: Generated) -> None:
     loaded.train("buy", DAY)
-    both_approve(loaded, "buy", 1)  # so few customers leave it a candidate
+    both_approve(loaded, "buy", 1)  # with so few customers its gates leave it a candidate
     with pytest.raises(NotFoundError, match="run scope batch first"):
         loaded.score("buy", GAP_DAY.isoformat(), "gap")
 
@@ -242,7 +242,7 @@ def test_scoring_follows_the_alias_features_included(loaded: World) -> None:
     loaded.pack_files = files
     later = "2025-08-01"
     registered = loaded.train("service", later)
-    # a feature that means something else under its old name is not let through unseen
+    # the gates notice a feature that has another meaning under its old name
     assert (registered["version"], registered["failed_gates"]) == (2, ["changed_features"])
     both_approve(loaded, "service", 2, at=later)
     assert list_versions(loaded, "service")["champion"] == 2
@@ -272,7 +272,7 @@ def test_without_effects_the_scores_order_nobody(tmp_path: Path) -> None:
     world.load(made.phases["history"])
     for model in ("buy", "service"):
         registered = world.train(model, DAY)
-        # nothing was proven, so nobody is promoted but by two people's hands
+        # nothing was proven, so only two people can promote it
         assert "auc_floor" in registered["failed_gates"]
         both_approve(world, model, 1)
         world.score(model, DAY)

@@ -1,4 +1,4 @@
-"""explain_score: a customer's day, from the tables and the ledger by when each was written."""
+"""explain_score: what held for a customer on a day, by when tables and ledger were written."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ Person = tuple[str, str]
 
 
 def at(world: World, key: str, moment: str) -> None:
-    """As if the object had been written then."""
+    """Make an object as if it had been written at this time."""
     stamp = datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
     os.utime(world.folder / key, (stamp, stamp))
 
 
 @pytest.fixture(scope="module")
 def story(scored: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Person]:
-    """Version 1 is champion and scores on July 1st; 2 is champion from the 10th and scores on August 1st; on the 15th
-    it is rolled back."""
+    """Version 1 is champion and scores on 1 July. Version 2 becomes champion on 10 July, scores on 1 August, and is
+    rolled back on 15 August."""
     world = scored.copy(tmp_path_factory.mktemp("story"))
     lake, first, second = world.lake, version_folder(MODEL, 1), version_folder(MODEL, 2)
     for key in list(lake.keys(f"{first}/")):
@@ -74,10 +74,10 @@ def asked(story: tuple[World, Person], day: str, **other: Any) -> dict[str, Any]
         ("2025-06-30", 1, None),
         ("2025-07-01", 1, (1, DAY, "production")),
         ("2025-07-09", 1, (1, DAY, "production")),
-        # version 2 is champion and has scored nobody: what the shop had in hand is the older list
+        # version 2 is champion and has scored nobody: the shop still had the older list
         ("2025-07-10", 2, (1, DAY, "archived")),
         ("2025-08-01", 2, (2, "2025-08-01", "production")),
-        # rolled back: the newest score of the champion counts, not the newest score
+        # rolled back: the newest score of the champion counts, not the newest of all
         ("2025-08-15", 1, (1, DAY, "production")),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_score_that_was_made_later_for_the_day_is_listed_and_did_not_hold(
     answer = asked((world, story[1]), DAY)
     assert answer["held"] is None
     assert [score["committed_at"] for score in answer["scores"]] == ["2025-07-03T03:30:00+00:00"]
-    # a receipt that went by its age leaves the day that the run was as of
+    # without the receipt, which may have expired, only the run's as-of day is known
     world.lake.remove(f"runs/score/{MODEL}/{DAY}-v000001-batch/receipt.json")
     assert asked((world, story[1]), DAY)["held"]["committed_at"] is None
 
@@ -148,7 +148,7 @@ def test_a_customer_of_the_same_name_at_another_tenant_is_another(story: tuple[W
     snapshot = world.tables.snapshot(SCORES)
     assert snapshot is not None
     [mine] = [file for file in snapshot.files if f"{DAY}-" in file.path and _holds(world, file.path, customer)]
-    # in the very same partition, as where two tenants share a bucket
+    # in the same partition, as if two tenants shared a bucket
     sql, path = world.sql(), f"{world.folder}/{SCORES}/{mine.path}"
     other = sql.stream(
         f"select * replace ('other' as tenant_id, 0.99 as score), '{MODEL}' as model, "
@@ -233,7 +233,7 @@ def test_the_handler_answers_from_s3_and_logs_nobody(
     assert answer["statusCode"] == 200
     told = json.loads(answer["body"])
     assert [score["score"] for score in told["scores"]] == [asked(story, DAY)["scores"][0]["score"]]
-    # here all of it was written today, so that nothing of it held on the day itself
+    # all of it was written today, so on the day itself nothing held
     assert (told["held"], told["champion"], told["answers"]) == (None, None, [])
     assert told["scores"][0]["stage_then"] is None
     today = function({**sent, "body": json.dumps({**body, "day": datetime.now(UTC).date().isoformat()})}, CONTEXT)

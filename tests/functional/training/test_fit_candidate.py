@@ -1,6 +1,6 @@
-"""Settings of a family: tried forward in time, on as many dates as they say, the same ones whenever they are tried.
+"""Settings of a family are tried forward in time, each on its number of dates, and a rerun tries the same ones.
 
-And the directions of features, which trees are held to.
+Trees keep to the declared directions of features.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SPACE = {
 
 
 def fitted(world: World, candidate: Mapping[str, Any] = SPACE, **training: Any) -> tuple[dict[str, Any], pa.Table]:
-    """What the only candidate's fit.json says, and the training rows."""
+    """The fit.json of the only candidate, and the training rows."""
     with world.edited("models/service.yaml") as model:
         model["training"] |= training
         model["candidates"] = [candidate]
@@ -41,8 +41,7 @@ def fitted(world: World, candidate: Mapping[str, Any] = SPACE, **training: Any) 
     [item] = world.items(plan["fit_items"])
     fit_candidate(world, item=item)
     said: dict[str, Any] = json.loads(world.lake.get(json.loads(world.lake.get(item))["out"] + "/fit.json"))
-    keys = [json.loads(world.lake.get(one))["out"] for one in world.items(plan["build_items"])]
-    return said, pa.concat_tables([pq.read_table(world.folder / key) for key in keys])
+    return said, pa.concat_tables([pq.read_table(world.folder / key) for key in world.feature_keys(plan)])
 
 
 @pytest.mark.parametrize("dates", [1, 2])
@@ -76,7 +75,7 @@ TREES = [
 
 @pytest.mark.parametrize(("family", "parameters"), TREES)
 def test_trees_keep_to_a_features_direction_and_onnx_agrees(family: str, parameters: Mapping[str, Any]) -> None:
-    """The second feature lowers the chance and is told to raise it, the third the other way round."""
+    """The second feature lowers the chance and is declared to raise it; for the third it is the other way round."""
     chance = np.random.default_rng(3)
     matrix = chance.normal(size=(3_000, 4)).astype(np.float32)
     matrix[chance.random(matrix.shape) < 0.1] = np.nan
@@ -100,7 +99,7 @@ def test_trees_keep_to_a_features_direction_and_onnx_agrees(family: str, paramet
 def test_onnx_sends_a_missing_value_where_the_trees_do(
     family: str, parameters: Mapping[str, Any], share: float
 ) -> None:
-    """Also one of a feature that no training row lacked."""
+    """Also for a feature that no training row lacks."""
     chance = np.random.default_rng(3)
     matrix = chance.normal(size=(2_000, 3)).astype(np.float32)
     labels = (matrix[:, 0] - matrix[:, 1] + chance.normal(size=2_000) > 0).astype(np.int8)
@@ -115,7 +114,7 @@ def test_a_fit_is_held_to_the_directions_of_the_definition(trained: World, tmp_p
     path = "features/service_history.yaml"
 
     def steepest(direction: str | None) -> float:
-        """The most that anybody's probability rises with one visit more."""
+        """By how much a probability rises with one more visit, at most."""
         world = trained.copy(tmp_path / str(direction))
         with world.edited(path) as group:
             [visits] = [one for one in group["features"] if one["name"] == "visits_24m"]
@@ -130,7 +129,7 @@ def test_a_fit_is_held_to_the_directions_of_the_definition(trained: World, tmp_p
             several.append(onnx.predict(matrix))
         return float(np.diff(several, axis=0).max())
 
-    assert steepest("decreasing") <= 1e-7 < 0.001 < steepest(None)  # the data say that it rises
+    assert steepest("decreasing") <= 1e-7 < 0.001 < steepest(None)  # without a direction it rises, as in the data
 
 
 def test_a_share_has_both_classes_in_their_proportion_and_is_the_same_again() -> None:

@@ -1,4 +1,4 @@
-"""A family's search: it stops where later dates gain nothing more, costs what it may, and evens classes out."""
+"""A family's search: it stops where more iterations gain nothing, keeps to its budget, and balances classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EAGER = {"learning_rate": 0.5, "max_iter": 60, "max_leaf_nodes": 6, "min_samples
 
 
 def months(rate: float = 0.2) -> TrainingData:
-    """Six monthly dates of 400 customers, of whom about so many convert."""
+    """Six monthly dates of 400 customers each, about this share of whom converts."""
     random = np.random.default_rng(2)
     matrix = random.normal(size=(2_400, 4)).astype(np.float32)
     labels = random.random(2_400) < 1 / (1 + np.exp(-matrix[:, 0] - np.log(rate / (1 - rate))))
@@ -58,7 +58,7 @@ def test_a_boosted_model_stops_where_later_dates_gain_nothing_more() -> None:
     assert stopped.best.loss < whole.best.loss
     [trial] = stopped.trials
     assert (trial.iterations, trial.setting.parameters["max_iter"]) == (iterations, 60)
-    # what is said of it is said of the model that so many iterations give
+    # its figures are those of a model of so many iterations
     _, exactly = found(data, "hist_gradient_boosting", grid=[{**EAGER, "max_iter": iterations}], patience=0)
     assert exactly.best.losses == stopped.best.losses
     assert np.array_equal(exactly.best.columns()["raw"], stopped.best.columns()["raw"])
@@ -72,9 +72,9 @@ def test_a_learner_that_still_gains_is_grown_to_the_end() -> None:
 
 
 class Scripted:
-    """A model that says after how many iterations its loss is least, where it stopped, and to where it was grown on.
+    """A model whose loss is least after `best` iterations. `asked` keeps up to how many iterations it was grown.
 
-    `dip`: from there its loss is less than ever before, and falls.
+    From `dip` iterations on, its loss is less than ever before, and falls.
     """
 
     def __init__(self, best: int, iterations: int, dip: int = 1_000) -> None:
@@ -86,13 +86,13 @@ class Scripted:
 
     def staged(self, matrix: Any, first: int = 1) -> Iterator[Any]:
         for at in range(first, self.iterations + 1):
-            # what everyone gets is nearer to the base rate, the nearer that is to the best
+            # everyone gets one probability; it is the nearer to the base rate, the nearer `at` is to `best`
             away = 0.1 + abs(at - self.best) / 200 if at < self.dip else 0.1 - at / 1_000
             yield np.full(len(matrix), 0.21 + away)
 
 
 class Script:
-    """A trainer that gives scripted models, and keeps what it was asked."""
+    """A trainer that returns scripted models, and keeps what it was asked for."""
 
     def __init__(self, *models: Scripted) -> None:
         self._left = iter(models)
@@ -119,7 +119,7 @@ def test_folds_that_stop_before_another_is_at_its_best_grow_on_to_there() -> Non
     models = Scripted(4, 14), Scripted(33, 43), Scripted(21, 31)
     _, tried, _ = scripted(months(), *models)
     assert [one.asked for one in models] == [[35], [], [35]]
-    assert tried.iterations == 20  # of 5, 10 ... 35 the least mean: near the middle one's best
+    assert tried.iterations == 20  # of 5, 10 ... 35 the one of least mean loss, near the middle model's best
     assert [float(raw[0]) for raw in np.split(tried.columns()["raw"], 3)] == pytest.approx([0.39, 0.375, 0.315])
 
 
@@ -178,7 +178,7 @@ def test_balanced_classes_are_put_right_before_they_are_held_against_others(
     search, even = found(data, family, {"imbalance": "balanced"}, grid=[setting])
     positives = int(data.labels.sum())
     assert search.balance.offset == pytest.approx(np.log((2_400 - positives) / positives))
-    # the graph's own probabilities are of a world in which half convert; the loss is of this one
+    # the raw probabilities are those of a world in which half convert; the loss is that of the real one
     assert even.best.columns()["raw"].mean() > 3 * plain.best.columns()["raw"].mean()
     assert even.best.loss == pytest.approx(plain.best.loss, rel=0.15)
 

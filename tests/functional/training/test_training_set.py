@@ -1,4 +1,4 @@
-"""Who is in a training set and who is not, by name; a cap that probabilities do not feel; one hash, however cut."""
+"""Who is in a training set, and who is left out and why. A cap shifts no probability; the hash is one, however cut."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propensity.features.build_features import build_features
 from propensity.kernel.errors import EvidenceError, PackError
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import Built, TrainingPlan
@@ -35,12 +34,9 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 def built(shop: Shop, **silver: Any) -> tuple[dict[str, Any], TrainingData, pa.Table]:
-    """A run's report, its training set as fits see it, and the rows of its files."""
-    plan = plan_training(shop, model="reorder", as_of=RUN, silver=SilverAt(**silver))
-    items = shop.items(plan["build_items"])
-    for item in items:
-        build_features(shop, item=item)
-    results = results_of(shop.lake, plan["run"], Built, len(items))
+    """A run's report, its training set as fits read it, and the rows of its feature files."""
+    plan = shop.prepare("reorder", RUN, silver=SilverAt(**silver))
+    results = results_of(shop.lake, plan["run"], Built, len(shop.items(plan["build_items"])))
     definition = read_definition(shop.lake, f"{plan['run']}/definition", "reorder")
     keys = [result.features for result in results]
     data, digest = read_hashed(shop, keys, definition)
@@ -60,7 +56,7 @@ def test_a_tenant_that_left_is_out_of_every_window_that_ends_after_its_last_day(
         assert one["left_out"].get("tenant_silent", 0) == (there if one["window"][1] > "2025-02-10" else 0)
         assert one["population"] == one["rows"] + sum(one["left_out"].values())
     assert report["rows"] == len(data.labels) == report["population"] - report["left_out"]["tenant_silent"]
-    # a tenant is not silent for having had nothing in the last month
+    # a tenant without rows in the last month is not silent yet
     more, _, _ = built(stock.copied(tmp_path / "patient", censored={"silent_days": 200}))
     assert (more["silent_tenants"], more["left_out"], more["rows"]) == ({}, {}, report["population"])
 
@@ -74,11 +70,11 @@ def test_windows_that_a_past_silver_could_not_know_are_immature(stock: Shop, tmp
     plan = plan_training(shop, model="reorder", as_of=RUN)
     path = shop.folder / plan["run"] / "plan.json"
     items = [shop.folder / item for item in shop.items(plan["build_items"])]
-    for one in (path, *items):  # as of a time is of the lake's clock, which no test can turn back
+    for one in (path, *items):  # "as of a time" goes by the lake's clock, which no test can turn back
         one.write_text(json.dumps(json.loads(one.read_text()) | {"outcomes_until": "2025-04-15"}))
     report, _, _ = built(shop)
     for one in report["dates"]:
-        late = one["window"][1] > "2025-04-14"  # a day to settle
+        late = one["window"][1] > "2025-04-14"  # one day to settle
         assert (one["left_out"].get("immature", 0) == one["population"]) == late
         assert late == (one["rows"] == 0)
     assert sum(one["rows"] == 0 for one in report["dates"]) == 2
@@ -93,7 +89,7 @@ def test_a_closed_tenant_and_customers_named_by_sql_are_left_out_each_under_one_
         body = {"state": state, "why": "because"}
         append_line(shop.lake, "south", body, ["orders"], by="ops", at=f"{at}T00:00:00+00:00")
     report, _, rows = built(shop)
-    # outcomes of a window's last day are known a day after its end
+    # outcomes of a window's last day are known one day after its end
     hit = [one for one in report["dates"] if one["window"][0] < "2025-03-20" and one["window"][1] > "2025-02-28"]
     for one in report["dates"]:
         mine = rows.filter(pa.compute.equal(rows["as_of"], day(one)))
@@ -157,14 +153,14 @@ def test_weighted_rows_of_a_cap_are_as_many_as_there_are(stock: Shop, tmp_path: 
         there = data.as_of == np.datetime64(one["as_of"])
         for label, count in ((1, one["positives"]), (0, one["rows"] - one["positives"])):
             assert data.fit_weights[there & (data.labels == label)].sum() == pytest.approx(count)
-        # whoever is validated on was not chosen by label, and counts once
+        # the rows to validate on are not chosen by label, and each counts once
         assert set(data.valid_weights[there]) <= {0.0, 1.0}
         if one["sampled"]["validation"]:
             assert data.validated[there].sum() == one["rows"]  # no date is larger than the cap
             assert data.labels[there & data.validated].sum() == one["positives"]
         else:
             assert not data.validated[there].any()
-    # what the cap drops and nothing validates on was never kept
+    # rows that the cap drops are not kept, unless they are validated on
     assert len(data.labels) < plain["rows"]
     assert (data.fitted | data.validated).all()
 

@@ -1,4 +1,4 @@
-"""Generated dealers: what their systems would export, with the dirt of real feeds, and the truth behind it."""
+"""Generated dealers: what their systems would export, as dirty as real feeds are, and the truth behind it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.stack.automotive.files import Generated, write_files
 from tests.stack.automotive.simulate import AS_OF, simulate
 
 GAP_DAY = date(2025, 7, 15)
-KNOWN_BY = date(2025, 10, 6)  # a week after the window's end: what was recorded late by then counts
+KNOWN_BY = date(2025, 10, 6)  # a week after the window's end: an outcome that was recorded late, but by then, counts
 
 __all__ = ["AS_OF", "GAP_DAY", "KNOWN_BY", "Generated", "generate"]
 
@@ -23,10 +23,10 @@ def generate(
     no_effect: bool = False,
     differing: bool = False,
 ) -> Generated:
-    """Write the drop files of all phases below `out`, the manifest of planted faults and the truth.
+    """Write the drop files of all phases below `out`, with the manifest of planted faults and the truth.
 
-    Equal arguments give equal bytes. With `no_effect` every outcome is independent of everything; with `differing`
-    three dealers are not as the others (simulate.py).
+    Equal arguments give equal bytes. With `no_effect` no outcome depends on anything. With `differing` three dealers
+    are not like the others (simulate.py).
     """
     world = simulate(seed=seed, dealers=dealers, customers=customers, no_effect=no_effect, differing=differing)
     return write_files(world, out, seed=seed, gap_day=GAP_DAY)

@@ -1,4 +1,4 @@
-"""The faults that are planted, and what validation must say of each."""
+"""The faults that are planted in files, and the reasons that validation must give for each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 Row = dict[str, str]
 Expected = tuple[tuple[str | None, str], ...]  # (column, rule) of every reason
 
-# dataset -> (what is done to a row, the reasons that must be given)
+# dataset -> (what breaks a row, the reasons that validation must give)
 FAULTS: dict[str, list[tuple[Callable[[Row], None], Expected]]] = {
     "customers": [
         (lambda row: row.update(email="nobody at home"), (("email", "email"),)),
@@ -40,7 +40,7 @@ FAULTS: dict[str, list[tuple[Callable[[Row], None], Expected]]] = {
         (lambda row: row.update(ends_on=""), (("ends_on", "required"),)),
     ],
 }
-# noise that validation takes: white space, letter case
+# noise that validation accepts: white space, letter case
 NOISE: dict[str, Callable[[Row], None]] = {
     "customers": lambda row: row.update(email=" " + row["email"].upper()),
     "vehicles": lambda row: row.update(vin=row["vin"].lower() + " "),
@@ -51,9 +51,9 @@ NOISE: dict[str, Callable[[Row], None]] = {
 
 
 def plant(dataset: str, rows: list[Row], dealer: str, random: Any) -> list[dict[str, Any]]:
-    """Break about one row in 200 (at least one of a file of 20), disturb one in 50; what was broken, by line.
+    """Break about one row in 200 (at least one in a file of 20 rows), and put noise into one in 50.
 
-    Rows are replaced, not changed: the same row may stand in another file, whole.
+    Returns the broken lines with their reasons. Rows are replaced, not changed: another file may hold the same row.
     """
     count = max(1, len(rows) // 200) if len(rows) >= 20 else 0
     places = sorted(random.choice(len(rows), size=count, replace=False).tolist())
@@ -65,7 +65,7 @@ def plant(dataset: str, rows: list[Row], dealer: str, random: Any) -> list[dict[
         # a Parquet file's first row is line 1, a CSV file's line 2, after the header
         line = place + (1 if dataset == "leases" else 2)
         planted.append(
-            {"dataset": dataset, "tenant_id": dealer, "line": line, "reasons": [list(one) for one in expected]}
+            {"dataset": dataset, "tenant_id": dealer, "line": line, "reasons": [list(reason) for reason in expected]}
         )
     for place in random.choice(len(rows), size=len(rows) // 50, replace=False).tolist():
         if place not in places:

@@ -1,4 +1,4 @@
-"""Drop files as a dealer's system writes them, with faults planted and written down."""
+"""Drop files as a dealer's system writes them. Faults are planted in them and listed in a manifest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The phases' files in the order to drop them, the manifest of faults, the true probabilities."""
+    """The files of each phase in the order to drop them, the manifest of faults and the true probabilities."""
 
     phases: dict[str, list[Drop]]
     manifest: Path
@@ -35,7 +35,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class _Stamped:
-    """A row, its dealer, when it was recorded and whether its customer is new in the gap."""
+    """A row, its dealer, when it was recorded, and whether its customer is new between AS_OF and the gap day."""
 
     tenant: int
     recorded: datetime
@@ -51,13 +51,13 @@ def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generat
     files: list[dict[str, Any]] = []
     for dataset, stamped in tables.items():
         groups: dict[tuple[str, int, int], list[Row]] = defaultdict(list)
-        for one in sorted(stamped, key=lambda one: one.recorded):
-            groups[(*_file_of(dataset, one, gap_day), one.tenant)].append(one.row)
+        for row in sorted(stamped, key=lambda row: row.recorded):
+            groups[(*_file_of(dataset, row, gap_day), row.tenant)].append(row.row)
         tails: dict[str, list[Row]] = defaultdict(list)
         for (phase, part, tenant), rows in sorted(groups.items(), key=lambda item: (PHASES.index(item[0][0]), item[0])):
             dealer = world.dealers[tenant]
             if phase != "gap":
-                # an export sends the end of the one before again; the new customers' is a list of its own
+                # an export repeats the last rows of the one before; only the list of new customers does not
                 rows = tails[dealer] + rows
             tails[dealer] = rows[-20:]
             planted = plant(dataset, rows, dealer, random)
@@ -71,7 +71,7 @@ def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generat
 
 
 def _file_of(dataset: str, one: _Stamped, gap_day: date) -> tuple[str, int]:
-    """(phase, part): the visits of four years come in two exports, everything else in one a phase."""
+    """(phase, part): the visits of four years come in two exports, everything else in one export for each phase."""
     if one.recorded.date() < AS_OF:
         early = dataset == "service_records" and one.recorded.date() < AS_OF - timedelta(days=540)
         return "history", 0 if early or dataset != "service_records" else 1
@@ -88,11 +88,11 @@ def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped
     def add(dataset: str, customers: Any, days: Any, rows: list[Row], late: float = 0.0) -> None:
         lag = random.integers(60, 2_000, len(rows))  # minutes
         lag = np.where(random.random(len(rows)) < late, random.integers(5, 60, len(rows)) * 1_440, lag)
-        held = tables.setdefault(dataset, [])
+        table = tables.setdefault(dataset, [])
         for customer, day, minutes, row in zip(customers.tolist(), days.tolist(), lag.tolist(), rows, strict=True):
             recorded = datetime.combine(START, datetime.min.time(), UTC) + timedelta(days=day, minutes=minutes)
             row["recorded_at"] = recorded.strftime("%Y-%m-%d %H:%M:%S")
-            held.append(_Stamped(int(world.tenant[customer]), recorded, customer in newcomers, row))
+            table.append(_Stamped(int(world.tenant[customer]), recorded, customer in newcomers, row))
 
     _customers(world, random, add)
     column = world.column
@@ -207,7 +207,7 @@ def _visits(world: World, random: Any, add: Any) -> None:
     amount = np.round(random.gamma(2.5, 130.0, len(who)) + 40, 2)
     minutes = random.integers(7 * 60, 17 * 60, len(who))
     kinds = random.choice(["maintenance", "repair", "inspection", "recall"], size=len(who), p=[0.5, 0.3, 0.15, 0.05])
-    age = days - world.column("vehicles", "registered")[vehicle]  # vehicles stand there in the order of their numbers
+    age = days - world.column("vehicles", "registered")[vehicle]  # a vehicle's number is its place in that table
     a_day = random.integers(20, 60, int(vehicle.max()) + 1)
     kilometres = (age + 1) * a_day[vehicle]
 

@@ -1,9 +1,9 @@
 """Customers, vehicles, visits and sales over four years, in steps of 30 days.
 
-At a step's start each customer's chances of buying and of coming in are fixed by what is observable then; the
-events fall on days inside the step. A step is a third of the horizon, so that no choice of as-of dates is a
-better fit to the simulation than another. The true probabilities of the window behind the scoring day are the
-mean over paths that the other kind of event may take through it.
+When a step starts, each customer's chances of buying and of coming in follow from what is observable then. The events
+fall on days inside the step. A step is a third of the horizon, so that no choice of as-of dates fits the simulation
+better than another. The true probabilities are those of the window that begins on the scoring day. They are means over
+paths that the other kind of event may take through it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEP = 30  # days
 STEPS = 48  # before the scoring day: four years
 WINDOW = 3  # steps; the horizon of both models
 START = AS_OF - timedelta(days=STEP * STEPS)
-PATHS = 16  # they differ in the other event only, so that a few tell: twice as many move the AUC by < 0.001
+PATHS = 16  # a few are enough, for they differ in the other event only: twice as many move the AUC by < 0.001
 WARM_UP = 360  # days before the start in which each first customer's last contact lies
 LONG_AGO = -10_000
 MAKES = ("AUDI", "BMW", "FIAT", "FORD", "OPEL", "SKODA", "TOYOTA", "VW")
@@ -28,7 +28,7 @@ MAKES = ("AUDI", "BMW", "FIAT", "FORD", "OPEL", "SKODA", "TOYOTA", "VW")
 
 @dataclass
 class World:
-    """Columns of events, days as whole numbers since START, and the truth of the window behind the scoring day."""
+    """Columns of events, with days counted from START, and the truth of the window from the scoring day on."""
 
     dealers: list[str]
     tenant: Any  # dealer index per customer
@@ -51,7 +51,7 @@ def _columns(*names: str) -> dict[str, list[Any]]:
 
 
 class _State:
-    """What a customer's chances rest on; everything but `leaning` can be read off the exported rows."""
+    """What a customer's chances depend on. The exported rows show all of it except `leaning`."""
 
     def __init__(self, count: int) -> None:
         self.active = np.zeros(count, dtype=bool)
@@ -62,17 +62,20 @@ class _State:
         self.bought = np.zeros(count, dtype=np.int64)
         self.visits = np.zeros((24, count), dtype=np.int64)  # per step, the last two years
         self.declined = np.zeros((12, count))  # per step, the last year
-        self.leaning = np.zeros((2, count))  # towards buying and coming in; what no row shows
-        self.due = np.full(count, 390)  # days from one yearly service to the next, about
+        self.leaning = np.zeros((2, count))  # towards buying and towards coming in; no row shows it
+        self.due = np.full(count, 390)  # about how many days pass from one yearly service to the next
 
 
 def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool, differing: bool = False) -> World:
-    """With `differing`, three dealers are not as the others: customers of the first are due twice a year, those of the
-    second come in more often whatever else is known of them (0.7 logits), those of the third less often."""
+    """Simulate all dealers. With `differing`, three of them are not like the others.
+
+    Customers of the first are due twice a year. Those of the second come in more often (by 0.7 logits) whatever else
+    is known of them, and those of the third less often.
+    """
     random = np.random.default_rng(seed)
     weights = random.gamma(3.0, 1.0, dealers)
     tenant = random.choice(dealers, size=customers, p=weights / weights.sum())
-    # six in ten are customers from before; the others join evenly, the outcomes' window included
+    # six in ten are customers from before; the others join evenly over the steps and the window of the outcomes
     first = random.random(customers) < 0.6
     joined = np.where(
         first, -random.integers(1, WARM_UP, customers), random.integers(0, STEP * (STEPS + WINDOW), customers)
@@ -88,7 +91,7 @@ def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool, differ
     for step in range(STEPS + WINDOW):
         day = step * STEP
         if step == STEPS:
-            # a generator of its own: what happens does not depend on whether anyone asks for the truth
+            # a generator of its own, so that the truth draws no numbers from the events
             probabilities = _probabilities(state, np.random.default_rng(seed + 2), no_effect)
             known = state.active.copy()
         _forget(state, step)
@@ -113,7 +116,7 @@ def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool, differ
 
 
 def _begin(world: World, state: _State, random: Any, first: Any) -> None:
-    """The customers from before: half of them bought in the year before the start, the others came in."""
+    """Start the customers from before: in the year before START half of them bought, and the others came in."""
     who = np.flatnonzero(first)
     by_sale = random.random(len(who)) < 0.5
     _buy(world, state, random, who[by_sale], world.joined[who[by_sale]])
@@ -126,7 +129,7 @@ def _begin(world: World, state: _State, random: Any, first: Any) -> None:
 
 
 def _chances(state: _State, day: int, no_effect: bool) -> tuple[Any, Any]:
-    """Probabilities of buying and of coming in within the step that begins on a day."""
+    """Probabilities of buying and of coming in, within the step that begins on this day."""
     count = len(state.active)
     if no_effect:
         return np.full(count, 0.01), np.full(count, 0.125)
@@ -156,10 +159,10 @@ def _chances(state: _State, day: int, no_effect: bool) -> tuple[Any, Any]:
 
 
 def _probabilities(state: _State, random: Any, no_effect: bool) -> tuple[Any, Any]:
-    """P(at least one) of buying and of coming in within the window, per customer.
+    """For each customer P(buys at least once) and P(comes in at least once) within the window.
 
-    1 - mean over paths of the other event of prod(1 - chance in a step | none of this event before), which has
-    far less spread than counting events. On the way a visit or a purchase renews the contact.
+    It is 1 - mean over paths of prod(1 - chance in a step | none of this event before), where a path is one course of
+    the other event. This has far less spread than counting events. On a path, the other event renews the contact.
     """
     count = len(state.active)
     none = np.zeros((2, count))
@@ -181,7 +184,7 @@ def _probabilities(state: _State, random: Any, no_effect: bool) -> tuple[Any, An
 
 
 def _forget(state: _State, step: int) -> None:
-    """Make room for a step: its visits replace those of two years before, its declined work that of a year before."""
+    """Make room for a step. Its visits replace those of two years before, its declined work that of one year before."""
     state.visits[step % 24] = 0
     state.declined[step % 12] = 0
 

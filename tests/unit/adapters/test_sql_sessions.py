@@ -1,4 +1,4 @@
-"""Sessions of the DuckDB adapter: they share an instance and nothing else."""
+"""Sessions of the DuckDB adapter share an instance and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scikit-learn's fits: grown by and by or at once, and the same in ONNX, forests and missing values included."""
+"""scikit-learn's fits: grown in steps or at once, and equal in ONNX, also for forests and missing values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TREES = {"learning_rate": 0.1, "max_leaf_nodes": 6, "min_samples_leaf": 20}
 
 
 def rows(count: int = 1_000, seed: int = 5) -> Sample:
-    """Weighted, with missing values."""
+    """Rows with weights and missing values."""
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(count, 5)).astype(np.float32)
     logit = matrix[:, 0] - matrix[:, 1] * (matrix[:, 2] > 0) - 1
@@ -47,7 +47,7 @@ def test_a_model_grows_until_the_rows_it_is_held_against_gain_nothing_more() -> 
     assert growing.best == int(np.argmin(losses)) + 1
     assert growing.best + 7 == growing.iterations == len(losses)
     unweighted = [log_loss(raw, held.labels, np.ones(len(held.labels))) for raw in growing.staged(held.matrix)]
-    assert int(np.argmin(unweighted)) + 1 != growing.best  # the weights of the rows were heeded
+    assert int(np.argmin(unweighted)) + 1 != growing.best  # the weights of the rows counted
 
 
 def test_only_what_is_a_sum_of_small_models_can_be_grown() -> None:

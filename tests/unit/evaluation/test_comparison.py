@@ -1,4 +1,4 @@
-"""Challenger against champion: paired differences, and a gate that fails on proof only."""
+"""Challenger against champion: paired differences, and a gate that fails only on proof."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMITS = Gates()
 
 
 def drawn(rows: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, and the chances that they were drawn with."""
+    """Labels, and the chances with which they were drawn."""
     random = np.random.default_rng(seed)
     truth = random.beta(2, 5, rows)
     return (random.random(rows) < truth).astype(np.int8), truth

@@ -1,4 +1,4 @@
-"""Gains of one list over another of its size, in conversions and money; and why a candidate was not chosen."""
+"""Gains of one list over another of equal size, in conversions and money; and why a candidate was not chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gates: which bound is held against which limit, and what sentinels and probes see."""
+"""Gates: which bound must keep which limit, and what sentinels and probes find."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_that_a_value_is_there_at_all_can_be_the_leak() -> None:
     gates = leaks(found, 440, LIMITS)
     assert [gate.passed for gate in gates] == [False, False]
     assert "look at filled, code" in gates[0].said
-    # five rows that agree are chance
+    # five rows that agree prove nothing
     few = np.where(np.arange(440) % 88 == 0, labels, np.nan).astype(np.float32)
     [rare] = sentinels(["rare"], few[:, None], labels)
     assert rare.auc < 0.6

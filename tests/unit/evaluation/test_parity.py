@@ -1,4 +1,4 @@
-"""A row that moves to another tenth is told from one that lies on the edge."""
+"""A row that moves to another decile counts; a row that lies on the edge of two does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices: a gate fails on proven harm only, and what cannot be judged is named."""
+"""Slices: a gate fails only on proven harm, and names the slices that cannot be judged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_slice_fails_by_its_bound_not_by_its_figure() -> None:
     doubtful = replace(GOOD, auc=Estimate(0.60, 0.50, 0.70, 150))
     assert passed(GOOD, doubtful)["slices_auc"]
     assert not passed(GOOD, replace(GOOD, auc=Estimate(0.56, 0.55, 0.57, 9_000)))["slices_auc"]
-    # under the floor that everyone is held to, though the others are little better
+    # below the floor for all slices, though the others are only a little better
     weak = Estimate(0.60, 0.59, 0.61, 9_000)
     assert not passed(GOOD, replace(GOOD, auc=Estimate(0.51, 0.50, 0.52, 9_000), others_auc=weak))["slices_auc"]
 
@@ -53,7 +53,7 @@ def test_scores_half_of_what_is_seen_fail_calibration() -> None:
 
 
 def test_a_season_that_lifts_all_alike_is_no_slices_fault() -> None:
-    whole = replace(WHOLE, expected=400.0)  # half of what is seen, in the slice and everywhere
+    whole = replace(WHOLE, expected=400.0)  # half of what is seen, in the slice as in all rows
     [_, gate, _] = judge([replace(GOOD, expected=200.0)], whole, LIMITS)
     assert (gate.passed, gate.figure) == (True, 1.0)
     assert not passed(replace(GOOD, expected=400.0), whole=whole)["slices_calibration"]

@@ -1,4 +1,4 @@
-"""Keys of the landing zone and the names of what a file becomes."""
+"""Keys of the landing zone, and the names of what a file becomes."""
 
 from __future__ import annotations
 

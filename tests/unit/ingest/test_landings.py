@@ -1,4 +1,4 @@
-"""Names of the register of landings, and how a file stands by all of its reports."""
+"""Names in the register of landings, and the state of a file by all of its reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a tenant's day is a breach: what must ring, what must not, and how often chance rings."""
+"""When a tenant's day is a breach: what must raise the alarm, what must not, and how often chance raises it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_a_day_like_the_others_is_no_breach_and_says_what_it_rests_on() -> None:
     ("today", "before", "breach"),
     [
         ({"bad": 100}, {}, ("jump", "rate")),
-        ({"bad": 65}, {}, (None, None)),  # its lower bound is below the limit of 6 %
-        ({"bad": 280}, {"bad": 200}, (None, None)),  # less than half above what is usual
+        ({"bad": 65}, {}, (None, None)),  # the lower bound is below the limit of 6 %
+        ({"bad": 280}, {"bad": 200}, (None, None)),  # less than half above the usual rate
         ({"bad": 400}, {"bad": 200}, ("jump", "rate")),
         ({"rows": 100, "bad": 100}, {}, ("fall", "rows")),  # too few rows for a rate, but far fewer than ever
         ({"rows": 100, "bad": 100}, {"rows": 100, "bad": 0}, (None, None)),
@@ -112,7 +112,7 @@ def test_weekends_are_no_gap_and_the_monday_after_one_is() -> None:
 def test_who_stopped_for_good_is_told_until_nothing_is_known_of_them() -> None:
     before = usual()
     rung = [ahead for ahead in range(70) if judge(DAY + timedelta(days=ahead), None, before, LIMITS).breach]
-    assert rung == list(range(55))  # until five gaps are no longer in the window of 60 days
+    assert rung == list(range(55))  # until the window of 60 days has no five gaps any more
 
 
 @given(
@@ -132,7 +132,7 @@ def test_the_decision_knows_no_future_and_no_order(bad: int, history: list[tuple
 
 
 def beta_days(random: np.random.Generator, mean: float, spread: float, rows: float) -> Iterator[DayCounts]:
-    """Rows of a day lognormal around `rows` (sd 0.3), its true rate beta with mean and sd."""
+    """Days whose rows are lognormal around `rows` (sd 0.3), and whose true rates are beta with this mean and sd."""
     strength = mean * (1 - mean) / spread**2 - 1
     for ahead in range(29):
         number = max(1, int(random.lognormal(np.log(rows), 0.3)))
@@ -145,7 +145,7 @@ def beta_days(random: np.random.Generator, mean: float, spread: float, rows: flo
     [(0.01, 0.005, 1_700, 0.001), (0.01, 0.02, 1_700, 0.02), (0.2, 0.05, 1_700, 0.005), (0.05, 0.02, 250, 0.005)],
 )
 def test_chance_seldom_rings(mean: float, spread: float, rows: float, allowed: float) -> None:
-    """Days whose true rates differ: far more than rows that are independent would make them."""
+    """The true rates of the days differ, far more than those of independent rows would."""
     random, n = np.random.default_rng(7), 4_000
     rung = {"jump": 0, "fall": 0}
     for _ in range(n):

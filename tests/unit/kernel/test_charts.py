@@ -1,4 +1,4 @@
-"""Curves, charts and pages: figures that add up, marks where they belong, and text that never becomes markup."""
+"""Curves, charts and pages: figures add up, marks stand where they belong, and text never becomes markup."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_point_lies_on_the_diagonal_where_x_is_y_and_inside_its_interval() -> 
     slope = (diagonal["y2"] - diagonal["y1"]) / (diagonal["x2"] - diagonal["x1"])
     on, below = marks(chart, "circle", "mark")
     assert on["cy"] == pytest.approx(diagonal["y1"] + slope * (on["cx"] - diagonal["x1"]), abs=0.2)
-    assert below["cy"] > diagonal["y1"] + slope * (below["cx"] - diagonal["x1"])  # down is more, in SVG
+    assert below["cy"] > diagonal["y1"] + slope * (below["cx"] - diagonal["x1"])  # in SVG, y grows downwards
     whisker = marks(chart, "line", "whisker")[0]
     assert whisker["y2"] < on["cy"] < whisker["y1"]
 
@@ -88,7 +88,7 @@ def test_a_chart_says_what_it_is_to_who_does_not_see_it() -> None:
 
 
 class Reader(HTMLParser):
-    """Tags that are open and never closed, and all tags seen."""
+    """Keeps the tags that are still open, and all tags that it saw."""
 
     VOID = frozenset({"meta", "br", "link", "img", "hr", "input"})
 

@@ -1,4 +1,4 @@
-"""Laws of the ladder's evidence: no rung without enough of it, intercepts drawn to 0, intervals that cover."""
+"""Laws of the ladder's evidence: no rung without enough of it, intercepts shrink to 0, intervals cover."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_interval_of_a_gain_covers_the_truth_where_customers_come_back() -> 
         rows = gain(gaps, np.zeros(180), np.ones(180), np.arange(180))
         naive += rows.low <= 0.1 <= rows.high
     assert 0.92 <= covered / 400 <= 0.97
-    assert naive / 400 < 0.8  # what it would be with every row for itself
+    assert naive / 400 < 0.8  # what it would be if every row stood for itself
 
 
 def test_three_positives_hardly_move_an_intercept_and_three_hundred_do() -> None:

@@ -1,4 +1,4 @@
-"""What an event may ask of Silver's past."""
+"""Which past of Silver an event may ask for."""
 
 from __future__ import annotations
 

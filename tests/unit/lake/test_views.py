@@ -1,4 +1,4 @@
-"""The future cannot leak: the views against a plain Python model of what was known when."""
+"""The future cannot leak: the views are compared with a plain Python model of what was known when."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def shape(kind: Literal["event", "state"]) -> SilverShape:
 
 
 def latest_events(data: list[tuple[str, int, int, int, int]], known_by: int | None) -> list[tuple[int, int, int]]:
-    """(revision, at, value) of each key's latest version among what was known before a day: the model of the views."""
+    """The model of the views: (revision, at, value) of each key's latest version that was known before the day."""
     latest: dict[str, tuple[int, int, str, int, int]] = {}
     for key, at, known, revision, value in data:
         if known_by is None or known < known_by:
@@ -131,7 +131,7 @@ def test_what_becomes_known_or_happens_later_changes_no_earlier_view(
 def test_labels_see_the_events_of_their_window_as_known_by_a_day(
     data: list[tuple[str, int, int, int, int]], known_by: int | None
 ) -> None:
-    # gap 2, horizon 7 from the 10th: the 12th to the 16th, which are days 11 to 15 of the data
+    # with gap 2 and horizon 7, from the 10th: the 12th to the 16th, which are days 11 to 15 of the data
     latest = latest_events(data, known_by)
     expected = sorted((revision, value) for revision, at, value in latest if 11 <= at <= 15)
     with loaded(data, "_event_time") as session:

@@ -1,4 +1,4 @@
-"""Layers of the local stack: a later build leaves a stack's alone, and what is compiled in it serves the next."""
+"""Layers of the local stack: a later build does not change those of a stack, and the next stack uses its bytecode."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stack import layers
 
 
 def built(folder: Path) -> Path:
-    """A build of two layers, of which one ships with bytecode."""
+    """A build of two layers, one of which ships with bytecode."""
     build = folder / ".aws-sam" / "build"
     for layer in ("CodeLayer", "MlLayer"):
         python = build / layer / "python"
@@ -35,7 +35,7 @@ def test_what_one_stack_compiles_is_there_for_the_next(tmp_path: Path) -> None:
     compileall.compile_dir(tmp_path / "first/MlLayer/python", quiet=1)
     layers.link(build, tmp_path / "second")
     assert len(bytecode(tmp_path / "second/MlLayer/python")) == 1
-    assert bytecode(build / "MlLayer") == []  # what ships stays without
+    assert bytecode(build / "MlLayer") == []  # what ships still has no bytecode
 
 
 def test_a_later_build_changes_only_later_stacks(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The README's pictures: they show what the demo's files say, on their own background, in the same bytes each time."""
+"""The README's pictures show what the demo's files say, on a background of their own, in the same bytes each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated dealers of a demo: made once, and anew where anything that they depend on is another."""
+"""The generated dealers of a demo are made once, and again where anything changes on which they depend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.stack.scenarios import Drop
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The customers of each call of a generator that writes three small files."""
+    """The numbers of customers for which a generator of three small files was called."""
     calls: list[int] = []
 
     def generate(out: Path, *, dealers: int, customers: int) -> Generated:

@@ -1,4 +1,4 @@
-"""The demo's tables: a pack's real customers have no true probabilities to be held against."""
+"""The demo's tables, also for a pack of real customers, who have no true probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contracts are read with errors that name file and field, so that a misspelling cannot switch a rule off."""
+"""Errors of a contract name file and field, so that a misspelling cannot switch a rule off."""
 
 from __future__ import annotations
 

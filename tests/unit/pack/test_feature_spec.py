@@ -1,4 +1,4 @@
-"""What a feature's YAML means: its columns, its direction, and the version of the set it belongs to."""
+"""What a feature's YAML means: its columns, its direction, and the version of its feature set."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def definition(habit: str = HABIT, sql: str = SQL) -> Definition:
 
 
 def changed(feature: str, fields: Mapping[str, object], group: str = HABIT) -> str:
-    """The group with other fields of one feature."""
+    """The group, with changed fields of one feature."""
     parsed = yaml.safe_load(group)
     [one] = [one for one in parsed["features"] if one["name"] == feature]
     one |= fields
@@ -47,7 +47,7 @@ def changed(feature: str, fields: Mapping[str, object], group: str = HABIT) -> s
 
 
 def test_a_definition_keeps_the_version_it_had_before_there_were_owners_directions_and_indicators() -> None:
-    # what the code of before them said of this very definition: feature tables and models are named by it
+    # this definition's version before these fields existed: feature tables and models are named by it
     assert definition().feature_set == "040981e019b0"
 
 

@@ -1,4 +1,4 @@
-"""Date formats of the standard in the words of the engine."""
+"""Date formats of the contract standard, translated for DuckDB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a tenant will have enough: the projection lies in its interval, and the interval covers what happens."""
+"""When a tenant will have enough: the projection lies in its interval, and the interval covers the real day."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def test_without_one_event_there_is_a_first_possible_day_and_no_expected_one() -
     found = project(0, 30, 90.0, TODAY)
     assert (found.day, found.high) == (None, None)
     assert found.low
-    assert (found.low - TODAY).days == 900  # three in 90 days at the most
+    assert (found.low - TODAY).days == 900  # at most three in 90 days
     assert project(0, 30, 0.0, TODAY).low is None

@@ -1,4 +1,4 @@
-"""The documentation holds together: links and anchors lead somewhere, and decisions are whole and listed once."""
+"""The documentation is whole: links and anchors lead somewhere, and each decision is complete and listed once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> Iterator[str]:
-    """The targets of a page's links and images, those in code left out."""
+    """The targets of a page's links and images, without those in code."""
     text = _CODE.sub("", _FENCE.sub("", page.read_text()))
     for pattern in (_LINK, _REFERENCE, _HTML):
         yield from pattern.findall(text)
@@ -74,7 +74,7 @@ def _fault(root: Path, page: Path, target: str) -> str | None:
     if not path.is_relative_to(root.resolve()):
         return "leads out of the repository"
     if not path.exists() or path.name not in {one.name for one in path.parent.iterdir()}:
-        return "is not there"  # also where a file system that ignores case would find it
+        return "is not there"  # also on a file system that ignores case and would find it
     if anchor and path.suffix == ".md" and anchor not in anchors(path):
         return f"no heading of {path.name} has this anchor"
     return None
@@ -82,7 +82,7 @@ def _fault(root: Path, page: Path, target: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A file's name and what its head says; `after` is the file that a superseded one names."""
+    """A decision's file name, and the fields of its head. `after` is the file by which it is superseded."""
 
     file: str
     title: str
@@ -168,7 +168,7 @@ def test_every_page_that_the_code_names_is_there() -> None:
 
 
 def test_every_decision_has_its_head_and_is_listed_once() -> None:
-    assert len(list((ROOT / DECISIONS).glob("[0-9]*.md"))) >= 90  # none is ever removed
+    assert len(list((ROOT / DECISIONS).glob("[0-9]*.md"))) >= 90  # a decision is never removed
     assert faulty_decisions(ROOT) == []
 
 

@@ -17,7 +17,7 @@ _QUOTE = re.compile(
 
 
 def quotes(page: Path) -> Iterator[tuple[str, str]]:
-    """(path, text) of each block of code that stands below a line with a file's path and a colon."""
+    """(path, text) of each block of code below a line that is a file's path and a colon."""
     for found in _QUOTE.finditer(page.read_text()):
         yield found["path"], dedent(found["text"])
 

@@ -99,7 +99,7 @@ def test_a_function_stands_in_the_section_of_the_room_that_its_handler_imports(n
 
 
 def queues_of(name: str) -> set[str]:
-    """The queues that a function reads, and their dead letters."""
+    """The queues that a function reads, and their dead-letter queues."""
     events = FUNCTIONS[name].definition["Properties"].get("Events", {}).values()
     queues = {event["Properties"]["Queue"]["Fn::GetAtt"][0] for event in events if event["Type"] == "SQS"}
     policies = [RESOURCES[queue].definition["Properties"]["RedrivePolicy"] for queue in queues]
@@ -124,7 +124,7 @@ def test_an_alarm_stands_behind_what_it_watches() -> None:
         if not watched:
             free.append(name)
         assert {RESOURCES[one].block for one in watched} <= {alarm.block}, name
-    # it counts tenants, whichever function told of them
+    # it counts tenants, whatever function reported them
     assert free == ["TenantsBreachingAlarm"]
 
 

@@ -1,4 +1,4 @@
-"""The rules of the design, held over template.yaml and the workflows as they are written."""
+"""template.yaml and the workflows keep the rules of the design."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[3]
 TEMPLATE: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 WORKFLOWS = sorted((ROOT / "functions/workflows").glob("*.asl.json"))
-# actions on which AWS takes no resource, and those that X-Ray and logs bring by SAM: none is written here by hand
+# actions for which AWS takes no resource, and those that SAM adds for X-Ray and logs; the template writes none of them
 ALLOWED_STARS: set[str] = set()
-# what may overwrite and remove what was written once, by hand and with a ticket
+# functions that may overwrite and remove what was written once; people call them with a ticket
 ERASERS = {"EraseCustomer", "EraseTenant"}
 
 
@@ -110,7 +110,7 @@ def test_only_committers_write_a_tables_log() -> None:
 
 def test_one_metric_counts_tenants_and_none_is_kept_per_tenant() -> None:
     [alarm] = [one for one in of_type("AWS::CloudWatch::Alarm").values() if one["MetricName"] == "TenantsBreaching"]
-    # what Powertools adds to a metric that has no dimension of its own
+    # the dimension that Powertools adds to a metric without one of its own
     assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
     source = "".join(path.read_text() for path in (ROOT / "shared/src/propensity").rglob("*.py"))
     assert not re.search(r"metrics\.count\([^)]*tenant", source)
@@ -122,7 +122,7 @@ def test_only_the_landing_bucket_has_events_and_nothing_of_ours_writes_there() -
     assert announcing == ["LandingBucket"]
     touching = [(name, one) for name, one in statements() if "LandingBucket" in json.dumps(one["Resource"])]
     signing = [(name, one) for name, one in touching if one["Sid"] == "SignUploads"]
-    # who signs links lends its permission to others; it puts nothing itself (test_manage_tenants.py)
+    # who signs a link lends it this permission, and puts nothing itself (test_manage_tenants.py)
     assert [(name, actions(one)) for name, one in signing] == [("ManageTenants", ["s3:PutObject"])]
     for name, statement in touching:
         if statement["Sid"] != "SignUploads":
@@ -212,9 +212,10 @@ def test_a_workflow_names_only_what_the_template_gives_it(path: Path) -> None:
 def after_registration(
     told: dict[str, Any], answer: dict[str, Any], refused: frozenset[str] = frozenset()
 ) -> list[str]:
-    """Names of the batches that a training starts once its version is registered, by the machine as it is written.
+    """The names of the batches that a training starts once its version is registered, as the state machine is written.
 
-    `refused` are names that executions had before."""
+    `refused` are names that earlier executions had.
+    """
     machine = json.loads((ROOT / "functions/workflows/train_model.asl.json").read_text())["States"]
     data = {**told, "registered": {"answer": answer}}
 
@@ -262,7 +263,7 @@ def test_a_version_that_became_champion_scores_everybody_whatever_its_training_w
     assert after_registration({**told, "scores_as_of": "2025-07-01"}, champion) == ["score-buy-2025-07-01-batch-v4"]
     due = {**told, "then_score": True}
     assert after_registration(due, champion) == [batch]
-    # the champion before has scored the day under that name, while this training took longer than a day
+    # this training took longer than a day, so the former champion has scored the day under that name
     assert after_registration(due, champion, frozenset({batch})) == [f"{batch}-v4"]
     assert after_registration(due, champion, frozenset({batch, f"{batch}-v4"})) == []
     stays = {**champion, "promoted": False}
@@ -276,7 +277,7 @@ def test_a_version_that_became_champion_scores_everybody_whatever_its_training_w
 def test_every_route_of_the_api_is_signed() -> None:
     authorization = RESOURCES["Api"]["Properties"]["Auth"]
     assert authorization["DefaultAuthorizer"] == "AWS_IAM"
-    # with the caller's credentials every caller would need lambda:InvokeFunction, and could say who signed
+    # with the caller's credentials each caller would need lambda:InvokeFunction, and could claim who signed
     assert authorization["InvokeRole"] == "NONE"
     routes = {(event["Method"], event["Path"]) for _, event in events("Api")}
     assert routes == {
@@ -321,11 +322,11 @@ def test_a_function_has_the_variables_that_its_ports_read() -> None:
 
 
 def expiring(bucket: str) -> dict[str, tuple[str, Any]]:
-    """Zone of each rule that removes objects by age: its condition, and the parameter of its days."""
+    """For each zone where a rule removes objects by age: the rule's condition, and the parameter of its days."""
     found = {}
     for rule in RESOURCES[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]:
         if "Fn::If" not in rule:
-            # outside of a condition nothing goes but pieces of uploads that were never finished
+            # without a condition, only parts of unfinished uploads are removed
             assert set(rule) == {"Id", "Status", "AbortIncompleteMultipartUpload"}
             continue
         condition, then, otherwise = rule["Fn::If"]

@@ -1,4 +1,4 @@
-"""Why a score is what it is: exact contributions of a linear model, ablation of any other, and the sentences."""
+"""Reasons of a score: exact contributions for a linear model, ablation for any other, and their sentences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VALUES = st.one_of(EXACT, st.just(np.nan))
 
 
 def linear(coefficients: Any, reference: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
-    """A linear model's explanation, and the model; missing values stand at the reference."""
+    """The explanation of a linear model, and the model. A missing value counts as the reference."""
     explanation = {
         "kind": "linear",
         "coefficients": coefficients.tolist(),
@@ -70,12 +70,12 @@ def test_no_batch_is_larger_than_it_may_be_and_typical_values_are_not_scored_aga
     own, *batches = sizes
     assert own == matrix.nbytes
     assert max(batches) <= 10 * matrix.itemsize * WIDTH**2
-    assert sum(batches) == 2 * matrix.nbytes  # two of the four features are elsewhere than usual
+    assert sum(batches) == 2 * matrix.nbytes  # two of the four features are away from the usual value
 
 
 @pytest.fixture(scope="module", params=["hist_gradient_boosting", "random_forest"])
 def trees(request: pytest.FixtureRequest) -> tuple[OnnxScorer, Any]:
-    """A model of features 0 and 1, of which 0 says more; 2 is always the same, and 1 often missing."""
+    """A model of features 0 and 1, where 0 matters more. Feature 2 is constant, and 1 is often missing."""
     random = np.random.default_rng(3)
     matrix = random.normal(size=(2_000, 3)).astype(np.float32)
     labels = (2 * matrix[:, 0] + 0.7 * matrix[:, 1] + random.normal(size=2_000) > 0).astype(int)

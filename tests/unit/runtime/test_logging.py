@@ -1,4 +1,4 @@
-"""What is said of an error: enough to mend it, and nothing of a row."""
+"""What the log says of an error: enough to repair it, and nothing of a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classes weighted in a fit, and the logit put right again."""
+"""Classes are weighted in a fit, and the logit is corrected for it."""
 
 from __future__ import annotations
 

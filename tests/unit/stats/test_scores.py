@@ -1,4 +1,4 @@
-"""What stands between a raw probability and a row of Gold: calibration, ranking, selection, drift bins."""
+"""What happens between a raw probability and a row of Gold: calibration, ranking, selection, drift bins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fit = Callable[..., Calibration]
 
 
 def crooked(rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Raw scores whose logit is twice too steep and one too high."""
+    """Raw scores whose logit is twice as steep as it should be, and too high by 1."""
     random = np.random.default_rng(4)
     logit = random.normal(-1, 1, rows)
     labels = random.random(rows) < 1 / (1 + np.exp(-logit))

@@ -1,4 +1,4 @@
-"""Statistics against scikit-learn and scipy, and laws that hold for any data."""
+"""Statistics compared with scikit-learn and scipy, and laws that hold for any data."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_calibration_equals_an_unpenalised_logistic_regression_on_the_logit() ->
 def test_calibration_is_the_greatest_likelihood_however_far_off_the_scores_are(
     mean: float, deviation: float, slope: float, intercept: float, seed: int
 ) -> None:
-    """Newton's full steps go to and fro for ever on some of these."""
+    """On some of these data Newton's full steps would swing for ever."""
     random = np.random.default_rng(seed)
     logit = np.clip(random.normal(mean, deviation, 2_000), -16, 16)
     labels = random.random(2_000) < 1 / (1 + np.exp(-(slope * logit + intercept)))
@@ -158,7 +158,7 @@ def test_every_interval_holds_its_value_and_every_n_is_the_rows(rows: list[tuple
 @given(groups)
 def test_turning_the_ranking_around_mirrors_auc(rows: list[tuple[float, int, int]]) -> None:
     turned = scored([(1 - score, count, hits) for score, count, hits in rows])
-    # 1 - score may merge scores that differ by less than a float near 1 can say
+    # 1 - score may merge scores that differ by less than floats near 1 do
     if len(turned.groups) == len(scored(rows).groups):
         assert statistics.auc(turned).value == pytest.approx(1 - statistics.auc(scored(rows)).value, abs=1e-9)
 

@@ -1,4 +1,4 @@
-"""What a search may cost: how many settings it takes, and forests that would be too dear to score with."""
+"""What a search may cost: how many settings fit, and which forests would be too expensive to score with."""
 
 from __future__ import annotations
 

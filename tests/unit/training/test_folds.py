@@ -16,7 +16,7 @@ MONTHS = np.array(["2026-01-02", "2026-02-02", "2026-03-05", "2026-04-05"], dtyp
 
 
 def lists(*positives: int, rows: int = 20) -> TrainingData:
-    """One month after the other, each of so many rows and positives."""
+    """Consecutive months with this many rows and positives each."""
     labels = np.concatenate([np.arange(rows) < count for count in positives]).astype(np.int8)
     return TrainingData(np.zeros((len(labels), 1), np.float32), labels, np.repeat(MONTHS[: len(positives)], rows))
 

@@ -1,4 +1,4 @@
-"""What a candidate may state is what scikit-learn takes: names, and values at the edges of their ranges."""
+"""scikit-learn takes what a candidate may state: the names, and values at the edges of their ranges."""
 
 from __future__ import annotations
 

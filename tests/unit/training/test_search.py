@@ -1,4 +1,4 @@
-"""Settings drawn from a space, and halving: what is tried, in which order, and what is left."""
+"""Settings are drawn from a space and halved: what is tried, in which order, and what is left."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_shares_rise_to_all_rows_and_none_is_too_small_to_tell(settings: int, ro
     assert found[-1] == 1.0
     assert found == sorted(set(found))
     assert all(share * rows >= MIN_ROWS for share in found[:-1])
-    # after each rung a third is left, so that the last one has few
+    # after each round a third is left, so that the last one has few
     if len(found) > 1:
         assert settings / FACTOR ** (len(found) - 2) > FACTOR
 
@@ -74,7 +74,7 @@ def test_halving_keeps_the_best_third_of_each_rung_and_ties_in_their_order() -> 
     assert [one.parameters["C"] for one in left] == [10.0, 11.0, 8.0]
     assert [(trial.setting.parameters["C"], trial.share) for trial in trials] == seen
     assert [share for _, share in seen] == pytest.approx([1 / 9] * 27 + [1 / 3] * 9)
-    # too few rows to tell on a share of them: everything is tried on all
+    # too few rows to judge on a share of them: all settings are tried on all rows
     assert halve(settings, MIN_ROWS, measure) == ([], settings)
 
 

@@ -1,4 +1,4 @@
-"""Rows in are rows kept and rows left out; a cap takes what it says; nothing depends on how the work was cut."""
+"""Rows in = rows kept + rows left out; a cap keeps what it says; nothing depends on how work is cut into items."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ newest = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.dates(DAYS[0], UNT
 
 
 def counted(rows: list[Any], last: dict[str, date]) -> dict[str, Any]:
-    """As build_features counts an item's rows."""
+    """The counts that build_features makes of an item's rows."""
     population: Counter[str] = Counter()
     strata: Counter[tuple[Any, ...]] = Counter()
     treated: Counter[tuple[Any, ...]] = Counter()
@@ -99,12 +99,12 @@ def test_an_uncapped_set_takes_every_row() -> None:
     assert found.rates(spec(max_rows=300)).whole
     rates = found.rates(spec(max_rows=150))
     assert not rates.whole
-    # the days that folds validate on, and no other, are read besides
+    # besides, only the days on which folds validate are read
     assert sorted(rates.valid) == DAYS[-3:] == validation_days(found.counts(), spec())
 
 
 def test_a_day_is_thin_by_what_a_cap_leaves_of_it() -> None:
-    """20 positives of 2,000 rows are 2 of the 200 that a cap reads, and no fold that takes 10."""
+    """Of 2,000 rows with 20 positives a cap of 200 leaves 2 positives: too few for a fold that needs 10."""
     counts = {(day, label): 1_000 for day in DAYS for label in (0, 1)} | {(DAYS[-2], 0): 1_980, (DAYS[-2], 1): 20}
     folds = {"folds": 2, "min_positives": 10}
     assert validation_days(counts, spec(validation=folds)) == DAYS[-2:]

@@ -20,7 +20,7 @@ from propensity.lake.domain.run_records import Built
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import gain
 from propensity.training.data import as_date
-from propensity.training.domain.selection import Entrant, standing
+from propensity.training.domain.selection import Entrant, placings
 
 _SHARE = 0.1  # of each tenant's customers, where the model has no filter
 
@@ -51,7 +51,7 @@ def _candidates(
     spec: ModelSpec, judged: Sequence[Mapping[str, Any]], sound: Sequence[Mapping[str, Any]], family: str
 ) -> list[dict[str, Any]]:
     entrants = [Entrant(one["family"], tuple(one["losses"])) for one in sound]
-    said = {one.family: one for one in standing(entrants, family, spec.selection.rule)}
+    said = {one.family: one for one in placings(entrants, family, spec.selection.rule)}
     out = []
     for fit in judged:
         stands = said.get(fit["family"])

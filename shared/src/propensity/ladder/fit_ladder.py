@@ -114,7 +114,7 @@ def _fit(
     members = group.rows & data.validated if (group.rows & data.validated).any() else rows
     newest = members & (data.as_of == data.as_of[members].max())
     mine = np.flatnonzero(group.rows)
-    write_fitted(ports, out, fitted, data, definition, held=held, rows=mine, newest=newest)
+    write_fitted(ports, out, fitted, data, definition, out_of_fold=held, rows=mine, newest=newest)
     return {
         "kind": group.kind,
         "name": group.name,

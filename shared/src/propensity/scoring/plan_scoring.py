@@ -36,17 +36,26 @@ def plan_scoring(
     plan = claim_plan(ports.lake, run, _plan(ports, champion, day, kind, silver))
     if plan.version != champion.number:
         champion = load_version(ports.lake, model, plan.version)
-    definition = champion.definition(ports.lake)
-    pins = pin_silver(ports, definition, plan.pinned)
-    scores = ports.tables.snapshot(SCORES, version=plan.scores_version) if kind == "gap" else None
-    info = pack_info(ports)
-    stem = file_stem(run)
-    items = [
+    return {
+        "run": run,
+        "model": model,
+        "as_of": plan.as_of,
+        "scope": kind,
+        "items": write_items(ports.lake, run, _items(ports, champion, run, plan)),
+    }
+
+
+def _items(ports: Ports, champion: Version, run: str, plan: ScoringPlan) -> list[ScoreItem]:
+    """A work item for each group of buckets of the plan."""
+    model, stem, info = champion.model, file_stem(run), pack_info(ports)
+    pins = pin_silver(ports, champion.definition(ports.lake), plan.pinned)
+    scores = ports.tables.snapshot(SCORES, version=plan.scores_version) if plan.scope == "gap" else None
+    return [
         ScoreItem(
             model=model,
             version=champion.number,
             calibration=plan.calibration,
-            scope=kind,
+            scope=plan.scope,
             definition=f"{champion.folder}/definition",
             registry=champion.folder,
             as_of=[plan.as_of],
@@ -63,13 +72,6 @@ def plan_scoring(
         )
         for number, buckets in enumerate(plan.groups, start=1)
     ]
-    return {
-        "run": run,
-        "model": model,
-        "as_of": plan.as_of,
-        "scope": kind,
-        "items": write_items(ports.lake, run, items),
-    }
 
 
 def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: SilverAt) -> ScoringPlan:

@@ -60,7 +60,7 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     fitted = search.fit(found.setting, found.rows)
     out, everyone = work.out, np.arange(len(data.labels))
     newest = data.validated & (data.as_of == data.dates[-1])
-    write_fitted(ports, out, fitted, data, spec, held=found.best.columns(), rows=everyone, newest=newest)
+    write_fitted(ports, out, fitted, data, spec, out_of_fold=found.best.columns(), rows=everyone, newest=newest)
     setting = found.setting
     result = Fitted(
         family=work.family,

@@ -28,20 +28,20 @@ def write_fitted(
     data: TrainingData,
     definition: Definition,
     *,
-    held: Mapping[str, Any],
+    out_of_fold: Mapping[str, Any],
     rows: Any,
     newest: Any,
 ) -> None:
     """Put below `out` model.onnx, explanation.json, oof.parquet, reference.parquet and probes.parquet.
 
-    `held`: oof.parquet's columns. `rows` (indices): the model's rows; reference.parquet has at most PARITY_ROWS of
-    them, evenly spread so that every date and tenant is among them. `newest` (mask): the rows of the newest date, which
-    say what is typical.
+    `out_of_fold`: oof.parquet's columns. `rows` (indices): the model's rows; reference.parquet has at most PARITY_ROWS
+    of them, evenly spread so that every date and tenant is among them. `newest` (mask): the rows of the newest date,
+    which say what is typical.
     """
     reference = rows[spread(len(rows), PARITY_ROWS)]
     with tempfile.TemporaryDirectory() as folder:
         for name, columns in (
-            ("oof", held),
+            ("oof", out_of_fold),
             ("reference", {"row": reference, "probability": fitted.predict(data.matrix[reference])}),
             ("probes", probe_columns(fitted, data, definition)),
         ):

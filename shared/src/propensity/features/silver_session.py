@@ -84,7 +84,7 @@ class SilverSession:
         )
 
     def newest(self, as_of: date) -> dict[str, tuple[str | None, str | None]]:
-        """Per dataset, as of a day, when its newest row happened or began and when one became known: `newest_row`."""
+        """Per dataset, as of a day: when its newest row happened or began, and when one last became known."""
         return {
             dataset: self.sql.rows(newest_row(shape, f"silver.{quote(dataset)}", as_of))[0]
             for dataset, shape in sorted(self._shapes.items())

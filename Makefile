@@ -1,4 +1,4 @@
-# Everything the project needs is installed by this file, from the pinned requirements beside it.
+# This file installs everything that the project needs, from the pinned requirements in requirements/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .SHELLFLAGS := -eu -o pipefail -c
@@ -14,7 +14,7 @@ UV_VERSION := 0.13.8
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export UV_LINK_MODE ?= copy
 export SAM_CLI_TELEMETRY := 0
-# what is installed in the two environments is compiled once, not by each command, also where a shell says otherwise
+# Python writes bytecode here even where the shell forbids it, so that each module is compiled once, not by each command
 unexport PYTHONDONTWRITEBYTECODE
 
 TOOLS := .tools/stamp
@@ -110,7 +110,7 @@ types: $(DEV)
 imports: $(DEV)
 	@PYTHONPATH=shared/src .venv/bin/lint-imports --no-logo
 
-# no address of a registry and no path of a machine goes into a file
+# the files that `lock` writes hold no address of a registry, and no path of a machine
 COMPILE := uv pip compile -q --universal --generate-hashes --python-version 3.13 --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 lock: $(TOOLS) ## pin every requirement again, with hashes

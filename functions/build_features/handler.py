@@ -1,4 +1,4 @@
-"""The feature matrix of one work item."""
+"""Builds the feature matrix of one work item."""
 
 from __future__ import annotations
 

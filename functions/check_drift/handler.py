@@ -1,4 +1,4 @@
-"""Drift of scoring runs: the run named, or each model's newest batch."""
+"""Checks the drift of one scoring run, or of each model's newest batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daily judgement of what came of each tenant's files."""
+"""Daily: judges whether too many rows or files of a tenant were refused, or too few came."""
 
 from __future__ import annotations
 

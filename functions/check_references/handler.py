@@ -1,4 +1,4 @@
-"""Weekly: rows that name something which is not there, flagged and counted."""
+"""Weekly: flags and counts rows that refer to a row which does not exist."""
 
 from __future__ import annotations
 

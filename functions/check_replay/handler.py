@@ -1,4 +1,4 @@
-"""Hold a replay against the version it is one of."""
+"""Compares a replay with the version that it replays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a scoring run visible; answer with its receipt."""
+"""Makes a scoring run visible, and answers with its receipt."""
 
 from __future__ import annotations
 

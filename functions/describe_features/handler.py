@@ -1,4 +1,4 @@
-"""The weekly catalogue of features."""
+"""Weekly: writes the catalogue of features."""
 
 from __future__ import annotations
 

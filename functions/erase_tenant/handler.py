@@ -1,4 +1,4 @@
-"""A tenant out of everything; invoked directly, with a ticket's reference."""
+"""Erases a tenant from everything. Invoked directly, with a ticket's reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choose among the candidates of a training run."""
+"""Chooses among the candidates of a training run."""
 
 from __future__ import annotations
 

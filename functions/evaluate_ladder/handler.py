@@ -1,4 +1,4 @@
-"""Choose the rung of each tenant of one training run."""
+"""Chooses the rung of each tenant of a training run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """POST /v1/tenants/{tenant}/explanations: which model scored this customer on that day?
 
-A question in a body: what stands in an address stands in traces and logs of others as well.
+The question is in the body, because an address is kept in traces and logs, also in those of others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A tenant's rows as Parquet files below exports/; invoked by hand."""
+"""Writes a tenant's rows as Parquet files below exports/. Invoked by hand."""
 
 from __future__ import annotations
 

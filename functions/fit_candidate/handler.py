@@ -1,4 +1,4 @@
-"""Fit one family of one training run."""
+"""Fits one family of a training run."""
 
 from __future__ import annotations
 

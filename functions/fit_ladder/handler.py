@@ -1,4 +1,4 @@
-"""Fit the models of one training run's segments and tenants."""
+"""Fits the models of a training run's segments and tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The final files of one work item."""
+"""Writes the final files of one work item: percentiles, deciles and reasons."""
 
 from __future__ import annotations
 

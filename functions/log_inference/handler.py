@@ -1,4 +1,4 @@
-"""What was answered on demand, from the queue into gold/inference_log."""
+"""Appends what was answered on demand from the queue to gold/inference_log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weekly: tables compacted, and files removed that nothing needs any more."""
+"""Weekly: compacts tables, and removes files that nothing needs any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Models over the API: versions, approvals, promotion, rollback. Who asks is who signed, never what the body says."""
+"""Models over the API: versions, approvals, promotion, rollback.
+
+The caller is whoever signed the request, whatever its body says.
+"""
 
 from __future__ import annotations
 

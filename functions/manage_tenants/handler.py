@@ -1,4 +1,7 @@
-"""Tenants over the API: records, links and policies for uploads, trials of files. Who asks is who signed."""
+"""Tenants over the API: records, links and policies for uploads, trials of files, retractions.
+
+The caller is whoever signed the request, whatever its body says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fix whom a scoring run scores, by which version."""
+"""Plans a scoring run: whom it scores, and by which version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fix what a training run sees."""
+"""Plans a training run: which data it sees."""
 
 from __future__ import annotations
 

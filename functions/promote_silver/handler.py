@@ -1,4 +1,4 @@
-"""Bronze files into Silver, as many as the queue hands over, one commit per dataset."""
+"""Promotes Bronze files to Silver: as many as the queue hands over, with one commit per dataset."""
 
 from __future__ import annotations
 

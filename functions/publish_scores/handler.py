@@ -1,4 +1,4 @@
-"""One work item's scores into the online table."""
+"""Writes the scores of one work item to the online table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cut points of a scoring run."""
+"""Computes the cut points of a scoring run."""
 
 from __future__ import annotations
 

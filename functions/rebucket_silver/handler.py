@@ -1,4 +1,4 @@
-"""Invoked by hand: the lake's rows over another number of buckets."""
+"""Spreads the rows of Silver over another number of buckets. Invoked by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Daily, for the two weeks before the slot, and by hand for all time: Bronze that Silver lacks is promoted."""
+"""Promotes Bronze files that Silver lacks: daily for the two weeks before the slot, by hand for all time."""
 
 from __future__ import annotations
 

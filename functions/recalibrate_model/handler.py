@@ -1,4 +1,7 @@
-"""POST /v1/models/{model}/recalibrate: probabilities put right by outcomes. Who asks is who signed."""
+"""POST /v1/models/{model}/recalibrate: corrects a version's probabilities by outcomes.
+
+The caller is whoever signed the request, whatever its body says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Register the chosen candidate."""
+"""Registers the chosen candidate of a training run."""
 
 from __future__ import annotations
 

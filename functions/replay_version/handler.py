@@ -1,4 +1,4 @@
-"""Plan the replay of a registered version."""
+"""Plans the replay of a registered version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET /v1/features: the newest catalogue. GET /v1/features/diff?from=&to=: what sets two feature sets apart."""
+"""GET /v1/features: the newest catalogue. GET /v1/features/diff?from=&to=: how two feature sets differ."""
 
 from __future__ import annotations
 

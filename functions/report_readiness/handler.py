@@ -1,4 +1,7 @@
-"""A tenant's models and why it has them; what a new tenant can have, what is missing, from when."""
+"""GET /v1/tenants/{tenant}/models: a tenant's models, and why it has them.
+
+GET /v1/tenants/{tenant}/readiness: which models it can have, what is missing, and from when.
+"""
 
 from __future__ import annotations
 

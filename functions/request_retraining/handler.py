@@ -1,4 +1,7 @@
-"""The daily look at the checks, and GET and POST /v1/models/{model}/retraining. Who asks is who signed."""
+"""Daily: asks for a retraining where checks say so. Also GET and POST /v1/models/{model}/retraining.
+
+The caller is whoever signed the request, whatever its body says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Match scoring runs with their outcomes: the run named, or all whose window had closed by the slot."""
+"""Matches scoring runs with their outcomes: one run, or all whose outcomes were mature by the slot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probabilities for one work item."""
+"""Scores the customers of one work item."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from propensity.runtime import api, composition
+from propensity.runtime.champion_cache import Champions
 from propensity.runtime.logging import logged
-from propensity.runtime.serving import Champions
 from propensity.serving.serve_scores import ScoreRequest, serve_scores
 
 champions = cache(Champions)

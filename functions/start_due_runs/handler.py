@@ -1,4 +1,4 @@
-"""The daily tick: what is due on the slot's day is started."""
+"""The daily tick: starts the runs that are due on the slot's day, and those that were missed."""
 
 from __future__ import annotations
 

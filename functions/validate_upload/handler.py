@@ -1,4 +1,4 @@
-"""One landed file at a time, from the landing bucket's events on a queue."""
+"""Validates one landed file at a time. A queue brings the landing bucket's events."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from propensity.runtime.queues import answer_records
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def validate(body: dict[str, Any]) -> dict[str, Any]:
         detail = body["detail"]
-        # the raw key: EventBridge does not encode it, and decoding would change a key with a + or a %
-        found = detail["object"]
-        upload = Upload(detail["bucket"]["name"], found["key"], found.get("version-id"), found["etag"])
+        # the key is taken as it is: EventBridge does not encode it, and decoding would change a key with a + or a %
+        landed = detail["object"]
+        upload = Upload(detail["bucket"]["name"], landed["key"], landed.get("version-id"), landed["etag"])
         return validate_upload(composition.ports(), upload)
 
     return answer_records(event, validate)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from propensity.evaluation.newest_fold import group
 from propensity.kernel.errors import EvidenceError
-from propensity.ladder.domain.evidence import gain
+from propensity.ladder.domain.evidence import clustered_gain as gain
 from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import load_version
 from propensity.stats.calibration import row_losses

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.identity.reading import current_identities
+from propensity.identity.identities import current_identities
 from propensity.identity.resolve_identities import resolve_identities
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.validate_upload import Upload, validate_upload

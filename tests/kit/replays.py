@@ -13,7 +13,6 @@ from typing import Any
 
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
-from propensity.ingest.register import history
 from propensity.ingest.replay_quarantine import replay_quarantine
 from propensity.ingest.validate_upload import Upload
 from propensity.kernel.sql_text import read_files, text
@@ -25,6 +24,7 @@ from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
 from tests.fakes.memory_tables import MemoryTables
 from tests.kit.drops import PACK, column, contract, listed
 from tests.kit.faults import Fuse, Fused
+from tests.kit.reports import history
 
 # version: the least and the most pieces, and whether a file may lack the column; the third takes less at one end
 RULES = {"1.9.0": (0, 5, False), "1.10.0": (-2, 6, False), "2.0.0": (2, 9, True)}

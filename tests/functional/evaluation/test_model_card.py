@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from propensity.evaluation.card import write_card
-from propensity.evaluation.domain.model_card import Told, model_card
+from propensity.evaluation.domain.model_card import CardSource as Told
+from propensity.evaluation.domain.model_card import model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.lake.json_objects import read_json
 from propensity.registry.versions import Version, load_version

@@ -12,7 +12,7 @@ import pytest
 
 from propensity.feedback.run_matchback import run_matchback
 from propensity.kernel.errors import EvidenceError
-from propensity.tenants.ledger import append_line
+from propensity.tenants.record_lines import append_record_line as append_line
 from tests.kit.registries import crown
 from tests.kit.shop import Shop, stocked
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
+from propensity.identity.domain.identity_rules import rollout_arm
 from propensity.identity.domain.queries import birth_id
-from propensity.identity.domain.spec import rollout_arm
-from propensity.identity.reading import current_identities
+from propensity.identity.identities import current_identities
 from propensity.identity.resolve_identities import resolve_identities
 from propensity.kernel.errors import ConflictError, PackError
 from propensity.operations.maintain_tables import maintain_tables

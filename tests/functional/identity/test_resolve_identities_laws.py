@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.identity.domain.spec import rollout_arm
+from propensity.identity.domain.identity_rules import rollout_arm
 from propensity.identity.resolve_identities import _components, _table
 from tests.kit.club import Club, union_find
 

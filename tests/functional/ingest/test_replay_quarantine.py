@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from propensity.ingest.domain.register_keys import standing
 from propensity.ingest.promote_silver import BronzeFile
-from propensity.ingest.register import history
 from propensity.ingest.replay_quarantine import replay_quarantine
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError
 from tests.kit.drops import ORDERS, PACK
 from tests.kit.faults import Crash, Fuse
 from tests.kit.replays import KINDS, Landed, Meeting, Ports, Row, check, contents, promote, put, rows_of, run_dry, view
+from tests.kit.reports import file_standing as standing
+from tests.kit.reports import history
 
 BAD, GOOD = -1, 3  # pieces: 1.9.0 takes 0 to 5, 1.10.0 -2 to 6, 2.0.0 2 to 9
 

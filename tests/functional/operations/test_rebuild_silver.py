@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from propensity.ingest.promote_silver import BronzeFile, announcement, promote_silver
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.kernel.errors import BadInputError, IncompleteRunError
 from propensity.operations.rebucket_silver import rebucket_silver
 from propensity.operations.rebuild_silver import rebuild_silver
 from tests.kit.faults import Crash, light
+from tests.kit.reports import announcement
 from tests.kit.world import World
 from tests.stack.automotive import generate
 

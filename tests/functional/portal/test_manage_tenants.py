@@ -25,7 +25,7 @@ from propensity.portal.manage_tenants import (
     upload_policy,
 )
 from propensity.tenants.domain.record import STATES, TAKES_EFFECT
-from propensity.tenants.ledger import lines
+from propensity.tenants.record_lines import lines
 from tests.fakes.memory import MemoryUploadAccess
 from tests.fakes.memory_tables import MemoryTables
 from tests.functional.ingest.test_validate_upload_refuses import ROW, parquet

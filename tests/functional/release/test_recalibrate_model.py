@@ -16,7 +16,7 @@ from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError
 from propensity.registry.artifact import load_artifact
 from propensity.registry.versions import load_version
 from propensity.release.recalibrate_model import recalibrate_model
-from propensity.runtime.serving import Champions
+from propensity.runtime.champion_cache import Champions
 from propensity.serving.serve_scores import ScoreRequest, serve_scores
 from propensity.stats.calibration import Calibration, logit
 from tests.kit.registries import MODEL, open_registry

@@ -20,7 +20,7 @@ from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.run_files import read_plan, results_of
 from propensity.stats.calibration import Calibration
-from propensity.tenants.ledger import append_line
+from propensity.tenants.record_lines import append_record_line as append_line
 from propensity.training.data import TrainingData, read_training
 from propensity.training.plan_training import plan_training
 from propensity.training.report import read_hashed, training_report

@@ -9,7 +9,7 @@ from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.kernel.errors import PackError
 from propensity.ports import Sample
-from propensity.stats.calibration import log_loss
+from propensity.stats.calibration import mean_log_loss as log_loss
 
 TREES = {"learning_rate": 0.1, "max_leaf_nodes": 6, "min_samples_leaf": 20}
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
-from propensity.evaluation.domain.paired import gates, overlap, paired, unpaired
+from propensity.evaluation.domain.paired import overlap, paired, unpaired
+from propensity.evaluation.domain.paired import paired_gates as gates
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate
 from tests.kit.specs import model_spec

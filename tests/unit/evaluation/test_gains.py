@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import Value
-from propensity.stats.figures import gain, log_loss, scored
+from propensity.stats.figures import log_loss, scored
+from propensity.stats.figures import log_loss_gain as gain
 from propensity.training.domain.selection import Entrant
 from propensity.training.domain.selection import placings as standing
 

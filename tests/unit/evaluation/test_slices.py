@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.evaluation.domain.slices import Part, judge
+from propensity.evaluation.domain.slices import SlicePart as Part
+from propensity.evaluation.domain.slices import slice_gates as judge
 from propensity.kernel.errors import ContractError, PackError
 from propensity.pack.domain.contract_parser import parse_contract
 from propensity.pack.domain.model_spec import Gates

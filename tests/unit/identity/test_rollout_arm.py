@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.identity.domain.spec import rollout_arm
+from propensity.identity.domain.identity_rules import rollout_arm
 from propensity.kernel.errors import BadInputError
 
 HOUSEHOLDS = [f"{number:024x}" for number in range(4_000)]

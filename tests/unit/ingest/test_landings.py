@@ -14,9 +14,9 @@ from propensity.ingest.domain.register_keys import (
     is_first,
     parse_report_key,
     register_of,
-    standing,
     version_of,
 )
+from tests.kit.reports import file_standing as standing
 
 THEN = datetime(2026, 3, 2, 4, tzinfo=UTC)
 CONTENT = "0123456789abcdef" * 2

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.ingest.domain.breaches import DayCounts, Verdict, judge, rhythm
+from propensity.ingest.domain.breaches import DayCounts, rhythm
+from propensity.ingest.domain.breaches import DayVerdict as Verdict
+from propensity.ingest.domain.breaches import judge_day as judge
 from propensity.pack.domain.definition import QuarantineLimits
 
 LIMITS = QuarantineLimits()

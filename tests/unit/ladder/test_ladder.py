@@ -10,17 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.kernel.errors import ConflictError
-from propensity.ladder.domain.choice import Climb, Held, climb_alone, climb_segment
+from propensity.ladder.domain.choice import Climb, climb_alone, climb_segment
+from propensity.ladder.domain.choice import RungLosses as Held
 from propensity.ladder.domain.evidence import (
     MIN_HELD,
     Shift,
     between,
     by_name,
-    gain,
     intercept,
     shift_of,
     smoothed_rate,
 )
+from propensity.ladder.domain.evidence import clustered_gain as gain
 from propensity.registry.domain.ladder import Ladder, Place
 from propensity.stats.calibration import row_losses
 from propensity.stats.sampling import rarer

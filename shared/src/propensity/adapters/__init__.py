@@ -1,1 +1,1 @@
-"""The ports over AWS and over the libraries; nothing else imports those."""
+"""The ports' implementations over AWS and other libraries. Nothing but adapters and runtime imports those."""

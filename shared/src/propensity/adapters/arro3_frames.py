@@ -1,4 +1,4 @@
-"""The Frames port over arro3, 33 MB with its Parquet reader: what fits beside scikit-learn."""
+"""The Frames port over arro3, which fits beside scikit-learn: 33 MB with its Parquet reader."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Arro3Frames:
         write_parquet(table, str(path), compression="zstd(1)")
 
 
-# rows a chunk: with the reader's own 1,024 each look at a column has dozens of them to join
+# rows per chunk: with the reader's default of 1,024, each read of a column has to join dozens of chunks
 _CHUNK = 1 << 20
 
 
@@ -40,9 +40,9 @@ def _table(path: Path) -> Any:
 def _values(table: Any, name: str) -> Any:
     column = table.column(name)
     if table.num_rows == 0:
-        return _nothing(column.type)
+        return _empty(column.type)
     if column.null_count == 0 and DataType.is_date(column.type):
-        # days since 1970 in 32 bits; as Python's own dates it takes a hundred times as long
+        # as days since 1970 in 32 bits; by way of Python's dates it takes a hundred times as long
         return column.cast(DataType.int32()).to_numpy().astype("datetime64[D]")
     if column.null_count == 0 and not DataType.is_string(column.type):
         return column.to_numpy()
@@ -55,7 +55,7 @@ def _values(table: Any, name: str) -> Any:
     return np.array(values, dtype=object)
 
 
-def _nothing(kind: Any) -> Any:
+def _empty(kind: Any) -> Any:
     if DataType.is_date(kind):
         return np.empty(0, dtype="datetime64[D]")
     if DataType.is_floating(kind):
@@ -67,7 +67,7 @@ def _array(values: Any) -> Any:
     if values.dtype == object:
         return Array(values.tolist(), DataType.string())
     if values.dtype.kind == "M":
-        # arro3 builds no dates from Python's own; they are days since 1970 in 32 bits
+        # arro3 cannot build dates from Python's; it can from days since 1970 in 32 bits
         days = values.astype("datetime64[D]").astype(np.int32)
         return Array.from_numpy(days).cast(DataType.date32())
     return Array.from_numpy(np.ascontiguousarray(values))

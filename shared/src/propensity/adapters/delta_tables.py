@@ -1,4 +1,4 @@
-"""The Tables port over delta-rs: Delta tables below one root, an S3 bucket or a folder."""
+"""The Tables port over delta-rs: Delta tables below one root, which is an S3 bucket or a folder."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from propensity.ports import ArrowStream, DataFile, Snapshot
 
 # delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
 _COMMIT_RETRIES = 100
-# for a commit that is right only over what it has seen, such as one that makes a table: delta-rs would put it after
-# others' first commits without a look at their names
+# for a commit that is right only on the version it has seen, such as one that makes a table: delta-rs would place it
+# after another's first commit, without checking the transaction names there
 _NO_REBASE = 0
-# delta-rs commits a compaction over another of the same files, whatever its properties say, and every row stands twice.
-# So who compacts says so in the table's log: a transaction whose version is the time in milliseconds, and 0 at the end
+# delta-rs lets two compactions of the same files commit, whatever their properties say, and every row stands twice. So
+# a compaction marks the table's log: a transaction whose version is the time in milliseconds, and 0 at its end
 _COMPACTION = "propensity.compaction"
-_COMPACTS_FOR = timedelta(minutes=16)  # a function lives for 15; whoever died amid it keeps others away no longer
-_TARGET = 100 * 1024 * 1024  # bytes; files from this size on are left as they are
+_COMPACTS_FOR = timedelta(minutes=16)  # a function lives for 15; one that died keeps others away no longer than this
+_TARGET = 100 * 1024 * 1024  # bytes; files of this size and more are left as they are
 _COLUMN = "bucket"
-_LEAST_HOURS = 168  # what delta-rs holds everyone to who does not say otherwise
-# of the column `bucket`, in the table's schema: the one place where a commit that replaces files can change it, and
-# where such a change makes every commit that began before it fail
+_LEAST_HOURS = 168  # delta-rs refuses a shorter retention unless it is told not to
+# metadata of the column `bucket` in the table's schema: only there can a commit that replaces files change the number,
+# and such a change makes every commit that began before it fail
 _BUCKETS = "propensity.buckets"
-# no retention of transaction names: which files Silver holds is asked for as long as there is Bronze
+# transaction names never expire: as long as there is Bronze, they tell which of its files Silver holds
 _CONFIGURATION: Mapping[str, str | None] = {
-    # a version that a model or a run names must stay readable: nothing is cleaned up on the side of a commit
+    # a version that a model or a run names must stay readable, so no commit may clean up old ones
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 3650 days",
-    # a cold function reads at most so many commits one by one, 2 to 20 ms each
+    # the most commits that a cold function reads one by one, at 2 to 20 ms each
     "delta.checkpointInterval": "20",
-    # the least and greatest values of a column would keep a person's e-mail address in a log for ever
+    # statistics would keep least and greatest values, such as a person's e-mail address, in a log for ever
     "delta.dataSkippingNumIndexedCols": "0",
 }
 
 
 class DeltaTables:
-    """`root` is a URI without a trailing slash, e.g. `s3://lake`; credentials come from the environment."""
+    """`root` is a URI without a slash at its end, for example `s3://lake`. Credentials come from the environment."""
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self._root = root
         self._options = dict(storage_options or {})
-        # a warm function reads only the commits since its last call, not the log again
+        # so that a warm function reads only the commits since its last call, not the whole log
         self._newest: dict[str, DeltaTable] = {}
 
     def snapshot(
@@ -100,7 +100,7 @@ class DeltaTables:
             write_deltalake(
                 opened if opened is not None else self._uri(table),
                 data if opened is not None or buckets is None else _recording(data, buckets),
-                # by its address the table would be opened anew, with names in it that nobody has looked for
+                # given its address, delta-rs would open the table anew, maybe with names that were not looked for
                 mode="append" if opened is not None else "error",
                 partition_by=list(partition_by) or None,
                 schema_mode="merge",
@@ -161,7 +161,7 @@ class DeltaTables:
 
     @contextmanager
     def _alone(self, table: str, opened: DeltaTable) -> Iterator[None]:
-        """Nobody else compacts the table inside."""
+        """No other compaction of the table begins inside this context."""
         began, now = opened.transaction_version(_COMPACTION) or 0, _milliseconds()
         if now - began < _COMPACTS_FOR / timedelta(milliseconds=1):
             raise RetryableError(
@@ -172,7 +172,7 @@ class DeltaTables:
         try:
             yield
         finally:
-            opened.update_incremental()  # delta-rs rebases this over no removal of files
+            opened.update_incremental()  # delta-rs cannot rebase the mark over a commit that removes files
             _say(opened, 0)
 
     def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
@@ -180,7 +180,7 @@ class DeltaTables:
         if opened is None:
             return
         hours = int(retention / timedelta(hours=1))
-        # what it answers with names files again that an earlier call removed: no figure to report
+        # its answer is no figure to report: it names files that an earlier call removed once more
         opened.vacuum(
             retention_hours=hours,
             dry_run=False,
@@ -202,7 +202,7 @@ class DeltaTables:
                 "overwrite",
                 _schema(opened, buckets),
                 opened.metadata().partition_columns,
-                # not rebased over anything: an append in between would keep its old buckets, a compaction double rows
+                # never rebased: an append in between would keep its old buckets, and a compaction would double rows
                 commit_properties=_properties((), retries=_NO_REBASE),
             )
 
@@ -216,7 +216,7 @@ class DeltaTables:
             if opened is None or not there.keys() >= set(removed):
                 raise RetryableError(f"{where}: a file to be replaced has left the table; look again")
             try:
-                # never rebased: over a compaction, which took the same files out, delta-rs commits and doubles rows
+                # never rebased: over a compaction, which removed the same files, delta-rs would commit and double rows
                 opened.create_write_transaction(
                     [*(_remove(there[path]) for path in sorted(removed)), *(_add(file) for file in added)],
                     "append",
@@ -236,10 +236,10 @@ class DeltaTables:
         *,
         columns: Schema | None = None,
     ) -> int:
-        """Look for the names in the very handle that is committed from, once the table has all of these columns.
+        """Commit, unless the log has one of the names. `columns` are added to the table first, where it lacks them.
 
-        delta-rs refuses to rebase a commit over one that carries a name of its own, and looks no further back
-        than the handle's version: a handle refreshed after the look has let doubles in.
+        The names are looked for in the same handle that commits. delta-rs refuses to rebase a commit over one with the
+        same name, but only over commits after the handle's version. A handle refreshed in between let doubles in.
         """
         opened, where = self._open(table), self._uri(table)
         try:
@@ -250,8 +250,8 @@ class DeltaTables:
             commit(opened)
         except DeltaError as error:
             if opened is None and self._open(table) is not None:
-                # another made the table: look for the names in it and append. A message that went back to its queue
-                # instead would wait there for half an hour
+                # another process made the table: look for the names in it, and append. Were this an error, the message
+                # would go back to its queue and wait there for half an hour
                 return self._commit(table, transactions, commit, columns=columns)
             if isinstance(error, CommitFailedError):
                 raise RetryableError(f"{where}: {error}; a concurrent commit won, try again") from error
@@ -264,15 +264,15 @@ class DeltaTables:
         return f"{self._root}/{table}"
 
     def _open(self, table: str) -> DeltaTable | None:
-        """The newest version."""
-        held = self._newest.get(table)
-        if held is None:
-            held = self._open_at(table, None)
-            if held is not None:
-                self._newest[table] = held
+        """The table at its newest version."""
+        cached = self._newest.get(table)
+        if cached is None:
+            cached = self._open_at(table, None)
+            if cached is not None:
+                self._newest[table] = cached
         else:
-            held.update_incremental()
-        return held
+            cached.update_incremental()
+        return cached
 
     def _open_at(self, table: str, pinned: int | datetime | None) -> DeltaTable | None:
         try:
@@ -299,15 +299,15 @@ def _actions(opened: DeltaTable) -> list[dict[str, Any]]:
 
 
 def _has_small(opened: DeltaTable) -> bool:
-    """Whether a partition has two files that could be one."""
-    small = Counter(tuple(_partition(one).items()) for one in _actions(opened) if one["size_bytes"] < _TARGET)
+    """Whether a partition has two files that could be joined."""
+    small = Counter(tuple(_partition(file).items()) for file in _actions(opened) if file["size_bytes"] < _TARGET)
     return any(count > 1 for count in small.values())
 
 
 def _say(opened: DeltaTable, compacting_since: int) -> None:
-    """A commit without files; of two that begin at once, delta-rs refuses one."""
-    said = _properties((_COMPACTION,), version=compacting_since)
-    opened.create_write_transaction([], "append", opened.schema(), commit_properties=said)
+    """A commit without files. Of two marks that begin at once, delta-rs refuses one."""
+    mark = _properties((_COMPACTION,), version=compacting_since)
+    opened.create_write_transaction([], "append", opened.schema(), commit_properties=mark)
     opened.update_incremental()
 
 
@@ -333,9 +333,8 @@ def _add(file: DataFile) -> AddAction:
 
 
 def _add_columns(opened: DeltaTable, schema: Schema) -> None:
-    """Columns that the table lacks, in a commit of their own: a transaction of files leaves the schema as it is, so
-    readers would not see the files' new columns and compaction would drop them. Fields inside a struct cannot be
-    added."""
+    """Add the columns that the table lacks, in a commit of their own. Fields inside a struct cannot be added."""
+    # a commit of files leaves the schema as it is: readers would not see new columns, and compaction would drop them
     known = {field.name for field in opened.schema().fields}
     new = [field for field in schema.fields if field.name not in known]
     if new:
@@ -358,7 +357,7 @@ def _buckets(opened: DeltaTable) -> int | None:
 
 
 def _schema(opened: DeltaTable, buckets: int) -> Schema:
-    """The table's own schema, with the number of buckets recorded."""
+    """The table's schema, in which the number of buckets is recorded."""
     fields = [
         Field(field.name, field.type, nullable=field.nullable, metadata={**field.metadata, _BUCKETS: str(buckets)})
         if field.name == _COLUMN
@@ -369,7 +368,7 @@ def _schema(opened: DeltaTable, buckets: int) -> Schema:
 
 
 def _recording(data: ArrowStream, buckets: int) -> RecordBatchReader:
-    """The same rows, whose schema records the number of buckets: of a table's first commit."""
+    """The same rows, with a schema that records the number of buckets: for a table's first commit."""
     reader = RecordBatchReader.from_stream(data)
     place = reader.schema.get_field_index(_COLUMN)
     field = reader.schema.field(place).with_metadata({_BUCKETS: str(buckets)})
@@ -378,7 +377,7 @@ def _recording(data: ArrowStream, buckets: int) -> RecordBatchReader:
 
 
 def _made_after(opened: DeltaTable, moment: datetime) -> bool:
-    """Whether the table is younger than that: delta-rs gives its first version for any time before it."""
+    """Whether the table was made after a moment. delta-rs gives its first version for any earlier moment."""
     return bool(moment.timestamp() * 1000 < opened.metadata().created_time)
 
 
@@ -390,7 +389,7 @@ def _properties(names: Sequence[str], *, version: int = 1, retries: int = _COMMI
 
 
 def storage_options(environment: Mapping[str, str]) -> dict[str, str]:
-    """delta-rs options of an S3 endpoint that is not AWS itself; nothing where it is."""
+    """delta-rs options for an S3 endpoint that is not AWS itself; none for AWS."""
     endpoint: Any = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     if not endpoint:
         return {}

@@ -1,4 +1,4 @@
-"""The Sql port over DuckDB: in-process sessions that spill to disk."""
+"""The Sql port over DuckDB: sessions inside the process, which write to disk where memory is short."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from propensity.ports import ArrowStream
 
 
 class DuckDbSql:
-    """A session in UTC: a database of its own in the process's one instance, and a scratch folder; both go when closed.
+    """A session in UTC, with a database of its own in the process's one instance, and a scratch folder.
 
-    An instance of its own would take eight times as long to open and close, which is what a small file waits for in a
-    warm function. Use as a context manager or call `close`.
+    Both go when it is closed: use it as a context manager, or call `close`. An instance of its own would take eight
+    times as long to open and close, for which a small file would wait in a warm function.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class DuckDbSql:
         self._database = f"session_{next(_number)}"
         self._instance = _instance()
         self._connection = self._instance.cursor()
-        # a log is no terminal: a bar in it is noise
+        # a progress bar is noise in a log
         self._connection.execute(
             f"attach ':memory:' as {self._database}; use {self._database}; "
             "set timezone = 'UTC'; set enable_progress_bar = false"
@@ -51,15 +51,15 @@ class DuckDbSql:
     def close(self) -> None:
         orders = self._instance.cursor()
         try:
-            [(held,)] = orders.execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchall()
-            # a connection that is closed holds no transaction, so that the database can go whatever became of it
+            [(used,)] = orders.execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchall()
+            # a closed connection has no open transaction, so that the database can be detached however its SQL ended
             self._connection.close()
             orders.execute(f"detach {self._database}")
         except duckdb.Error:
-            _instance.cache_clear()  # it takes no more orders; the next session opens another
+            _instance.cache_clear()  # this instance takes no more orders; the next session opens another
         else:
-            if held > _LARGE:
-                _instance.cache_clear()  # only an instance that ends gives its memory back
+            if used > _LARGE:
+                _instance.cache_clear()  # an instance gives its memory back only when it ends
         orders.close()
         del self._instance
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -82,24 +82,24 @@ class DuckDbSql:
         self.close()
 
 
-_LARGE = 64_000_000  # bytes
+_LARGE = 64_000_000  # bytes in use, above which the instance is not kept for the next session
 _number = itertools.count()
 
 
 @functools.cache
 def _instance() -> duckdb.DuckDBPyConnection:
-    # DuckDB makes the folder when it spills, and a name per process keeps two of them apart
+    # DuckDB makes this folder when it needs disk; the name differs between processes
     spill = Path(tempfile.gettempdir()) / f"propensity-spill-{os.getpid()}"
     instance = duckdb.connect(":memory:", config={"temp_directory": str(spill)})
-    # DuckDB heeds a container's quota, but not that a process is held to some cores: threads that wait for one another
-    # cost a fifth more
+    # DuckDB respects a container's quota, but not a process's limit to some cores. With more threads than cores, work
+    # takes a fifth longer, because threads wait for one another
     instance.execute(f"set threads = least(current_setting('threads'), {os.process_cpu_count() or 1})")
     return instance
 
 
-# after these an instance answers nothing any more
+# after these an instance answers no more
 _OF_THE_INSTANCE = (duckdb.FatalException, duckdb.InternalException)
-# errors of the SQL itself, whose text quotes the SQL; the text of any other may quote a row
+# errors in the SQL itself: their text quotes the SQL. The text of any other error may quote a row
 _OF_THE_TEXT = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
 
 

@@ -1,6 +1,6 @@
 """The OnlineTable port over DynamoDB: key tenant#customer, sort key model#version.
 
-An item says whose score it is by its key alone: each attribute more is paid for at every write.
+Only its key says whose score an item is, because every write pays for each further attribute.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class DynamoOnline:
     def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
         wanted: list[tuple[str, dict[str, Any]]] = []
         if customer_ids is None:
-            # only a scan finds the tenant's keys; it reads the whole table
+            # only a scan, which reads the whole table, finds all keys of a tenant
             wanted = [
                 (
                     "scan",
@@ -67,20 +67,20 @@ class DynamoOnline:
                 raise RetryableError(f"table {self._table}: writes stay throttled; try again")
 
     def _newer(self, scores: Sequence[OnlineScore]) -> list[OnlineScore]:
-        """The scores whose as_of is not before that of what is there.
+        """The scores whose as_of is not before that of the score in the table.
 
-        Read, then write: two publishers of one model at the same instant could still cross, which the
-        one workflow execution per run and slot rules out.
+        The table is read first and written later, so two publishers of one model at the same instant could overwrite
+        each other. That does not happen, because a run and slot has one workflow execution.
         """
         keys = [_key(score.tenant_id, score.customer_id, score.model, score.version) for score in scores]
-        held = {
+        stored = {
             (item["pk"]["S"], item["sk"]["S"]): item["as_of"]["S"]
             for item in self._read(keys, ProjectionExpression="pk, sk, as_of")
         }
         return [
             score
             for score, key in zip(scores, keys, strict=True)
-            if held.get((key["pk"]["S"], key["sk"]["S"]), "") <= score.as_of
+            if stored.get((key["pk"]["S"], key["sk"]["S"]), "") <= score.as_of
         ]
 
     def _read(self, keys: Sequence[dict[str, Any]], **options: str) -> Iterator[dict[str, Any]]:
@@ -102,7 +102,7 @@ def _batches[T](values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _place(tenant_id: str, customer_id: str) -> str:
-    # the tenant's length goes first, so that no two pairs of tenant and customer share a key
+    # the length of the tenant's name stands first, so that no two pairs of tenant and customer share a key
     return f"{len(tenant_id)}:{tenant_id}#{customer_id}"
 
 

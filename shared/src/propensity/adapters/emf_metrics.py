@@ -1,4 +1,4 @@
-"""The Metrics port: CloudWatch's embedded metric format on standard output, by Powertools."""
+"""The Metrics port: Powertools writes CloudWatch's embedded metric format (EMF) to standard output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 
 class EmfMetrics:
-    """The namespace comes from POWERTOOLS_METRICS_NAMESPACE."""
+    """The environment variable POWERTOOLS_METRICS_NAMESPACE names the namespace."""
 
     def count(self, name: str, value: float = 1, **dimensions: str) -> None:
         with single_metric(name=name, unit=MetricUnit.Count, value=value) as metric:

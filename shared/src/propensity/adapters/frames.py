@@ -29,7 +29,7 @@ class ArrowFrames:
         pq.write_table(pa.table(arrays), path, compression="zstd")
 
 
-# a column of lists is one of reasons; a type of its own, because a file of empty lists would have none
+# a column of lists holds reasons. Its type is stated, because empty lists alone would not tell it
 _REASONS = pa.list_(pa.struct([("feature", pa.string()), ("contribution", pa.float64()), ("text", pa.string())]))
 
 

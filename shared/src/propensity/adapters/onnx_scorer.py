@@ -11,11 +11,11 @@ from propensity.kernel.errors import ConflictError
 
 
 class OnnxScorer:
-    """Raises ConflictError for bytes that are no model of ours: one float32 input, probabilities as a tensor."""
+    """A model with one float32 input and its probabilities as a tensor. Raises ConflictError for other bytes."""
 
     def __init__(self, onnx: bytes) -> None:
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only: a missing GPU or /sys file is no news in a function
+        options.log_severity_level = 3  # errors only: in a function there is never a GPU, nor some files of /sys
         try:
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's error classes are private and share no root but this
@@ -23,21 +23,20 @@ class OnnxScorer:
         outputs = [output.name for output in self._session.get_outputs()]
         if len(self._session.get_inputs()) != 1 or "probabilities" not in outputs:
             raise ConflictError(f"model.onnx gives {', '.join(outputs)}, expected probabilities from one input")
-        [self._taken] = self._session.get_inputs()
-        self._input = self._taken.name
+        [self._input] = self._session.get_inputs()
 
     @property
     def width(self) -> int | None:
-        # an axis without a size has a name, or nothing
-        size = self._taken.shape[1] if len(self._taken.shape) == 2 else None
+        # an axis without a fixed size has a name instead, or None
+        size = self._input.shape[1] if len(self._input.shape) == 2 else None
         return size if isinstance(size, int) else None
 
     def predict(self, matrix: Any) -> Any:
         if len(matrix) == 0:
             return np.empty(0, dtype=np.float64)
         try:
-            [probabilities] = self._session.run(["probabilities"], {self._input: matrix})
-        except Exception as error:  # private classes again; their own text may tell of values
+            [probabilities] = self._session.run(["probabilities"], {self._input.name: matrix})
+        except Exception as error:  # onnxruntime's private classes again; their text may show values
             raise ConflictError(
                 f"model.onnx cannot score a matrix of shape {matrix.shape}: {type(error).__name__}"
             ) from error

@@ -13,10 +13,10 @@ from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectInfo
 
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
-# of a missing key S3 says this to a role that may not list it
+# S3 answers so for a missing key, where the role may not list the bucket
 _DENIED = {"AccessDenied", "403"}
 _PRECONDITION = {"PreconditionFailed", "412"}
-# S3 answers 409 while another conditional write of the same key is under way: the caller may try again
+# a later try may succeed; S3 answers 409 while another conditional write of the same key is under way
 _AGAIN = {
     "ConditionalRequestConflict",
     "SlowDown",
@@ -29,7 +29,7 @@ _AGAIN = {
 
 
 class S3Store:
-    """`client` is a boto3 S3 client; nothing is listed or read before it is asked for."""
+    """`client` is a boto3 S3 client. Making a store makes no request."""
 
     def __init__(self, client: Any, bucket: str) -> None:
         self._client = client
@@ -61,7 +61,7 @@ class S3Store:
         return self._put_if_absent(key, body)
 
     def upload_new(self, key: str, path: Path) -> bool:
-        # one conditional put_object: up to 5 GB, and either the whole object appears or nothing
+        # one conditional put_object, for up to 5 GB: the whole object appears, or nothing
         with path.open("rb") as body:
             return self._put_if_absent(key, body)
 
@@ -78,7 +78,7 @@ class S3Store:
             if version_id is not None:
                 self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=version_id)
                 return
-            # a delete without a version only hides the object: each version goes, and each mark of an earlier delete
+            # a delete without a version would only hide the object, so each version and each delete marker is removed
             for kind in ("Versions", "DeleteMarkers"):
                 for item in list(self._listed("list_object_versions", key, kind)):
                     if item["Key"] == key:
@@ -132,7 +132,7 @@ class S3Store:
 
 
 class _PreconditionError(Exception):
-    """The object is not as the write wanted it: one of that name is there, or another than was read."""
+    """The object is not as the write expected: one of that key exists already, or it is not the one that was read."""
 
 
 def _version(version_id: str | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The UploadAccess port over one S3 bucket: links are signed here, with the function's own role."""
+"""The UploadAccess port over one S3 bucket. Links are signed with the function's own role."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from propensity.ports import UploadLink
 
 
 class S3UploadAccess:
-    """`client` is a boto3 S3 client; signing asks nobody. A link can do what the client's role may do, and ends with
-    its credentials at the latest."""
+    """`client` is a boto3 S3 client; signing makes no request.
+
+    A link may do only what the client's role may do, and ends no later than the client's credentials.
+    """
 
     def __init__(self, client: Any, bucket: str, *, seconds: int) -> None:
         self._client = client
@@ -17,8 +19,8 @@ class S3UploadAccess:
         self._seconds = seconds
 
     def link(self, key: str) -> UploadLink:
-        asked = {"Bucket": self._bucket, "Key": key}
-        url: str = self._client.generate_presigned_url("put_object", Params=asked, ExpiresIn=self._seconds)
+        request = {"Bucket": self._bucket, "Key": key}
+        url: str = self._client.generate_presigned_url("put_object", Params=request, ExpiresIn=self._seconds)
         return UploadLink(url, self._seconds)
 
     def resource(self, prefix: str) -> str:

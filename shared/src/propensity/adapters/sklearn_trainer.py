@@ -1,8 +1,8 @@
 """The Trainer port over scikit-learn and skl2onnx.
 
-The set-ups here are those that convert right (docs/decisions/0051-forests-route-missing-values-in-the-graph.md):
-float32 in, imputer and scaler only in front of the linear model, no calibrator and no scaler around the trees, `zipmap`
-off, the opset pinned.
+Only these set-ups convert to ONNX without errors (docs/decisions/0051-forests-route-missing-values-in-the-graph.md):
+float32 input, imputer and scaler in front of the linear model only, no calibrator and no scaler around the trees,
+`zipmap` off, and a fixed opset.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SklearnModel:
         )
         if isinstance(self._estimator, RandomForestClassifier):
             _route_missing(converted, self._estimator)
-        # the graph's name is a fresh UUID otherwise: equal models should be equal bytes
+        # otherwise the graph's name is a new UUID each time, and equal models would not be equal bytes
         converted.graph.name = "propensity"
         return bytes(converted.SerializeToString(deterministic=True))
 
@@ -65,11 +65,11 @@ class SklearnModel:
 
 
 class SklearnGrowing:
-    """A warm start fits on from the trees that are there; the sum is that of one fit (test_trainer.py)."""
+    """A warm start adds trees to those that are there. The result equals that of one fit (test_trainer.py)."""
 
     def __init__(self, family: str, estimator: Any, train: Sample) -> None:
         self._family, self._estimator, self._train = family, estimator, train
-        self.best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first is of no trees at all
+        self.best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first value is that of no trees at all
 
     @property
     def iterations(self) -> int:
@@ -95,14 +95,14 @@ class SklearnTrainer:
         seed: int,
         directions: Sequence[int] = (),
     ) -> SklearnModel:
-        """Raises PackError for an unknown family or parameter, or a value that it cannot have."""
+        """Raises PackError for an unknown family or parameter, or for a value that the parameter cannot have."""
         estimator = _made(family, parameters, seed, directions)
         if family == "random_forest" and len(train.labels) > TREE_ROWS and "max_samples" not in parameters:
-            # each tree draws its own; more rows cost in proportion and change little
+            # each tree draws its own rows; more of them cost in proportion, and change little
             estimator.set_params(max_samples=TREE_ROWS)
         _fit(family, estimator, train)
         if family == "random_forest":
-            # its threads add probabilities up in the order in which they are done: other last digits each time
+            # several threads would add probabilities up in the order in which they finish: other last digits each time
             estimator.set_params(n_jobs=1)
         return SklearnModel(estimator, train.matrix.shape[1])
 
@@ -117,7 +117,7 @@ class SklearnTrainer:
         seed: int,
         directions: Sequence[int] = (),
     ) -> SklearnGrowing:
-        """Raises PackError for a family that does not grow, or an unknown parameter."""
+        """Raises PackError for a family that cannot be grown, or an unknown parameter."""
         if family not in GROWING:
             raise PackError(f"candidate {family}: is fitted at once, only {', '.join(GROWING)} can be grown")
         stopping = {"early_stopping": True, "scoring": "loss", "n_iter_no_change": patience, "tol": 0.0}
@@ -132,23 +132,23 @@ class SklearnTrainer:
 def _fit(family: str, estimator: Any, train: Sample, valid: Sample | None = None) -> None:
     options = _weighted(estimator, train.weights)
     if valid is not None:
-        held = np.asarray(valid.matrix, dtype=np.float32)
-        options |= {"X_val": held, "y_val": valid.labels, "sample_weight_val": valid.weights}
+        matrix = np.asarray(valid.matrix, dtype=np.float32)
+        options |= {"X_val": matrix, "y_val": valid.labels, "sample_weight_val": valid.weights}
     try:
         estimator.fit(np.asarray(train.matrix, dtype=np.float32), train.labels, **options)
     except TypeError as error:
-        # values of parameters are looked at here; of such an error scikit-learn makes a ValueError and a TypeError
+        # `fit` checks the values of parameters; scikit-learn's error for a wrong one is a ValueError and a TypeError
         if isinstance(error, ValueError):
             raise PackError(f"candidate {family}: {error}; correct its grid or space") from error
         raise
 
 
 def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:
-    """The arguments that hand weights to an estimator; none where each row counts once."""
+    """The arguments of `fit` that pass the weights on; none where each row counts once."""
     if weights is None:
         return {}
     if isinstance(estimator, Pipeline):
-        # the scaler too: a regularised fit depends on the scale, which is to be that of the rows stood for
+        # the scaler needs them too: a regularised fit depends on the scale, which must be that of all rows stood for
         return {"scaler__sample_weight": weights, "model__sample_weight": weights}
     return {"sample_weight": weights}
 
@@ -156,19 +156,19 @@ def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:
 def _route_missing(converted: Any, forest: RandomForestClassifier) -> None:
     """Send a NaN at each node where the forest sends it.
 
-    skl2onnx 1.20.0 does so for boosted trees only: a forest's NaN would always go right, which moved probabilities by
+    skl2onnx 1.20.0 does so for boosted trees only. In a forest every NaN would go right, which moved probabilities by
     up to 0.85 (github.com/onnx/sklearn-onnx/issues/1253).
     """
     for node in converted.graph.node:
-        held = {attribute.name: attribute.ints for attribute in node.attribute}
-        if "nodes_nodeids" in held:
-            places = zip(held["nodes_treeids"], held["nodes_nodeids"], strict=True)
+        attributes = {attribute.name: attribute.ints for attribute in node.attribute}
+        if "nodes_nodeids" in attributes:
+            places = zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True)
             left = [int(forest.estimators_[tree].tree_.missing_go_to_left[place]) for tree, place in places]
-            held["nodes_missing_value_tracks_true"][:] = left
+            attributes["nodes_missing_value_tracks_true"][:] = left
 
 
 def _solver(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    # the only solver that takes an elastic net; its last digits cost more passes than they are worth
+    # saga is the only solver for an elastic net; a smaller tolerance costs more passes than it is worth
     return {"solver": "saga", "tol": 1e-3, "max_iter": 2000} if parameters.get("l1_ratio") else {"max_iter": 2000}
 
 
@@ -185,14 +185,14 @@ def _estimator(family: str, parameters: Mapping[str, Any], seed: int, directions
         case "logistic_regression":
             return Pipeline(
                 [
-                    # a column without any value stays, as 0, so that the width is always the feature list's
+                    # a column without any value is kept, as 0, so that the model has a column per feature
                     ("imputer", SimpleImputer(keep_empty_features=True)),
                     ("scaler", StandardScaler()),
                     ("model", LogisticRegression(**{**_solver(parameters), "random_state": seed, **parameters})),
                 ]
             )
         case "hist_gradient_boosting":
-            # left to itself, scikit-learn stops by rows drawn at random, across as-of dates: the folds decide instead
+            # by default scikit-learn stops early by rows drawn at random from all as-of dates; here the folds decide
             return HistGradientBoostingClassifier(**{**tree, "early_stopping": False, **parameters})
         case "random_forest":
             return RandomForestClassifier(**{**tree, "n_jobs": -1, **FOREST, **parameters})

@@ -39,8 +39,8 @@ class SqlglotLineage:
             tracer = _Tracer(root, schema)
             return {name: tracer.trace(name, root).lineage(keys) for name in tree.named_selects}
         except SqlglotError as error:
-            told = str(error).splitlines()[0].rstrip(".")
-            raise PackError(f"{what}: {told}; its lineage is told from columns of {known}") from error
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise PackError(f"{what}: {reason}; its lineage is told from columns of {known}") from error
 
     def formatted(self, query: str) -> str:
         try:
@@ -50,7 +50,7 @@ class SqlglotLineage:
 
 
 def _named(parsed: exp.Query) -> set[str]:
-    """The tables that a query names itself, its CTEs not among them."""
+    """The tables that a query names; its CTEs are not among them."""
     root = build_scope(parsed)
     found = {table for scope in (root.traverse() if root else ()) for table in _tables(scope)}
     return {f"{view}.{name}" if view else name for view, name in found}
@@ -66,7 +66,7 @@ def _schema(tables: Mapping[str, Sequence[str]]) -> MappingSchema:
 
 @dataclass(slots=True)
 class _Found:
-    """Sources are (view, dataset, column)."""
+    """What was found of one column, or of the rows of one SELECT. A source column is (view, dataset, column)."""
 
     columns: set[tuple[str, str, str]] = field(default_factory=set)
     conditions: set[tuple[str, str, str]] = field(default_factory=set)
@@ -74,31 +74,31 @@ class _Found:
     pieces: set[str] = field(default_factory=set)
 
     def decided_by(self, other: _Found) -> None:
-        """What chooses the rows of this: neither its values nor its datasets, but all that they rest on."""
+        """Note that `other` chooses the rows of this one: its columns become conditions of this, not values."""
         self.conditions |= other.columns | other.conditions
         self.pieces |= other.pieces
 
     def lineage(self, keys: Collection[str]) -> Lineage:
         tables = {dataset for _, dataset in self.tables} | {dataset for _, dataset, _ in self.columns}
         return Lineage(
-            columns=_told(self.columns, keys),
-            conditions=_told(self.conditions - self.columns, keys),
+            columns=_names(self.columns, keys),
+            conditions=_names(self.conditions - self.columns, keys),
             datasets=tuple(sorted(tables - {POPULATION})),
             pieces=tuple(sorted(self.pieces)),
         )
 
 
-def _told(sources: Iterable[tuple[str, str, str]], keys: Collection[str]) -> tuple[str, ...]:
-    named = {
+def _names(sources: Iterable[tuple[str, str, str]], keys: Collection[str]) -> tuple[str, ...]:
+    names = {
         f"{dataset}.{column}" if view == _PLAIN else f"{view}.{dataset}.{column}"
         for view, dataset, column in sources
         if dataset != POPULATION and column not in keys
     }
-    return tuple(sorted(named))
+    return tuple(sorted(names))
 
 
 class _Tracer:
-    """Columns of one qualified query; each column of each of its SELECTs is traced once."""
+    """Traces the columns of one qualified query. Each column of each of its SELECTs is traced once."""
 
     def __init__(self, root: Scope, schema: MappingSchema) -> None:
         self._root, self._schema = root, schema
@@ -109,13 +109,13 @@ class _Tracer:
     def trace(self, name: str, scope: Scope) -> _Found:
         key = id(scope.expression), name
         if key not in self._columns:
-            found = self._columns[key] = _Found()  # there already where a recursive query comes back to it
+            found = self._columns[key] = _Found()  # stored before it is filled: a recursive query comes back to it
             for node in self._nodes(name, scope):
                 self._add(found, node)
         return self._columns[key]
 
     def _nodes(self, name: str, scope: Scope) -> Iterator[Node]:
-        """sqlglot's own lineage of values: a node for each SELECT on the way, and one for each column of a table."""
+        """sqlglot's lineage of a column's values: a node for each SELECT on the way, and for each column of a table."""
         node: Node = lineage(
             name, scope.expression, self._schema, dialect=_DIALECT, scope=scope, trim_selects=False, copy=False
         )
@@ -131,7 +131,7 @@ class _Tracer:
             return
         scope = self._scopes.get(id(node.source))
         if isinstance(node.expression, exp.Placeholder) or scope is None or not isinstance(node.source, exp.Select):
-            return  # made of no table, as unnest() of a list
+            return  # made of no table, for example by unnest() of a list
         found.pieces.add(_text(node.expression))
         used = {column.table for column in _columns(node.expression)}
         if not used and not node.expression.find(exp.Query):
@@ -139,14 +139,14 @@ class _Tracer:
         found.decided_by(self._rows_of(scope, used))
 
     def _rows_of(self, scope: Scope, used: Collection[str]) -> _Found:
-        """What decides which rows a SELECT has, and how they are grouped; `used` are the tables a column is made of."""
+        """What decides which rows a SELECT has, and how they are grouped. `used`: the tables a column is made of."""
         found, query = _Found(), scope.expression
         if not isinstance(query, exp.Select):
             return found
         clauses = [query.args[name] for name in _ROW_CLAUSES if query.args.get(name)]
         if query.args.get("distinct") or (query.args.get("group") and query.args["group"].args.get("all")):
-            clauses += [one for one in query.selects if one.find(exp.Column) and not one.find(exp.AggFunc)]
-        joins = self._joins(scope, {*used, *(column.table for one in clauses for column in _columns(one))})
+            clauses += [item for item in query.selects if item.find(exp.Column) and not item.find(exp.AggFunc)]
+        joins = self._joins(scope, {*used, *(column.table for clause in clauses for column in _columns(clause))})
         clauses += [join.args["on"] for join in joins if join.args.get("on")]
         found.pieces |= {f"{join.alias_or_name}: {join.side} {join.kind} join" for join in joins}
         for clause in clauses:
@@ -154,13 +154,13 @@ class _Tracer:
             for column in _columns(clause):
                 found.decided_by(self._source(column, scope))
         start = [query.args["from_"]] if query.args.get("from_") else []
-        for name in (one.alias_or_name for one in (*start, *joins)):
+        for name in (item.alias_or_name for item in (*start, *joins)):
             source = scope.sources.get(name)
             if isinstance(source, Scope):
                 found.decided_by(self._rows_once(source))
             elif isinstance(source, exp.Table):
                 found.pieces.add(f"from {source.db}.{source.name}")
-        shown = {id(node) for one in query.selects for node in one.walk()}
+        shown = {id(node) for item in query.selects for node in item.walk()}
         for inner in scope.subquery_scopes:
             if id(inner.expression) not in shown and isinstance(inner.expression, exp.Query):
                 for name in inner.expression.named_selects:
@@ -168,15 +168,15 @@ class _Tracer:
         return found
 
     def _joins(self, scope: Scope, named: Collection[str]) -> list[exp.Join]:
-        """Those that can change a column.
+        """The joins that can change a column.
 
-        The query's own result has one row per customer, whatever is joined to it: a LEFT JOIN that neither the column
-        nor a clause names cannot change that column there.
+        The outermost SELECT has one row per customer, whatever it joins. So a LEFT JOIN there cannot change a column
+        where neither the column nor a clause names the joined table.
         """
         query = scope.expression
-        own = scope is self._root and not query.args.get("group")
+        outermost = scope is self._root and not query.args.get("group")
         joins = query.args.get("joins") or ()
-        return [one for one in joins if not (own and one.side == "LEFT" and one.alias_or_name not in named)]
+        return [join for join in joins if not (outermost and join.side == "LEFT" and join.alias_or_name not in named)]
 
     def _rows_once(self, scope: Scope) -> _Found:
         key = id(scope.expression)
@@ -184,8 +184,8 @@ class _Tracer:
             self._rows[key] = _Found()
             if isinstance(scope.expression, exp.SetOperation):
                 self._rows[key].pieces.add(_kind(scope.expression))
-            for one in scope.set_operation_scopes or [scope]:
-                self._rows[key].decided_by(self._rows_of(one, ()))
+            for part in scope.set_operation_scopes or [scope]:
+                self._rows[key].decided_by(self._rows_of(part, ()))
         return self._rows[key]
 
     def _source(self, column: exp.Column, scope: Scope) -> _Found:
@@ -203,13 +203,13 @@ def _kind(operation: exp.SetOperation) -> str:
 
 
 def _columns(node: exp.Expr) -> list[exp.Column]:
-    """Those of a clause or an expression, but not of the queries inside it."""
+    """The columns of a clause or an expression, without those of the queries inside it."""
     return list(find_all_in_scope(node, exp.Column))
 
 
 def _tables(scope: Scope) -> set[tuple[str, str]]:
     """The tables below a SELECT."""
-    return {(table.db, table.name) for one in scope.traverse() for table in one.tables if not _is_cte(table, one)}
+    return {(table.db, table.name) for part in scope.traverse() for table in part.tables if not _is_cte(table, part)}
 
 
 def _is_cte(table: exp.Table, scope: Scope) -> bool:

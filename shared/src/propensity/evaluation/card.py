@@ -1,17 +1,17 @@
-"""The model card of a run: its facts, measured on the newest as-of date, and the two files of the version's folder."""
+"""The model card of a training run: the figures that only it shows, and its two files, HTML and Markdown."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from propensity.evaluation.domain.effects import direction, trend
-from propensity.evaluation.domain.model_card import Told, model_card
+from propensity.evaluation.domain.model_card import CardSource, model_card
 from propensity.kernel.pages import to_html, to_markdown
+from propensity.kernel.spec import Frozen
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import TrainingPlan
@@ -20,47 +20,79 @@ from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports
 from propensity.registry.domain.ledger import CARDS
 from propensity.registry.domain.reasons import Explained, explain
-from propensity.stats.curves import gains, reliability
+from propensity.stats.curves import Bin, Tenth, gains, reliability
 from propensity.stats.figures import Scored
 from propensity.stats.sampling import spread
 from propensity.training.data import TrainingData
 
-_ROWS = 1_000  # of the newest date, spread evenly: importances
-_TREND_ROWS = 300
-_TOP = 5
+_ROWS = 1_000  # of the newest date, spread evenly, that importances are measured on
+_TREND_ROWS = 300  # of these, that effects are measured on
+_TOP = 5  # features that are named per segment
+
+
+class FeatureFacts(Frozen):
+    """A feature's effect on the score (effects.Effect, or `by category`), and its importance in logits."""
+
+    name: str
+    effect: str
+    importance: float
+
+
+class SegmentFacts(Frozen):
+    """A segment of n customers, and its most important features: name, and mean size of the contribution in logits."""
+
+    segment: str
+    n: int
+    top: tuple[tuple[str, float], ...]
+
+
+class CardFacts(Frozen):
+    """`card` of evaluation.json: what a card shows beyond metrics and gates.
+
+    `reliability` and `gains` are of the newest fold's scores. `rows`: how many customers importances are measured on;
+    `method`: how, None for a model that cannot be explained, which has no `features`. `segments` are there where the
+    tenants of the customers are known.
+    """
+
+    reliability: tuple[Bin, ...]
+    gains: tuple[Tenth, ...]
+    rows: int
+    method: str | None
+    features: tuple[FeatureFacts, ...] = ()
+    segments: tuple[SegmentFacts, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Without what could not be measured."""
+        return self.model_dump(exclude_unset=True)
 
 
 def card_files(run: str) -> dict[str, str]:
-    """Names in the version's folder to keys."""
+    """Names in the version's folder, with the keys of the run's files."""
     return {name: f"{run}/{name}" for name in CARDS.values()}
 
 
 def card_facts(
-    definition: Definition, data: TrainingData, model: Model, explanation: Mapping[str, Any], held: Scored
-) -> dict[str, Any]:
-    """What a card shows beyond metrics and gates, as JSON.
-
-    reliability and gains of the held-out scores; per feature its effect and importance; the most important features of
-    segments of the newest date's customers.
-    """
+    definition: Definition, data: TrainingData, model: Model, explanation: Mapping[str, Any], held_out: Scored
+) -> CardFacts:
+    """Measure the facts. `held_out`: scores of the newest validation fold. The rest is of the newest date's rows."""
     newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
     rows = newest[spread(len(newest), _ROWS)]
     matrix = np.ascontiguousarray(data.matrix[rows])
     explained = explain(explanation, model.predict, matrix)
-    facts: dict[str, Any] = {
-        "reliability": [asdict(one) for one in reliability(held)],
-        "gains": [asdict(one) for one in gains(held)],
-        "rows": len(rows),
-        "method": explained.method,
-    }
+    facts = CardFacts(
+        reliability=tuple(reliability(held_out)),
+        gains=tuple(gains(held_out)),
+        rows=len(rows),
+        method=explained.method,
+    )
     if explained.method is None:
         return facts
-    moved = np.abs(explained.contributions)
+    sizes = np.abs(explained.contributions)
     names = definition.feature_names
     effects: list[str]
     if explained.method == "exact":
         per_deviation = np.asarray(explanation["coefficients"], dtype=np.float64)
-        effects = [direction(np.array([0.0, one])) for one in per_deviation]
+        effects = [direction(np.array([0.0, effect])) for effect in per_deviation]
         importance = np.abs(per_deviation)
     else:
         some = matrix[spread(len(matrix), _TREND_ROWS)]
@@ -68,29 +100,31 @@ def card_facts(
             "by category" if feature.dtype == "category" else trend(model.predict, some, place)
             for place, feature in enumerate(definition.features)
         ]
-        importance = moved.mean(axis=0)
-    facts["features"] = [
-        {"name": name, "effect": effect, "importance": float(one)}
-        for name, effect, one in zip(names, effects, importance, strict=True)
-    ]
+        importance = sizes.mean(axis=0)
+    measured: dict[str, Any] = {
+        "features": tuple(
+            FeatureFacts(name=name, effect=effect, importance=float(value))
+            for name, effect, value in zip(names, effects, importance, strict=True)
+        )
+    }
     if TENANT in data.columns:
         tenants = data.columns[TENANT]
-        facts["segments"] = list(_segments(tenants[newest], tenants[rows], names, explained))
-    return facts
+        measured["segments"] = tuple(_segments(tenants[newest], tenants[rows], names, explained))
+    return facts.model_copy(update=measured)
 
 
 def write_card(ports: Ports, run: str, evaluation: Mapping[str, Any]) -> None:
-    """Put card.html and card.md below the run, from its plan, its definition and its evaluation as they stand."""
+    """Put card.html and card.md below the run, made of its plan, its definition and this evaluation (as JSON)."""
     plan = read_plan(ports.lake, run, TrainingPlan)
     definition = read_definition(ports.lake, f"{run}/definition", plan.model)
-    told = Told(
+    source = CardSource(
         definition,
         {**plan.to_json(), "run": run, "seed": definition.model.training.seed},
         evaluation,
         slices=_read(ports, evaluation, "slices.json", []),
         training=_read(ports, evaluation, "training.json", {}),
     )
-    page = model_card(told)
+    page = model_card(source)
     ports.lake.put_new(f"{run}/{CARDS['html']}", to_html(page).encode())
     ports.lake.put_new(f"{run}/{CARDS['md']}", to_markdown(page).encode())
 
@@ -101,16 +135,16 @@ def _read[T](ports: Ports, evaluation: Mapping[str, Any], name: str, default: T)
     return found
 
 
-def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Explained) -> Iterator[dict[str, Any]]:
-    """Customers of larger and of smaller tenants: the larger ones are those that hold half of everyone.
+def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Explained) -> Iterator[SegmentFacts]:
+    """Customers of larger and of smaller tenants. The larger tenants are the fewest that have at least half.
 
-    `everyone`: tenants of the newest date's rows, `mine`: those of the rows that are explained, object (n,) each.
+    `everyone`: the tenant of each row of the newest date; `mine`: of each row that is explained; object (n,) each.
     """
     tenants, counts = np.unique(everyone, return_counts=True)
     if len(tenants) < 2:
         return
     order = np.argsort(-counts, kind="stable")
-    # a tenant is among the larger while those before it hold less than half
+    # a tenant is among the larger ones if all that are larger than it have less than half
     before = np.concatenate([[0], np.cumsum(counts[order])[:-1]])
     larger = set(tenants[order[before < len(everyone) / 2]].tolist())
     among = np.array([tenant in larger for tenant in mine])
@@ -121,5 +155,5 @@ def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Expla
         if mask.any():
             means = np.abs(explained.contributions[mask]).mean(axis=0)
             best = np.argsort(-means, kind="stable")[:_TOP]
-            top = [[names[place], float(means[place])] for place in best]
-            yield {"segment": segment, "n": int(mask.sum()), "top": top}
+            top = tuple((names[place], float(means[place])) for place in best)
+            yield SegmentFacts(segment=segment, n=int(mask.sum()), top=top)

@@ -1,4 +1,4 @@
-"""What the gates judge."""
+"""The case that the gates judge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from propensity.evaluation.champions import Champion
-from propensity.evaluation.newest_fold import Held
+from propensity.evaluation.newest_fold import NewestFold
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model
 from propensity.stats.calibration import Calibration
@@ -16,18 +16,19 @@ from propensity.training.data import TrainingData
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is judged: the chosen candidate and the run's training set.
+    """The chosen candidate, with the training set of its run.
 
-    `model` and `calibration` are what would be registered; `scores` float64 (n,): theirs of the newest date's rows.
-    `rows`: where the rows of `held` stand in the training set; `metrics`: estimates on them, as JSON;
-    `champion_scores`: of the same rows, None where there is no champion or it cannot score them.
+    `model` and `calibration` are what would be registered. `scores`, float64 (n,): their scores of the newest date's
+    rows. `fold`: the newest validation fold. `rows`, int64 (m,): where the fold's rows stand in the training set.
+    `metrics`: the estimates on the fold, as JSON. `champion_scores`, float64 (m,): the champion's of the fold's rows;
+    None where there is no champion, or where it cannot score them.
     """
 
     definition: Definition
     data: TrainingData
     model: Model
     calibration: Calibration
-    held: Held
+    fold: NewestFold
     rows: Any
     metrics: Mapping[str, Any]
     scores: Any

@@ -1,7 +1,7 @@
-"""Features whose values are not what they were: this training set against the champion's.
+"""The gate against changed features: values of this training set against those of the champion's.
 
-The same customer on the same as-of date has the same features whenever they are computed, for they see only what was
-known then. A value that changed since means that the feature's meaning did, or that it looks past its date.
+A customer's features as of a date are the same whenever they are computed, because they see only what was known then.
+Where a value has changed since, the feature has another meaning now, or it sees what came after its date.
 """
 
 from __future__ import annotations
@@ -25,18 +25,21 @@ from propensity.stats.drift import drift_of
 from propensity.stats.figures import Estimate, wilson
 from propensity.stats.sampling import spread
 
-MOST_ROWS = 50_000
+COMPARED_ROWS = 50_000  # the most rows of common dates that are compared
 _NAME = "changed_features"
 
 
 def changed_features(ports: Ports, plan: TrainingPlan, case: Case) -> Gate:
-    """Row by row where the two sets share dates, else by the newest date's distribution against its reference."""
-    limits, held = case.definition.model.gates, plan.champion
-    if held is None:
+    """Compare row by row where the two training sets share dates.
+
+    Elsewhere compare distributions: that on the newest date with the champion's reference.
+    """
+    limits, planned = case.definition.model.gates, plan.champion
+    if planned is None:
         return Gate(
             _NAME, None, limits.changed_share, True, "there is no champion whose features these could differ from"
         )
-    version = load_version(ports.lake, plan.model, held.version)
+    version = load_version(ports.lake, plan.model, planned.version)
     theirs = set(version.definition(ports.lake).feature_names)
     names = [name for name in case.definition.feature_names if name in theirs]
     differing, rows = _differing(ports, case, version, names) if names else (None, 0)
@@ -46,17 +49,17 @@ def changed_features(ports: Ports, plan: TrainingPlan, case: Case) -> Gate:
 
 
 def _by_rows(differing: Any, rows: int, names: Sequence[str], champion: int, limit: float) -> Gate:
-    found = {name: wilson(int(count), rows) for name, count in zip(names, differing, strict=True)}
-    worst = max(found, key=lambda name: (found[name].value, name))
-    bad = [name for name, one in found.items() if one.low > limit]
-    said = (
-        f"of {rows:,} rows that champion version {champion} was trained on too, {_share(found[worst])} now have "
+    shares = {name: wilson(int(count), rows) for name, count in zip(names, differing, strict=True)}
+    worst = max(shares, key=lambda name: (shares[name].value, name))
+    bad = [name for name, share in shares.items() if share.low > limit]
+    message = (
+        f"of {rows:,} rows that champion version {champion} was trained on too, {_share(shares[worst])} now have "
         f"another {worst}, the most of any feature; proven to be more than {number(limit)}: {', '.join(bad) or 'none'}"
     )
     if bad:
-        said += "; files of those days that came late, or were taken back, since then do this too"
-    one = found[worst]
-    return Gate(_NAME, one.value, limit, not bad, said, rows, (one.low, one.high))
+        message += "; files of those days that came late, or were taken back, since then do this too"
+    most = shares[worst]
+    return Gate(_NAME, most.value, limit, not bad, message, rows, (most.low, most.high))
 
 
 def _share(found: Estimate) -> str:
@@ -67,35 +70,35 @@ def _by_distribution(ports: Ports, case: Case, version: Version, names: Sequence
     spec, data = case.definition.model, case.data
     limit, reference = spec.gates.changed_psi, version.json(ports.lake, "reference.json")
     newest = data.matrix[data.validated & (data.as_of == data.dates[-1])]
-    found = []
+    drifts = []
     for name in names:
         if name in reference["features"]:
             bins = reference["features"][name]
             values = newest[:, case.definition.feature_names.index(name)]
             counts = _counts(values, bins["edges"])
-            found.append(drift_of(name, bins["counts"], counts, limit=limit, min_rows=spec.drift.min_rows))
-    if not found:
+            drifts.append(drift_of(name, bins["counts"], counts, limit=limit, min_rows=spec.drift.min_rows))
+    if not drifts:
         return Gate(_NAME, None, limit, True, f"champion version {version.number} has no feature of the same name")
-    worst = max(found, key=lambda one: (one.psi, one.name))
-    bad = [one.name for one in found if one.over]
-    said = (
+    worst = max(drifts, key=lambda drift: (drift.psi, drift.name))
+    bad = [drift.name for drift in drifts if drift.over]
+    message = (
         f"no date in common with champion version {version.number}, so distributions on {data.dates[-1]} are held "
         f"against those on {reference['as_of']}: {worst.name} moved most, PSI {number(worst.psi)}; over "
         f"{number(limit)}: {', '.join(bad) or 'none'}"
     )
-    return Gate(_NAME, worst.psi, limit, not bad, said, len(newest))
+    return Gate(_NAME, worst.psi, limit, not bad, message, len(newest))
 
 
 def _counts(values: Any, edges: Sequence[float]) -> list[int]:
-    """Rows per bin of a reference, the missing ones last."""
+    """Rows per bin of a reference; the rows without a value come last."""
     known = values[np.isfinite(values)]
     counts = np.bincount(np.searchsorted(np.asarray(edges), known, side="right"), minlength=len(edges) + 1)
     return [*counts.tolist(), len(values) - len(known)]
 
 
 def _differing(ports: Ports, case: Case, version: Version, names: Sequence[str]) -> tuple[Any, int]:
-    """(per feature how many values differ, rows in common)."""
-    ours, keys = _ours(case, version.lineage["dates"]), _files(ports, version.lineage)
+    """(how many values differ, per feature, int64 (k,); rows that the two training sets have in common)."""
+    ours, keys = _rows_of_dates(case, version.lineage["dates"]), _files(ports, version.lineage)
     places = [case.definition.feature_names.index(name) for name in names]
     differing, rows = np.zeros(len(names), dtype=np.int64), 0
     for key in keys if ours else ():
@@ -117,10 +120,11 @@ def _differing(ports: Ports, case: Case, version: Version, names: Sequence[str])
     return differing, rows
 
 
-def _ours(case: Case, dates: Sequence[str]) -> dict[tuple[str, str, Any], int]:
+def _rows_of_dates(case: Case, dates: Sequence[str]) -> dict[tuple[str, str, Any], int]:
+    """Where rows of these dates stand in our training set, by (tenant, customer, as-of date)."""
     data = case.data
     common = np.flatnonzero(np.isin(data.as_of, np.array(dates, dtype="datetime64[D]")))
-    common = common[spread(len(common), MOST_ROWS)]
+    common = common[spread(len(common), COMPARED_ROWS)]
     who = _identities(data.columns[TENANT][common], data.columns[CUSTOMER][common], data.as_of[common])
     return dict(zip(who, common.tolist(), strict=True))
 
@@ -130,7 +134,7 @@ def _identities(tenants: Any, customers: Any, days: Any) -> Any:
 
 
 def _files(ports: Ports, lineage: Mapping[str, Any]) -> list[str]:
-    """The feature files of the champion's run that are still there; none where the run was cleared away."""
+    """The feature files of the champion's training run that are still there; none where the run was removed."""
     try:
         plan = read_plan(ports.lake, lineage["run"], TrainingPlan)
         results = results_of(ports.lake, lineage["run"], Built, len(plan.groups))

@@ -1,7 +1,7 @@
-"""The report of a training run: every candidate and why it was not chosen, and what the chosen one gains.
+"""report.json of a training run: why each candidate was chosen or not, and what the chosen one gains.
 
-Gains are on the newest validation fold, whose rows neither the model nor the calibrator that score them have seen:
-lists per tenant of the manual filter's size, by the model, the filter, and the champion.
+Gains are measured on the newest validation fold. Neither the model nor the calibrator that score its rows have seen
+them. Each tenant has lists of one size, which is the manual filter's: by the model, by the filter and by the champion.
 """
 
 from __future__ import annotations
@@ -11,107 +11,166 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import Champion
 from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
 from propensity.evaluation.domain.paired import overlap
+from propensity.kernel.spec import Frozen
 from propensity.lake.domain.run_records import Built
 from propensity.pack.domain.model_spec import ModelSpec
-from propensity.stats.figures import gain
+from propensity.stats.figures import log_loss_gain
 from propensity.training.data import as_date
 from propensity.training.domain.selection import Entrant, placings
 
 _SHARE = 0.1  # of each tenant's customers, where the model has no filter
 
 
+class CandidateReport(Frozen):
+    """How a candidate came out. `folds`: its log loss per fold; `log_loss`: their mean, in nats.
+
+    `standard_error`: of that mean. `behind_best`: how far it is above the best candidate's, with the standard error of
+    this difference. These three are None for a candidate that was refused. `dates`: on how many of the newest as-of
+    dates it was fitted, None for an older fit. `tried` and `untried`: how many settings were tried, and were not.
+    """
+
+    family: str
+    parameters: dict[str, Any]
+    dates: int | None
+    folds: dict[str, float]
+    log_loss: float
+    standard_error: float | None
+    behind_best: float | None
+    behind_best_standard_error: float | None
+    tried: int
+    untried: int
+    chosen: bool
+    why: str
+
+
+class Gains(Frozen):
+    """What lists on the newest fold would have brought. Only `fold` and `lists` are there where no list has anybody.
+
+    `model`, `filter` and `champion`: figures of the lists by each (domain/gains.py), None where there is no such list.
+    """
+
+    fold: str
+    lists: int
+    rows: int = 0
+    positives: int = 0
+    list_of: str = ""
+    value: dict[str, Any] | None = None
+    model: dict[str, Any] = Field(default_factory=dict)
+    filter: dict[str, Any] | None = None
+    champion: dict[str, Any] | None = None
+    gains: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class TrainingReport(Frozen):
+    """What stands in report.json, where the fields of `gains` stand beside the others."""
+
+    hypothesis: str
+    population: str
+    target: str
+    candidates: tuple[CandidateReport, ...]
+    gains: Gains
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of report.json, without what could not be measured."""
+        return self.model_dump(exclude={"gains"}) | self.gains.model_dump(exclude_unset=True)
+
+
 def report_columns(built: Sequence[Built]) -> list[str]:
-    """What the report needs of the training rows besides features; files from before there was `chosen` have none."""
-    return ["tenant_id", "chosen"] if all(one.chosen for one in built) else ["tenant_id"]
+    """The columns of the training rows, besides features, that the report needs.
+
+    `chosen` says whom the manual filter chooses. Feature files from before there was this column do not have it.
+    """
+    return ["tenant_id", "chosen"] if all(result.chosen for result in built) else ["tenant_id"]
 
 
 def report_of(
     case: Case,
-    judged: Sequence[Mapping[str, Any]],
+    candidates: Sequence[Mapping[str, Any]],
     sound: Sequence[Mapping[str, Any]],
     family: str,
-) -> dict[str, Any]:
-    """`judged`: every candidate's fit; `sound`: those that were to choose from; `family`: the chosen one's."""
+) -> TrainingReport:
+    """`candidates`: what every fit said; `sound`: the fits that were to choose from; `family`: the chosen one's."""
     spec = case.definition.model
-    return {
-        "hypothesis": spec.hypothesis,
-        "population": spec.population.description,
-        "target": spec.target.description,
-        "candidates": _candidates(spec, judged, sound, family),
-        **_gains(case),
-    }
+    return TrainingReport(
+        hypothesis=spec.hypothesis,
+        population=spec.population.description,
+        target=spec.target.description,
+        candidates=tuple(_candidates(spec, candidates, sound, family)),
+        gains=_gains(case),
+    )
 
 
 def _candidates(
-    spec: ModelSpec, judged: Sequence[Mapping[str, Any]], sound: Sequence[Mapping[str, Any]], family: str
-) -> list[dict[str, Any]]:
-    entrants = [Entrant(one["family"], tuple(one["losses"])) for one in sound]
-    said = {one.family: one for one in placings(entrants, family, spec.selection.rule)}
-    out = []
-    for fit in judged:
-        stands = said.get(fit["family"])
-        out.append(
-            {
-                "family": fit["family"],
-                "parameters": fit["parameters"],
-                "dates": fit.get("dates"),
-                "folds": dict(zip(fit["folds"], fit["losses"], strict=True)),
-                "log_loss": float(np.mean(fit["losses"])),
-                "standard_error": stands.error if stands else None,
-                "behind_best": stands.gap if stands else None,
-                "behind_best_standard_error": stands.gap_error if stands else None,
-                "tried": len(fit.get("tried", ())),
-                "untried": fit.get("untried", 0),
-                "chosen": fit["family"] == family,
-                "why": stands.why if stands else "refused: its ONNX disagrees with scikit-learn; see its parity",
-            }
+    spec: ModelSpec, candidates: Sequence[Mapping[str, Any]], sound: Sequence[Mapping[str, Any]], family: str
+) -> list[CandidateReport]:
+    entrants = [Entrant(fit["family"], tuple(fit["losses"])) for fit in sound]
+    standings = {stands.family: stands for stands in placings(entrants, family, spec.selection.rule)}
+    reports = []
+    for fit in candidates:
+        stands = standings.get(fit["family"])
+        reports.append(
+            CandidateReport(
+                family=fit["family"],
+                parameters=fit["parameters"],
+                dates=fit.get("dates"),
+                folds=dict(zip(fit["folds"], fit["losses"], strict=True)),
+                log_loss=float(np.mean(fit["losses"])),
+                standard_error=stands.error if stands else None,
+                behind_best=stands.gap if stands else None,
+                behind_best_standard_error=stands.gap_error if stands else None,
+                tried=len(fit.get("tried", ())),
+                untried=fit.get("untried", 0),
+                chosen=fit["family"] == family,
+                why=stands.why if stands else "refused: its ONNX disagrees with scikit-learn; see its parity",
+            )
         )
-    return out
+    return reports
 
 
-def _gains(case: Case) -> dict[str, Any]:
-    spec, data, held, rows = case.definition.model, case.data, case.held, case.rows
+def _gains(case: Case) -> Gains:
+    spec, data, fold, rows = case.definition.model, case.data, case.fold, case.rows
     day = as_date(data.as_of[rows][0]).isoformat()
     tenants = data.columns["tenant_id"][rows]
     filtered = data.columns["chosen"][rows] == 1 if spec.filter and "chosen" in data.columns else None
     sizes = _sizes(tenants, filtered)
     lists = max(1, sum(size > 0 for size in sizes.values()))
-    model = _top(held.scores, tenants, sizes)
+    model = _top(fold.scores, tenants, sizes)
     if not model.any():
-        return {"fold": day, "lists": 0}
-    value = spec.value
-    said: dict[str, Any] = {
-        "fold": day,
-        "rows": len(rows),
-        "positives": int(held.labels.sum()),
-        "lists": lists,
-        "list_of": "as many of each tenant as the filter chooses" if filtered is not None else "a tenth of each tenant",
-        "value": value.model_dump() if value else None,
-        "model": list_to_json(_listed(model, held.labels, held.scores), value, lists),
-        "filter": None,
-        "champion": None,
-        "gains": {},
-    }
+        return Gains(fold=day, lists=0)
+    value, gains = spec.value, {}
+    by_filter = by_champion = None
     if filtered is not None:
-        said["filter"] = list_to_json(_listed(filtered, held.labels, held.scores), value, lists)
-        said["gains"]["over_filter"] = _gain(model, filtered, held.labels, value, lists)
+        by_filter = list_to_json(_listed(filtered, fold.labels, fold.scores), value, lists)
+        gains["over_filter"] = _gain(model, filtered, fold.labels, value, lists)
     if case.champion is not None:
-        said["champion"] = _champion(case.champion, day, spec)
+        by_champion = _champion(case.champion, day, spec)
         if case.champion_scores is not None:
             theirs = _top(case.champion_scores, tenants, sizes)
-            said["champion"] |= list_to_json(_listed(theirs, held.labels, case.champion_scores), value, lists)
-            said["gains"]["over_champion"] = _gain(model, theirs, held.labels, value, lists)
+            by_champion |= list_to_json(_listed(theirs, fold.labels, case.champion_scores), value, lists)
+            gains["over_champion"] = _gain(model, theirs, fold.labels, value, lists)
             ones = np.ones(len(rows), dtype=int)
             pairs = zip(
-                case.champion_scores.tolist(), held.scores.tolist(), ones.tolist(), held.labels.tolist(), strict=True
+                case.champion_scores.tolist(), fold.scores.tolist(), ones.tolist(), fold.labels.tolist(), strict=True
             )
-            said["gains"]["over_champion_log_loss"] = asdict(gain(pairs))
-    return said
+            gains["over_champion_log_loss"] = asdict(log_loss_gain(pairs))
+    return Gains(
+        fold=day,
+        rows=len(rows),
+        positives=int(fold.labels.sum()),
+        lists=lists,
+        list_of="as many of each tenant as the filter chooses" if filtered is not None else "a tenth of each tenant",
+        value=value.model_dump() if value else None,
+        model=list_to_json(_listed(model, fold.labels, fold.scores), value, lists),
+        filter=by_filter,
+        champion=by_champion,
+        gains=gains,
+    )
 
 
 def _champion(champion: Champion, fold: str, spec: ModelSpec) -> dict[str, Any]:
@@ -124,6 +183,7 @@ def _champion(champion: Champion, fold: str, spec: ModelSpec) -> dict[str, Any]:
 
 
 def _sizes(tenants: Any, filtered: Any | None) -> dict[str, int]:
+    """How many customers each tenant's list has. `filtered`: whom the filter chooses, a mask; None without a filter."""
     names, place, counts = np.unique(tenants.astype(str), return_inverse=True, return_counts=True)
     if filtered is None:
         found = np.maximum(1, np.round(_SHARE * counts))
@@ -133,7 +193,7 @@ def _sizes(tenants: Any, filtered: Any | None) -> dict[str, int]:
 
 
 def _top(scores: Any, tenants: Any, sizes: Mapping[str, int]) -> Any:
-    """A mask of each tenant's highest scores, as many as its size; equal scores in the order of the rows."""
+    """A mask of each tenant's highest scores, as many as its list's size; equal scores in the order of the rows."""
     mask = np.zeros(len(scores), dtype=bool)
     for tenant, size in sizes.items():
         there = np.flatnonzero(tenants == tenant)

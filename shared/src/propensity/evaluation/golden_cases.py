@@ -1,4 +1,4 @@
-"""The edge cases of a model's golden set, as people write them: read by training, cleaned by an erasure."""
+"""The edge cases of a model's golden set, which people write. A training reads them; an erasure takes cases out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASES = "cases.json"
 
 
 class GoldenCase(Frozen):
-    """An edge case, as people write it."""
+    """One edge case: a customer as of a date, and why the case matters."""
 
     tenant_id: str
     customer_id: str
@@ -36,16 +36,21 @@ def golden_root(model: str) -> str:
 
 
 def split_cases(key: str, written: bytes, subject: Subject) -> tuple[list[GoldenCase], list[GoldenCase]]:
-    """A cases.json's cases of others, and the subject's: a customer's, or a whole tenant's. Raises as `read_cases`."""
+    """The cases of a cases.json in two lists: those of others, and those of the subject, a customer or a whole tenant.
+
+    Raises PackError for a cases.json that cannot be read.
+    """
     cases = _parsed(key, written)
     gone = [
-        one for one in cases if one.tenant_id == subject.tenant_id and subject.customer_id in (None, one.customer_id)
+        case
+        for case in cases
+        if case.tenant_id == subject.tenant_id and subject.customer_id in (None, case.customer_id)
     ]
-    return [one for one in cases if one not in gone], gone
+    return [case for case in cases if case not in gone], gone
 
 
 def read_cases(ports: Ports, root: str) -> list[GoldenCase]:
-    """Of the golden set below `root`. Raises PackError for a cases.json that cannot be read."""
+    """The cases of the golden set below `root`. Raises PackError for a cases.json that cannot be read."""
     key = f"{root}/{CASES}"
     try:
         written = ports.lake.get(key)
@@ -58,5 +63,5 @@ def _parsed(key: str, written: bytes) -> list[GoldenCase]:
     try:
         return TypeAdapter(list[GoldenCase]).validate_python(json.loads(written))
     except (ValueError, ValidationError) as error:
-        # not the values: they name customers
+        # the message leaves the values out: they name customers
         raise PackError(f"{key}: expected a list of {{tenant_id, customer_id, as_of, why}}") from error

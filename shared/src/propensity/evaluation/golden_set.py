@@ -1,9 +1,11 @@
-"""A model's golden set: rows that are frozen once, and the edge cases that the business adds to them.
+"""A model's golden set: rows that are frozen once and never change, and the edge cases that the business adds.
 
-`registry/<model>/golden/base.parquet` is taken from the first training whose gates passed. `cases.json`, which people
-write, is a list of {tenant_id, customer_id, as_of, why}; each is looked up at every such training until one has the
-customer on a date not after the case's, and is then frozen as `cases/<id>.parquet`. Frozen rows hold features by name
-and what these meant, label, date, tenant and customer, by which an erasure finds them.
+`registry/<model>/golden/base.parquet` is frozen by the first training whose gates all pass. People write `cases.json`,
+a list of {tenant_id, customer_id, as_of, why}. Every training whose gates all pass looks the open cases up. Once one
+has a row of the customer on a date not after the case's, that row is frozen as `cases/<id>.parquet`.
+
+A frozen row holds the features by name, what each feature meant, label and date; and tenant and customer, so that an
+erasure finds it.
 """
 
 from __future__ import annotations
@@ -24,15 +26,17 @@ from propensity.ports import Ports
 from propensity.stats.sampling import spread
 from propensity.training.data import TrainingData
 
-MOST_ROWS = 2_000
+FROZEN_ROWS = 2_000  # the most rows of the base
 _LABEL, _DAY, _WHY, _MEANINGS = "_label", "_as_of", "_why", "_meanings"  # no feature's name begins with an underscore
 _BASE = "base.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """The frozen rows. `missing`: features of the definition that some of them lack, or have by another meaning; then
-    there is no matrix."""
+    """The frozen rows, n of them: `labels`, `days` and `tenants`, (n,) each, and `matrix`, float32 (n, k).
+
+    `missing`: features of the definition that some rows lack, or have with another meaning. Then `matrix` is None.
+    """
 
     labels: Any
     days: tuple[str, ...]
@@ -42,13 +46,15 @@ class Golden:
 
 
 def freeze_golden(ports: Ports, definition: Definition, data: TrainingData, cases: Sequence[GoldenCase]) -> None:
-    """Freeze the base where there is none yet, and every case that this training set has. Frozen rows never change: so
-    this is for a training whose gates passed."""
+    """Freeze the base where there is none yet, and every open case of which this training set has a row.
+
+    Frozen rows never change, so call this only for a training whose gates all passed.
+    """
     root = golden_root(definition.model.name)
     there = set(ports.lake.keys(f"{root}/"))
     if f"{root}/{_BASE}" not in there:
         newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
-        some = newest[spread(len(newest), MOST_ROWS)]
+        some = newest[spread(len(newest), FROZEN_ROWS)]
         why = "newest date of the first training whose gates passed"
         _freeze(ports, f"{root}/{_BASE}", definition, data, some, why)
     for case in cases:
@@ -59,6 +65,7 @@ def freeze_golden(ports: Ports, definition: Definition, data: TrainingData, case
 
 
 def _find(data: TrainingData, case: GoldenCase) -> int | None:
+    """The customer's newest row not after the case's date; None where there is none."""
     mine = (data.columns[TENANT] == case.tenant_id) & (data.columns[CUSTOMER] == case.customer_id)
     rows = np.flatnonzero(mine & (data.as_of <= np.datetime64(case.as_of, "D")))
     return int(rows[np.argmax(data.as_of[rows])]) if len(rows) else None
@@ -84,7 +91,7 @@ def _freeze(ports: Ports, key: str, definition: Definition, data: TrainingData, 
 
 
 def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
-    """All that is frozen, base first; None where nothing is."""
+    """All frozen rows, those of the base first; None where nothing is frozen."""
     names, parts = definition.feature_names, list(_frozen(ports, golden_root(definition.model.name)))
     if not parts:
         return None
@@ -100,13 +107,13 @@ def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
 
 
 def _meanings(part: Mapping[str, Any]) -> dict[str, str]:
-    """What each feature of a frozen file meant; of files from before that was written nothing is known."""
-    told: dict[str, str] = json.loads(str(part[_MEANINGS][0])) if _MEANINGS in part else {}
-    return told
+    """What each feature of a frozen file meant, by name; empty for files from before meanings were written."""
+    meanings: dict[str, str] = json.loads(str(part[_MEANINGS][0])) if _MEANINGS in part else {}
+    return meanings
 
 
 def _frozen(ports: Ports, root: str) -> Iterator[Mapping[str, Any]]:
-    """File by file, without those that an erasure emptied."""
+    """The frozen files' columns by name, file by file, without the files that an erasure emptied."""
     for key in ports.lake.keys(f"{root}/"):
         if key.endswith(".parquet"):
             with tempfile.TemporaryDirectory() as folder:

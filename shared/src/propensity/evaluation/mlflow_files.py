@@ -1,4 +1,4 @@
-"""Writing the files that make a version's folder an MLflow model, below the run that registers it."""
+"""Writes the files that make a version's folder an MLflow model. They stand below the training run first."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from propensity.evaluation.domain.mlflow_model import mlflow_files
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
 
-_PACKAGES = ("numpy", "onnxruntime")  # what the loader needs and the parity gate was passed with
+_PACKAGES = ("numpy", "onnxruntime")  # what the loader needs, in the versions that the parity gate was passed with
 
 
 def write_mlflow_files(ports: Ports, run: str, as_of: str, definition: Definition) -> dict[str, str]:
-    """Names in the version's folder to the keys of what was written."""
+    """Names in the version's folder, with the keys of the files that were written."""
     made = mlflow_files(
         definition,
         run=run,

@@ -1,4 +1,4 @@
-"""The newest validation fold, which the measured models have not seen."""
+"""The newest validation fold. The models and the calibrator whose scores are measured on it have not seen its rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from propensity.training.data import TrainingData, folds
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Labels, and scores by a model and a calibrator fitted on older dates, (n,) each."""
+class NewestFold:
+    """Its labels, and scores by a model and a calibrator that were fitted on older dates, (n,) each."""
 
     labels: Any
     scores: Any
 
     def rows(self, data: TrainingData, spec: ModelSpec) -> Any:
-        """Where these rows stand in the training set, int64 (n,). Raises ConflictError where they are others."""
+        """Where its rows stand in the training set, int64 (n,). Raises ConflictError where the labels there differ."""
         rows = np.flatnonzero(folds(data, spec)[-1].valid)
         if not np.array_equal(data.labels[rows], self.labels):
             raise ConflictError(
@@ -32,7 +32,7 @@ class Held:
 
 
 def group(scores: Any, labels: Any) -> Scored:
-    """Arrays of scores and labels as groups. Raises EvidenceError where one of the classes is empty."""
+    """Scores and labels, (n,) each, with equal scores merged. Raises EvidenceError where one class is empty."""
     values, inverse = np.unique(scores, return_inverse=True)
     rows = np.bincount(inverse, minlength=len(values))
     positives = np.bincount(inverse, weights=labels, minlength=len(values)).astype(int)

@@ -1,4 +1,4 @@
-"""The exported model against scikit-learn's own probabilities, on real rows and on made-up ones."""
+"""Parity: the exported model against scikit-learn's own probabilities, on real rows and on made-up ones."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from propensity.stats.ranking import decile, percentile
 from propensity.training.data import TrainingData
 from propensity.training.fitted_files import PROBABILITY, PROBE
 
-_TIE = 1e-6  # two probabilities that are as close differ by float32's rounding: seen are up to 2e-7
+_TIE = 1e-6  # probabilities as close as this differ only by float32's rounding; seen are up to 2e-7
 
 
 def parity_of(
-    ports: Ports, fit: dict[str, Any], data: TrainingData, definition: Definition
+    ports: Ports, data: TrainingData, definition: Definition, *, out: str, probes: str | None
 ) -> tuple[dict[str, Any], list[Gate]]:
-    """(figures of the real rows and of the probes, their gates) of one fit."""
+    """(figures on real rows and on probes, their gates) of one fitted model.
+
+    `out`: the folder of its files; `probes`: key of the made-up rows, None for a fit from before there were probes.
+    """
     limits = definition.model.gates
-    model = ports.scorer(ports.lake.get(f"{fit['out']}/model.onnx"))
-    frame = read_frame(ports, f"{fit['out']}/reference.parquet")
+    model = ports.scorer(ports.lake.get(f"{out}/model.onnx"))
+    frame = read_frame(ports, f"{out}/reference.parquet")
     rows, expected = frame["row"].astype(np.int64), frame["probability"]
     got = model.predict(data.matrix[rows])
     figures = {
@@ -33,21 +36,21 @@ def parity_of(
         "decile_flips": flips(expected, got),
         "rows": len(rows),
     }
-    made = None
-    if fit.get("probes"):  # a fit from before there were probes has none
+    on_probes = None
+    if probes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "probes.parquet"
-            ports.lake.download(fit["probes"], path)
+            ports.lake.download(probes, path)
             matrix = ports.frames.matrix(path, definition.feature_names)
             probed = ports.frames.read(path, [PROBE, PROBABILITY])
         gaps = np.abs(model.predict(matrix) - probed[PROBABILITY])
         worst = int(np.argmax(gaps))
-        made = {"max_abs": float(gaps[worst]), "rows": len(gaps), "worst": str(probed[PROBE][worst])}
-    return {**figures, "probes": made}, judge_parity(figures, made, limits)
+        on_probes = {"max_abs": float(gaps[worst]), "rows": len(gaps), "worst": str(probed[PROBE][worst])}
+    return {**figures, "probes": on_probes}, judge_parity(figures, on_probes, limits)
 
 
 def flips(expected: Any, got: Any) -> int:
-    """How many rows are in another tenth by the exported model, (n,) each, ties left out."""
+    """How many rows the exported model puts into another tenth, ties left out. Probabilities, (n,) each."""
     cuts = np.quantile(expected, np.arange(1, 100) / 100, method="inverted_cdf")
     moved = decile(percentile(got, cuts)) != decile(percentile(expected, cuts))
     return int((moved & (np.abs(got - expected) > _TIE)).sum())

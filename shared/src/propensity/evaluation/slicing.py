@@ -1,4 +1,4 @@
-"""The newest validation fold cut into slices: the model's own, and those that every model has."""
+"""Cuts the newest validation fold into slices: those of the model's YAML, and those that every model has."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from propensity.evaluation.domain.slices import UNKNOWN, Part
-from propensity.evaluation.newest_fold import Held, group
+from propensity.evaluation.domain.slices import UNKNOWN, SlicePart
+from propensity.evaluation.newest_fold import NewestFold, group
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.pack.domain.definition import Definition
 from propensity.stats.figures import Estimate, auc
 from propensity.training.data import TrainingData
 
-MOST_VALUES = 20  # of a slice; the rarest are judged together
+MOST_VALUES = 20  # of a slice; where there are more, the rarest are judged together
 _OTHERS = "others"
 _THIRDS = ("smallest third", "middle third", "largest third")
 
 
 def judged_columns(definition: Definition) -> list[str]:
-    """What gates need of a training set besides features: whose rows they are, and what slices are cut by."""
-    return [TENANT, CUSTOMER, *(one.column for one in definition.model.slices)]
+    """The columns of a training set, besides features, that gates need: whose rows they are, and those of slices."""
+    return [TENANT, CUSTOMER, *(cut.column for cut in definition.model.slices)]
 
 
-def parts_of(held: Held, rows: Any, data: TrainingData, definition: Definition) -> tuple[list[Part], Part]:
-    """Every value of every slice, and everyone. `rows`: where the held rows stand in the training set."""
-    order = np.sort(held.scores)
+def parts_of(
+    fold: NewestFold, rows: Any, data: TrainingData, definition: Definition
+) -> tuple[list[SlicePart], SlicePart]:
+    """Every value of every slice, and everyone. `rows`: where the fold's rows stand in the training set."""
+    order = np.sort(fold.scores)
     cut = order[len(order) - max(1, round(len(order) / 10))]
-    whole = _part("everyone", "", False, held, np.ones(len(rows), dtype=bool), cut)
+    whole = _part("everyone", "", False, fold, np.ones(len(rows), dtype=bool), cut)
     parts = []
     for name, protected, values in _slicings(rows, data, definition):
         distinct, counts = np.unique(values, return_counts=True)
@@ -36,29 +38,30 @@ def parts_of(held: Held, rows: Any, data: TrainingData, definition: Definition) 
             kept = distinct[np.argsort(-counts, kind="stable")[: MOST_VALUES - 1]]
             values = np.where(np.isin(values, kept), values, _OTHERS)
             distinct = np.unique(values)
-        parts += [_part(name, str(value), protected, held, values == value, cut) for value in distinct]
+        parts += [_part(name, str(value), protected, fold, values == value, cut) for value in distinct]
     return parts, whole
 
 
 def _slicings(rows: Any, data: TrainingData, definition: Definition) -> Iterator[tuple[str, bool, Any]]:
-    """(name, protected, text per row). One tenant is no slice of itself."""
+    """(name, protected, value of each row as text). There is no slice by tenant size where there is only one tenant."""
     tenants, place, counts = np.unique(data.columns[TENANT].astype(str), return_inverse=True, return_counts=True)
     if len(tenants) > 1:
         size = np.empty(len(tenants), dtype=np.int64)
         size[np.argsort(counts, kind="stable")] = np.arange(len(tenants)) * 3 // len(tenants)
         yield "tenant size", False, np.array(_THIRDS)[size[place[rows]]]
     missing = np.isnan(data.matrix[rows]).mean(axis=1)
-    said = np.where(missing > 0.5, "more than half", np.where(missing > 0, "up to half", "none"))
-    yield "missing features", False, said
-    for one in definition.model.slices:
-        values = data.columns[one.column][rows]
-        yield one.name, one.protected, np.array([UNKNOWN if value is None else str(value) for value in values])
+    words = np.where(missing > 0.5, "more than half", np.where(missing > 0, "up to half", "none"))
+    yield "missing features", False, words
+    for cut in definition.model.slices:
+        values = data.columns[cut.column][rows]
+        yield cut.name, cut.protected, np.array([UNKNOWN if value is None else str(value) for value in values])
 
 
-def _part(name: str, value: str, protected: bool, held: Held, mask: Any, cut: float) -> Part:
-    scores, labels = held.scores[mask], held.labels[mask]
+def _part(name: str, value: str, protected: bool, fold: NewestFold, mask: Any, cut: float) -> SlicePart:
+    """`mask`: the part's rows, (n,); `cut`: the lowest score of everyone's top tenth."""
+    scores, labels = fold.scores[mask], fold.labels[mask]
     rows, positives, listed = len(labels), int(labels.sum()), scores >= cut
-    return Part(
+    return SlicePart(
         slice=name,
         value=value,
         protected=protected,
@@ -68,7 +71,7 @@ def _part(name: str, value: str, protected: bool, held: Held, mask: Any, cut: fl
         listed=int(listed.sum()),
         hits=int(labels[listed].sum()),
         auc=_auc(scores, labels),
-        others_auc=_auc(held.scores[~mask], held.labels[~mask]),
+        others_auc=_auc(fold.scores[~mask], fold.labels[~mask]),
     )
 
 

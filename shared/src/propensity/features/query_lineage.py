@@ -9,15 +9,13 @@ from propensity.kernel.errors import PackError
 from propensity.kernel.lineage import POPULATION, Lineage, joined
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of, pack_info
-from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.definition import Definition, DefinitionQuery
 from propensity.ports import Ports
-
-_WITH_OUTCOMES = ("target", "treatment", "censored")
 
 
 @dataclass(frozen=True, slots=True)
 class DefinitionLineage:
-    """`features`: by name, without missingness indicators. `queries`: by the names of `model_queries`.
+    """`features`: by name, without missingness indicators. `queries`: by the purposes of `model_queries`.
 
     `problems`: why a query could not be traced. The features of such a query are missing from `features`, the query
     itself from `queries`.
@@ -59,13 +57,12 @@ class Lineages:
             found = traced(group.sql, inside | population, f"feature group {group.group}")
             # a feature that the query does not give fails where the query is run
             features |= {feature.name: found[feature.name] for feature in group.features if feature.name in found}
-        for name, query in model_queries(definition).items():
-            tables = (dict(self._views) if name in _WITH_OUTCOMES else inside) | (
-                {} if name == POPULATION else population
-            )
-            found = traced(query, tables, f"model {definition.model.name}, {name}")
-            if found:
-                queries[name] = joined(found.values())
+        for query in model_queries(definition):
+            tables = dict(self._views) if query.with_outcomes else inside
+            if query.purpose != POPULATION:
+                tables = tables | population  # check_definition refuses a target that reads it; here it is traced
+            if found := traced(query.sql, tables, query.name):
+                queries[query.purpose] = joined(found.values())
         return DefinitionLineage(features, queries, tuple(problems))
 
     def _trace(self, sql: str, tables: Mapping[str, tuple[str, ...]], entity: str, what: str) -> Mapping[str, Lineage]:
@@ -75,18 +72,9 @@ class Lineages:
         return self._traced[key]
 
 
-def model_queries(definition: Definition) -> dict[str, str]:
-    """The SQL of a model beside its features', by what it is for; what the model does not have is missing."""
-    model = definition.model
-    asked = {
-        "population": model.population.sql,
-        "target": model.target.sql,
-        "treatment": model.treatment.sql if model.treatment else None,
-        "censored": model.censored.sql,
-        "filter": model.filter.sql if model.filter else None,
-        "segment": model.ladder.segment.sql if model.ladder and model.ladder.segment else None,
-    }
-    return {name: sql for name, sql in asked.items() if sql}
+def model_queries(definition: Definition) -> list[DefinitionQuery]:
+    """The queries of a model. Those of its feature groups are traced by feature, and those of slices not at all."""
+    return [query for query in definition.queries() if query.purpose not in ("group", "slice") and query.sql]
 
 
 def _views(ports: Ports) -> dict[str, tuple[str, ...]]:

@@ -220,39 +220,24 @@ def check_definition(
 
     Raises PackError for a query that is no single SELECT, or that reaches past what is cut for it.
     """
-    model = definition.model
-    datasets = list(shapes)
-    cut = {("", dataset) for dataset in datasets}
+    cut = {("", dataset) for dataset in shapes}
     cut |= {("history", dataset) for dataset, shape in shapes.items() if shape.kind == "state"}
-    with_outcomes = cut | {("outcome", dataset) for dataset in datasets}
-    queries = {
-        f"model {model.name}, population": (model.population.sql, cut),
-        f"model {model.name}, target": (model.target.sql, with_outcomes),
-    }
-    if model.treatment:
-        queries[f"model {model.name}, treatment"] = (model.treatment.sql, with_outcomes | {("", "population")})
-    if model.censored.sql:
-        queries[f"model {model.name}, censored"] = (model.censored.sql, with_outcomes | {("", "population")})
-    with_population = cut | {("", "population")}
-    for group in definition.groups:
-        queries[f"feature group {group.group}"] = (group.sql, with_population)
-    if model.filter:
-        queries[f"model {model.name}, filter"] = (model.filter.sql, with_population)
-    if model.ladder and model.ladder.segment:
-        queries[f"model {model.name}, segment"] = (model.ladder.segment.sql, with_population)
-    for one in model.slices:
-        queries[f"model {model.name}, slice {one.name}"] = (one.sql, with_population)
+    outcomes = {("outcome", dataset) for dataset in shapes}
+    population = {("", "population")}
     reads = {}
-    for what, (query, allowed) in queries.items():
-        [(answer,)] = sql.rows("select json_serialize_sql(?)", [query])
+    for query in definition.queries():
+        allowed = cut | (population if query.with_population else set()) | (outcomes if query.with_outcomes else set())
+        [(answer,)] = sql.rows("select json_serialize_sql(?)", [query.sql])
         tree = json.loads(answer)
         if tree["error"]:
-            raise PackError(f"{what}: {tree['error_message']}; expected one SELECT")
+            raise PackError(f"{query.name}: {tree['error_message']}; expected one SELECT")
         found = escapes(tree, allowed)
         if found:
-            listed = ", ".join(sorted(".".join(part for part in one if part) for one in allowed))
-            raise PackError(f"{what}: names {', '.join(found)}; it may read {listed}, and take the date from as_of()")
-        reads[what] = tables_read(tree, allowed)
+            listed = ", ".join(sorted(".".join(part for part in table if part) for table in allowed))
+            raise PackError(
+                f"{query.name}: names {', '.join(found)}; it may read {listed}, and take the date from as_of()"
+            )
+        reads[query.name] = tables_read(tree, allowed)
     return reads
 
 

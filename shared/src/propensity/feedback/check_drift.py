@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
+from propensity.feedback.reports import DriftReport, drift_key
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.appends import append_once
 from propensity.lake.domain.run_names import parse_day
@@ -20,7 +20,10 @@ from propensity.stats.drift import SCORE, Drift, drift_of
 
 
 def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
-    """PSI per feature and of the score, into gold/drift once, and `<run>/drift.json`; counts what is over its limit."""
+    """Measure the PSI of each feature and of the score: into gold/drift, once a run, and into `<run>/drift.json`.
+
+    A metric counts the columns that are over the limit.
+    """
     plan = read_plan(ports.lake, run, ScoringPlan)
     version = load_version(ports.lake, plan.model, plan.version)
     spec = version.definition(ports.lake).model
@@ -30,7 +33,7 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
     scores = [result.scored for result in results_of(ports.lake, run, Scored, count)]
     sql = ports.sql()
     try:
-        found = []
+        drifts = []
         for folder, keys, columns in (
             ("features", features, reference["features"]),
             ("scores", scores, {SCORE: reference["score"]}),
@@ -38,7 +41,7 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
             source = read_files(download(sql, ports.lake, keys, folder))
             for name, bins in columns.items():
                 counts = _counts(sql, source, name, bins["edges"])
-                found.append(
+                drifts.append(
                     drift_of(
                         name,
                         bins["counts"],
@@ -47,28 +50,27 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
                         min_rows=spec.drift.min_rows,
                     )
                 )
-        _append(ports, sql, run, plan, found)
+        _append(ports, sql, run, plan, drifts)
     finally:
         sql.close()
-    over = [one.name for one in found if one.over]
-    summary = {
-        "run": run,
-        "model": plan.model,
-        "version": version.number,
-        "as_of": plan.as_of,
-        "reference_as_of": reference["as_of"],
-        "limit": spec.drift.psi_limit,
-        "features": len(found) - 1,
-        "over_threshold": len(over),
-        "columns": [asdict(one) for one in found],
-    }
-    ports.lake.put_new(f"{run}/drift.json", dumps(summary))
-    ports.metrics.count("DriftedColumns", len(over), model=plan.model)
-    return {name: summary[name] for name in ("run", "model", "version", "as_of", "features", "over_threshold")}
+    report = DriftReport(
+        run=run,
+        model=plan.model,
+        version=version.number,
+        as_of=plan.as_of,
+        reference_as_of=reference["as_of"],
+        limit=spec.drift.psi_limit,
+        features=len(drifts) - 1,
+        over_threshold=sum(drift.over for drift in drifts),
+        columns=tuple(drifts),
+    )
+    ports.lake.put_new(drift_key(run), dumps(report.model_dump()))
+    ports.metrics.count("DriftedColumns", report.over_threshold, model=plan.model)
+    return report.model_dump(exclude={"reference_as_of", "limit", "columns"})
 
 
 def _counts(sql: Sql, source: str, name: str, edges: list[float]) -> list[int]:
-    """Rows per bin of the reference, the missing ones last."""
+    """Rows per bin of the reference; the rows without a value come last."""
     column = f"{quote(name)}::double"
     place = " + ".join([f"({column} >= {edge!r}::double)::integer" for edge in edges]) or "0"
     bins = len(edges) + 1
@@ -82,15 +84,15 @@ def _counts(sql: Sql, source: str, name: str, edges: list[float]) -> list[int]:
     return counts
 
 
-def _append(ports: Ports, sql: Sql, run: str, plan: ScoringPlan, found: list[Drift]) -> None:
+def _append(ports: Ports, sql: Sql, run: str, plan: ScoringPlan, drifts: list[Drift]) -> None:
     sql.execute(
         "create temp table found "
         "(name varchar, psi double, noise double, reference_rows bigint, n bigint, over boolean)"
     )
-    for one in found:
+    for drift in drifts:
         sql.execute(
             "insert into found values (?, ?, ?, ?, ?, ?)",
-            [one.name, one.psi, one.noise, one.reference_rows, one.rows, one.over],
+            [drift.name, drift.psi, drift.noise, drift.reference_rows, drift.rows, drift.over],
         )
     stamp = (
         f"{text(plan.model)} as model, {plan.version}::integer as model_version, {text(run)} as run, "
@@ -100,12 +102,12 @@ def _append(ports: Ports, sql: Sql, run: str, plan: ScoringPlan, found: list[Dri
 
 
 def check_newest(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Check each model's newest batch not after the slot's day, where that was not done before."""
+    """Check each model's newest batch that is not after the slot's day, unless it was checked before."""
     day = parse_day(slot, "slot").isoformat()
     newest: dict[str, tuple[str, str]] = {}
     for run in batch_runs(ports):
         plan = read_plan(ports.lake, run, ScoringPlan)
         if plan.as_of <= day:
             newest[plan.model] = max(newest.get(plan.model, ("", "")), (plan.as_of, run))
-    unchecked = [run for _, run in newest.values() if not any(True for _ in ports.lake.keys(f"{run}/drift.json"))]
+    unchecked = [run for _, run in newest.values() if not any(True for _ in ports.lake.keys(drift_key(run)))]
     return {"slot": day, "checked": [check_drift(ports, run=run) for run in unchecked]}

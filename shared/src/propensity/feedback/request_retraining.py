@@ -1,19 +1,22 @@
-"""request_retraining: trainings off the cadence, asked for by drift, by performance or by hand; each on record.
+"""request_retraining: trainings off the cadence, asked for by drift, by performance or by hand.
 
-A request is `registry/<model>/retraining/<day>-<cause>-….json`, written once, also when it was declined.
+Each request is written once as `registry/<model>/retraining/<day>-<cause>-….json`, even if it was declined.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from propensity.feedback.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
+from propensity.feedback.reports import drift_key, matchback_keys
 from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import NotFoundError
+from propensity.kernel.spec import Frozen
 from propensity.lake.domain.run_names import execution_name, names_to_try, parse_day, training_run
 from propensity.lake.json_objects import dumps, find_json, read_json
 from propensity.pack.current import pack_definition, pack_info
@@ -22,23 +25,59 @@ from propensity.registry.batches import batch_runs
 from propensity.registry.domain.ledger import model_root
 from propensity.registry.versions import Version, claimed_runs, load_champion, was_planned
 
-BY_HAND = "by_hand"
+BY_HAND: Literal["by_hand"] = "by_hand"
+
+
+class RetrainingRequest(Frozen):
+    """What stands in every request. `execution`: of the workflow that trains; None for a request that was declined.
+
+    `decision` says in words why it was accepted or declined.
+    """
+
+    model: str
+    as_of: str
+    cause: Kind | Literal["by_hand"]
+    accepted: bool
+    decision: str
+    execution: str | None
+
+
+class RequestByChecks(RetrainingRequest):
+    """A request by drift or performance: the version that was checked, and its newest checks, oldest first."""
+
+    version: int
+    checks: tuple[Check, ...]
+
+
+class RequestByHand(RetrainingRequest):
+    """A request by a person: the reason that was given, who asked, and when."""
+
+    why: str
+    by: str
+    at: str
+
+
+_ANY_REQUEST: TypeAdapter[RequestByChecks | RequestByHand] = TypeAdapter(RequestByChecks | RequestByHand)
 
 
 def request_retraining(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:
-    """Look at the checks of each champion; where the newest of a kind is violated, ask, decide, and start what is due.
+    """Look at the checks of each champion. Where the newest of a kind is violated: ask, decide, and start the training.
 
-    A second call of a day finds its requests and starts nothing twice; one of a later day starts again what ended
-    before its plan. `execution` of a request is the one that its training runs or ran in, null where none does.
+    A second call on the same day finds the requests of the first, and starts nothing twice. A call on a later day
+    starts a training again that ended before its plan was written. `execution` of a request is the execution in which
+    its training runs or ran; null where there is none.
     """
     day = parse_day(slot, "slot")
     chosen = pack_info(ports).models if models is None else models
-    requests = [one for model in chosen for one in _of_model(ports, model, day)]
-    return {"slot": day.isoformat(), "requests": requests}
+    requests = [request for model in chosen for request in _of_model(ports, model, day)]
+    return {"slot": day.isoformat(), "requests": [request.model_dump(mode="json") for request in requests]}
 
 
 def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, request_id: str) -> dict[str, Any]:
-    """Train as of the request's day, whatever the checks and the cool-down say; once a day. Raises BadInputError."""
+    """Train as of the request's day, whatever the checks and the cool-down say; at most once a day.
+
+    Raises BadInputError where the reason or the time is not one.
+    """
     pack_definition(ports, model)  # raises NotFoundError for a model that the pack does not have
     given = reason_given(why, "record")
     day = parse_day(at, "at")
@@ -46,84 +85,100 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
         decision = Decision(False, f"planned as of {day} already; where that training failed, redrive its execution")
     else:
         decision = Decision(True, "asked for by hand")
-    # a name of its own: that of a training of the same day which ended before its plan would be refused for 90 days.
-    # Two who ask before there is a plan, which is a matter of seconds, start two: one plan, each file written once
+    # The execution has a name of its own. The day's usual name may belong to a training that ended before its plan, and
+    # would be refused for 90 days. Two people who ask within the seconds before there is a plan start two executions:
+    # these share one plan, and each file is written once.
     execution = execution_name("train", model, day.isoformat(), request_id)
-    record = _record(model, day, BY_HAND, decision, execution) | {"why": given, "by": by, "at": at}
-    return _settle(ports, f"{day.isoformat()}-{BY_HAND}-{request_id}", record, day)
+    request = RequestByHand(
+        model=model,
+        as_of=day.isoformat(),
+        cause=BY_HAND,
+        accepted=decision.accepted,
+        decision=decision.why,
+        execution=execution if decision.accepted else None,
+        why=given,
+        by=by,
+        at=at,
+    )
+    return _write_and_start(ports, f"{day.isoformat()}-{BY_HAND}-{request_id}", request, day).model_dump(mode="json")
 
 
 def list_requests(ports: Ports, model: str) -> dict[str, Any]:
-    """Every request of a model, oldest first, with its cause and what was decided."""
+    """Every request of a model, oldest first, as it was written."""
     pack_definition(ports, model)
     keys = ports.lake.keys(f"{_folder(model)}/")
-    return {"model": model, "requests": [read_json(ports.lake, key) for key in keys]}
+    requests = [_ANY_REQUEST.validate_json(ports.lake.get(key)) for key in keys]
+    return {"model": model, "requests": [request.model_dump(mode="json") for request in requests]}
 
 
-def _of_model(ports: Ports, model: str, day: date) -> Iterator[dict[str, Any]]:
+def _of_model(ports: Ports, model: str, day: date) -> Iterator[RequestByChecks]:
     try:
         champion = load_champion(ports.lake, model)
     except NotFoundError:
-        return  # nothing was trained yet: the cadence's own business
+        return  # the model was never trained: that is for its cadence
     rules = champion.definition(ports.lake).model.retraining
     seen = _checks(ports, champion, day)
     kinds: tuple[Kind, ...] = ("drift", "performance")
     for kind in kinds:
-        checks = sorted((one for one in seen if one.kind == kind), key=lambda one: one.day)
+        checks = sorted((check for check in seen if check.kind == kind), key=lambda check: check.day)
         if not checks or not checks[-1].violated:
             continue
         decision = decide(checks, rules, day=day, trained=_last_training(ports, model, day))
         execution = execution_name("train", model, day.isoformat())
-        record = _record(model, day, kind, decision, execution) | {
-            "version": champion.number,
-            "checks": [asdict(one) | {"day": one.day.isoformat()} for one in checks[-rules.of_last :]],
-        }
-        # one request per check: the day is the check's, so that tomorrow's look finds today's
-        yield _settle(ports, f"{checks[-1].day.isoformat()}-{kind}-v{champion.number:06d}", record, day)
+        request = RequestByChecks(
+            model=model,
+            as_of=day.isoformat(),
+            cause=kind,
+            accepted=decision.accepted,
+            decision=decision.why,
+            execution=execution if decision.accepted else None,
+            version=champion.number,
+            checks=tuple(checks[-rules.of_last :]),
+        )
+        # one request per check: its name has the check's day, so that tomorrow's look finds today's request
+        name = f"{checks[-1].day.isoformat()}-{kind}-v{champion.number:06d}"
+        yield _write_and_start(ports, name, request, day)
 
 
 def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
-    """What was seen of a version by a day: each of its batches' drift, and the first matchback of each."""
+    """The checks of a version up to a day: of each of its batches the drift, and the first matchback."""
     spec = version.definition(ports.lake).model
     auc = float(version.json(ports.lake, "metrics.json")["auc"]["value"])
     found: list[Check] = []
     for run in batch_runs(ports, version.model):
         if not re.fullmatch(rf"runs/score/{version.model}/[0-9-]+-v{version.number:06d}-batch", run):
             continue
-        if drift := find_json(ports.lake, f"{run}/drift.json"):
+        if drift := find_json(ports.lake, drift_key(run)):
             found.append(drift_check(drift, spec.retraining))
-        if matched := next(iter(ports.lake.keys(f"{run}/matchback-")), None):
+        if matched := next(matchback_keys(ports.lake, run), None):
             found.append(performance_check(read_json(ports.lake, matched), auc, spec.retraining))
-    return [one for one in found if one.day <= day]
+    return [check for check in found if check.day <= day]
 
 
-def _record(model: str, day: date, cause: str, decision: Decision, execution: str) -> dict[str, Any]:
-    named = execution if decision.accepted else None
-    said = {"accepted": decision.accepted, "decision": decision.why, "execution": named}
-    return {"model": model, "as_of": day.isoformat(), "cause": cause, **said}
-
-
-def _settle(ports: Ports, name: str, record: dict[str, Any], day: date) -> dict[str, Any]:
-    """Write the request, or find it; start the training of an accepted one that was not planned yet."""
-    key = f"{_folder(str(record['model']))}/{name}.json"
-    new = ports.lake.put_new(key, dumps(record))
-    stands = record if new else read_json(ports.lake, key)
-    if stands["accepted"]:
-        stands = {**stands, "execution": _started(ports, stands, day)}
+def _write_and_start[R: RetrainingRequest](ports: Ports, name: str, request: R, day: date) -> R:
+    """Write the request, or find the one that stands; start the training of an accepted one that is not planned yet."""
+    key = f"{_folder(request.model)}/{name}.json"
+    new = ports.lake.put_new(key, dumps(request.model_dump(mode="json")))
+    stands = request if new else type(request).model_validate_json(ports.lake.get(key))
+    if stands.accepted:
+        stands = stands.model_copy(update={"execution": _started(ports, stands, day)})
     if new:
-        accepted = str(stands["accepted"]).lower()
-        ports.metrics.count("RetrainingRequested", model=stands["model"], cause=stands["cause"], accepted=accepted)
+        accepted = str(stands.accepted).lower()
+        ports.metrics.count("RetrainingRequested", model=stands.model, cause=stands.cause, accepted=accepted)
     return stands
 
 
-def _started(ports: Ports, request: Mapping[str, Any], day: date) -> str | None:
-    """The execution of an accepted request: started now, unless it is planned. None where its name was refused."""
-    model, as_of, name = (str(request[field]) for field in ("model", "as_of", "execution"))
+def _started(ports: Ports, request: RetrainingRequest, day: date) -> str | None:
+    """The execution of an accepted request, which is started now unless its training is planned already.
+
+    None where Step Functions refused every name.
+    """
+    model, as_of, name = request.model, request.as_of, str(request.execution)
     if was_planned(ports.lake, model, training_run(model, date.fromisoformat(as_of))):
         return name
     payload = {"model": model, "as_of": as_of, "then_score": False}
     names = names_to_try(name, date.fromisoformat(as_of), day)
-    return next((one for one in names if ports.workflows.start("train_model", one, payload)), None)
+    return next((tried for tried in names if ports.workflows.start("train_model", tried, payload)), None)
 
 
 def _folder(model: str) -> str:
@@ -131,8 +186,8 @@ def _folder(model: str) -> str:
 
 
 def _last_training(ports: Ports, model: str, day: date) -> date | None:
-    """The newest day, not after `day`, as of which a training over the newest Silver was planned."""
+    """The newest as-of day, not after `day`, of a training that was planned over the newest Silver."""
     found = re.compile(rf"runs/train/{model}/(\d{{4}}-\d{{2}}-\d{{2}})/plan\.json")
     plans = [*ports.lake.keys(f"runs/train/{model}/"), *(f"{run}/plan.json" for run in claimed_runs(ports.lake, model))]
     days = [date.fromisoformat(match[1]) for key in plans if (match := found.fullmatch(key))]
-    return max((one for one in days if one <= day), default=None)
+    return max((planned for planned in days if planned <= day), default=None)

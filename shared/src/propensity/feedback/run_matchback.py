@@ -1,14 +1,14 @@
-"""run_matchback: the outcomes of a scoring run's window, joined to its scores."""
+"""run_matchback: hold a scoring run's scores against what the customers then did."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
 from propensity.features.silver_session import SilverSession
 from propensity.feedback.domain.matchback import DecileCount, Measure, measures
+from propensity.feedback.reports import MatchbackFigure, MatchbackReport, matchback_key, matchback_keys
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
 from propensity.lake.appends import append_once
@@ -27,21 +27,21 @@ from propensity.registry.batches import batch_runs
 from propensity.registry.versions import load_version
 from propensity.stats.figures import scored
 from propensity.tenants.domain.record import closed_tenants
-from propensity.tenants.ledger import closed_periods
+from propensity.tenants.record_lines import closed_periods
 from propensity.training.domain.training_set import gone_within, silent_tenants
 
 _COLUMNS = "segment varchar, measure varchar, value double, low double, high double, n bigint, positives bigint"
 
 
 def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
-    """Match a committed scoring run with what was known at the start of day `known_by`.
+    """Match a committed scoring run with the outcomes that were known at the start of day `known_by`.
 
-    Customers whose outcome could not be seen are counted in the summary's `left_out` and nowhere else: nobody knows
-    that they did not. The reasons are those for which training leaves them out (docs/reference/training.md).
+    Nobody knows what customers did whose outcome could not be seen. They are counted in `left_out`, and are in no
+    figure. The reasons are those for which training leaves rows out (docs/reference/training.md).
 
-    Writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval and
-    n), once per run and day, and `<run>/matchback-<day>.json`, which says what versions of Silver it saw. Raises
-    EvidenceError while the window is open, ConflictError where it was matched over another Silver than asked for.
+    Writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval and n), once
+    per run and day; and `<run>/matchback-<day>.json`, with the versions of Silver that it saw. Raises EvidenceError
+    while the label window is open, ConflictError where it was matched over another Silver than is asked for.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     day, as_of = parse_day(known_by, "known_by"), parse_day(plan.as_of, "as_of")
@@ -59,11 +59,11 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         left_out = dict(sql.rows("select reason, count(*) from marked where reason is not null group by 1 order by 1"))
         found = _measure(sql, definition, left_out)
         sql.execute(f"create temp table measured ({_COLUMNS})")
-        for one in found:
-            estimate = one.estimate
+        for line in found:
+            figure = line.estimate
             sql.execute(
                 "insert into measured values (?, ?, ?, ?, ?, ?, ?)",
-                [one.segment, one.measure, estimate.value, estimate.low, estimate.high, estimate.n, one.positives],
+                [line.segment, line.measure, figure.value, figure.low, figure.high, figure.n, line.positives],
             )
         stamp = (
             f"{text(plan.model)} as model, {plan.version}::integer as model_version, {text(run)} as run, "
@@ -81,13 +81,22 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         _keep_outcomes(ports, sql, f"{run}/outcomes/{day.isoformat()}.parquet")
     finally:
         sql.close()
-    summary = _summary(run, plan, day, found, seen, left_out)
-    key = f"{run}/matchback-{day.isoformat()}.json"
-    stands = json.loads(write_once(ports.lake, key, dumps(summary)))
-    if silver.said() and stands["silver"] != seen:
-        raise ConflictError(f"{key}: matched over Silver {stands['silver']} before, asked for is {seen}; it stands")
-    everyone = summary["segments"]["all"]["rate"]
-    return {"run": run, "model": plan.model, "rows": everyone["n"], "positives": everyone["positives"]}
+    report = MatchbackReport(
+        run=run,
+        model=plan.model,
+        version=plan.version,
+        as_of=plan.as_of,
+        known_by=day.isoformat(),
+        silver=seen,
+        segments=_segments(found),
+        left_out=left_out,
+    )
+    key = matchback_key(run, day.isoformat())
+    stands = MatchbackReport.model_validate_json(write_once(ports.lake, key, dumps(report.model_dump())))
+    if silver.said() and stands.silver != seen:
+        raise ConflictError(f"{key}: matched over Silver {stands.silver} before, asked for is {seen}; it stands")
+    everyone = report.segments["all"]["rate"]
+    return {"run": run, "model": plan.model, "rows": everyone.n, "positives": everyone.positives}
 
 
 def _match(
@@ -100,8 +109,11 @@ def _match(
     day: date,
     silver: SilverAt,
 ) -> dict[str, int]:
-    """Table `marked`: the run's scores with converted, chosen where the model has a filter, and the reason why the
-    outcome could not be seen; view `matched`: those without a reason. Returns Silver's versions."""
+    """Make the table `marked` and the view `matched`. Returns the versions of Silver that were read.
+
+    `marked` has the run's scores; whether the customer converted, and was chosen by the manual filter; and the reason
+    where the outcome could not be seen. `matched` has the rows without a reason.
+    """
     pins = pin_silver(ports, definition, silver)
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
     session = SilverSession(sql, ports.lake, pins.sources(buckets), definition)
@@ -140,9 +152,9 @@ def _match(
 
 
 def _keep_outcomes(ports: Ports, sql: Sql, key: str) -> None:
-    """What recalibration needs: raw probabilities by the version's own model with rows and positives, and no name.
+    """Write what recalibration needs: each raw probability by the global model, with rows and positives, and no name.
 
-    Rows that another rung of a ladder scored are calibrated by that rung.
+    Rows of other rungs of the ladder are left out, because their rung calibrates them.
     """
     path = sql.scratch / "outcomes.parquet"
     sql.execute(
@@ -153,10 +165,10 @@ def _keep_outcomes(ports: Ports, sql: Sql, key: str) -> None:
 
 
 def _measure(sql: Sql, definition: Definition, left_out: Mapping[str, int]) -> list[Measure]:
-    said = ", ".join(f"{rows} {reason}" for reason, rows in left_out.items())
+    missing = ", ".join(f"{rows} {reason}" for reason, rows in left_out.items())
     data = scored(
         sql.rows("select score, count(*), count(*) filter (converted) from matched group by score"),
-        f"model {definition.model.name}{f', left out {said}' if said else ''}",
+        f"model {definition.model.name}{f', left out {missing}' if missing else ''}",
     )
     deciles = [
         DecileCount(*row)
@@ -168,46 +180,27 @@ def _measure(sql: Sql, definition: Definition, left_out: Mapping[str, int]) -> l
     return measures(data, deciles, (size, hits) if definition.model.filter else None)
 
 
-def _summary(
-    run: str,
-    plan: ScoringPlan,
-    day: date,
-    found: list[Measure],
-    silver: dict[str, int],
-    left_out: Mapping[str, int],
-) -> dict[str, Any]:
-    segments: dict[str, dict[str, Any]] = {}
-    for one in found:
-        estimate = one.estimate
-        segments.setdefault(one.segment, {})[one.measure] = {
-            "value": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
-            "n": estimate.n,
-            "positives": one.positives,
-        }
-    return {
-        "run": run,
-        "model": plan.model,
-        "version": plan.version,
-        "as_of": plan.as_of,
-        "known_by": day.isoformat(),
-        "silver": silver,
-        "segments": segments,
-        "left_out": left_out,
-    }
+def _segments(found: list[Measure]) -> dict[str, dict[str, MatchbackFigure]]:
+    segments: dict[str, dict[str, MatchbackFigure]] = {}
+    for line in found:
+        figure = line.estimate
+        segments.setdefault(line.segment, {})[line.measure] = MatchbackFigure(
+            value=figure.value, low=figure.low, high=figure.high, n=figure.n, positives=line.positives
+        )
+    return segments
 
 
 def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Match every committed batch whose window closed `settle_days` before the slot's day, once, as known by then.
+    """Match, once, every committed batch whose label window closed at least `settle_days` before the slot's day.
 
-    A run without enough outcomes is told in `not_matched`, counted, and tried again the next day.
+    It is matched with what was known `settle_days` after the window. A run without enough outcomes is named in
+    `not_matched`, counted, and tried again the next day.
     """
     day = parse_day(slot, "slot")
     matched: list[dict[str, Any]] = []
     failed: list[str] = []
     for run in batch_runs(ports):
-        if any(True for _ in ports.lake.keys(f"{run}/matchback-")):
+        if any(True for _ in matchback_keys(ports.lake, run)):
             continue
         plan = read_plan(ports.lake, run, ScoringPlan)
         model = load_version(ports.lake, plan.model, plan.version).definition(ports.lake).model
@@ -216,7 +209,7 @@ def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
             try:
                 matched.append(run_matchback(ports, run=run, known_by=settled.isoformat()))
             except EvidenceError as error:
-                # one run without outcomes must not keep the others from theirs
+                # the other runs are matched all the same
                 failed.append(str(error))
     ports.metrics.count("RunsNotMatched", len(failed))
     return {"slot": day.isoformat(), "matched": matched, "not_matched": failed}

@@ -1,18 +1,20 @@
-"""resolve_identities: which customers are one person and which persons one household, as known at a slot."""
+"""resolve_identities: finds which customers are one person, and which persons one household, as known at a slot."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from pydantic import Field
+
 from propensity.identity.domain import queries
+from propensity.identity.domain.identity_rules import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
 from propensity.identity.domain.queries import IDENTITY_COLUMNS
-from propensity.identity.domain.spec import FILE, LEVELS, IdentityRules, datasets_with, parse_identity
-from propensity.identity.reading import load_identities
+from propensity.identity.identities import load_identities
 from propensity.kernel.errors import ConflictError, PackError, SqlError
+from propensity.kernel.spec import Frozen
 from propensity.kernel.sql_text import quote
 from propensity.lake.appends import append_once
 from propensity.lake.domain.as_of_views import as_of_rows
@@ -26,36 +28,83 @@ from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Ports, Sql
 
-ROOT = "identities"
+REPORTS = "identities"
+
+
+class Shares(Frozen):
+    """How many values of a rule several customers share, and how many customers these are."""
+
+    values: int
+    customers: int
+
+
+class TenantIdentities(Frozen):
+    """The figures of one tenant on one day.
+
+    `new` counts the customers who were never resolved before, `rows` those whose row changed. By rule, `joined` counts
+    the values that join customers, and `refused` those that more customers share than the rule allows.
+    """
+
+    customers: int
+    persons: int
+    households: int
+    new: int
+    rows: int
+    person_merges: int
+    person_splits: int
+    household_merges: int
+    household_splits: int
+    joined: dict[str, Shares]
+    refused: dict[str, Shares]
+
+
+class IdentityPlan(Frozen):
+    """`identities/<day>/plan.json`: Silver's version per dataset, the files taken back, and the rules."""
+
+    silver: dict[str, int]
+    retracted: dict[str, list[list[str]]] = Field(default_factory=dict)
+    rules: IdentityRules
+
+
+class IdentityReport(IdentityPlan):
+    """`identities/<day>.json`: the plan, the figures per tenant, and their totals by name."""
+
+    slot: str
+    totals: dict[str, int]
+    tenants: dict[str, TenantIdentities]
 
 
 def resolve_identities(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Append to gold/identities, in one commit, who changed, and write `identities/<day>.json`; its totals.
+    """Append whose identity changed to gold/identities, in one commit, and write `identities/<day>.json`.
 
-    Silver is seen as known at the slot's midnight UTC. The first call of a slot pins Silver's versions and the rules,
-    so that a call after a crash does the same again, and a call after that nothing. A pack without rules has nothing
-    to resolve. Raises ConflictError where a later day was resolved already: ids build on those of the days before.
+    Returns the report's totals. Silver is read as known at the slot's midnight UTC. The first call of a slot pins
+    Silver's versions and the rules. So a call after a crash does the same again, and a call after that does nothing. A
+    pack without rules resolves nothing.
+    Raises ConflictError where a later day was resolved already, because ids build on those of the days before.
     """
     day = parse_day(slot, "slot").isoformat()
     if FILE not in ports.pack_files:
         return {"slot": day, "rows": 0, "rules": 0}
-    key = f"{ROOT}/{day}.json"
-    report = find_json(ports.lake, key)
-    if report is None:
-        report = json.loads(write_once(ports.lake, key, dumps(_resolve(ports, day))))
-    return {"slot": day, **report["totals"]}
+    key = f"{REPORTS}/{day}.json"
+    written = find_json(ports.lake, key)
+    if written is not None:
+        report = IdentityReport.model_validate(written)
+    else:
+        kept = write_once(ports.lake, key, dumps(_resolve(ports, day).model_dump(mode="json")))
+        report = IdentityReport.model_validate_json(kept)
+    return {"slot": day, **report.totals}
 
 
-def _resolve(ports: Ports, day: str) -> dict[str, Any]:
+def _resolve(ports: Ports, day: str) -> IdentityReport:
     info = pack_info(ports)
     contracts = {dataset: contract_of(ports, dataset) for dataset in info.datasets}
     rules = parse_identity(ports.pack_files, contracts, entity=info.entity, pack=ports.pack)
     datasets = datasets_with(info.entity, contracts)
     newest = pin_datasets(ports, datasets)
-    wanted = {"silver": newest.versions(), "retracted": newest.retracted(), "rules": rules.model_dump(mode="json")}
-    plan = json.loads(write_once(ports.lake, f"{ROOT}/{day}/plan.json", dumps(wanted)))
-    rules, as_of = IdentityRules.model_validate(plan["rules"]), date.fromisoformat(day)
-    pins = pin_datasets(ports, datasets, SilverAt.of_plan(plan))
+    wanted = IdentityPlan(silver=newest.versions(), retracted=newest.retracted(), rules=rules)
+    kept = write_once(ports.lake, f"{REPORTS}/{day}/plan.json", dumps(wanted.model_dump(mode="json")))
+    plan, as_of = IdentityPlan.model_validate_json(kept), date.fromisoformat(day)
+    pins = pin_datasets(ports, datasets, SilverAt(versions=plan.silver, retracted=plan.retracted))
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
     sql = ports.sql()
     try:
@@ -64,16 +113,17 @@ def _resolve(ports: Ports, day: str) -> dict[str, Any]:
             sql.execute(f"create view {quote(dataset)} as {rows}")
         sql.execute("create schema resolve")
         load_identities(ports, sql, "resolve.history")
-        name = f"{ROOT}/{day}"
+        name = f"{REPORTS}/{day}"
         if not ports.tables.committed(IDENTITIES, [name]):
             _refuse_out_of_order(sql, as_of)
         _table(sql, "customer", queries.customers(datasets, info.entity))
-        _identifiers(sql, rules, contracts, info.entity, as_of, f"{ports.pack}/{FILE}")
+        _identifiers(sql, plan.rules, contracts, info.entity, as_of, f"{ports.pack}/{FILE}")
         _assign(sql, as_of)
         columns = ", ".join(column for column, _ in IDENTITY_COLUMNS)
         changed = f"select {columns} from resolve.identity where changed order by tenant_id, customer_id"
         append_once(ports, sql, IDENTITIES, changed, name)
-        return {"slot": day, **plan, **_counts(sql)}
+        tenants = _figures(sql)
+        return IdentityReport(slot=day, **dict(plan), totals=_totals(tenants), tenants=tenants)
     finally:
         sql.close()
 
@@ -87,7 +137,7 @@ def _refuse_out_of_order(sql: Sql, as_of: date) -> None:
 def _identifiers(
     sql: Sql, rules: IdentityRules, contracts: Mapping[str, Contract], entity: str, as_of: date, where: str
 ) -> None:
-    """Tables of what each customer brings, of the values that several share, and of each one's evidence."""
+    """Create tables of each customer's values, of the values that several share, and of each one's evidence."""
     sql.execute(
         "create table resolve.identifier (level varchar, rule varchar, max_customers integer, node bigint, "
         "tenant_id varchar, value varchar)"
@@ -102,7 +152,7 @@ def _identifiers(
 
 
 def _assign(sql: Sql, as_of: date) -> None:
-    """Table `resolve.identity`: everyone's row as of the day."""
+    """Create table `resolve.identity`: every customer's row as of the day."""
     _table(sql, "previous", queries.previous(as_of))
     for level in LEVELS:
         _table(sql, "link", queries.links(level))
@@ -113,7 +163,7 @@ def _assign(sql: Sql, as_of: date) -> None:
 
 
 def _components(sql: Sql) -> None:
-    """Table `resolve.component` (node, root) of all nodes that have links; `resolve.link` is used up."""
+    """Create table `resolve.component` (node, root) of all nodes with links, and empty table `resolve.link`."""
     _table(sql, "component", "select a as node, a as root from resolve.link union select b, b from resolve.link")
     while _any(sql, "from resolve.link"):
         _table(sql, "hop", queries.HOPS)
@@ -131,28 +181,33 @@ def _any(sql: Sql, source: str) -> bool:
     return bool(sql.rows(f"select 1 {source} limit 1"))
 
 
-def _counts(sql: Sql) -> dict[str, Any]:
-    """`totals` and, per tenant, `tenants`: figures only."""
-    tenants: dict[str, Any] = {}
+def _figures(sql: Sql) -> dict[str, TenantIdentities]:
+    """The figures by tenant."""
+    found: dict[str, dict[str, Any]] = {}
     for tenant, *figures in sql.rows(
         "select tenant_id, count(*), count(distinct person_id), count(distinct household_id), "
         "count(*) filter (is_new), count(*) filter (changed) from resolve.identity group by tenant_id order by 1"
     ):
         names = ("customers", "persons", "households", "new", "rows")
-        tenants[tenant] = dict(zip(names, figures, strict=True)) | {"joined": {}, "refused": {}}
+        found[tenant] = dict(zip(names, figures, strict=True)) | {"joined": {}, "refused": {}}
     for level in LEVELS:
         moved = {tenant: figures for tenant, *figures in sql.rows(queries.moves(level))}
-        for tenant, counts in tenants.items():
+        for tenant, counts in found.items():
             merges, splits = moved.get(tenant, (0, 0))
             counts |= {f"{level}_merges": merges, f"{level}_splits": splits}
     for tenant, rule, refused, values, customers in sql.rows(
         "select tenant_id, rule, s.refused, count(distinct value), count(distinct node) from resolve.identifier "
         "join resolve.shared s using (level, rule, tenant_id, value) group by all order by all"
     ):
-        tenants[tenant]["refused" if refused else "joined"][rule] = {"values": values, "customers": customers}
-    totals: defaultdict[str, int] = defaultdict(int)
-    for counts in tenants.values():
-        for name, count in counts.items():
+        found[tenant]["refused" if refused else "joined"][rule] = Shares(values=values, customers=customers)
+    return {tenant: TenantIdentities.model_validate(counts) for tenant, counts in found.items()}
+
+
+def _totals(tenants: Mapping[str, TenantIdentities]) -> dict[str, int]:
+    """The sum of each figure over all tenants; without any tenant only `customers` and `rows`, both 0."""
+    totals: defaultdict[str, int] = defaultdict(int, customers=0, rows=0)
+    for figures in tenants.values():
+        for name, count in figures:
             if isinstance(count, int):
                 totals[name] += count
-    return {"totals": {"customers": 0, "rows": 0, **totals}, "tenants": tenants}
+    return dict(totals)

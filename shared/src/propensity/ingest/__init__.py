@@ -1,1 +1,1 @@
-"""A dropped file becomes Bronze and Silver rows; what is bad goes to quarantine."""
+"""A landed file's good rows reach Bronze and Silver; its bad rows go to quarantine."""

@@ -1,24 +1,25 @@
-"""check_quarantine: what came of each tenant's files, day by day, in a table; one metric for how many breach."""
+"""check_quarantine: writes a table of each tenant's files per day, and a metric of the tenants that breach."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from propensity.ingest.domain.breaches import DayCounts, Verdict, judge
+from propensity.ingest.domain.breaches import Breach, BreachMeasure, DayCounts, DayVerdict, judge_day
 from propensity.ingest.domain.register_keys import is_first, register_of
+from propensity.ingest.register import read_report
+from propensity.kernel.spec import Frozen
 from propensity.kernel.sql_text import read_files
 from propensity.lake.appends import append_once
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.gold_tables import QUARANTINE, QUARANTINE_PARTITION
-from propensity.lake.json_objects import read_json
 from propensity.lake.session import download
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Sql
 
-_DAYS = 7  # a tick makes up for those that did not come in the last week
+_DAYS = 7  # a call also judges the days of the last week whose own call did not come
 
 _COLUMNS = {
     "tenant_id": "varchar",
@@ -45,12 +46,46 @@ _COLUMNS = {
 type Feed = tuple[str, str]  # tenant, dataset
 
 
-def check_quarantine(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Judge the day before the slot's, and those of the week before it that were not judged yet, each once.
+class QuarantineDay(Frozen):
+    """A row of gold/quarantine: one tenant's files of one dataset on one day, and whether the day breaches.
 
-    gold/quarantine has a row per day, tenant and dataset with files, or without where one was missing. The metric
-    TenantsBreaching counts the tenants of the last day that breach in any dataset. Files are counted as they were first
-    validated: a later replay changes no day that is past.
+    `rate` is the share of quarantined rows, `low` and `high` its 95 % interval. `baseline`, `rate_limit` and
+    `baseline_days` are DayVerdict's `baseline`, `limit` and `days`. `expected` and the gaps are the tenant's rhythm,
+    None where there are too few days to tell.
+    """
+
+    day: date
+    tenant_id: str
+    dataset: str
+    files: int
+    files_rejected: int
+    rows_in: int
+    bronze: int
+    quarantine: int
+    rate: float | None
+    low: float | None
+    high: float | None
+    baseline: float | None
+    rate_limit: float | None
+    baseline_days: int
+    expected: bool | None
+    usual_gap_days: float | None
+    longest_gap_days: int | None
+    gaps: int
+    breach: Breach | Literal["none"]
+    measure: BreachMeasure | None
+
+    @property
+    def counts(self) -> DayCounts:
+        return DayCounts(self.day, self.files, self.files_rejected, self.rows_in, self.bronze, self.quarantine)
+
+
+def check_quarantine(ports: Ports, *, slot: str) -> dict[str, Any]:
+    """Judge the day before the slot, and each earlier day of its week that was not judged yet. No day is judged twice.
+
+    gold/quarantine gets a row per day, tenant and dataset with files, and one where a file was missing. The metric
+    TenantsBreaching counts the tenants that breach on the last day in any dataset. Files count as their first
+    validation found them, so a later revalidation changes no past day.
     """
     last = parse_day(slot, "slot") - timedelta(days=1)
     sql = ports.sql()
@@ -58,7 +93,7 @@ def check_quarantine(ports: Ports, *, slot: str) -> dict[str, Any]:
         days = [last - timedelta(days=back) for back in reversed(range(_DAYS))]
         done = ports.tables.committed(QUARANTINE, map(_transaction, days))
         checked = [day.isoformat() for day in days if _transaction(day) not in done and _check(ports, sql, day)]
-        breaching = {row["tenant_id"] for row in _rows(ports, sql, last, last) if row["breach"] != "none"}
+        breaching = {row.tenant_id for row in _rows(ports, sql, last, last) if row.breach != "none"}
     finally:
         sql.close()
     ports.metrics.count("TenantsBreaching", len(breaching))
@@ -70,17 +105,16 @@ def _transaction(day: date) -> str:
 
 
 def _check(ports: Ports, sql: Sql, day: date) -> bool:
-    """Whether there was anything to write of a day."""
+    """Judge a day and append its rows. False where the day has none."""
     limits = pack_info(ports).quarantine
     first = day - timedelta(days=max(limits.window_days, limits.rhythm_days))
     before: defaultdict[Feed, list[DayCounts]] = defaultdict(list)
     for row in _rows(ports, sql, first, day - timedelta(days=1)):
-        counts = (row[name] for name in ("day", "files", "files_rejected", "rows_in", "bronze", "quarantine"))
-        before[row["tenant_id"], row["dataset"]].append(DayCounts(*counts))
+        before[row.tenant_id, row.dataset].append(row.counts)
     today = _counts(ports, day)
     rows = []
     for feed in sorted(before.keys() | today.keys()):
-        verdict = judge(day, today.get(feed), before[feed], limits)
+        verdict = judge_day(day, today.get(feed), before[feed], limits)
         if feed in today or verdict.breach:
             rows.append(_row(feed, day, today.get(feed), verdict))
     if not rows:
@@ -88,7 +122,8 @@ def _check(ports: Ports, sql: Sql, day: date) -> bool:
     sql.execute(
         f"create or replace temp table judged ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())})"
     )
-    for values in rows:
+    for row in rows:
+        values = [getattr(row, name) for name in _COLUMNS]
         sql.execute(f"insert into judged values ({', '.join('?' * len(_COLUMNS))})", values)
     stamp = f"date '{day.isoformat()}' as day, '{day.isoformat()[:7]}' as month"
     append_once(ports, sql, QUARANTINE, f"select {stamp}, * from judged", _transaction(day), QUARANTINE_PARTITION)
@@ -96,47 +131,54 @@ def _check(ports: Ports, sql: Sql, day: date) -> bool:
 
 
 def _counts(ports: Ports, day: date) -> Mapping[Feed, DayCounts]:
-    """From the register of landings; files that nobody can be told from are nobody's breach."""
+    """The day's counts by the register of landings, without files whose key names no tenant."""
     found: dict[Feed, DayCounts] = {}
     for key in filter(is_first, ports.lake.keys(register_of(day))):
-        report = read_json(ports.lake, key)
-        if report["tenant_id"] is None:
+        report = read_report(ports.lake, key)
+        if report.tenant_id is None:
             continue
-        feed = (report["tenant_id"], report["dataset"])
-        held = found.get(feed, DayCounts(day, 0, 0, 0, 0, 0))
+        feed = (report.tenant_id, report.dataset)
+        so_far = found.get(feed, DayCounts(day, 0, 0, 0, 0, 0))
         found[feed] = DayCounts(
             day,
-            held.files + 1,
-            held.files_rejected + (report["status"] == "rejected"),
-            held.rows_in + report["rows_in"],
-            held.bronze + report["bronze"],
-            held.quarantine + report["quarantine"],
+            so_far.files + 1,
+            so_far.files_rejected + (report.status == "rejected"),
+            so_far.rows_in + report.rows_in,
+            so_far.bronze + report.bronze,
+            so_far.quarantine + report.quarantine,
         )
     return found
 
 
-def _row(feed: Feed, day: date, counts: DayCounts | None, verdict: Verdict) -> list[object]:
-    """In the order of _COLUMNS."""
+def _row(feed: Feed, day: date, counts: DayCounts | None, verdict: DayVerdict) -> QuarantineDay:
     counts = counts or DayCounts(day, 0, 0, 0, 0, 0)
-    rate, beat = verdict.rate, verdict.rhythm
-    return [
-        *feed,
-        counts.files,
-        counts.files_rejected,
-        counts.rows_in,
-        counts.bronze,
-        counts.quarantine,
-        *((rate.value, rate.low, rate.high) if rate else (None, None, None)),
-        verdict.baseline,
-        verdict.limit,
-        verdict.days,
-        *((beat.expected(day), beat.usual_gap, beat.longest_gap, beat.gaps) if beat else (None, None, None, 0)),
-        verdict.breach or "none",
-        verdict.measure,
-    ]
+    tenant_id, dataset = feed
+    rate, rhythm = verdict.rate, verdict.rhythm
+    return QuarantineDay(
+        day=day,
+        tenant_id=tenant_id,
+        dataset=dataset,
+        files=counts.files,
+        files_rejected=counts.files_rejected,
+        rows_in=counts.rows_in,
+        bronze=counts.bronze,
+        quarantine=counts.quarantine,
+        rate=rate.value if rate else None,
+        low=rate.low if rate else None,
+        high=rate.high if rate else None,
+        baseline=verdict.baseline,
+        rate_limit=verdict.limit,
+        baseline_days=verdict.days,
+        expected=rhythm.expected(day) if rhythm else None,
+        usual_gap_days=rhythm.usual_gap if rhythm else None,
+        longest_gap_days=rhythm.longest_gap if rhythm else None,
+        gaps=rhythm.gaps if rhythm else 0,
+        breach=verdict.breach or "none",
+        measure=verdict.measure,
+    )
 
 
-def _rows(ports: Ports, sql: Sql, first: date, last: date) -> Iterator[dict[str, Any]]:
+def _rows(ports: Ports, sql: Sql, first: date, last: date) -> Iterator[QuarantineDay]:
     """Rows of gold/quarantine of these days, both included."""
     snapshot = ports.tables.snapshot(QUARANTINE)
     months = {(first + timedelta(days=ahead)).isoformat()[:7] for ahead in range((last - first).days + 1)}
@@ -147,4 +189,4 @@ def _rows(ports: Ports, sql: Sql, first: date, last: date) -> Iterator[dict[str,
     source = read_files(download(sql, ports.lake, keys, "quarantine"))
     where = f"day between date '{first.isoformat()}' and date '{last.isoformat()}'"
     for values in sql.rows(f"select {', '.join(names)} from {source} where {where}"):
-        yield dict(zip(names, values, strict=True))
+        yield QuarantineDay.model_validate(dict(zip(names, values, strict=True)))

@@ -1,11 +1,11 @@
-"""What a replay adds to a content: the rows that were not good before and are now; nothing is taken back."""
+"""The rows that a revalidation heals: not good before, good now. It takes back no row that is in Bronze."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from propensity.ingest.domain.file_report import BrokenRule, FileReport
 from propensity.ingest.domain.landing_keys import Landed
 from propensity.ingest.files.checking import FIRST_LINES, Checked
 from propensity.kernel.errors import BadInputError, IncompleteRunError
@@ -19,9 +19,10 @@ _RELATION = "earlier"
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The rows of a content that older contract versions put into Bronze: `relation` has _line and their columns.
+    """The `rows` of a landed file that reports before put into Bronze.
 
-    `refused`: how many of them the contract would not take today. They stay.
+    `relation` names the table of their _line and the columns that decide occurrences. `refused` counts those that
+    today's contract would refuse; they stay in Bronze.
     """
 
     rows: int
@@ -29,13 +30,13 @@ class Earlier:
     relation: str = _RELATION
 
 
-def load_earlier(ports: Ports, sql: Sql, contract: Contract, history: Sequence[Mapping[str, Any]]) -> Earlier | None:
-    """None where the content has no row in Bronze."""
-    keys = [report["bronze_key"] for report in history if report["bronze"]]
+def load_earlier(ports: Ports, sql: Sql, contract: Contract, history: Sequence[FileReport]) -> Earlier | None:
+    """The rows in Bronze by a file's reports; None where there are none."""
+    keys = [report.bronze_key for report in history if report.bronze and report.bronze_key]
     if not keys:
         return None
     paths = download(sql, ports.lake, keys, "earlier")
-    # only what is looked at, and in today's types where an older version had others
+    # only the columns that are needed, cast to today's types where an older contract had others
     names = (*contract.occurrence.within, contract.occurrence.column) if contract.occurrence else ()
     columns = {name: contract.column(name).duckdb_type for name in names}
     typed = "".join(f", null::{kind} as {quote(name)}" for name, kind in columns.items())
@@ -54,9 +55,9 @@ def load_earlier(ports: Ports, sql: Sql, contract: Contract, history: Sequence[M
 
 
 def heal(sql: Sql, landed: Landed, contract: Contract, earlier: Earlier, checked: Checked) -> tuple[Checked, Earlier]:
-    """What was checked without the rows that are in Bronze, and how many of these would be bad today.
+    """The checked rows without those that are in Bronze; and `earlier` with the number that would be bad today.
 
-    Raises BadInputError where the contract splits the file into other rows than those that are in Bronze.
+    Raises BadInputError where the contract splits the file into other lines than it was split into for Bronze.
     """
     known = f"(select _line from {earlier.relation})"
     good, bad, refused = f"(select * from ({checked.good_rows}) where _line not in {known})", "", 0
@@ -85,7 +86,7 @@ def heal(sql: Sql, landed: Landed, contract: Contract, earlier: Earlier, checked
 
 
 def _numbered(occurrence: Occurrence, good: str, earlier: str) -> str:
-    """The healed rows, numbered on from those of their equals that have their numbers already."""
+    """SELECT of the healed rows with their occurrence numbers, which continue after those of equal rows in Bronze."""
     number, within = quote(occurrence.column), [quote(name) for name in occurrence.within]
     same = " and ".join(f"g.{name} is not distinct from e.{name}" for name in within)
     equals = ", ".join(f"g.{name}" for name in within)
@@ -94,20 +95,13 @@ def _numbered(occurrence: Occurrence, good: str, earlier: str) -> str:
     return f"select g.* replace ({counted} as {number}) from {good} g left join {most} e on {same}"
 
 
-def _reasons(sql: Sql, bad: str) -> list[dict[str, Any]]:
-    """Per column and rule the rows that broke it and the first lines, most rows first."""
-    told = f"(select line, unnest(reasons) as told from ({bad}))"
-    return [
-        {
-            "column": column,
-            "rule": rule,
-            "message": message,
-            "severity": "reject_row",
-            "rows": rows,
-            "first_lines": lines,
-        }
+def _reasons(sql: Sql, bad: str) -> tuple[BrokenRule, ...]:
+    """The rules that the bad rows break, the one with most rows first."""
+    entries = f"(select line, unnest(reasons) as entry from ({bad}))"
+    return tuple(
+        BrokenRule(column=column, rule=rule, message=message, severity="reject_row", rows=rows, first_lines=lines)
         for column, rule, message, rows, lines in sql.rows(
-            f'select told."column", told.rule, told.message, count(*), min(line, {FIRST_LINES}) from {told} '
+            f'select entry."column", entry.rule, entry.message, count(*), min(line, {FIRST_LINES}) from {entries} '
             "group by all order by 4 desc, 1, 2"
         )
-    ]
+    )

@@ -1,4 +1,4 @@
-"""promote_silver: Bronze files into Silver, appended once each, however often they are announced."""
+"""promote_silver: appends Bronze files to Silver, each once, however often it is announced."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from propensity.ingest.domain.file_report import FileReport
 from propensity.kernel.errors import BadInputError, PackError
 from propensity.kernel.sql_text import quote, read_files
 from propensity.lake.domain.silver_rows import PARTITION, BucketRule, silver_rows
@@ -17,7 +18,11 @@ from propensity.ports import Ports
 
 @dataclass(frozen=True, slots=True)
 class BronzeFile:
-    """What is said on the promote queue of a file's rows; of healed ones also when, and by which contract version."""
+    """A message of the promote queue: a Bronze file whose rows are to reach Silver.
+
+    For healed rows, `known_from` is the instant from which they are known, and `contract_version` the version that
+    healed them.
+    """
 
     dataset: str
     tenant_id: str
@@ -28,11 +33,12 @@ class BronzeFile:
 
     @property
     def transaction(self) -> str:
-        """Its name in the table's log."""
+        """The name of the file's promotion in the table's log."""
         return promotion(self.content_id, self.contract_version if self.known_from else None)
 
     @staticmethod
     def parse(message: Mapping[str, Any]) -> BronzeFile:
+        """From a message, or a file report. Raises BadInputError naming the fields that are missing."""
         fields = ["dataset", "tenant_id", "bronze_key", "content_id"]
         if message.get("known_from") is not None:
             fields += ["known_from", "contract_version"]
@@ -51,26 +57,31 @@ class BronzeFile:
         )
 
 
-def announcement(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The message of a report that put rows into Bronze."""
-    fields = ("dataset", "tenant_id", "bronze_key", "content_id")
-    message = {**{field: report[field] for field in fields}, "rows": report["bronze"]}
-    if report["known_from"]:
-        message |= {"known_from": report["known_from"], "contract_version": report["contract_version"]}
+def announcement(report: FileReport) -> dict[str, Any]:
+    """The message for a report that put rows into Bronze."""
+    message = {
+        "dataset": report.dataset,
+        "tenant_id": report.tenant_id,
+        "bronze_key": report.bronze_key,
+        "content_id": report.content_id,
+        "rows": report.bronze,
+    }
+    if report.known_from:
+        message |= {"known_from": report.known_from, "contract_version": report.contract_version}
     return message
 
 
 def promotion(content_id: str, healed_by: str | None) -> str:
-    """What Silver's log calls the promotion of a content's first rows, or of those that a contract version healed."""
+    """The name of a promotion in Silver's log: the content id, and the contract version if that healed the rows."""
     return f"{content_id}@{healed_by}" if healed_by else content_id
 
 
 def promote_silver(ports: Ports, files: Sequence[BronzeFile]) -> dict[str, Any]:
-    """Append the files of one dataset in one commit, without those that the table's log already names.
+    """Append the files of one dataset in one commit. Files that the table's log already names are left out.
 
-    The commit carries the files' names as Delta transactions, so a redelivery, a duplicate announcement and a
-    crash after the commit change nothing; two promoters of one file at once end in RetryableError for one, and
-    so does one whose table is re-bucketed meanwhile.
+    The commit has the files' names as Delta transactions. So a redelivery, a second announcement or a crash after the
+    commit changes nothing. Raises RetryableError where another call promotes one of the files at the same time, or
+    where the table is re-bucketed meanwhile.
     """
     [dataset] = {file.dataset for file in files}
     table = silver_table(dataset)
@@ -86,7 +97,7 @@ def promote_silver(ports: Ports, files: Sequence[BronzeFile]) -> dict[str, Any]:
 def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile]) -> int:
     contract, info = contract_of(ports, dataset), pack_info(ports)
     if info.partition_key == "entity" and contract.partition_key != info.entity:
-        # a customer's rows in another bucket than the customer would be nobody's
+        # rows in another bucket than their customer's would never be read with that customer
         raise PackError(
             f"{ports.pack}/contracts/{dataset}.yaml: partitionKey is {contract.partition_key!r}, expected "
             f"{info.entity!r}: pack.yaml says partition_key: entity"
@@ -97,8 +108,8 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
         paths = download(sql, ports.lake, [file.bronze_key for file in files], "announced")
         for path, file in zip(paths, files, strict=True):
             sql.execute("insert into announced values (?, ?, ?)", [path, file.tenant_id, file.known_from])
-        # an empty relation of the contract's columns first, so that Bronze of an older version fits by name;
-        # the tenant is the key's, whatever a column of that name says
+        # an empty relation with the contract's columns comes first, so that older Bronze files fit by column name;
+        # the tenant is always the tenant of the key, whatever a tenant_id column has
         columns = ", ".join(f"null::{column.duckdb_type} as {quote(column.name)}" for column in contract.columns)
         has_tenant = any(column.name == "tenant_id" for column in contract.columns)
         sql.execute(

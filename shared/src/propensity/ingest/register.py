@@ -1,21 +1,39 @@
-"""Reading the register of landings."""
+"""The register of landings in the lake: reads and writes its reports."""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
+from propensity.ingest.domain.file_report import FileReport, parse_report
 from propensity.ingest.domain.register_keys import entry_key
-from propensity.lake.json_objects import find_json
+from propensity.kernel.errors import NotFoundError
+from propensity.lake.json_objects import dumps, write_once
 from propensity.ports import ObjectStore
 
 
-def history(lake: ObjectStore, dataset: str, tenant_id: str | None, content: str, day: date) -> list[dict[str, Any]]:
-    """A content's reports, the first validation first; none for a content that was never validated."""
-    reports: list[dict[str, Any]] = []
-    report = find_json(lake, entry_key(dataset, tenant_id, content, day))
+def read_report(lake: ObjectStore, key: str) -> FileReport:
+    return parse_report(lake.get(key))
+
+
+def find_report(lake: ObjectStore, key: str) -> FileReport | None:
+    """None where there is nothing under the key."""
+    try:
+        return read_report(lake, key)
+    except NotFoundError:
+        return None
+
+
+def register_report(lake: ObjectStore, entry: str, report: FileReport) -> FileReport:
+    """Put a report where none is. Returns the report that the register then has: this one, or an earlier process's."""
+    return parse_report(write_once(lake, entry, dumps(report.model_dump(mode="json"))))
+
+
+def history(lake: ObjectStore, dataset: str, tenant_id: str | None, content: str, day: date) -> list[FileReport]:
+    """The reports of one content id, the first validation first; empty where it was never validated."""
+    reports: list[FileReport] = []
+    report = find_report(lake, entry_key(dataset, tenant_id, content, day))
     while report is not None:
         reports.append(report)
-        after = report["contract_version"]
-        report = find_json(lake, entry_key(dataset, tenant_id, content, day, after)) if after else None
+        after = report.contract_version
+        report = find_report(lake, entry_key(dataset, tenant_id, content, day, after)) if after else None
     return reports

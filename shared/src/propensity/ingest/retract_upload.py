@@ -1,4 +1,4 @@
-"""retract_upload: a file that should never have come is taken back, without anything being removed."""
+"""retract_upload: takes back a file that should never have come. Nothing is removed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from propensity.tenants.domain.record import check_tenant, check_why
 
 
 def retract_upload(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by: str, at: str) -> dict[str, Any]:
-    """Take back one file of {content_id, why}; `content_id` as the file's report says it. The retraction that holds.
+    """Take back one file. `body` is {content_id, why}, with the `content_id` of the file's report.
 
-    From `at` on no view shows its rows, and what they replaced counts again; views of moments between its arrival and
-    `at` still show them, as they did. Doing it again changes nothing. Raises BadInputError naming the field,
-    NotFoundError for a content that validation took nothing in of.
+    From `at` on no view shows the file's rows, and the rows that they replaced count again. Views as of a time between
+    the arrival and `at` still show them. A second call changes nothing and returns the first retraction.
+    Raises BadInputError naming the field, NotFoundError where validation accepted no file of that content id.
     """
     check_tenant(tenant_id)
     content_id = body.get("content_id")
@@ -26,12 +26,13 @@ def retract_upload(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by:
         raise BadInputError("content_id: expected the one in the file's report below validation/")
     why = check_why(body.get("why"))
     dataset = _dataset(ports, tenant_id, content_id)
-    one = Retraction(content_id=content_id, dataset=dataset, tenant_id=tenant_id, by=by, why=why, at=at)
-    held = write_once(ports.lake, retraction_key(dataset, content_id), dumps(one.model_dump()))
-    return Retraction.model_validate_json(held).model_dump()
+    retraction = Retraction(content_id=content_id, dataset=dataset, tenant_id=tenant_id, by=by, why=why, at=at)
+    kept = write_once(ports.lake, retraction_key(dataset, content_id), dumps(retraction.model_dump()))
+    return Retraction.model_validate_json(kept).model_dump()
 
 
 def _dataset(ports: Ports, tenant_id: str, content_id: str) -> str:
+    """The dataset of an accepted file, found by the names of the tenant's reports."""
     for dataset in pack_info(ports).datasets:
         for key in ports.lake.keys(f"validation/{dataset}/tenant_id={tenant_id}/"):
             name = key.rpartition("/")[2]

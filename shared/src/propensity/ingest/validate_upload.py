@@ -1,38 +1,39 @@
-"""validate_upload: one landed file into Bronze, what is bad into quarantine, and a report of both.
+"""validate_upload: writes a landed file's good rows to Bronze, its bad rows to quarantine, and a report of both.
 
-Rows in = rows in Bronze + rows in quarantine, for every file, or the file is refused whole and kept. All names
-are determined by the object's content, all times by the object, so doing it twice writes the same.
+Rows in = rows in Bronze + rows in quarantine for every file, or the file is refused whole and kept. All keys come from
+the object's content and all times from the object, so a second call writes the same.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from propensity.ingest.domain.file_report import AcceptedReport, FileReport, RejectedReport
 from propensity.ingest.domain.landing_keys import Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.ingest.domain.register_keys import entry_key
-from propensity.ingest.files.checking import PLAIN
+from propensity.ingest.files.checking import PARQUET_OPTIONS
 from propensity.ingest.files.reading import Read, read_upload
 from propensity.ingest.healing import Earlier, heal, load_earlier
 from propensity.ingest.promote_silver import announcement
+from propensity.ingest.register import find_report, register_report
 from propensity.kernel.errors import BadInputError, ConflictError, IncompleteRunError, NotFoundError
 from propensity.kernel.sql_text import quote, text
 from propensity.lake.domain.erasure_records import removed_key
-from propensity.lake.json_objects import dumps, find_json, write_once
+from propensity.lake.json_objects import dumps
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.pack.taken_contracts import taken_contract
 from propensity.ports import Ports, Sql
-from propensity.tenants.ledger import refuse_closed
+from propensity.tenants.record_lines import refuse_closed
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What the event says of an object. `version_id` is the one to read: the key may hold another by now."""
+    """An object as its event names it. `version_id` is the version to read: the key may have a newer one by now."""
 
     bucket: str
     key: str
@@ -42,7 +43,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One arrival of one content: what all names come from. `after` is the contract version a replay goes on from."""
+    """One arrival of one object; all keys come from it.
+
+    `after`, for a revalidation, is the contract version of the report before.
+    """
 
     upload: Upload
     modified: datetime
@@ -53,18 +57,18 @@ class Arrival:
         return content_id(self.upload.bucket, self.upload.key, self.upload.etag, self.modified)
 
     def entry(self, datasets: Sequence[str]) -> str:
-        """Key of its entry in the register of landings."""
+        """Key of the arrival's entry in the register of landings."""
         place = rejected_outputs(self.upload.key, self.content, self.modified, datasets)
         return entry_key(place.dataset, place.tenant_id, self.content, self.modified.date(), self.after)
 
 
 def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
-    """Validate one object against its dataset's contract; the report that stands.
+    """Validate one object against its dataset's contract. Returns the report in the register.
 
-    A file that cannot be read is copied to quarantine/rejected and its report says why; that is an outcome,
-    not an error. So is a version that was erased since (status `erased`, and no report). What was validated before, by
-    whichever contract version, is not validated again: that is a replay's to do. Raises for what a retry or an engineer
-    must mend.
+    A file that cannot be read is copied to quarantine/rejected, and its report says why. This is an outcome, not an
+    error. So is an object version that was erased meanwhile: status `erased`, without a report.
+    A file that was validated before, by any contract version, is not validated again; `replay_quarantine` does that.
+    Raises where a retry or an engineer has to help.
     """
     sql = ports.sql()
     try:
@@ -80,22 +84,22 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
             )
         arrival = Arrival(replace(upload, version_id=info.version_id), info.last_modified)
         entry = arrival.entry(pack_info(ports).datasets)
-        report = find_json(ports.lake, entry)
+        report = find_report(ports.lake, entry)
         if report is None:
-            report = committed(ports, entry, validated(ports, sql, local, arrival))
+            report = register_report(ports.lake, entry, validate_file(ports, sql, local, arrival))
     finally:
         sql.close()
-    settle(ports, report)
-    ports.metrics.count("RowsIn", report["rows_in"], dataset=report["dataset"])
-    ports.metrics.count("RowsQuarantined", report["quarantine"], dataset=report["dataset"])
-    ports.metrics.count("FilesRejected", int(report["status"] == "rejected"), dataset=report["dataset"])
-    return report
+    announce(ports, report)
+    ports.metrics.count("RowsIn", report.rows_in, dataset=report.dataset)
+    ports.metrics.count("RowsQuarantined", report.quarantine, dataset=report.dataset)
+    ports.metrics.count("FilesRejected", int(report.status == "rejected"), dataset=report.dataset)
+    return report.model_dump(mode="json")
 
 
 def _erased(ports: Ports, upload: Upload) -> dict[str, Any]:
-    """The outcome for an event that comes again after its object was erased: nothing is left to do.
+    """The answer to an event that comes again after its object was erased: nothing is left to do.
 
-    Raises NotFoundError where no erasure removed it: a file that is gone otherwise is somebody's to look at.
+    Raises NotFoundError where no erasure removed the object, because somebody must find out why it is gone.
     """
     try:
         ports.lake.head(removed_key(upload.key, upload.etag))
@@ -107,29 +111,24 @@ def _erased(ports: Ports, upload: Upload) -> dict[str, Any]:
     return {"status": "erased", "key": upload.key, "rows_in": 0, "bronze": 0, "quarantine": 0}
 
 
-def committed(ports: Ports, entry: str, report: Mapping[str, Any]) -> dict[str, Any]:
-    """The report that stands in the register: ours, or that of whoever was first to go on from the same one."""
-    stands: dict[str, Any] = json.loads(write_once(ports.lake, entry, dumps(report)))
-    return stands
+def announce(ports: Ports, report: FileReport) -> None:
+    """Tell the promote queue of the Bronze file, then write the report below validation/.
 
-
-def settle(ports: Ports, report: Mapping[str, Any]) -> None:
-    """Announce Bronze, also where it was there already: the first announcement may have been lost.
-
-    The report below validation/ comes last: where it is, nothing is left to do.
+    It tells the queue even of an old Bronze file, because the first message may have been lost. The report comes last:
+    where it exists, nothing is left to do.
     """
-    if report["bronze"]:
+    if report.bronze:
         ports.promote_queue.send(announcement(report))
-    ports.lake.put_new(report["report_key"], dumps(report))
+    ports.lake.put_new(report.report_key, dumps(report.model_dump(mode="json")))
 
 
-def validated(
-    ports: Ports, sql: Sql, local: Path, arrival: Arrival, history: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
-    """Write Bronze and quarantine of a local file; its report, which nothing names yet.
+def validate_file(
+    ports: Ports, sql: Sql, local: Path, arrival: Arrival, history: Sequence[FileReport] = ()
+) -> FileReport:
+    """Write the Bronze and quarantine files of a local file. Returns its report, which is not in the register yet.
 
-    `history`: the content's reports so far, for a replay: what they put into Bronze stays, and only what was not
-    good before is looked at.
+    `history`, for a revalidation, has the file's reports so far. Rows that they put into Bronze stay there, and only
+    the other rows are checked.
     """
     key, datasets = arrival.upload.key, pack_info(ports).datasets
     try:
@@ -154,7 +153,7 @@ def _accepted(
     arrival: Arrival,
     read: Read,
     earlier: Earlier | None,
-) -> dict[str, Any]:
+) -> FileReport:
     checked, content, modified = read.checked, arrival.content, arrival.modified
     out = outputs(landed, content, contract.version, modified, arrival.after)
     origin = f"{text(landed.key)} as _source_key"
@@ -171,26 +170,26 @@ def _accepted(
         _copy(sql, f"select {columns}, {stamps} from ({checked.good_rows})", path, checked.good)
         ports.lake.upload_new(out.bronze, path)
         if arrival.after:
-            # the store's time of the healed rows' own file: the same whoever asks, and however often
+            # the time at which the store got the healed rows' file: the same for every caller and every call
             known_from = ports.lake.head(out.bronze).last_modified.isoformat()
-    return {
-        "status": "accepted",
+    return AcceptedReport(
+        status="accepted",
         **_origin(arrival),
-        "dataset": landed.dataset,
-        "tenant_id": landed.tenant_id,
-        "contract_version": contract.version,
-        "known_from": known_from,
-        **read.told(),
-        "earlier": earlier.rows if earlier else 0,
-        "refused_now": earlier.refused if earlier else 0,
-        "bronze_key": out.bronze if checked.good else None,
-        "quarantine_key": out.quarantine if checked.bad else None,
-        "report_key": out.report,
-    }
+        dataset=landed.dataset,
+        tenant_id=landed.tenant_id,
+        contract_version=contract.version,
+        known_from=known_from,
+        **dict(read.counts()),
+        earlier=earlier.rows if earlier else 0,
+        refused_now=earlier.refused if earlier else 0,
+        bronze_key=out.bronze if checked.good else None,
+        quarantine_key=out.quarantine if checked.bad else None,
+        report_key=out.report,
+    )
 
 
 def _origin(arrival: Arrival) -> dict[str, Any]:
-    """Which object it was, so that it can be read again."""
+    """The fields of a report that name the object, so that it can be read again."""
     return {
         "key": arrival.upload.key,
         "bucket": arrival.upload.bucket,
@@ -203,7 +202,8 @@ def _origin(arrival: Arrival) -> dict[str, Any]:
 
 
 def _copy(sql: Sql, query: str, path: Path, rows: int) -> None:
-    sql.execute(f"copy ({query}) to {text(str(path))} (format parquet, compression zstd, compression_level 1, {PLAIN})")
+    options = f"format parquet, compression zstd, compression_level 1, {PARQUET_OPTIONS}"
+    sql.execute(f"copy ({query}) to {text(str(path))} ({options})")
     [(written,)] = sql.rows(f"select count(*) from read_parquet({text(str(path))})")
     if written != rows:
         raise IncompleteRunError(f"{path.name}: {written} rows written, expected {rows}; nothing was put, a defect")
@@ -215,27 +215,27 @@ def _rejected(
     arrival: Arrival,
     why: str,
     datasets: Sequence[str],
-    history: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+    history: Sequence[FileReport],
+) -> FileReport:
     out = rejected_outputs(arrival.upload.key, arrival.content, arrival.modified, datasets)
     version = contract_of(ports, out.dataset).version if out.dataset in datasets else None
-    kept = all(report["status"] == "rejected" for report in history)
+    kept = all(report.status == "rejected" for report in history)
     if kept:
-        # of a file that was accepted in part, quarantine has the rows
+        # a file that was accepted in part needs no copy: quarantine has its bad rows
         ports.lake.upload_new(out.copy, local)
-    return {
-        "status": "rejected",
+    return RejectedReport(
+        status="rejected",
         **_origin(arrival),
-        "dataset": out.dataset,
-        "tenant_id": out.tenant_id,
-        "contract_version": version,
-        "known_from": None,
-        "why": why,
-        "rows_in": 0,
-        "earlier": 0,
-        "bronze": 0,
-        "quarantine": 0,
-        "bronze_key": None,
-        "quarantine_key": out.copy if kept else None,
-        "report_key": out.report(version if arrival.after else None),
-    }
+        dataset=out.dataset,
+        tenant_id=out.tenant_id,
+        contract_version=version,
+        known_from=None,
+        why=why,
+        rows_in=0,
+        earlier=0,
+        bronze=0,
+        quarantine=0,
+        bronze_key=None,
+        quarantine_key=out.copy if kept else None,
+        report_key=out.report(version if arrival.after else None),
+    )

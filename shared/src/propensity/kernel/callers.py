@@ -1,6 +1,6 @@
-"""Who signed a call, as IAM names them, and for which role they may approve.
+"""Who signed a call, as IAM names them, and in which role they may approve.
 
-Only the ARN that API Gateway took from the signature is read: nothing that a body says makes anybody an approver.
+Only the ARN that API Gateway takes from the signature counts. Nothing in a call's body makes anybody an approver.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ _ASSUMED = re.compile(r"arn:[a-z-]+:sts::(\d{12}):assumed-role/([^/]+)/(.+)")
 
 
 def reason_given(why: object, kept_in: str) -> str:
-    """What a caller says is the reason, for the ledger or record that keeps it. Raises BadInputError for none."""
+    """The reason that a caller gave. Raises BadInputError where there is none.
+
+    `kept_in` says what keeps it, for example `ledger`.
+    """
     if not isinstance(why, str) or not why.strip():
         raise BadInputError(f"why: expected a sentence for the {kept_in}")
     return why
@@ -25,7 +28,10 @@ def reason_given(why: object, kept_in: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An assumed role. `person` is the session's name in lower case: one person in two roles is still one."""
+    """A session of an assumed role.
+
+    `person` is the session's name in lower case, so that one person in two roles is still one person.
+    """
 
     account: str
     role_name: str
@@ -33,20 +39,25 @@ class Caller:
 
 
 def assumed_role(arn: str) -> Caller | None:
-    """The assumed role behind `requestContext.identity.userArn`; None for a user, the root, or nobody."""
+    """The assumed role behind `requestContext.identity.userArn`.
+
+    None for an IAM user, for the account's root, and for a call that nobody signed.
+    """
     match = _ASSUMED.fullmatch(arn)
     return Caller(match[1], match[2], match[3].casefold()) if match else None
 
 
-def same_person(one: str, other: str) -> bool:
-    """Whether two ARNs are one person's: the same session name, or the very same ARN."""
-    mine, its = assumed_role(one), assumed_role(other)
-    return one == other or (mine is not None and its is not None and mine.person == its.person)
+def same_person(arn: str, other: str) -> bool:
+    """Whether two ARNs belong to one person: they are equal, or are sessions of the same name."""
+    caller, other_caller = assumed_role(arn), assumed_role(other)
+    if caller is None or other_caller is None:
+        return arn == other
+    return arn == other or caller.person == other_caller.person
 
 
 @dataclass(frozen=True, slots=True)
 class Approvers:
-    """Names of the IAM roles of this account that approve, as the stack's parameters give them; empty for none."""
+    """The IAM roles of this account that approve, named by the stack's parameters; empty where none is named."""
 
     account: str
     technical: str
@@ -60,18 +71,19 @@ class Approvers:
             )
 
     def role_of(self, arn: str) -> Role:
-        """The role that a signer approves in. Raises ForbiddenError saying who could."""
+        """The role in which the signer approves. Raises ForbiddenError, which says who may approve."""
         caller = assumed_role(arn)
-        # a role of another account may bear any name its owner likes
+        # the owner of another account can give a role any name, ours too
         if caller and caller.account == self.account:
             if self.technical and caller.role_name == self.technical:
                 return "technical"
             if self.business and caller.role_name == self.business:
                 return "business"
         signed = f"role {caller.role_name} of account {caller.account}" if caller else "no role"
-        raise ForbiddenError(f"you signed as {signed}; approvals are given by {self.said()}")
+        raise ForbiddenError(f"you signed as {signed}; approvals are given by {self.in_words()}")
 
-    def said(self) -> str:
+    def in_words(self) -> str:
+        """Who may approve, as a part of a sentence."""
         if not (self.technical and self.business):
             return (
                 "two IAM roles that this stack does not name yet; set its parameters TechnicalApproverRole and "

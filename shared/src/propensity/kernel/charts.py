@@ -1,7 +1,7 @@
 """Charts as SVG elements, for a page that has no script and no library.
 
-Colours are CSS variables of the page, so that a chart is read on light and dark alike. Each has a title and a
-description for those who do not see it; the page puts the figures beside it as a table.
+Colours are CSS variables of the page, so that a chart can be read on a light and on a dark page. Each chart has a title
+and a description for readers who cannot see it. The page adds its figures as a table.
 """
 
 from __future__ import annotations
@@ -39,17 +39,20 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """`key` tells the charts of one page apart; `said` is the chart in a sentence."""
+    """`key` differs between the charts of one page. `description` is what the chart shows, in a sentence."""
 
     key: str
     title: str
     x: str
     y: str
-    said: str
+    description: str
 
 
 def scatter(points: Sequence[Point], labels: Labels) -> Element:
-    """Points with intervals in the square from 0 to the largest of them, and the diagonal on which y is x."""
+    """Points with their intervals, and the diagonal on which y equals x.
+
+    Both axes run from 0 to the first round number that is not below any point or interval.
+    """
     top = nice(max((max(point.x, point.high) for point in points), default=1.0))
     chart, x, y = _frame(labels, top, top)
     for tick in _ticks(top):
@@ -62,7 +65,7 @@ def scatter(points: Sequence[Point], labels: Labels) -> Element:
 
 
 def bars(points: Sequence[Point], labels: Labels, ideal: float) -> Element:
-    """Bars in the order given with intervals, and a line at `ideal`."""
+    """Bars with their intervals, in the order given, and a line at the height `ideal`."""
     top = nice(max((max(point.high, ideal) for point in points), default=1.0))
     chart, x, y = _frame(labels, max(1, len(points)), top)
     for number, point in enumerate(points):
@@ -76,7 +79,10 @@ def bars(points: Sequence[Point], labels: Labels, ideal: float) -> Element:
 
 
 def nice(value: float) -> float:
-    """The least of 1, 2, 2.5 or 5 times a power of ten that is not below a value above 0."""
+    """The least round number that is not below a value: 1, 2, 2.5 or 5 times a power of ten.
+
+    Example: 0.31 gives 0.5. A value of 0 or less gives 1.
+    """
     if value <= 0:
         return 1.0
     power = 10.0 ** floor(log10(value))
@@ -86,7 +92,7 @@ def nice(value: float) -> float:
 def _frame(
     labels: Labels, right: float, top: float
 ) -> tuple[Element, Callable[[float], float], Callable[[float], float]]:
-    """The axes, and what places a value across and up."""
+    """A chart with its axes, and the two functions that turn a value into a place across and a place up."""
 
     def x(value: float) -> float:
         return _LEFT + value / right * (WIDTH - _LEFT - _RIGHT)
@@ -94,7 +100,7 @@ def _frame(
     def y(value: float) -> float:
         return HEIGHT - _BOTTOM - value / top * (HEIGHT - _TOP - _BOTTOM)
 
-    named = f"{labels.key}-title", f"{labels.key}-said"
+    title_id, description_id = f"{labels.key}-title", f"{labels.key}-said"
     chart = Element(
         "svg",
         {
@@ -102,11 +108,11 @@ def _frame(
             "class": "chart",
             "viewBox": f"0 0 {WIDTH} {HEIGHT}",
             "role": "img",
-            "aria-labelledby": " ".join(named),
+            "aria-labelledby": f"{title_id} {description_id}",
         },
     )
-    SubElement(chart, "title", {"id": named[0]}).text = labels.title
-    SubElement(chart, "desc", {"id": named[1]}).text = labels.said
+    SubElement(chart, "title", {"id": title_id}).text = labels.title
+    SubElement(chart, "desc", {"id": description_id}).text = labels.description
     _text(chart, _LEFT, 20, labels.title, "start", "title")
     for tick in _ticks(top):
         _line(chart, "grid", x(0), y(tick), x(right), y(tick))
@@ -127,9 +133,9 @@ def _line(chart: Element, kind: str, x1: float, y1: float, x2: float, y2: float)
     SubElement(chart, "line", {"class": kind, "x1": _at(x1), "y1": _at(y1), "x2": _at(x2), "y2": _at(y2)})
 
 
-def _text(chart: Element, x: float, y: float, said: str, anchor: str, kind: str = "label") -> Element:
+def _text(chart: Element, x: float, y: float, content: str, anchor: str, kind: str = "label") -> Element:
     text = SubElement(chart, "text", {"class": kind, "x": _at(x), "y": _at(y), "text-anchor": anchor})
-    text.text = said
+    text.text = content
     return text
 
 

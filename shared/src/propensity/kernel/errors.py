@@ -1,6 +1,6 @@
-"""One error root; the class says whether a retry can help.
+"""Every error of this package has one root class; its own class says whether a retry can help.
 
-A message names the file, the row, the field or the setting, what was expected, and what to do.
+A message names the file, the row, the field or the setting. It says what was expected, and what to do.
 """
 
 
@@ -20,53 +20,53 @@ class RetryableError(PropensityError):
 
 
 class BadInputError(PropensityError):
-    """A file or a request that cannot be read; the same bytes will fail again."""
+    """A file or a request cannot be read; the same bytes will fail again."""
 
 
 class ContractError(PropensityError):
-    """A data contract that is itself wrong."""
+    """A data contract is itself wrong."""
 
 
 class PackError(PropensityError):
-    """A pack whose feature, model or pack file is wrong."""
+    """A pack's feature, model or pack file is wrong."""
 
 
 class SettingError(PropensityError):
-    """An environment variable that is missing or has a wrong value."""
+    """An environment variable is missing or has a wrong value."""
 
 
 class NotFoundError(PropensityError):
-    """Something asked for by name is not there."""
+    """Nothing exists by the name that was asked for."""
 
 
 class ForbiddenError(PropensityError):
-    """Somebody asked for what their identity does not allow."""
+    """The caller asked for something that their identity does not allow."""
 
 
 class ConflictError(PropensityError):
-    """Something of that name is there already, with other content."""
+    """Something of that name exists already, with other content."""
 
 
 class EvidenceError(PropensityError):
-    """There is too little data to do what was asked and stand behind it."""
+    """There is too little data for a result that could be relied on."""
 
 
 class IncompleteRunError(PropensityError):
-    """A run whose parts are not all there; nothing of it is made visible."""
+    """Parts of a run are missing, so none of the run is made visible."""
 
 
 class ResourceError(PropensityError):
-    """Memory or disk ran out: the input may be whole, the function is too small for it."""
+    """Memory or disk ran out. The input may be sound; the function is too small for it."""
 
 
 class UnexpectedError(PropensityError):
-    """An error that nobody foresaw, told by its class and place: its own text may quote a row."""
+    """An error that nobody foresaw. The message gives its class and place only, because its text may quote a row."""
 
 
 class SqlError(PropensityError):
-    """SQL that the engine refused; whoever wrote the SQL says in a better error what it was.
+    """The engine refused some SQL. The caller, who knows what the SQL was for, raises a better error from this one.
 
-    `text` is the engine's own, which may quote a row: only for SQL that read none.
+    `text` is the engine's own message. It may quote a row, so show it only for SQL that read no rows.
     """
 
     def __init__(self, message: str, text: str) -> None:

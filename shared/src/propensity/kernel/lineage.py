@@ -1,7 +1,7 @@
-"""Which source columns a feature comes from, and what of a query decides its values.
+"""Which source columns a feature comes from, and which parts of a query decide its values.
 
-A source is named `dataset.column`, with the view in front where it is not the dataset's own: `outcome.sales.sold_on`,
-`history.leases.ends_on`.
+A source is named `dataset.column`, as in `sales.sold_on`. Where the query reads another view of the dataset, the view's
+schema stands in front: `outcome.sales.sold_on`, `history.leases.ends_on`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ POPULATION = "population"
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Of one column of a query; each a sorted list of names without repeats.
+    """Where one column of a query comes from. Each field is sorted and holds nothing twice.
 
-    `columns`: those whose values go into it. `conditions`: those that choose, join, group or order the rows on the way.
-    Neither names the keys, tenant and customer, which are in every query. `datasets`: those whose rows it is made of,
-    also where they are only counted. `pieces`: the parts of the query that decide its values, as normalised SQL.
+    `columns`: source columns whose values go into the column. `conditions`: source columns that choose, join, group or
+    order its rows on the way. Neither holds the keys (tenant and customer), which are in every query. `datasets`: the
+    datasets whose rows the column is made of, also where rows are only counted. `pieces`: the parts of the query that
+    decide the column's values, as normalised SQL.
     """
 
     columns: tuple[str, ...]
@@ -29,18 +30,18 @@ class Lineage:
 
     @property
     def meaning(self) -> str:
-        """Equal where equal SQL decides the values, whatever the rest of the query does: 12 hex digits."""
+        """A hash of `pieces`, 12 hex digits: equal where equal SQL decides the values, whatever else the query does."""
         return hashlib.sha256("\n".join(self.pieces).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, list[str]]:
         return {"columns": list(self.columns), "conditions": list(self.conditions), "datasets": list(self.datasets)}
 
 
-def joined(several: Iterable[Lineage]) -> Lineage:
-    """The lineage of a query: that of all of its columns."""
-    found = list(several)
+def joined(lineages: Iterable[Lineage]) -> Lineage:
+    """The lineage of a whole query, from the lineages of its columns."""
+    found = list(lineages)
 
-    def every(name: str) -> tuple[str, ...]:
-        return tuple(sorted({one for lineage in found for one in getattr(lineage, name)}))
+    def union(field: str) -> tuple[str, ...]:
+        return tuple(sorted({name for lineage in found for name in getattr(lineage, field)}))
 
-    return Lineage(every("columns"), every("conditions"), every("datasets"), every("pieces"))
+    return Lineage(union("columns"), union("conditions"), union("datasets"), union("pieces"))

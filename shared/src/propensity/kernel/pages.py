@@ -1,7 +1,7 @@
-"""A page of sections, as one self-contained HTML file and as Markdown, from the same content.
+"""A page of sections, written from the same content as one self-contained HTML file and as Markdown.
 
-HTML is built as elements and written out by the standard library, which escapes every text and attribute: there is no
-place where a string becomes markup. A template engine would be one more wheel in the layer of every function.
+The standard library writes the HTML from elements and escapes every text and attribute, so that no string ever becomes
+markup. A template engine would be one more wheel in the layer of every function.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A chart, and its figures for those who do not see it."""
+    """A chart, and its figures as a table for readers who cannot see it."""
 
     chart: Element
     table: Table
@@ -85,8 +85,8 @@ def _html(place: Element, block: str | Table | Figure | tuple[str, ...]) -> None
         _html_table(details, block.table)
     else:
         listed = SubElement(place, "ul")
-        for one in block:
-            SubElement(listed, "li").text = one
+        for item in block:
+            SubElement(listed, "li").text = item
 
 
 def _html_table(place: Element, block: Table) -> None:
@@ -97,11 +97,11 @@ def _html_table(place: Element, block: Table) -> None:
         SubElement(head, "th", {"scope": "col"}).text = name
     body = SubElement(table, "tbody")
     for row in block.rows:
-        line = SubElement(body, "tr")
+        tr = SubElement(body, "tr")
         first, *others = row
-        SubElement(line, "th", {"scope": "row"}).text = first
+        SubElement(tr, "th", {"scope": "row"}).text = first
         for cell in others:
-            SubElement(line, "td").text = cell
+            SubElement(tr, "td").text = cell
 
 
 def to_markdown(page: Page) -> str:
@@ -117,13 +117,13 @@ def _markdown(block: str | Table | Figure | tuple[str, ...]) -> str:
     if isinstance(block, Figure):
         block = block.table
     if isinstance(block, Table):
-        lines = [block.header, ("---",) * len(block.header), *block.rows]
-        told = ["| " + " | ".join(cell if cell == "---" else _plain(cell) for cell in line) + " |" for line in lines]
-        return "\n".join([f"**{_plain(block.caption)}**", "", *told])
-    return "\n".join(f"- {_plain(one)}" for one in block)
+        rows = [block.header, ("---",) * len(block.header), *block.rows]
+        lines = ["| " + " | ".join(cell if cell == "---" else _plain(cell) for cell in row) + " |" for row in rows]
+        return "\n".join([f"**{_plain(block.caption)}**", "", *lines])
+    return "\n".join(f"- {_plain(item)}" for item in block)
 
 
 def _plain(text: str) -> str:
-    """Text that no Markdown reader takes for markup, or for HTML, on one line."""
-    said = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*\[\]|#])", r"\\\1", said)
+    """The text on one line, escaped so that a Markdown reader takes none of it for markup or HTML."""
+    escaped = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*\[\]|#])", r"\\\1", escaped)

@@ -1,4 +1,4 @@
-"""What files are parsed into: a pack's YAML, strict about what it does not know, and the lake's JSON records."""
+"""Base classes of what files are parsed into: a pack's YAML, and the JSON records of the lake."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_LENGTH
 
 
 class Frozen(BaseModel):
+    """A value that cannot change once it is made; a field that it does not know is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -29,6 +31,8 @@ class Record(BaseModel):
 
 
 class Query(Frozen):
+    """SQL, and what it selects in a sentence."""
+
     description: str
     sql: str
 

@@ -1,4 +1,4 @@
-"""Text of SQL: identifiers, literals, instants, and files as tables."""
+"""Pieces of SQL as text: identifiers, literals, instants, and files as tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def text(value: str) -> str:
 
 
 def among(column: str, values: Sequence[str]) -> str:
-    """SQL that holds where a column is one of the values."""
+    """SQL that is true where `column`, itself SQL, is one of the values; `false` where there are none."""
     return f"{column} in ({', '.join(map(text, values))})" if values else "false"
 
 
@@ -27,12 +27,12 @@ def instant(day: date) -> str:
 
 
 def read_files(paths: Sequence[str], *, filename: bool = False) -> str:
-    """A table function over local Parquet files; older files may lack newer columns."""
+    """SQL that reads local Parquet files as one table. A column that an older file lacks is NULL in its rows."""
     listed = ", ".join(text(path) for path in paths)
     named = ", filename = true" if filename else ""
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{named})"
 
 
 def midnight(day: date) -> datetime:
-    """Naive midnight, for the `as_of()` macro."""
+    """Midnight of a day without a time zone, for the `as_of()` macro."""
     return datetime.combine(day, time())

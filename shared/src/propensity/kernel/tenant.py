@@ -7,26 +7,29 @@ from dataclasses import dataclass
 
 from propensity.kernel.errors import BadInputError
 
-TENANT, CUSTOMER = "tenant_id", "customer_id"  # columns of every table that has rows of customers
+TENANT, CUSTOMER = "tenant_id", "customer_id"  # the key columns of every table about customers
 TENANT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def parse_tenant(value: str) -> str:
-    """Raises BadInputError for what cannot be a tenant's name, a part of a key among it."""
+    """The value, where it can be a tenant's name. Raises BadInputError otherwise, for example for `a/b`."""
     if not TENANT_NAME.fullmatch(value):
         raise BadInputError("tenant: expected 1 to 64 letters, digits, dots, - or _, as in the keys of its files")
     return value
 
 
 def tenant_of(key: str) -> str | None:
-    """The tenant that a key carries; the key is the authority for everything below it."""
+    """The tenant that an object's key names, as in `sales/tenant_id=dealer_01/may.csv`; None where it names none.
+
+    The key decides whose rows an object holds, whatever the rows say.
+    """
     found = re.search(r"(?:^|/)tenant_id=([^/]*)/", key)
     return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One customer of a tenant, or (customer_id None) everyone of it."""
+    """One customer of a tenant or, where `customer_id` is None, the whole tenant."""
 
     tenant_id: str
     customer_id: str | None

@@ -1,27 +1,29 @@
 """fit_ladder: the models of segments and of single tenants, by the family and setting that training chose.
 
-Each is fitted forward in time on the folds that the candidates were, and once more on all its rows. Whether one is used
-is decided afterwards (evaluate_ladder). The sum of all these fits is at most about two fits of the chosen setting per
-fold and at the end: a row belongs to one segment and to one tenant.
+Each model is fitted forward in time, on the same folds as the candidates, and once more on all its rows. Later
+evaluate_ladder decides whether a model is used. A row belongs to one segment and to one tenant, so all these fits
+together cost at most about two fits of the chosen setting per fold, and two at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from propensity.evaluation.record import read_evaluation
 from propensity.kernel.errors import ConflictError
 from propensity.ladder.domain.evidence import by_name
+from propensity.ladder.domain.rungs import FittedGroup, LadderFits
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
-from propensity.ports import Ports
+from propensity.ports import ObjectStore, Ports
 from propensity.stats.sampling import rarer
 from propensity.training.data import TrainingData, read_training
 from propensity.training.domain.search import Setting
@@ -29,36 +31,44 @@ from propensity.training.fitted_files import write_fitted
 from propensity.training.search_run import Search
 
 MAX_SEGMENTS = 50
-FITS = "ladder/fit.json"
+_FITS = "ladder/fit.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows (mask) that a model of the ladder is fitted on: one segment's or one tenant's."""
+    """The rows that a model of the ladder is fitted on: one segment's or one tenant's, as a mask (n,)."""
 
-    kind: str
+    kind: Literal["segment", "own"]
     name: str
     folder: str
     rows: Any
 
 
 def fit_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
-    """Write `<run>/ladder/fit.json`, and per model below `<run>/ladder/`: model.onnx, explanation.json,
-    reference.parquet and probes.parquet for parity, oof.parquet: row number and raw probability of validation rows.
+    """Write `<run>/ladder/fit.json`, and a folder per model below `<run>/ladder/`.
+
+    A folder has model.onnx and explanation.json; reference.parquet and probes.parquet for parity; and oof.parquet, the
+    row number and raw probability of validation rows.
     """
-    plan, evaluation = read_plan(ports.lake, run, TrainingPlan), read_json(ports.lake, f"{run}/evaluation.json")
+    plan, evaluation = read_plan(ports.lake, run, TrainingPlan), read_evaluation(ports.lake, run)
     definition = read_definition(ports.lake, f"{run}/definition", plan.model)
     data = training_of(ports, run, plan, definition)
-    chosen = next(one for one in evaluation["candidates"] if one["family"] == evaluation["family"])
+    chosen = evaluation.chosen
     search = Search(ports, definition.model, chosen["family"], data, definition.directions)
     setting = Setting(chosen["parameters"], chosen["dates"])
-    made = [_fit(ports, run, definition, search, setting, group, data) for group in groups_of(data, definition)]
-    ports.lake.put_new(f"{run}/{FITS}", dumps({"models": made, "offset": search.balance.offset, "out": chosen["out"]}))
-    return {"run": run, "model": plan.model, "models": len(made)}
+    models = [_fit(ports, run, definition, search, setting, group, data) for group in groups_of(data, definition)]
+    fits = LadderFits(models=tuple(models), offset=search.balance.offset, out=chosen["out"])
+    ports.lake.put_new(f"{run}/{_FITS}", dumps(fits.model_dump()))
+    return {"run": run, "model": plan.model, "models": len(models)}
+
+
+def read_fits(store: ObjectStore, run: str) -> LadderFits:
+    """What fit_ladder wrote of a run."""
+    return LadderFits.model_validate(read_json(store, f"{run}/{_FITS}"))
 
 
 def training_of(ports: Ports, run: str, plan: TrainingPlan, definition: Definition) -> TrainingData:
-    """The run's training set with whose rows they are."""
+    """The run's training set, with the tenant, the customer and, where there are segments, the segment of each row."""
     keys = [result.features for result in results_of(ports.lake, run, Built, len(plan.groups))]
     return read_training(
         ports, keys, definition, ["tenant_id", "customer_id", *(["segment"] if definition.has_segments else [])]
@@ -66,7 +76,7 @@ def training_of(ports: Ports, run: str, plan: TrainingPlan, definition: Definiti
 
 
 def groups_of(data: TrainingData, definition: Definition) -> Iterator[Group]:
-    """The segments with enough positives and at least two tenants, then the tenants with enough, most first."""
+    """The segments with enough evidence and at least two tenants, then the tenants with enough; each most first."""
     spec = definition.model.ladder
     if spec is None:
         raise ConflictError(f"model {definition.model.name}: has no ladder to fit")
@@ -74,7 +84,7 @@ def groups_of(data: TrainingData, definition: Definition) -> Iterator[Group]:
         yield Group("segment", name, f"ladder/segment-{number:02d}", data.fitted & (data.columns["segment"] == name))
     for name in _enough(data, data.columns["tenant_id"], spec.min_positives_own)[: spec.max_own_models]:
         rows = data.fitted & (data.columns["tenant_id"] == name)
-        if rows.sum() < data.fitted.sum():  # the only tenant's own model is the global one
+        if rows.sum() < data.fitted.sum():  # where there is one tenant only, its own model is the global one
             yield Group("own", name, f"ladder/tenant_id={name}", rows)
 
 
@@ -91,8 +101,8 @@ def _segments(data: TrainingData, spec: LadderSpec) -> list[str]:
 
 
 def _enough(data: TrainingData, owners: Any, least: int) -> list[str]:
-    """Owners (object, (n,)) whose rarer class has enough rows, most first."""
-    owned = data.fitted & np.array([one is not None for one in owners], dtype=bool)
+    """The owners whose rarer class has at least so many rows, most first. `owners`: that of each row, object (n,)."""
+    owned = data.fitted & np.array([owner is not None for owner in owners], dtype=bool)
     counts = {name: rarer(data.labels[rows]) for name, rows in by_name(owners, np.flatnonzero(owned)).items()}
     return sorted((name for name, count in counts.items() if count >= least), key=lambda name: (-counts[name], name))
 
@@ -105,29 +115,32 @@ def _fit(
     setting: Setting,
     group: Group,
     data: TrainingData,
-) -> dict[str, Any]:
+) -> FittedGroup:
     out = f"{run}/{group.folder}"
     rows = data.newest(group.rows, setting.dates)
     fitted = search.fit(setting, rows)
-    held = _held_out(search, setting, group, data)
-    # what is typical is of rows that were not chosen by label, where there are any
+    validation = _validation(search, setting, group, data)
+    # typical values come from rows that were not chosen by label, where there are any
     members = group.rows & data.validated if (group.rows & data.validated).any() else rows
     newest = members & (data.as_of == data.as_of[members].max())
     mine = np.flatnonzero(group.rows)
-    write_fitted(ports, out, fitted, data, definition, out_of_fold=held, rows=mine, newest=newest)
-    return {
-        "kind": group.kind,
-        "name": group.name,
-        "folder": group.folder,
-        "rows": int(rows.sum()),
-        "positives": int(data.labels[rows].sum()),
-        "out": out,
-        "probes": f"{out}/probes.parquet",
-    }
+    write_fitted(ports, out, fitted, data, definition, out_of_fold=validation, rows=mine, newest=newest)
+    return FittedGroup(
+        kind=group.kind,
+        name=group.name,
+        folder=group.folder,
+        rows=int(rows.sum()),
+        positives=int(data.labels[rows].sum()),
+        out=out,
+        probes=f"{out}/probes.parquet",
+    )
 
 
-def _held_out(search: Search, setting: Setting, group: Group, data: TrainingData) -> dict[str, Any]:
-    """Of each fold whose earlier dates hold both classes of the group, the group's own validation rows."""
+def _validation(search: Search, setting: Setting, group: Group, data: TrainingData) -> dict[str, Any]:
+    """The group's own validation rows, and their raw probabilities by a model fitted on the fold's earlier dates.
+
+    A fold is left out where the group's rows of the earlier dates are all positive or all negative.
+    """
     owner = data.columns["segment" if group.kind == "segment" else "tenant_id"] == group.name
     numbers: list[Any] = [np.empty(0, np.int64)]
     raw: list[Any] = [np.empty(0)]

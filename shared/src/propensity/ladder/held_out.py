@@ -1,30 +1,33 @@
-"""Held-out rows of a training run scored by every rung, each fold by what was known by its day."""
+"""The validation rows of a training run, scored by every rung: each fold only by what was known by its day."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from propensity.evaluation.parity import read_frame
+from propensity.evaluation.record import Evaluation
 from propensity.kernel.errors import ConflictError
-from propensity.ladder.domain.choice import Held
+from propensity.ladder.domain.choice import RungLosses
 from propensity.ladder.domain.evidence import between, by_name, intercept, shift_of, smoothed_rate
+from propensity.ladder.domain.rungs import LadderFits
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
+from propensity.registry.domain.ladder import Rung
 from propensity.registry.tenant_models import shifted
 from propensity.stats.calibration import FITS, Calibration, fit_sigmoid, identity, row_losses
 from propensity.stats.sampling import rarer
 from propensity.training.data import Fold, TrainingData, folds, known_by
 
-_CALIBRATED = 30  # rows of the rarer class that two parameters take; below them the model's own probabilities stay
+_CALIBRATED = 30  # rows of the rarer class for two parameters; with fewer, the model's own probabilities stay
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """The validation rows of all folds, oldest fold first, (n,) each; `index` into the training set."""
+class ValidationRows:
+    """The validation rows of all folds, oldest fold first, (n,) each. `index`: where they stand in the training set."""
 
     index: Any
     fold: Any
@@ -36,28 +39,32 @@ class Row:
 
 
 class HeldOut:
-    """All rungs' scores of the validation rows; none of a fold by whose day no other one's outcomes were known."""
+    """Every rung's scores of the validation rows, n of them.
+
+    `scores`: by rung, float64 (n,). `judged`: a mask of the rows that are judged. A fold's rows are not judged where no
+    other fold's outcomes were known by its day: they have no scores by a calibration.
+    """
 
     def __init__(
         self,
         ports: Ports,
         data: TrainingData,
         definition: Definition,
-        evaluation: Mapping[str, Any],
-        fits: Mapping[str, Any],
+        evaluation: Evaluation,
+        fits: LadderFits,
     ) -> None:
-        self._data, self._offset = data, float(fits["offset"])
-        self._method = str(evaluation["metrics"]["calibration"])
+        self._data, self._offset = data, fits.offset
+        self._method = str(evaluation.metrics["calibration"])
         self._folds = folds(data, definition.model)
-        self.rows = _rows(ports, data, self._folds, fits["out"])
+        self.rows = _rows(ports, data, self._folds, fits.out)
         self._place = np.full(len(data.labels), -1)
         self._place[self.rows.index] = np.arange(len(self.rows.index))
         days = np.array([fold.day for fold in self._folds])
         known = [known_by(days, day, definition.model) for day in days]
-        # by number, the rows of other folds that a fold may be calibrated on
+        # by number of the fold: a mask of the rows of other folds that it may be calibrated on
         self._older = {number: mask[self.rows.fold] for number, mask in enumerate(known) if mask.any()}
         self.judged = np.isin(self.rows.fold, list(self._older))
-        self.scores = {"global": self._global(), "heuristic": self._heuristic()}
+        self.scores: dict[Rung, Any] = {"global": self._global(), "heuristic": self._heuristic()}
         self.scores["intercept"] = self._intercepts()
 
     def sub(self, ports: Ports, out: str) -> tuple[Any, Calibration]:
@@ -71,19 +78,19 @@ class HeldOut:
             scores[mine] = self._sub_calibration(raw, older).apply(raw[mine])
         return scores, self._sub_calibration(raw, np.ones(len(raw), dtype=bool))
 
-    def held(self, segment: Any, own: Any) -> Held:
-        """The judged rows with every rung's loss; `segment` and `own` are scores as of `sub`."""
+    def losses(self, segment: Any, own: Any) -> RungLosses:
+        """The judged rows with their loss by every rung. `segment` and `own`: scores by such models, as of `sub`."""
         rows, label = self.judged, self.rows.label[self.judged]
-        scores = {**self.scores, "segment": segment, "own": own}
-        losses: dict[Any, Any] = {rung: row_losses(values[rows], label) for rung, values in scores.items()}
-        return Held(label, self.rows.weight[rows], self.rows.customer[rows], losses)
+        scores: dict[Rung, Any] = {**self.scores, "segment": segment, "own": own}
+        losses: dict[Rung, Any] = {rung: row_losses(values[rows], label) for rung, values in scores.items()}
+        return RungLosses(label, self.rows.weight[rows], self.rows.customer[rows], losses)
 
     def final_intercepts(self, calibrated: Calibration) -> tuple[float, dict[str, float]]:
-        """Variance between the tenants, and the intercept of each, from the validation rows of all folds."""
+        """(variance between the tenants, intercept of each tenant), from the validation rows of all folds."""
         return self._shifts(calibrated.apply(self.rows.raw), np.ones(len(self.rows.raw), dtype=bool))
 
     def rates(self, rows: Any) -> dict[str, float]:
-        """Each tenant's smoothed rate among training rows, a mask; the rate of everyone stands under ''."""
+        """Each tenant's smoothed rate among `rows`, a mask of the training set. Everyone's rate stands under ''."""
         data = self._data
         counts = data.fit_counts
         everyone = float(np.average(data.labels[rows], weights=counts[rows]))
@@ -94,12 +101,13 @@ class HeldOut:
         return {"": everyone, **{name: smoothed_rate(hits, count, everyone) for name, hits, count in found}}
 
     def _calibration(self, rows: Any) -> Calibration:
-        one = self.rows
+        """Of the global model, fitted on `rows`, a mask."""
         if self._method == "none":
             return identity(offset=self._offset)
-        return FITS[self._method](one.raw[rows], one.label[rows], one.weight[rows])
+        return FITS[self._method](self.rows.raw[rows], self.rows.label[rows], self.rows.weight[rows])
 
     def _sub_calibration(self, raw: Any, rows: Any) -> Calibration:
+        """Of another model of the ladder, by its raw probabilities, fitted on `rows`, a mask."""
         known = rows & np.isfinite(raw)
         label = self.rows.label[known]
         if self._method == "none" or rarer(label) < _CALIBRATED:
@@ -131,16 +139,15 @@ class HeldOut:
         return scores
 
     def _shifts(self, scores: Any, rows: Any) -> tuple[float, dict[str, float]]:
-        one = self.rows
-        told = {
-            name: (scores[mine], one.label[mine], one.weight[mine])
-            for name, mine in by_name(one.tenant, np.flatnonzero(rows)).items()
+        parts = {
+            name: (scores[mine], self.rows.label[mine], self.rows.weight[mine])
+            for name, mine in by_name(self.rows.tenant, np.flatnonzero(rows)).items()
         }
-        variance = between([shift_of(*part) for part in told.values()])
-        return variance, {name: intercept(*part, variance) for name, part in told.items()}
+        variance = between([shift_of(*part) for part in parts.values()])
+        return variance, {name: intercept(*part, variance) for name, part in parts.items()}
 
 
-def _rows(ports: Ports, data: TrainingData, made: Sequence[Fold], out: str) -> Row:
+def _rows(ports: Ports, data: TrainingData, made: Sequence[Fold], out: str) -> ValidationRows:
     frame = read_frame(ports, f"{out}/oof.parquet")
     index = np.concatenate([np.flatnonzero(fold.valid) for fold in made])
     if len(index) != len(frame["label"]) or (data.labels[index] != frame["label"]).any():
@@ -148,7 +155,7 @@ def _rows(ports: Ports, data: TrainingData, made: Sequence[Fold], out: str) -> R
     tenants = data.columns["tenant_id"][index]
     _, tenant = np.unique(tenants.astype(str), return_inverse=True)
     _, customer = np.unique(data.columns["customer_id"][index].astype(str), return_inverse=True)
-    return Row(
+    return ValidationRows(
         index=index,
         fold=np.concatenate([np.full(int(fold.valid.sum()), number) for number, fold in enumerate(made)]),
         label=frame["label"].astype(np.int64),

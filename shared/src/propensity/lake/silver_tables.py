@@ -65,15 +65,6 @@ def columns_named(definition: Definition, shapes: Mapping[str, SilverShape]) -> 
 
 
 def _words(definition: Definition) -> set[str]:
-    model = definition.model
-    queries = [model.population.sql, model.target.sql, *(group.sql for group in definition.groups)]
-    if model.filter:
-        queries.append(model.filter.sql)
-    if model.ladder and model.ladder.segment:
-        queries.append(model.ladder.segment.sql)
-    if model.treatment:
-        queries.append(model.treatment.sql)
-    if model.censored.sql:
-        queries.append(model.censored.sql)
-    queries += [one.sql for one in model.slices]
-    return set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(queries).lower()))
+    """Every word of a definition's SQL, in lower case."""
+    sql = " ".join(query.sql for query in definition.queries())
+    return set(re.findall(r"[a-z_][a-z0-9_]*", sql.lower()))

@@ -59,7 +59,7 @@ def _missing(ports: Ports, dataset: str, since: date) -> tuple[int, list[BronzeF
     files: dict[str, BronzeFile] = {}
     for one in [one for name, one in names.items() if name not in there]:
         for report in history(ports.lake, dataset, one.tenant_id, one.content_id, one.day):
-            if report["bronze"]:
+            if report.bronze:
                 file = BronzeFile.parse(announcement(report))
                 if file.transaction not in there:
                     files[file.transaction] = file

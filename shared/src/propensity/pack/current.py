@@ -29,21 +29,21 @@ def pack_definition(ports: Ports, model: str) -> Definition:
 def training_definition(ports: Ports, model: str) -> Definition:
     """The pack's definition, with a slice for every column that a contract marks as protected.
 
-    Raises PackError for one that cannot be told of a customer: its dataset has no column of the entity.
+    Raises PackError for such a column whose dataset has no column of the entity: it cannot be said of a customer.
     """
     info, definition = pack_info(ports), pack_definition(ports, model)
-    slices = {one.name: one for one in definition.model.slices}
+    slices = {part.name: part for part in definition.model.slices}
     for dataset in info.datasets:
-        found = {one.name: one for one in protected_slices(contract_of(ports, dataset), info.entity, slices)}
+        found = {part.name: part for part in protected_slices(contract_of(ports, dataset), info.entity, slices)}
         slices = {**found, **slices}
     own = definition.model.model_copy(update={"slices": tuple(slices.values())})
     return definition.model_copy(update={"model": own})
 
 
 def policy_of(ports: Ports, model: str) -> Policy:
-    """As the pack says today: who may promote is not rolled back with a model.
+    """The promotion policy of a model as the pack has it today: a rollback of a model does not roll back the policy.
 
-    A model that the pack has no more is held to the stricter one.
+    A model that the pack no longer has gets the stricter policy, `two_approvals`.
     """
     if model not in pack_info(ports).models:
         return "two_approvals"

@@ -1,4 +1,4 @@
-"""The contracts that a lake has taken: each version once, none that the rows before it cannot follow."""
+"""The contracts that a lake has taken: each version once, and none that breaks with the rows already there."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from propensity.pack.domain.contract_changes import breaking_changes, changes
 from propensity.pack.domain.contract_parser import parse_contract
 from propensity.ports import ObjectStore, Ports
 
-ROOT = "contracts"
+CONTRACTS = "contracts"  # the folder of the lake
 
 
 def taken_contract(ports: Ports, dataset: str) -> Contract:
-    """The pack's contract, which the lake keeps below `contracts/` from its first use on.
+    """The pack's contract. The lake keeps it below `contracts/` from its first use on.
 
-    Raises ContractError, naming every difference, for a version that breaks with the newest one taken, or whose
-    number was taken by another text: what is in Bronze is named by the number.
+    Raises ContractError, which names every difference, in two cases: the version breaks with the newest one taken, or
+    its number is taken with another content. The names of Bronze files carry the number.
     """
     contract = contract_of(ports, dataset)
     text = ports.pack_files[f"contracts/{dataset}.yaml"]
-    key = f"{ROOT}/{dataset}/{contract.version}.yaml"
+    key = f"{CONTRACTS}/{dataset}/{contract.version}.yaml"
     where = f"{ports.pack}/contracts/{dataset}.yaml"
     try:
-        held = ports.lake.get(key)
+        taken = ports.lake.get(key)
     except NotFoundError:
         newest = _newest(ports.lake, dataset)
         broken = breaking_changes(newest, contract) if newest else []
@@ -34,8 +34,8 @@ def taken_contract(ports: Ports, dataset: str) -> Contract:
             ) from None
         if ports.lake.put_new(key, text.encode()):
             return contract
-        held = ports.lake.get(key)
-    differ = changes(parse_contract(held.decode(), where=key), contract)
+        taken = ports.lake.get(key)
+    differ = changes(parse_contract(taken.decode(), where=key), contract)
     if differ:
         raise ContractError(
             f"{where}: version {contract.version} is in use with another content: {'; '.join(differ)}; "
@@ -45,9 +45,9 @@ def taken_contract(ports: Ports, dataset: str) -> Contract:
 
 
 def _newest(lake: ObjectStore, dataset: str) -> Contract | None:
-    prefix = f"{ROOT}/{dataset}/"
+    prefix = f"{CONTRACTS}/{dataset}/"
     versions = [key.removeprefix(prefix).removesuffix(".yaml") for key in lake.keys(prefix)]
     if not versions:
         return None
-    key = f"{prefix}{max(versions, key=lambda one: tuple(map(int, one.split('.'))))}.yaml"
+    key = f"{prefix}{max(versions, key=lambda version: tuple(map(int, version.split('.'))))}.yaml"
     return parse_contract(lake.get(key).decode(), where=key)

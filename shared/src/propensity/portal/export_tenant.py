@@ -1,7 +1,7 @@
-"""export_tenant: all that the lake holds of a tenant as Parquet files that can be taken elsewhere.
+"""export_tenant: writes all rows of a tenant in the lake to Parquet files that can be taken elsewhere.
 
-The versions of the tables are pinned first and the manifest is written last: an export without a manifest is not
-there, and doing it again gives the same files under the same names.
+The versions of the tables are pinned first, and the manifest is written last. An export without a manifest is not
+complete; a second call writes the same files under the same keys.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from propensity.kernel.errors import BadInputError, NotFoundError
+from propensity.kernel.spec import Frozen
 from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.domain.retractions import Retraction
 from propensity.lake.gold_tables import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
-from propensity.lake.json_objects import dumps, find_json, read_json, write_once
+from propensity.lake.json_objects import dumps, find_json, write_once
 from propensity.lake.pins import tenant_keys
 from propensity.lake.session import download
 from propensity.lake.silver_tables import SILVER, silver_table
@@ -25,9 +27,35 @@ from propensity.pack.current import pack_info
 from propensity.ports import DataFile, Ports, Snapshot, Sql
 from propensity.tenants.domain.record import check_tenant
 
-ROOT = "exports"
+EXPORTS = "exports"
 _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SLICE = 512_000_000  # bytes of a table that lie on disk at once
+_SLICE = 512_000_000  # bytes of a table that are on disk at the same time
+
+
+class ExportPins(Frozen):
+    """`pins.json`: table versions, and the tenant's files taken back, whose rows Silver still has."""
+
+    tables: dict[str, int]
+    retracted: tuple[Retraction, ...]
+
+
+class ExportedFile(Frozen):
+    """One file of an export, by its name below the export's folder, and the table that its rows come from."""
+
+    file: str
+    table: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class ExportManifest(ExportPins):
+    """`manifest.json`: the pins, the files, and the tables that were left out because they have no tenants."""
+
+    tenant_id: str
+    request: str
+    files: tuple[ExportedFile, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +70,38 @@ def export_tenant(ports: Ports, *, tenant_id: str, request: str) -> dict[str, An
     """Write `exports/<request>/tenant_id=<tenant>/`: `<dataset>.parquet` with every version of every row in Silver,
     `gold/<table>.parquet`, and `manifest.json` with rows, bytes and SHA-256 per file, and the uploads taken back.
 
-    Tables that know no tenants (figures over all of them) are left out and named. Raises BadInputError for a name that
-    is none, NotFoundError where no table has a row of the tenant.
+    Tables without tenants (figures over all of them) are left out, and the manifest names them.
+    Raises BadInputError for a name that no tenant or request can have, NotFoundError where no table has a row of the
+    tenant.
     """
     check_tenant(tenant_id)
     if not _REQUEST.fullmatch(request):
         raise BadInputError(f"request {request[:80]!r}: expected 1 to 64 letters, digits, - or _ that name this export")
-    folder = f"{ROOT}/{request}/tenant_id={tenant_id}"
+    folder = f"{EXPORTS}/{request}/tenant_id={tenant_id}"
     manifest_key = f"{folder}/manifest.json"
-    manifest = find_json(ports.lake, manifest_key)
-    if manifest is None:
+    complete = find_json(ports.lake, manifest_key)
+    if complete is not None:
+        manifest = ExportManifest.model_validate(complete)
+    else:
         manifest = _export(ports, tenant_id, folder, request)
-        write_once(ports.lake, manifest_key, dumps(manifest))
-    rows = sum(file["rows"] for file in manifest["files"])
-    return {"tenant_id": tenant_id, "manifest": manifest_key, "files": len(manifest["files"]), "rows": rows}
+        write_once(ports.lake, manifest_key, dumps(manifest.model_dump(mode="json")))
+    rows = sum(file.rows for file in manifest.files)
+    return {"tenant_id": tenant_id, "manifest": manifest_key, "files": len(manifest.files), "rows": rows}
 
 
-def _export(ports: Ports, tenant_id: str, folder: str, request: str) -> dict[str, Any]:
-    write_once(ports.lake, f"{folder}/pins.json", dumps(_pins(ports, tenant_id)))
-    pins = read_json(ports.lake, f"{folder}/pins.json")
-    files: list[dict[str, Any]] = []
+def _export(ports: Ports, tenant_id: str, folder: str, request: str) -> ExportManifest:
+    wanted = _pins(ports, tenant_id)
+    kept = write_once(ports.lake, f"{folder}/pins.json", dumps(wanted.model_dump(mode="json")))
+    pins = ExportPins.model_validate_json(kept)
+    files: list[ExportedFile] = []
     left_out: list[str] = []
-    for table, version in sorted(pins["tables"].items()):
+    for table, version in sorted(pins.tables.items()):
         snapshot = ports.tables.snapshot(table, version=version)
         if snapshot is None or not snapshot.files:
             continue
         sql = ports.sql()
         try:
-            # one thread: the same rows in the same order give the same bytes
+            # with one thread, a second call writes the rows in the same order, and so the same bytes
             sql.execute("set threads = 1")
             export = _Export(ports, sql, tenant_id, folder)
             if not _knows_tenants(export, snapshot):
@@ -81,23 +113,21 @@ def _export(ports: Ports, tenant_id: str, folder: str, request: str) -> dict[str
             sql.close()
     if not files:
         raise NotFoundError(f"tenant {tenant_id}: no table has a row of it; mend the name")
-    return {"tenant_id": tenant_id, "request": request, **pins, "files": files, "left_out": left_out}
+    return ExportManifest(
+        tenant_id=tenant_id, request=request, **dict(pins), files=tuple(files), left_out=tuple(left_out)
+    )
 
 
-def _pins(ports: Ports, tenant_id: str) -> dict[str, Any]:
-    """Versions of the tables, and the tenant's files that were taken back: Silver still holds their rows."""
-    datasets = pack_info(ports).datasets
-    taken_back = [one for dataset in datasets for one in retractions(ports.lake, dataset)]
-    return {
-        "tables": _versions(ports),
-        "retracted": [one.model_dump() for one in taken_back if one.tenant_id == tenant_id],
-    }
+def _pins(ports: Ports, tenant_id: str) -> ExportPins:
+    taken_back = [file for dataset in pack_info(ports).datasets for file in retractions(ports.lake, dataset)]
+    retracted = tuple(file for file in taken_back if file.tenant_id == tenant_id)
+    return ExportPins(tables=_versions(ports), retracted=retracted)
 
 
 def _versions(ports: Ports) -> dict[str, int]:
     tables = [*(silver_table(dataset) for dataset in pack_info(ports).datasets), SCORES, GROUND_TRUTH, MATCHBACK]
     snapshots = [ports.tables.snapshot(table) for table in [*tables, INFERENCE_LOG]]
-    return {one.table: one.version for one in snapshots if one is not None}
+    return {snapshot.table: snapshot.version for snapshot in snapshots if snapshot is not None}
 
 
 def _knows_tenants(export: _Export, snapshot: Snapshot) -> bool:
@@ -106,15 +136,15 @@ def _knows_tenants(export: _Export, snapshot: Snapshot) -> bool:
     return "tenant_id" in columns
 
 
-def _file(export: _Export, snapshot: Snapshot) -> dict[str, Any] | None:
-    """The tenant's rows of one table as one object; None where there are none."""
+def _file(export: _Export, snapshot: Snapshot) -> ExportedFile | None:
+    """Write the tenant's rows of one table as one object; None where there are none."""
     sql, lake = export.sql, export.ports.lake
     wanted = set(tenant_keys(export.ports, sql, snapshot, export.tenant_id))
     parts: list[str] = []
     files = [file for file in snapshot.files if f"{snapshot.root}/{file.path}" in wanted]
     for number, piece in enumerate(slices(files, _SLICE)):
         paths = download(sql, lake, [f"{snapshot.root}/{file.path}" for file in piece], f"slice-{number}")
-        # what a table is partitioned by stands in its paths alone; a bucket means nothing elsewhere
+        # only a table's paths have its partition columns; the bucket is left out, because it means nothing elsewhere
         stamps = [f", {text(value)} as {quote(name)}" for name, value in piece[0].partition.items() if name != "bucket"]
         part = sql.scratch / f"part-{number:05d}.parquet"
         chosen = f"select *{''.join(stamps)} from {read_files(paths)} where tenant_id = {text(export.tenant_id)}"
@@ -129,13 +159,13 @@ def _file(export: _Export, snapshot: Snapshot) -> dict[str, Any] | None:
     rows = _copied(sql, f"select * from {read_files(parts)}", whole)
     key = f"{export.folder}/{name}"
     if not lake.upload_new(key, whole):
-        # put by a run that died before its manifest: what stands there is what the manifest must tell of
+        # a call that died before its manifest has put this object: the manifest must describe that one
         lake.download(key, whole)
         [(rows,)] = sql.rows(f"select count(*) from {read_files([str(whole)])}")
     with whole.open("rb") as body:
         digest = hashlib.file_digest(body, "sha256").hexdigest()
     size = whole.stat().st_size
-    return {"file": name, "table": snapshot.table, "rows": int(rows), "bytes": size, "sha256": digest}
+    return ExportedFile(file=name, table=snapshot.table, rows=int(rows), bytes=size, sha256=digest)
 
 
 def _copied(sql: Sql, query: str, path: Path) -> int:
@@ -145,12 +175,12 @@ def _copied(sql: Sql, query: str, path: Path) -> int:
 
 
 def slices(files: Sequence[DataFile], size: int) -> Iterator[list[DataFile]]:
-    """Files in partition order, as many of one partition at a time as stay below a size in bytes; one at least."""
-    held: list[DataFile] = []
-    for file in sorted(files, key=lambda one: (sorted(one.partition.items()), one.path)):
-        if held and (held[0].partition != file.partition or sum(one.size for one in [*held, file]) > size):
-            yield held
-            held = []
-        held.append(file)
-    if held:
-        yield held
+    """Files in partition order, in slices of one partition each. A slice has at most `size` bytes, or one file."""
+    piece: list[DataFile] = []
+    for file in sorted(files, key=lambda file: (sorted(file.partition.items()), file.path)):
+        if piece and (piece[0].partition != file.partition or sum(other.size for other in [*piece, file]) > size):
+            yield piece
+            piece = []
+        piece.append(file)
+    if piece:
+        yield piece

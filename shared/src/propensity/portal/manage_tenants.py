@@ -1,4 +1,4 @@
-"""manage_tenants: a tenant's record, its ways of putting files, a trial of a file, and what there is of it so far."""
+"""manage_tenants: a tenant's record, its upload links and upload policy, a trial of a file, and what arrived so far."""
 
 from __future__ import annotations
 
@@ -18,34 +18,35 @@ from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
-from propensity.tenants.domain.record import DATASETS, Line, check_tenant
-from propensity.tenants.ledger import append_line, last_lines, lines
+from propensity.tenants.domain.record import DATASETS, RecordLine, check_tenant
+from propensity.tenants.record_lines import append_record_line, last_lines, lines
 
 MAX_SAMPLE = 1_000_000  # bytes
-_COUNTED = 256_000_000  # bytes of Silver that one answer reads; beyond them it gives a bound
+_COUNTED = 256_000_000  # bytes of Silver that one answer reads at most; for more it gives an upper bound of rows
 
 
 def set_tenant(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by: str, at: str) -> dict[str, Any]:
-    """Onboard a tenant, or change its state or settings: {state, why, settings}. The line that holds now.
+    """Onboard a tenant, or change its state or settings; `body` is {state, why, settings}. Returns the last line.
 
-    Saying again what holds adds nothing. Raises BadInputError naming the field, ConflictError for a state that
+    A request that changes nothing adds no line. Raises BadInputError naming the field, ConflictError for a state that
     cannot follow the present one.
     """
-    return _told(append_line(ports.lake, tenant_id, body, pack_info(ports).datasets, by=by, at=at))
+    return _line(append_record_line(ports.lake, tenant_id, body, pack_info(ports).datasets, by=by, at=at))
 
 
 def list_tenants(ports: Ports) -> dict[str, Any]:
-    """The state of every tenant with a record, by name."""
+    """The state of every tenant with a record, sorted by tenant."""
     fields = ("tenant_id", "state", "at")
     return {"tenants": [{name: getattr(line, name) for name in fields} for line in last_lines(ports.lake)]}
 
 
 def show_tenant(ports: Ports, tenant_id: str) -> dict[str, Any]:
-    """A tenant's record, and per dataset what came of it: `files` taken in and `refused`, the `first` and `last` day of
-    arrival, and `rows` in Silver, all versions (null, with `rows_at_most`, where counting would take too long).
+    """A tenant's record, and what arrived per dataset.
 
-    `missing` are datasets that its settings expect and that no file was taken in of. Raises NotFoundError for a tenant
-    without a record of whom nothing came.
+    Per dataset: the number of `files` accepted and `refused`, the `first` and `last` day of arrival, and the `rows` in
+    Silver, all versions. Where counting would take too long, `rows` is null and `rows_at_most` is an upper bound.
+    `missing` lists datasets that the settings expect and of which no file was accepted.
+    Raises NotFoundError for a tenant that has no record and sent nothing.
     """
     record = lines(ports.lake, tenant_id)
     expected = list(record[-1].settings.get(DATASETS, [])) if record else []
@@ -60,17 +61,17 @@ def show_tenant(ports: Ports, tenant_id: str) -> dict[str, Any]:
         "tenant_id": tenant_id,
         "state": record[-1].state if record else None,
         "settings": record[-1].settings if record else {},
-        "record": [_told(line) for line in record],
+        "record": [_line(line) for line in record],
         "datasets": datasets,
         "missing": [dataset for dataset in expected if not datasets[dataset]["files"]],
     }
 
 
 def upload_link(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
-    """A link that takes one file of {dataset, file} by PUT, to one key below the tenant's prefix.
+    """A link that takes one file by PUT, to one key of the tenant; `body` is {dataset, file}.
 
-    What validation would refuse by its name is refused here (BadInputError), and so is a tenant that is suspended or
-    offboarded (ConflictError).
+    Raises BadInputError for a name that validation would refuse, ConflictError for a tenant that is suspended or
+    offboarded.
     """
     dataset, file = _text(body, "dataset"), _text(body, "file")
     landed = landing_key(dataset, tenant_id, file, pack_info(ports).datasets, arrived=datetime.fromisoformat(at))
@@ -84,7 +85,7 @@ def upload_link(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: st
 
 
 def upload_policy(ports: Ports, tenant_id: str) -> dict[str, Any]:
-    """The IAM policy of a role of the tenant's own: put files below its prefixes, and nothing else."""
+    """The IAM policy for a role of the tenant's own: it may put files below the tenant's prefixes, and nothing else."""
     check_tenant(tenant_id)
     datasets = pack_info(ports).datasets
     return {
@@ -94,16 +95,17 @@ def upload_policy(ports: Ports, tenant_id: str) -> dict[str, Any]:
                 "Sid": "PutFiles",
                 "Effect": "Allow",
                 "Action": ["s3:PutObject"],
-                "Resource": [ports.upload_access.resource(f"{one}/tenant_id={tenant_id}/") for one in datasets],
+                "Resource": [ports.upload_access.resource(f"{dataset}/tenant_id={tenant_id}/") for dataset in datasets],
             }
         ],
     }
 
 
 def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
-    """What validation would report of a file, and nothing written: {dataset, file, text} or {dataset, file, base64}.
+    """The report that validation would make of a file; nothing is written.
 
-    Reasons have columns, rules, counts and lines, no values. Raises BadInputError naming the field.
+    `body` is {dataset, file, text} or {dataset, file, base64}. Reasons have columns, rules, counts and lines, never
+    values. Raises BadInputError naming the field.
     """
     dataset, file, content = _text(body, "dataset"), _text(body, "file"), _content(body)
     sql = ports.sql()
@@ -115,15 +117,16 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
             landed = landing_key(dataset, tenant_id, file, datasets, arrived=datetime.fromisoformat(at))
             contract = contract_of(ports, dataset)
             read = read_upload(sql, local, landed, contract)
-            told = {"status": "accepted", "contract_version": contract.version, **read.told()}
+            counts = read.counts().model_dump(mode="json")
+            answer = {"status": "accepted", "contract_version": contract.version, **counts}
         except BadInputError as error:
-            told = {"status": "rejected", "why": str(error), "rows_in": 0, "bronze": 0, "quarantine": 0}
+            answer = {"status": "rejected", "why": str(error), "rows_in": 0, "bronze": 0, "quarantine": 0}
     finally:
         sql.close()
-    return {"tenant_id": tenant_id, "dataset": dataset, **told}
+    return {"tenant_id": tenant_id, "dataset": dataset, **answer}
 
 
-def _told(line: Line) -> dict[str, Any]:
+def _line(line: RecordLine) -> dict[str, Any]:
     return {**line.model_dump(), "files_from": line.files_from.isoformat()}
 
 
@@ -148,7 +151,7 @@ def _content(body: Mapping[str, Any]) -> bytes:
 
 
 def _arrived(ports: Ports, tenant_id: str, dataset: str) -> dict[str, Any]:
-    """From the names of the reports alone: one content is one file, under however many contract versions."""
+    """What arrived of a dataset, by the keys of its reports alone. A content id with several reports is one file."""
     contents: defaultdict[bool, set[str]] = defaultdict(set)
     days = set()
     prefix = f"validation/{dataset}/tenant_id={tenant_id}/"

@@ -1,15 +1,16 @@
-"""report_landings: did my files land, and what became of them; one tenant's day."""
+"""report_landings: which files of a tenant landed on a day, and what became of each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
 from propensity.ingest.domain.breaches import rhythm
+from propensity.ingest.domain.file_report import FileReport, file_standing
 from propensity.ingest.domain.landing_keys import content_id
-from propensity.ingest.domain.register_keys import entry_of, is_first, register_of, standing
+from propensity.ingest.domain.register_keys import entry_of, is_first, register_of
 from propensity.ingest.promote_silver import promotion
 from propensity.ingest.register import history
 from propensity.kernel.tenant import parse_tenant
@@ -18,21 +19,21 @@ from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import ObjectInfo, Ports
 
-type History = Sequence[Mapping[str, Any]]
+type History = Sequence[FileReport]  # the reports of one file, the first validation first
 
 
 def report_landings(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]:
-    """Per dataset whether a file was expected on a day, by the tenant's own rhythm before it, and each that came.
+    """Per dataset the files that came on a day, and whether one was expected by the tenant's own rhythm before.
 
     A file is `waiting` until it is validated, then `accepted`, `accepted_in_part` or `rejected`. Raises BadInputError
-    for what is no tenant or no day.
+    for a name that is no tenant's, or a text that is no day.
     """
     tenant, asked = parse_tenant(tenant_id), parse_day(day, "day")
     came: dict[str, list[History]] = {dataset: [] for dataset in pack_info(ports).datasets}
     for key in filter(is_first, ports.lake.keys(register_of(asked, tenant))):
         dataset, content = entry_of(key)
         reports = history(ports.lake, dataset, tenant, content, asked)
-        if reports[0]["tenant_id"] == tenant:
+        if reports[0].tenant_id == tenant:
             came.setdefault(dataset, []).append(reports)
     return {
         "tenant_id": tenant,
@@ -43,10 +44,10 @@ def report_landings(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]
 
 def _dataset(ports: Ports, tenant: str, day: date, dataset: str, came: Sequence[History]) -> dict[str, Any]:
     arrivals = list(ports.landing.versions(f"{dataset}/tenant_id={tenant}/"))
-    beat = rhythm([info.last_modified.date() for info in arrivals], day, pack_info(ports).quarantine)
-    names = {_promotion(report) for reports in came for report in reports if report["bronze"]}
+    usual = rhythm([info.last_modified.date() for info in arrivals], day, pack_info(ports).quarantine)
+    names = {_promotion(report) for reports in came for report in reports if report.bronze}
     promoted = ports.tables.committed(silver_table(dataset), names) if names else set()
-    seen = {(reports[0]["key"], reports[0]["version_id"]) for reports in came}
+    seen = {(reports[0].key, reports[0].version_id) for reports in came}
     waiting = [
         info for info in arrivals if info.last_modified.date() == day and (info.key, info.version_id) not in seen
     ]
@@ -56,44 +57,44 @@ def _dataset(ports: Ports, tenant: str, day: date, dataset: str, came: Sequence[
     ]
     return {
         "dataset": dataset,
-        "expected": beat.expected(day) if beat else None,
-        "usual_gap_days": beat.usual_gap if beat else None,
-        "longest_gap_days": beat.longest_gap if beat else None,
-        "gaps": beat.gaps if beat else 0,
-        "last_day_before": beat.last.isoformat() if beat else None,
+        "expected": usual.expected(day) if usual else None,
+        "usual_gap_days": usual.usual_gap if usual else None,
+        "longest_gap_days": usual.longest_gap if usual else None,
+        "gaps": usual.gaps if usual else 0,
+        "last_day_before": usual.last.isoformat() if usual else None,
         "received": len(files),
         "files": sorted(files, key=lambda file: (file["arrived"], file["key"])),
     }
 
 
-def _promotion(report: Mapping[str, Any]) -> str:
-    return promotion(report["content_id"], report["contract_version"] if report["known_from"] else None)
+def _promotion(report: FileReport) -> str:
+    return promotion(report.content_id, report.contract_version if report.known_from else None)
 
 
 def _file(reports: History, promoted: set[str], superseded: bool) -> dict[str, Any]:
-    names = {_promotion(report) for report in reports if report["bronze"]}
-    stands = standing(reports)
+    names = {_promotion(report) for report in reports if report.bronze}
+    standing = file_standing(reports)
     return {
-        "key": reports[0]["key"],
-        "arrived": reports[0]["ingested_at"],
-        "contract_version": reports[-1]["contract_version"],
-        **asdict(stands),
-        "why": list(stands.why),
+        "key": reports[0].key,
+        "arrived": reports[0].ingested_at,
+        "contract_version": reports[-1].contract_version,
+        **asdict(standing),
+        "why": list(standing.why),
         "promoted": bool(names) and names <= promoted,
         "superseded": superseded,
     }
 
 
 def _superseded(ports: Ports, tenant: str, arrivals: Sequence[ObjectInfo], reports: History) -> bool:
-    """Whether a later file of the same key was accepted, in part at least."""
+    """Whether a later file with the same key was accepted, whole or in part."""
     first = reports[0]
-    arrived = datetime.fromisoformat(first["ingested_at"])
-    later = [info for info in arrivals if info.key == first["key"] and info.last_modified > arrived]
+    arrived = datetime.fromisoformat(first.ingested_at)
+    later = [info for info in arrivals if info.key == first.key and info.last_modified > arrived]
     for listed in sorted(later, key=lambda info: info.last_modified, reverse=True):
-        # a listing may tell less of the time than the object itself does
+        # a listing may have a coarser time than the object itself
         info = ports.landing.head(listed.key, listed.version_id)
-        content = content_id(first["bucket"], info.key, info.etag, info.last_modified)
-        found = history(ports.lake, first["dataset"], tenant, content, info.last_modified.date())
-        if found and standing(found).status != "rejected":
+        content = content_id(first.bucket, info.key, info.etag, info.last_modified)
+        later_reports = history(ports.lake, first.dataset, tenant, content, info.last_modified.date())
+        if later_reports and file_standing(later_reports).status != "rejected":
             return True
     return False

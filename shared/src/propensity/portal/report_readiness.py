@@ -1,11 +1,11 @@
-"""report_readiness: which model answers for a tenant and why; what a new one can have, what is missing, from when."""
+"""report_readiness: which model scores a tenant and why; which others it can have, what is missing, and from when."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import ConflictError
@@ -24,63 +24,73 @@ from propensity.registry.versions import champion_number, load_version
 from propensity.tenants.domain.record import check_tenant
 from propensity.training.domain.schedule import last_due, training_dates
 
-_READ = 256_000_000  # bytes of Silver that one answer reads per model, within the 29 seconds that a caller waits
+_READ = 256_000_000  # bytes of Silver that one answer reads per model at most, because a caller waits 29 seconds
 
 
 def show_models(ports: Ports, *, tenant_id: str) -> dict[str, Any]:
-    """Per model of the pack the champion's version, and the tenant's rung on its ladder with reason and evidence."""
+    """Per model of the pack: the champion's version, and the tenant's rung on the ladder with reason and evidence."""
     tenant = check_tenant(tenant_id)
     return {"tenant_id": tenant, "models": [_standing(ports, model, tenant) for model in pack_info(ports).models]}
 
 
 def _standing(ports: Ports, model: str, tenant: str) -> dict[str, Any]:
     number = champion_number(ports.lake, model)
-    said: dict[str, Any] = {"model": model, "version": number, "rung": None, "segment": None, "evidence": None}
+    fields: dict[str, Any] = {"model": model, "version": number, "rung": None, "segment": None, "evidence": None}
     if number is None:
-        return {**said, "reason": "No champion yet: nobody is scored."}
+        return {**fields, "reason": "No champion yet: nobody is scored."}
     ladder = find_json(ports.lake, f"{load_version(ports.lake, model, number).folder}/{LADDER}")
     if ladder is None:
-        return {**said, "reason": f"Version {number} has one model for everyone."}
+        return {**fields, "reason": f"Version {number} has one model for everyone."}
     found = ladder["tenants"].get(tenant)
     if found is None:
         return {
-            **said,
+            **fields,
             "rung": "global",
             "reason": f"Not known when version {number} was trained; the global model answers until the next training.",
         }
-    return {**said, **{name: found[name] for name in ("rung", "segment", "evidence", "reason", "intercept", "rate")}}
+    return {**fields, **{name: found[name] for name in ("rung", "segment", "evidence", "reason", "intercept", "rate")}}
 
 
 def report_readiness(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]:
-    """Per model: the rung `today`, the tenant's `history` and `training` rows as a training of the day would find them,
-    what is `missing`, and for each rung that it has not the evidence for what it `needs`, has, and from when.
+    """Per model: the rung `today`, what is `missing`, and the tenant's `history` and `training` rows.
 
-    Raises BadInputError for what is no tenant or no day, ConflictError where its files are too many for one answer.
+    The rows are those that a training of the day would find. `rungs` has, for the rungs `intercept` and `own`, the
+    evidence that each `needs`, the evidence that the tenant `has`, and the day from which it has enough.
+    Raises BadInputError for a name that is no tenant's or a text that is no day, ConflictError where the tenant's files
+    are too large for one answer.
     """
     tenant, today = check_tenant(tenant_id), parse_day(day, "day")
     models = [_report(ports, pack_definition(ports, model), tenant, today) for model in pack_info(ports).models]
     return {"tenant_id": tenant, "day": today.isoformat(), "models": models}
 
 
+class _TrainingDate(NamedTuple):
+    as_of: date
+    rows: int
+    positives: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What Silver holds of the tenant: rows per dataset, population now, rows and positives per training date."""
+    """The tenant's data in Silver: rows per dataset, the day of the first event, the population today, its segment,
+    and the rows and positives on each training date."""
 
     rows: dict[str, int]
     first: date | None
     population: int
     segment: str | None
-    dates: tuple[tuple[date, int, int], ...]
+    dates: tuple[_TrainingDate, ...]
 
     @property
-    def filled(self) -> list[tuple[date, int, int]]:
-        return [one for one in self.dates if one[1]]
+    def filled(self) -> list[_TrainingDate]:
+        """The training dates with rows."""
+        return [day for day in self.dates if day.rows]
 
 
 def _report(ports: Ports, definition: Definition, tenant: str, today: date) -> dict[str, Any]:
     model = definition.model
     found = _look(ports, definition, tenant, today)
-    rows, positives = sum(one[1] for one in found.dates), sum(one[2] for one in found.dates)
+    rows, positives = sum(day.rows for day in found.dates), sum(day.positives for day in found.dates)
     due = _next_training(model, today)
     return {
         "model": model.name,
@@ -92,7 +102,7 @@ def _report(ports: Ports, definition: Definition, tenant: str, today: date) -> d
         "training": {
             "rows": rows,
             "positives": positives,
-            "dates": [{"as_of": one[0].isoformat(), "rows": one[1], "positives": one[2]} for one in found.dates],
+            "dates": [{**day._asdict(), "as_of": day.as_of.isoformat()} for day in found.dates],
             "next": due.isoformat(),
         },
         "missing": _missing(model, found),
@@ -128,7 +138,7 @@ def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Fo
                 "select count(*), count(c.customer_id) from population left join converted c "
                 "using (tenant_id, customer_id)"
             )
-            dates.append((as_of, int(count), int(positives)))
+            dates.append(_TrainingDate(as_of, int(count), int(positives)))
         session.cut(today)
         session.segments("segments")
         [(population,)] = sql.rows("select count(*) from population")
@@ -154,48 +164,48 @@ def _check_size(pins: Pins, sources: Mapping[str, Source], tenant: str) -> None:
 
 
 def _today(standing: dict[str, Any], found: _Found) -> dict[str, Any]:
-    said = {name: standing[name] for name in ("version", "rung", "reason")}
+    fields = {name: standing[name] for name in ("version", "rung", "reason")}
     if standing["version"] is None or found.population:
-        return said
+        return fields
     reason = "Nobody of it is in the population; its customers are answered with the rate of everyone in training."
-    return {**said, "rung": None, "reason": reason}
+    return {**fields, "rung": None, "reason": reason}
 
 
 def _missing(model: ModelSpec, found: _Found) -> list[str]:
-    said = [f"No row of {dataset} has arrived." for dataset, rows in sorted(found.rows.items()) if not rows]
+    absent = [f"No row of {dataset} has arrived." for dataset, rows in sorted(found.rows.items()) if not rows]
     if found.filled:
-        return said
+        return absent
     wait = model.reach_days
     if found.first is None:
-        return [*said, f"No history: a first training row is {wait} days older than the training that takes it."]
+        return [*absent, f"No history: a first training row is {wait} days older than the training that takes it."]
     ripe = found.first + timedelta(days=wait + 1)
-    return [*said, f"History begins on {found.first}; its first training row is ripe on {ripe}, {wait} days later."]
+    return [*absent, f"History begins on {found.first}; its first training row is ripe on {ripe}, {wait} days later."]
 
 
 def _intercept(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, Any]:
-    """Rows of the dates that evidence comes from: all validation dates but the oldest."""
+    """What rung `intercept` needs: rows on the dates that give its evidence, all validation dates but the oldest."""
     spec, judged = model.ladder or LadderSpec(), max(model.validation.folds - 1, 1)
     have = sum(rows for _, rows, _ in found.dates[-judged:])
-    said = {"rung": "intercept", "needs": spec.min_rows_intercept, "of": f"rows on {judged} dates", "has": have}
+    fields = {"rung": "intercept", "needs": spec.min_rows_intercept, "of": f"rows on {judged} dates", "has": have}
     if have >= spec.min_rows_intercept:
-        return {**said, **_day(due, None, None), "why": "The next training decides by its evidence."}
+        return {**fields, **_day(due, None, None), "why": "The next training decides by its evidence."}
     if found.population * judged < spec.min_rows_intercept:
         why = f"{found.population} customers are too few: {judged} dates hold {found.population * judged} rows."
-        return {**said, **_day(None, None, None), "why": why}
+        return {**fields, **_day(None, None, None), "why": why}
     wait = model.reach_days
     ripe = _training_after(model, today + timedelta(days=wait + int((judged - 1) * _step(model))))
-    return {**said, **_day(ripe, None, None), "why": "When as many dates as that have ripened with its customers."}
+    return {**fields, **_day(ripe, None, None), "why": "When as many dates as that have ripened with its customers."}
 
 
 def _own(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, Any]:
-    """Positives of all training dates; where negatives are fewer, those."""
+    """What rung `own` needs: positives on all training dates, or negatives on a date that has fewer of these."""
     spec = model.ladder or LadderSpec()
-    counts = [min(positives, rows - positives) for _, rows, positives in found.dates]
+    counts = [min(day.positives, day.rows - day.positives) for day in found.dates]
     have, filled = sum(counts), len(found.filled)
-    said = {"rung": "own", "needs": spec.min_positives_own, "of": "positives, or negatives where those are fewer"}
-    said |= {"has": have}
+    of = "positives, or negatives where those are fewer"
+    fields = {"rung": "own", "needs": spec.min_positives_own, "of": of, "has": have}
     if have >= spec.min_positives_own:
-        return {**said, **_day(due, None, None), "why": "The next training decides by its evidence."}
+        return {**fields, **_day(due, None, None), "why": "The next training decides by its evidence."}
     seen = filled * _step(model)
     when = project(have, spec.min_positives_own, seen, today)
     most = have / filled * model.training.as_of_count if filled else 0.0
@@ -204,15 +214,16 @@ def _own(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, A
             f"Never at this rate: a training sees {model.training.as_of_count} dates, which hold about {most:.0f} of "
             "them; until then an intercept or the segment's model."
         )
-        return {**said, **_day(None, when.low, None), "why": why}
+        return {**fields, **_day(None, when.low, None), "why": why}
     day = _training_after(model, when.day) if when.day else None
     why = f"At its rate of {have} in {seen:.0f} days." if have else "None seen yet: there is no rate to go by."
-    return {**said, **_day(day, when.low, when.high), "why": why}
+    return {**fields, **_day(day, when.low, when.high), "why": why}
 
 
 def _day(day: date | None, low: date | None, high: date | None) -> dict[str, Any]:
-    """`from` is a training's day; `low` and `high` bound when the evidence is there, with 95 %."""
-    return {name: one.isoformat() if one else None for name, one in (("from", day), ("low", low), ("high", high))}
+    """`from` is the day of a training. `low` and `high` are the 95 % interval of the day with enough evidence."""
+    days = {"from": day, "low": low, "high": high}
+    return {name: value.isoformat() if value else None for name, value in days.items()}
 
 
 def _step(model: ModelSpec) -> float:
@@ -226,7 +237,7 @@ def _next_training(model: ModelSpec, today: date) -> date:
 
 
 def _training_after(model: ModelSpec, day: date) -> date:
-    """The first day, not before this one, on which a training falls."""
+    """The first day of a training, this day or later."""
     while last_due(model.cadence, day, model.cadence.train_every_months) != day:
         day += timedelta(days=1)
     return day

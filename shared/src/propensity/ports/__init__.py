@@ -1,6 +1,6 @@
-"""What the use cases need from the outside world, in our own words.
+"""What the use cases need from the outside world, in this package's own terms.
 
-One suite per port (tests/contract) runs against each of its adapters, those for tests included.
+Each port has one suite in tests/contract, which runs against every adapter of it, also those for tests.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ class Workflows(Protocol):
     """Step Functions executions."""
 
     def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
-        """Whether an execution of this name and payload runs now: started by this call, or before and not ended yet.
+        """Start an execution. True where one of this name and payload now runs, by this call or an earlier one.
 
-        False where the name is taken: by an execution that has ended, for 90 days, or by one of another payload.
+        False where the name is taken: by an execution that has ended (for 90 days), or by one with another payload.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineScore:
-    """The latest score of one customer by one model version, with what it was computed from.
+    """The latest score of one customer by one model version, and the features that it was computed from.
 
-    `vector` is the feature vector, float32, in the order of the version's feature list.
+    `vector`: the features as float32, in the order of the version's feature list.
     """
 
     tenant_id: str
@@ -76,14 +76,14 @@ class OnlineScore:
 
 class OnlineTable(Protocol):
     def put_many(self, scores: Sequence[OnlineScore]) -> None:
-        """Write the scores; an older as_of never replaces a newer one."""
+        """Write the scores. A score never replaces one with a newer as_of."""
 
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]: ...
 
     def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
-        """Remove every score, of all models and versions, of these customers, or (None) of all of the tenant's.
+        """Remove the scores of these customers, or of all customers of the tenant where None is given.
 
-        How many scores were removed.
+        Scores by all models and versions go. Returns how many scores were removed.
         """
 
 
@@ -93,7 +93,7 @@ class Metrics(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UploadLink:
-    """An address that takes one object by HTTP PUT, without credentials, for so many seconds."""
+    """A URL that takes one object by HTTP PUT, without credentials, for so many seconds."""
 
     url: str
     seconds: int
@@ -106,11 +106,11 @@ class UploadAccess(Protocol):
         """A link for exactly this key."""
 
     def resource(self, prefix: str) -> str:
-        """How an IAM policy names every object under a prefix."""
+        """The name that an IAM policy has for all objects under a prefix."""
 
 
 class Ports(Protocol):
-    """All of them; each is built when it is first used, so a function needs only the layers of those it uses."""
+    """All ports. Each is built when it is first used, so that a function needs only the layers of the ports it uses."""
 
     @property
     def pack(self) -> str:
@@ -118,7 +118,7 @@ class Ports(Protocol):
 
     @property
     def pack_files(self) -> Mapping[str, str]:
-        """The pack's files, relative path to text."""
+        """The pack's files: relative path to text."""
 
     @property
     def landing(self) -> ObjectStore: ...
@@ -149,23 +149,23 @@ class Ports(Protocol):
 
     @property
     def rows_per_item(self) -> int:
-        """How many Silver rows a planner gives one worker, about."""
+        """About how many Silver rows a planner gives one worker."""
 
     @property
     def frames(self) -> Frames:
-        """Over pyarrow where the arrow layer is, over arro3 in the function that trains."""
+        """By pyarrow in functions with the arrow layer, by arro3 in those that train."""
 
     @property
     def trainer(self) -> Trainer: ...
 
     def scorer(self, onnx: bytes) -> Model:
-        """Load a model."""
+        """A model, loaded from its ONNX file."""
 
     @property
     def upload_access(self) -> UploadAccess: ...
 
     def stopwatch(self) -> float:
-        """Seconds of a clock that is good for durations only."""
+        """Seconds on a clock without a date: only differences of two readings mean anything."""
 
     @property
     def query_lineage(self) -> QueryLineage: ...

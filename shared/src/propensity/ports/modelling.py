@@ -1,4 +1,4 @@
-"""Models, what they are made from and by, and what is said of the SQL behind them."""
+"""Ports for models: their inputs, their training, and the lineage of the SQL behind their features."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class Model(Protocol):
 
     @property
     def width(self) -> int | None:
-        """k, where the model says it."""
+        """k, the number of features; None where the model does not say it."""
 
     def predict(self, matrix: Any) -> Any:
-        """float64, shape (n,), in [0, 1]: before calibration."""
+        """Probabilities before calibration: float64, shape (n,), in [0, 1]."""
 
 
 class Frames(Protocol):
     """Parquet files as named columns in memory.
 
-    A column is a numpy array of its values: float32 or float64 with NaN for null, int64, datetime64[D] for
-    dates, or object for text and lists.
+    A column is a numpy array: float32 or float64 with NaN for null, int64, datetime64[D] for dates, or object for text
+    and lists.
     """
 
     def read(self, path: Path, columns: Sequence[str] | None = None) -> Mapping[str, Any]: ...
@@ -34,27 +34,27 @@ class Frames(Protocol):
         """These columns as one float32 matrix of shape (rows, columns), C order, NaN for null."""
 
     def write(self, path: Path, columns: Mapping[str, Any]) -> None:
-        """Write columns of equal length; equal columns give equal bytes."""
+        """Write columns of equal length. Equal columns give files of equal bytes."""
 
 
 class FittedModel(Protocol):
-    """What a trainer returns; scikit-learn's, or a fake in a test."""
+    """What a trainer returns: a model of scikit-learn, or a fake in a test."""
 
     def predict(self, matrix: Any) -> Any:
-        """scikit-learn's own probabilities, float64, shape (n,)."""
+        """scikit-learn's own probabilities: float64, shape (n,)."""
 
     def onnx(self) -> bytes:
-        """The bare estimator as ONNX."""
+        """The estimator as an ONNX file, without calibration."""
 
     def explanation(self) -> Mapping[str, Any]:
-        """`kind` linear with coefficients, imputed, mean and scale per feature; or `kind` opaque."""
+        """`kind` linear with coefficients, imputed, mean and scale per feature; or `kind` opaque, with nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows to fit or to validate on: a float32 matrix (n, k), NaN for missing, and labels 0 and 1 (n,).
+    """Rows to fit or to validate on: a float32 matrix (n, k) with NaN for missing, and labels 0 and 1 (n,).
 
-    `weights`: float64 (n,), above 0: how many rows each row stands for; None: each for itself.
+    `weights`: float64 (n,), above 0, how many rows each row stands for; None: each stands for itself.
     """
 
     matrix: Any
@@ -63,21 +63,21 @@ class Sample:
 
 
 class GrowingModel(Protocol):
-    """A boosted model that stopped where rows that it was not fitted on gained nothing more, and can be grown on."""
+    """A boosted model that stopped growing when its loss on validation rows fell no more, and can be grown further."""
 
     @property
     def best(self) -> int:
-        """After how many iterations its loss on those rows was least, when it stopped."""
+        """The number of iterations at which its loss on the validation rows was least, when it stopped."""
 
     @property
     def iterations(self) -> int:
-        """How many it has."""
+        """The number of iterations that it has now."""
 
     def grow(self, iterations: int) -> None:
-        """Fit on until there are so many in all: the model is then the one that `fit` gives with as many."""
+        """Fit further, to so many iterations in all. The model is then the one that `fit` gives with as many."""
 
     def staged(self, matrix: Any, first: int = 1) -> Iterator[Any]:
-        """Probabilities, float64, (n,), by the first `first` iterations, by one more, and so on to all."""
+        """Probabilities by the first `first` iterations, then by one more, and so on to all: each float64, (n,)."""
 
 
 class Trainer(Protocol):
@@ -92,8 +92,8 @@ class Trainer(Protocol):
     ) -> FittedModel:
         """Fit one model on rows of both classes.
 
-        `directions`, k of them or none: 1 where a greater value may only raise the score, -1 where it may only lower
-        it, else 0. Trees are held to them; the linear model is not.
+        `directions`: one per feature, or none at all. 1: a greater value may only raise the score; -1: it may only
+        lower it; 0: either. Trees keep to them; the linear model does not.
         """
 
     def grow(
@@ -107,27 +107,27 @@ class Trainer(Protocol):
         seed: int,
         directions: Sequence[int] = (),
     ) -> GrowingModel:
-        """The same fit, an iteration at a time, until the loss on `valid` has not fallen for `patience` of them.
+        """The same fit, one iteration at a time, until the loss on `valid` has not fallen for `patience` iterations.
 
-        Of a family whose model is a sum of small ones; `max_iter` is the most.
+        For a family whose model is a sum of small models; parameter `max_iter` is the most iterations.
         """
 
     def packages(self) -> Mapping[str, str]:
-        """Versions of the libraries that a fit rests on."""
+        """The versions of the libraries that decide what a fit gives, by name."""
 
 
 class QueryLineage(Protocol):
-    """What a query's columns come from, told from its text."""
+    """Where a query's columns come from, as its text shows."""
 
     def trace(
         self, query: str, tables: Mapping[str, Sequence[str]], keys: Collection[str], *, what: str
     ) -> Mapping[str, Lineage]:
-        """Per column of a query where it comes from.
+        """The lineage of each column of a query.
 
-        `tables`: the columns of each view that it may read, named `sales` or `outcome.sales`. `keys`: columns that are
-        in every query, and are left out. Raises PackError beginning with `what` for SQL that cannot be read and for a
-        table or column that is not there.
+        `tables`: the columns of each view that the query may read, by names like `sales` or `outcome.sales`. `keys`:
+        columns that are in every query, and are left out. Raises PackError, whose message begins with `what`, for SQL
+        that cannot be read and for a table or column that does not exist.
         """
 
     def formatted(self, query: str) -> str:
-        """The query laid out in one way, without comments. Raises PackError for SQL that cannot be read."""
+        """The query in one fixed layout, without comments. Raises PackError for SQL that cannot be read."""

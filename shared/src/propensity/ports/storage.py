@@ -1,4 +1,4 @@
-"""Objects, tables and SQL over them."""
+"""Ports for objects, for tables, and for SQL over both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a store knows of one object. `last_modified` is in UTC, `size` in bytes."""
+    """What a store knows about one object. `last_modified` is in UTC, `size` in bytes."""
 
     key: str
     etag: str
@@ -33,35 +33,41 @@ class ObjectStore(Protocol):
         """Write, replacing what is there."""
 
     def put_new(self, key: str, body: bytes) -> bool:
-        """Write only where nothing is (If-None-Match: *). False where something was."""
+        """Write only where no object of this key exists (If-None-Match: *). False where one exists."""
 
     def upload_new(self, key: str, path: Path) -> bool:
         """`put_new` of a local file."""
 
     def replace(self, key: str, path: Path, *, etag: str | None = None) -> None:
-        """`put` of a local file. Raises RetryableError where the object is not the one of the etag any more."""
+        """`put` of a local file. Raises RetryableError where the object no longer has the given etag."""
 
     def remove(self, key: str, version_id: str | None = None) -> None:
-        """Remove one version of an object for good, or every one of them. Nothing where there is none."""
+        """Remove one version of an object for good or, without `version_id`, all of them.
+
+        An object that does not exist is no error.
+        """
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key under a prefix, in lexical order."""
 
     def infos(self, prefix: str) -> Iterator[ObjectInfo]:
-        """What is known of every object under a prefix, by key; `version_id` is not told."""
+        """Every object under a prefix, ordered by key; `version_id` is None."""
 
     def versions(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every version that can still be read under a prefix, by key; of objects overwritten or deleted too."""
+        """Every version under a prefix that can still be read, ordered by key.
+
+        Versions of objects that were overwritten or deleted are among them.
+        """
 
 
 class ArrowStream(Protocol):
-    """Anything that speaks the Arrow C stream interface, and gives its rows each time it is asked for them."""
+    """Anything with the Arrow C stream interface. It gives all of its rows each time that it is asked."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 class Sql(Protocol):
-    """One DuckDB session with a scratch folder of its own. Sessions are UTC."""
+    """One DuckDB session in UTC, with a scratch folder of its own."""
 
     scratch: Path
 
@@ -91,9 +97,9 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A table as of one version. `root` is the table's prefix in the lake bucket.
+    """A table as of one version. `root` is the table's prefix in the lake.
 
-    `buckets` is how many buckets its rows are spread over, None where the table does not say.
+    `buckets`: the number of buckets that its rows are spread over, None where the table does not say.
     """
 
     table: str
@@ -103,7 +109,7 @@ class Snapshot:
     buckets: int | None = None
 
     def file_keys(self, **partition: str) -> list[str]:
-        """Lake keys of the files whose partition values equal those given."""
+        """The lake's keys of the files that have the given partition values."""
         return [
             f"{self.root}/{file.path}"
             for file in self.files
@@ -115,18 +121,18 @@ class Snapshot:
 
 
 class Tables(Protocol):
-    """Delta tables in the lake bucket; `table` is the prefix below it, e.g. `silver/sales`."""
+    """Delta tables in the lake. `table` is a table's prefix there, for example `silver/sales`."""
 
     def snapshot(
         self, table: str, *, version: int | None = None, as_of_time: datetime | None = None
     ) -> Snapshot | None:
-        """The newest version, that version, or the newest not after a time.
+        """The table at `version`, else at the newest version not after `as_of_time`, else at its newest version.
 
-        None where there is no table, or was none at that time. Raises NotFoundError for a version that never was.
+        None where there is no table, or was none at that time. Raises NotFoundError for a version that never existed.
         """
 
     def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
-        """Which of these transaction names the table's log already carries."""
+        """Those of the transaction names that the table's log already carries."""
 
     def append(
         self,
@@ -137,11 +143,11 @@ class Tables(Protocol):
         transactions: Sequence[str] = (),
         buckets: int | None = None,
     ) -> int:
-        """Append in one commit that carries the transaction names; the version it made.
+        """Append rows in one commit that carries the transaction names. Returns the version that it made.
 
-        New nullable columns are added to the table's schema. `buckets` is what column `bucket` was computed with:
-        the table remembers it. Raises RetryableError, having committed nothing, where the log carries one of the
-        names already, or the table is spread over another number of buckets.
+        New nullable columns are added to the table's schema. `buckets`: the number of buckets that column `bucket` was
+        computed with; the table records it. Raises RetryableError, having committed nothing, where the log already
+        carries one of the names, or the table is spread over another number of buckets.
         """
 
     def add_files(
@@ -153,37 +159,37 @@ class Tables(Protocol):
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
     ) -> int:
-        """Make Parquet files that are already in the bucket part of the table, in one commit; else as `append`.
+        """Make Parquet files that already lie in the lake part of the table, in one commit; otherwise like `append`.
 
         New columns are added first, in a commit of their own that adds no row.
         """
 
     def compact(self, table: str) -> int:
-        """Join small files, partition by partition, and write a checkpoint; how many files fewer there are.
+        """Join small files, partition by partition, and write a checkpoint. Returns how many files fewer there are.
 
-        No row and no version of one is lost. Nothing for a table that is not there. Raises RetryableError, having
+        No row is lost, and no version of a row. Does nothing where there is no table. Raises RetryableError, having
         joined nothing, where another compaction is at work on the table, or was killed there less than 16 minutes ago.
         """
 
     def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
-        """Remove files that left the table longer than `retention` ago and belong to none of the versions kept.
+        """Remove files that left the table longer than `retention` ago, unless they belong to a version that is kept.
 
-        Files that were never committed go too, after that time.
+        Files that were never committed go too, after the same time.
         """
 
     def buckets(self, table: str) -> int | None:
-        """`Snapshot.buckets` of the newest version, without its files. None where there is no table."""
+        """`Snapshot.buckets` of the newest version, without a look at its files. None where there is no table."""
 
     def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int) -> int:
-        """Put these files in the place of all that the table holds, in one commit that also records `buckets`.
+        """Replace all files of the table by these, in one commit that also records `buckets`.
 
-        The files lie in the bucket and fit the table's schema. Transaction names stay. Returns the version it made.
+        The files lie in the lake and fit the table's schema. Transaction names stay. Returns the version that it made.
         Raises RetryableError, having committed nothing, where anything was committed after `version`.
         """
 
     def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile]) -> int:
-        """Take files (paths) out of the table and put others in their place, in one commit; the version it made.
+        """Replace some files of the table (by path) by others, in one commit. Returns the version that it made.
 
-        Earlier versions keep what they had. Raises RetryableError, having committed nothing, where one of the removed
-        is not in the newest version any more.
+        Earlier versions keep their files. Raises RetryableError, having committed nothing, where a file to be removed
+        is no longer in the newest version.
         """

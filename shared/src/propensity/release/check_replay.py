@@ -9,7 +9,7 @@ import numpy as np
 
 from propensity.kernel.errors import ConflictError, IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
-from propensity.ladder.files import ladder_files
+from propensity.ladder.version_files import ladder_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.lake.erased import erasure_records, rows_erased_since

@@ -22,7 +22,7 @@ from propensity.ports import ObjectStore, Ports
 from propensity.registry.calibrations import add_calibration, read_calibration
 from propensity.registry.versions import Version, load_champion, load_version, newest_calibration
 from propensity.stats.calibration import FITS, Calibration
-from propensity.stats.figures import Estimate, Scored, brier, calibration, gain, log_loss, scored
+from propensity.stats.figures import Estimate, Scored, brier, calibration, log_loss, log_loss_gain, scored
 
 FITTED_ON = 3  # of the batches before the newest: older ones tell of a market that is gone
 
@@ -132,7 +132,7 @@ def _fit(method: str, batches: Sequence[Outcomes]) -> Calibration:
 
 
 def _gain(batch: Outcomes, present: Calibration, new: Calibration) -> Estimate:
-    return gain(
+    return log_loss_gain(
         zip(
             present.apply(batch.raw).tolist(),
             new.apply(batch.raw).tolist(),

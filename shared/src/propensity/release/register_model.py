@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.ladder.files import ladder_files
+from propensity.ladder.version_files import ladder_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.lake.json_objects import dumps, read_json

@@ -1,4 +1,4 @@
-"""API Gateway events in and answers out: errors of ours become statuses, anything else stays an error."""
+"""Reads API Gateway's events and writes its answers. This package's errors become statuses; others stay errors."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _STATUS: tuple[tuple[type[PropensityError], int], ...] = (
     (ForbiddenError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
-    (EvidenceError, 409),  # what is asked for can be had once more is known
+    (EvidenceError, 409),  # the same request can succeed once there is more data
     (RetryableError, 503),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a use case needs of a request. `by` is the signer as IAM names it, `at` when the gateway took it."""
+    """The parts of a request that use cases need. `by`: the signer as IAM names it. `at`: when the gateway took it."""
 
     request_id: str
     by: str
@@ -44,14 +44,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An answer that is no JSON."""
+    """An answer that is not JSON, for example a page."""
 
     content_type: str
     text: str
 
 
 def parse_call(event: Mapping[str, Any]) -> Call:
-    """Raises BadInputError for a body that is no JSON."""
+    """The call in an event. Raises BadInputError for a body that is not a JSON object."""
     context = event["requestContext"]
     raw = event.get("body") or "{}"
     if event.get("isBase64Encoded"):
@@ -75,7 +75,7 @@ def parse_call(event: Mapping[str, Any]) -> Call:
 
 
 def answer(event: Mapping[str, Any], work: Callable[[Call], Mapping[str, Any] | Document]) -> dict[str, Any]:
-    """Run the work; an error that is the caller's becomes a 4xx with its message, any other is raised."""
+    """Run the work. An error that has a status becomes an answer with its message; any other error is raised."""
     try:
         return _answer(200, work(parse_call(event)))
     except PropensityError as error:
@@ -88,7 +88,7 @@ def answer(event: Mapping[str, Any], work: Callable[[Call], Mapping[str, Any] | 
 
 def _answer(status: int, body: Mapping[str, Any] | Document) -> dict[str, Any]:
     if isinstance(body, Document):
-        # a page may style itself, and do nothing else
+        # a page may have styles, and may load or run nothing
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         headers = {"Content-Type": body.content_type, "Content-Security-Policy": policy}
         return {"statusCode": status, "headers": headers, "body": body.text}

@@ -1,6 +1,6 @@
-"""One structured log line per call: the function, the run and the counts, never a person.
+"""One structured log line per call. It names the function, the run and the counts, never a person.
 
-Keys of the event and of the answer are an allow-list; everything else stays out of the log.
+Only keys on a list are taken from the event and from the answer; everything else stays out of the log.
 """
 
 from __future__ import annotations
@@ -32,36 +32,39 @@ def logger() -> Logger:
 
 
 def logged(handler: Handler) -> Handler:
-    """Log what came, what was answered and how long it took; log an error with its class and raise it."""
+    """Log the event, the answer and the time taken; log an error with its class, and raise it."""
 
     @wraps(handler)
     def wrapped(event: dict[str, Any], context: Any) -> dict[str, Any]:
         start = perf_counter()
         log = logger()
-        said = {"asked": allowed(event)}
+        fields = {"asked": allowed(event)}
         log.append_keys(function_name=context.function_name)
         try:
             answer = handler(event, context)
-        except Exception as error:  # noqa: BLE001 - each is told and raised again, in words that are safe
-            told = told_safely(error)
-            log.error(str(told), extra={**said, **described(error)})
-            # from None: the runtime prints what it is given, causes included, and Step Functions keeps it
-            raise told from None
-        log.info("done", extra={**said, "answered": allowed(answer), "seconds": round(perf_counter() - start, 3)})
+        except Exception as error:  # noqa: BLE001 - each is logged and raised again, with a message that is safe
+            safe = told_safely(error)
+            log.error(str(safe), extra={**fields, **described(error)})
+            # from None: the runtime prints the error with its causes, and Step Functions keeps it
+            raise safe from None
+        log.info("done", extra={**fields, "answered": allowed(answer), "seconds": round(perf_counter() - start, 3)})
         return answer
 
     return wrapped
 
 
 def told_safely(error: Exception) -> PropensityError:
-    """Our own errors, whose messages name files, fields and settings by rule and never a value of a row; of an
-    AWS error its code and operation, of any other its class; and the place in our code."""
+    """An error whose message can be logged.
+
+    An error of this package is returned as it is: its message names files, fields and settings, never a value of a row.
+    Of an AWS error the message gives code and operation, of any other the class; and the place in this package's code.
+    """
     if isinstance(error, PropensityError):
         return error
     kind = type(error).__name__
     if isinstance(error, ClientError):
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-        # which action on which resource is missing from the policy; other messages may quote an item's key
+        # this message says which action on which resource the policy lacks; others may quote an item's key
         detail = f": {message}" if code.startswith("AccessDenied") else ""
         kind = f"{code} when calling {error.operation_name}{detail}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -71,7 +74,7 @@ def told_safely(error: Exception) -> PropensityError:
 
 
 def described(error: Exception) -> dict[str, object]:
-    """Class, whether a retry can help, and where: files and lines, without the text of any cause."""
+    """An error's class, whether a retry can help, and where it happened: files and lines, without any error's text."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "error": type(error).__name__,
@@ -81,7 +84,7 @@ def described(error: Exception) -> dict[str, object]:
 
 
 def allowed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that may be logged, where their values are plain."""
+    """The entries that may be logged: their key is on the list, and their value is a text, a number or a boolean."""
     return {
         key: value for key, value in values.items() if key in _ALLOWED and isinstance(value, str | int | float | bool)
     }

@@ -1,8 +1,8 @@
-"""Answers of queue-fed functions: which messages go back to the queue.
+"""Answers of functions that a queue feeds: which messages go back to the queue.
 
-Powertools' BatchProcessor answers record by record; promotion works on groups of records and needs the answer
-by group, so both shapes are made here from one rule: a message whose work raised goes back, the queue's
-redrive policy sends it to the dead-letter queue when it keeps failing, and nothing is answered by silence.
+A message whose work raised an error goes back. When it keeps failing, the queue's redrive policy sends it to the
+dead-letter queue. No failure is passed over in silence. Powertools' BatchProcessor works record by record, but
+promotion works on groups of records; so both are written here, by the same rule.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from propensity.runtime.logging import allowed, described, logger, told_safely
 
 
 def answer_records(event: Mapping[str, Any], work: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
-    """Each record on its own: body as JSON, then work."""
+    """Read each record's body as JSON, and work on each record by itself."""
     return answer_groups(event, parse=lambda body: body, group=lambda body: id(body), work=lambda bodies: work(*bodies))
 
 
@@ -27,21 +27,24 @@ def answer_groups[T](
     group: Callable[[T], object],
     work: Callable[[Sequence[T]], Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Records grouped, each group worked on at once. A group that fails is tried record by record, so that one
-    bad message takes no others with it to the dead-letter queue."""
+    """Group the records, and work on each group at once.
+
+    A group that fails is tried again record by record, so that one bad message takes no others with it to the
+    dead-letter queue.
+    """
     failed: list[str] = []
     groups: dict[object, list[tuple[str, T]]] = {}
     for record in event["Records"]:
         try:
             parsed = parse(json.loads(record["body"]))
         except (ValueError, KeyError, TypeError, PropensityError) as error:
-            _say(record["messageId"], error)
+            _log(record["messageId"], error)
             failed.append(record["messageId"])
             continue
         groups.setdefault(group(parsed), []).append((record["messageId"], parsed))
     for members in groups.values():
         failed += _work(members, work)
-    return {"batchItemFailures": [{"itemIdentifier": one} for one in failed]}
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
 def _work[T](members: Sequence[tuple[str, T]], work: Callable[[Sequence[T]], Mapping[str, Any]]) -> list[str]:
@@ -49,12 +52,12 @@ def _work[T](members: Sequence[tuple[str, T]], work: Callable[[Sequence[T]], Map
         answer = work([value for _, value in members])
     except Exception as error:  # noqa: BLE001 - whatever it is, the message goes back and the queue decides
         if len(members) == 1:
-            _say(members[0][0], error)
+            _log(members[0][0], error)
             return [members[0][0]]
-        return [message for member in members for message in _work([member], work)]
+        return [message_id for member in members for message_id in _work([member], work)]
     logger().info("worked", extra={"messages": len(members), "answered": allowed(answer)})
     return []
 
 
-def _say(message: str, error: Exception) -> None:
-    logger().error(str(told_safely(error)), extra={"message_id": message, **described(error)})
+def _log(message_id: str, error: Exception) -> None:
+    logger().error(str(told_safely(error)), extra={"message_id": message_id, **described(error)})

@@ -1,4 +1,4 @@
-"""The environment, read once into a frozen model. A missing variable is named when it is first asked for."""
+"""The environment, read once into a frozen model. A missing variable is an error only when it is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from propensity.kernel.errors import SettingError
 
 
 class Settings(BaseModel):
-    """What template.yaml gives a function; each gets only those it needs."""
+    """The variables that template.yaml gives functions; each function gets only those that it needs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,7 +32,7 @@ class Settings(BaseModel):
     upload_link_seconds: int = Field(900, alias="UPLOAD_LINK_SECONDS", ge=60, le=43_200)
 
     def need(self, name: str) -> str:
-        """The value of a field by its name; raises SettingError naming the variable where it is missing."""
+        """The value of a field. Raises SettingError, which names the variable, where it is missing."""
         value = getattr(self, name)
         if not value:
             variable = type(self).model_fields[name].alias
@@ -44,8 +44,8 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate(dict(environment))
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise SettingError(f"environment variables: {told}") from error
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise SettingError(f"environment variables: {problems}") from error
 
 
 @cache
@@ -54,6 +54,6 @@ def settings() -> Settings:
 
 
 def approvers() -> Approvers:
-    """Raises SettingError where both roles have one name."""
+    """Who may approve in this stack. Raises SettingError where both roles have one name."""
     chosen = settings()
     return Approvers(chosen.account_id, chosen.technical_approver_role, chosen.business_approver_role)

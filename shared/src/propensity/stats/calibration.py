@@ -1,8 +1,8 @@
 """The calibrator: a small table that maps a model's raw probability to a calibrated one.
 
-Piecewise linear between knots on the logit scale, straight beyond the outer ones, strictly increasing, so that
-it never changes a ranking. Platt's sigmoid is two knots, isotonic regression one per block of pooled rows.
-It stays outside the ONNX graph: isotonic calibration inside it was off by up to 0.04
+On the logit scale it is straight between its knots, and goes straight on beyond the outer ones. It always rises, so it
+never changes a ranking. Platt's sigmoid has two knots; isotonic regression has one per block of pooled rows. The table
+stays outside the ONNX graph, where isotonic calibration was off by up to 0.04
 (docs/decisions/0010-the-calibrator-is-a-table-beside-the-graph.md).
 """
 
@@ -16,19 +16,23 @@ import numpy as np
 
 from propensity.kernel.errors import ConflictError
 from propensity.stats.figures import is_ascending
-from propensity.stats.logistic_line import Likelihood, Line, Scale, fit_line
+from propensity.stats.logistic_line import Likelihood, LogitLine, Scale, fit_line
 
-Method = Literal["none", "sigmoid", "isotonic", "table"]  # table: 20 pooled bins, what isotonic was before
-_CLIP = 1e-7
-_BLOCK = 100  # rows of a knot at least: fewer would follow chance
-_MIN_RISE = 1e-3  # logits; keeps neighbouring knots apart so that no two scores become one
+# `table`: 20 pooled bins, the method before there was isotonic regression
+CalibrationMethod = Literal["none", "sigmoid", "isotonic", "table"]
+_CLIP = 1e-7  # keeps the logits of 0 and 1 finite
+_BLOCK = 100  # the least number of rows behind a knot: fewer would follow chance
+_MIN_RISE = 1e-3  # logits between neighbouring knots at least, so that no two scores become one
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """`raw` and `calibrated`: at least two ascending logits each. `rows`, `positives`: what it was fitted on."""
+    """`raw` and `calibrated`: the knots, at least two ascending logits each.
 
-    method: Method
+    `rows` and `positives`: how many it was fitted on. Raises ConflictError for knots that are not so.
+    """
+
+    method: CalibrationMethod
     raw: tuple[float, ...]
     calibrated: tuple[float, ...]
     rows: int
@@ -76,16 +80,18 @@ def logit(p: Any) -> Any:
 
 
 def identity(rows: int = 0, positives: int = 0, offset: float = 0.0) -> Calibration:
-    """The raw scores, less the offset that weights of the classes put on their logit (stats/imbalance.py)."""
+    """The calibration that leaves raw scores as they are, but for `offset`, which it takes off their logit.
+
+    Class weights put the offset there (stats/imbalance.py).
+    """
     return Calibration("none", (0.0, 1.0), (-offset, 1.0 - offset), rows, positives)
 
 
 def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
-    """Platt (1999) on the logit: two parameters, targets smoothed as he does.
+    """Platt's sigmoid (1999) on the logit: two parameters, with the targets smoothed as he does.
 
-    `weights` float64 (n,), above 0: what each row counts; None: each once.
-    A slope that is not positive would turn the ranking around: such scores say nothing of these rows, and all come out
-    at the rows' rate, in their order.
+    `weights`: float64 (n,), above 0, how much each row counts; None: each counts once. A slope that is not positive
+    would turn the ranking around. Such scores say nothing of these rows: all become the rows' rate, in their order.
     """
     x, y = logit(raw), np.asarray(labels, dtype=np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -97,7 +103,7 @@ def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     scale = Scale.of(mean, float(np.average((x - mean) ** 2, weights=w)) ** 0.5)
     scaled = (x - scale.centre) / scale.spread
 
-    def likelihood(line: Line) -> Likelihood:
+    def likelihood(line: LogitLine) -> Likelihood:
         z = line.intercept + line.slope * scaled
         p = np.exp(-np.logaddexp(0.0, -z))
         miss, weight = w * (target - p), w * p * (1 - p)
@@ -114,17 +120,18 @@ def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
 def fit_isotonic(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     """Isotonic regression by pooling adjacent violators (Ayer et al. 1955; Zadrozny and Elkan 2002), drawn as a line.
 
-    `weights` as of `fit_sigmoid`. The step function would give many customers one score; so its blocks, joined until
-    each counts _BLOCK rows, are knots at their mean logits, and what lies between rises straight.
-    Written out here because scikit-learn's is in a layer that does not fit beside pyarrow.
+    `weights`: as in `fit_sigmoid`. A step function would give many customers one score. So its blocks are joined until
+    each counts `_BLOCK` rows; each is then a knot at its mean logit, and the line between knots is straight. Where
+    fewer than two knots are left, it is `fit_sigmoid`. Written here, because scikit-learn's is in a layer that does not
+    fit beside pyarrow.
     """
     x, y = logit(raw), np.asarray(labels, dtype=np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     places, of_row = np.unique(x, return_inverse=True)
-    sums = [np.bincount(of_row, weights=one, minlength=len(places)) for one in (w, w * x, w * y)]
+    sums = [np.bincount(of_row, weights=summed, minlength=len(places)) for summed in (w, w * x, w * y)]
     pooled: list[list[float]] = []  # sums of weights, of weighted logits, of the positives' weights
-    for one in zip(*(part.tolist() for part in sums), strict=True):
-        pooled.append(list(one))
+    for place in zip(*(part.tolist() for part in sums), strict=True):
+        pooled.append(list(place))
         while len(pooled) > 1 and pooled[-2][2] * pooled[-1][0] >= pooled[-1][2] * pooled[-2][0]:
             _join(pooled)
     blocks: list[list[float]] = []
@@ -153,32 +160,33 @@ FITS: dict[str, Callable[[Any, Any, Any], Calibration]] = {"sigmoid": fit_sigmoi
 def choose(
     raw: Any, labels: Any, weights: Any, older: Any, newest: Any, methods: Sequence[str]
 ) -> tuple[str, Any, dict[str, float]]:
-    """The method that is best on the `newest` rows after fitting on the `older` ones (masks, neither empty).
+    """The method of the least log loss on the `newest` rows, each fitted on the `older` ones.
 
-    Returns its name, the newest rows' probabilities by it, and the log loss by each method; equal losses: the first.
+    `older`, `newest`: masks, neither empty. Returns the method's name, its probabilities of the newest rows, and the
+    log loss of each method. Of equal losses the first method wins.
     """
-    said = {method: FITS[method](raw[older], labels[older], weights[older]).apply(raw[newest]) for method in methods}
-    losses = {method: log_loss(p, labels[newest], weights[newest]) for method, p in said.items()}
+    fitted = {method: FITS[method](raw[older], labels[older], weights[older]).apply(raw[newest]) for method in methods}
+    losses = {method: mean_log_loss(p, labels[newest], weights[newest]) for method, p in fitted.items()}
     best = min(methods, key=lambda method: losses[method])
-    return best, said[best], losses
+    return best, fitted[best], losses
 
 
-def log_loss(said: Any, labels: Any, weights: Any) -> float:
-    """Mean over rows of -ln of the probability that was given to what happened, in nats."""
-    return float(np.average(row_losses(said, np.asarray(labels)), weights=weights))
+def mean_log_loss(probabilities: Any, labels: Any, weights: Any) -> float:
+    """The mean of `row_losses`, each row counting as much as its weight, in nats."""
+    return float(np.average(row_losses(probabilities, np.asarray(labels)), weights=weights))
 
 
-def row_losses(said: Any, labels: Any) -> Any:
-    """-ln of the probability that was given to what happened, float64 (n,), for labels 0 and 1, in nats."""
-    held = np.clip(said, _CLIP, 1 - _CLIP)
-    return -np.where(labels == 1, np.log(held), np.log1p(-held))
+def row_losses(probabilities: Any, labels: Any) -> Any:
+    """Per row -ln of the probability of what happened, float64 (n,), for labels 0 and 1, in nats."""
+    clipped = np.clip(probabilities, _CLIP, 1 - _CLIP)
+    return -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
 
 
 def _join(pools: list[list[float]]) -> None:
     last = pools.pop()
-    pools[-1] = [one + other for one, other in zip(pools[-1], last, strict=True)]
+    pools[-1] = [before + after for before, after in zip(pools[-1], last, strict=True)]
 
 
 def _rate(pool: list[float]) -> float:
-    # half a positive and half a negative more, so that a block without either has a finite logit
+    # half a positive and half a negative are added, so that a block without one of them has a finite logit
     return (pool[2] + 0.5) / (pool[0] + 1.0)

@@ -1,4 +1,4 @@
-"""What a reader sees of how good scores were: reliability by bins of equal size, and gains by tenths of a list."""
+"""Two curves that show a reader how good scores were: reliability by bins, and gains by tenths of a list."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Tenth:
-    """`number` 1 is the likeliest tenth of the list. `lift`: its rate over everyone's; `captured`: share of all
-    positives in it and in those before it, in [0, 1]."""
+    """`number` 1 is the likeliest tenth of the list. `lift`: the tenth's rate over the rate of all.
+
+    `captured`: the share of all positives that this tenth and those before it hold, in [0, 1].
+    """
 
     number: int
     lift: Estimate
@@ -26,13 +28,16 @@ class Tenth:
 
 
 def reliability(data: Scored, bins: int = 10) -> list[Bin]:
-    """Bins of about equal size by score, ascending; rows of one score stay together, so there may be fewer bins."""
+    """Bins of about equal size, ascending by score. Rows of one score stay together, so there may be fewer bins."""
     return [Bin(total / rows, wilson(positives, rows)) for total, rows, positives in equal_bins(data, bins)]
 
 
 def gains(data: Scored) -> list[Tenth]:
-    """Tenths of the list, likeliest first. Equal scores that straddle an edge count in proportion; the lift's interval
-    is Wilson's for the tenth's rate, the base rate taken as known."""
+    """Tenths of the list, likeliest first.
+
+    Equal scores on both sides of an edge count in proportion. The lift's interval is Wilson's for the tenth's rate; the
+    base rate is taken as known.
+    """
     taken = hits = 0.0
     edges = [data.rows * number / 10 for number in range(1, 11)]
     caught = []

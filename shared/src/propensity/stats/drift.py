@@ -1,4 +1,4 @@
-"""Reference histograms and drift against them: bins are fixed at training, only counts change after."""
+"""Histograms of a training, and drift since then. Training fixes the bins; later only the counts change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCORE = "score"
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One column's drift. `noise` is the PSI to expect without any drift at these sample sizes."""
+    """The drift of one column. `noise` is the mean PSI of samples of these sizes without any drift."""
 
     name: str
     psi: float
@@ -26,9 +26,10 @@ class Drift:
 
 
 def reference_bins(names: Sequence[str], matrix: Any, scores: Any, day: str) -> dict[str, Any]:
-    """Inner edges at the deciles of the values, and counts per bin with the missing ones last.
+    """Per column the inner edges of its bins, and counts per bin, as reference.json keeps them.
 
-    `matrix`: float32 (n, k), NaN for missing; `scores`: float64 (n,). Columns with few values get fewer bins.
+    Edges lie at the deciles of the values; the last count is of missing values. `matrix`: float32 (n, k), NaN for
+    missing; `scores`: float64 (n,). Columns with few different values get fewer bins.
     """
     columns = {name: _histogram(matrix[:, number].tolist()) for number, name in enumerate(names)}
     return {"as_of": day, "rows": len(scores), "features": columns, "score": _histogram(scores.tolist())}
@@ -53,10 +54,13 @@ def _histogram(values: Sequence[float]) -> dict[str, Any]:
 
 
 def drift_of(name: str, expected: Sequence[int], actual: Sequence[int], *, limit: float, min_rows: int) -> Drift:
-    """PSI of one column. Over the limit counts only with `min_rows` on both sides: with 50 rows PSI passes 0.2
-    in 45 % of checks without any drift, with 200 in 0.03 % (docs/decisions/0011-drift-needs-200-rows.md)."""
+    """The drift of one column, from its counts per bin.
+
+    A PSI above the limit is over it only where both sides have `min_rows`. Without any drift, PSI passes 0.2 in 45 % of
+    checks with 50 rows, and in 0.03 % with 200 (docs/decisions/0011-drift-needs-200-rows.md).
+    """
     before, now = sum(expected), sum(actual)
     value = psi(shares(expected), shares(actual)) if before and now else 0.0
     enough = min(before, now) >= min_rows
-    noise = psi_noise(sum(1 for one in expected if one), before, now) if before and now else 0.0
+    noise = psi_noise(sum(1 for count in expected if count), before, now) if before and now else 0.0
     return Drift(name, value, noise, before, now, enough and value > limit)

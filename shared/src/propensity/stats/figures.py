@@ -1,8 +1,8 @@
-"""How good scores were, from grouped counts: pure Python, no numpy, so that every function can compute them.
+"""How good scores were, from grouped counts. Pure Python without numpy, so that every function can compute it.
 
-scikit-learn's metrics are the reference these are tested against; they live in a 178 MB layer that does not fit
-beside the engine that reads the lake. Scores come as groups (score, rows, positives) with equal scores merged,
-which makes every figure exact under ties, and independent of the order of rows.
+The tests compare these figures with scikit-learn's, which are in a 178 MB layer that does not fit beside the engine
+that reads the lake. Scores come as groups (score, rows, positives) with equal scores merged. So every figure is exact
+where scores are equal, and does not depend on the order of rows.
 
 Every figure is an Estimate: value, 95 % interval, and the n it rests on.
 """
@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import exp, log, log1p, sqrt
 
 from propensity.kernel.errors import EvidenceError
-from propensity.stats.logistic_line import Likelihood, Line, Scale, fit_line
+from propensity.stats.logistic_line import Likelihood, LogitLine, Scale, fit_line
 
 Z = 1.959963984540054  # two-sided 95 %
 _CLIP = 1e-7  # keeps logarithms finite at scores of exactly 0 or 1
@@ -45,7 +45,7 @@ class ScoreGroup:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Score groups in ascending order, at least one positive and one negative among them."""
+    """Score groups, ascending by score, with at least one positive and one negative among their rows."""
 
     groups: tuple[ScoreGroup, ...]
     rows: int
@@ -61,12 +61,12 @@ class Scored:
 
 
 def scored(groups: Iterable[tuple[float, int, int]], what: str = "scores") -> Scored:
-    """Sort and merge (score, rows, positives). Raises EvidenceError where one of the classes is empty."""
-    merged: dict[float, tuple[int, int]] = {}
+    """(score, rows, positives), sorted and with equal scores merged. Raises EvidenceError where a class is empty."""
+    counts: dict[float, tuple[int, int]] = {}
     for score, rows, positives in groups:
-        held = merged.get(score, (0, 0))
-        merged[score] = (held[0] + rows, held[1] + positives)
-    ordered = tuple(ScoreGroup(score, *merged[score]) for score in sorted(merged))
+        before = counts.get(score, (0, 0))
+        counts[score] = (before[0] + rows, before[1] + positives)
+    ordered = tuple(ScoreGroup(score, *counts[score]) for score in sorted(counts))
     rows = sum(group.rows for group in ordered)
     positives = sum(group.positives for group in ordered)
     if positives == 0 or positives == rows:
@@ -77,9 +77,9 @@ def scored(groups: Iterable[tuple[float, int, int]], what: str = "scores") -> Sc
 
 
 def auc(data: Scored) -> Estimate:
-    """Area under the ROC curve: the chance that a positive outranks a negative, ties half.
+    """Area under the ROC curve: the chance that a positive is ranked above a negative; equal scores count half.
 
-    Interval by DeLong, DeLong and Clarke-Pearson (1988), from the placements of each class.
+    The interval is by DeLong, DeLong and Clarke-Pearson (1988), from the placements of each class.
     """
     below_negative = below_positive = 0
     sum_10 = square_10 = sum_01 = square_01 = 0.0
@@ -102,7 +102,7 @@ def auc(data: Scored) -> Estimate:
 def average_precision(data: Scored) -> Estimate:
     """Sum over thresholds of (recall step) x precision, as scikit-learn defines it.
 
-    Interval on the logit scale with the positives as n (Boyd, Eng and Page 2013).
+    The interval is made on the logit scale, with the number of positives as n (Boyd, Eng and Page 2013).
     """
     taken = hits = 0
     value = 0.0
@@ -122,25 +122,25 @@ def brier(data: Scored) -> Estimate:
 
 
 def brier_skill(data: Scored) -> Estimate:
-    """1 - Brier / Brier of always saying the base rate; above 0 beats knowing only the rate.
+    """1 - Brier / (Brier of giving everyone the base rate); above 0 the scores beat the base rate.
 
-    Interval from the two squared errors' difference row by row, the base rate taken as known: what makes a row hard
-    for both is no doubt about which of them is better.
+    The interval is of the difference of the two squared errors, row by row; the base rate is taken as known. A row that
+    is hard for both says nothing of which is better, so it does not widen the interval.
     """
     rate = data.base_rate
-    gain = _mean(((1 - rate) ** 2 - (1 - group.score) ** 2, rate**2 - group.score**2, group) for group in data.groups)
-    return gain.scaled(1 / (rate * (1 - rate)))
+    less = _mean(((1 - rate) ** 2 - (1 - group.score) ** 2, rate**2 - group.score**2, group) for group in data.groups)
+    return less.scaled(1 / (rate * (1 - rate)))
 
 
 def log_loss(data: Scored) -> Estimate:
-    """Mean negative log likelihood in nats; scores are held in [1e-7, 1 - 1e-7]."""
+    """Mean negative log likelihood in nats; scores are clipped to [1e-7, 1 - 1e-7]."""
     return _mean((-log(_clipped(group.score)), -log(1 - _clipped(group.score)), group) for group in data.groups)
 
 
 def calibration(data: Scored) -> tuple[Estimate, Estimate]:
-    """(slope, intercept) of the outcome's logit on the score's logit; 1 and 0 for calibrated scores.
+    """(slope, intercept) of the outcome's logit on the score's logit (Cox 1958); 1 and 0 for calibrated scores.
 
-    Cox (1958). All scores equal leave no slope to fit: (0, logit of the base rate).
+    Where all scores are equal there is no slope to fit: (0, logit of the base rate).
     """
     points = [(_logit(_clipped(group.score)), group.rows, group.positives) for group in data.groups]
     if len(points) == 1:
@@ -151,7 +151,7 @@ def calibration(data: Scored) -> tuple[Estimate, Estimate]:
     scale = Scale.of(mean, sqrt(sum((x - mean) ** 2 * rows for x, rows, _ in points) / data.rows))
     scaled = [((x - scale.centre) / scale.spread, rows, positives) for x, rows, positives in points]
 
-    def likelihood(line: Line) -> Likelihood:
+    def likelihood(line: LogitLine) -> Likelihood:
         loss = miss = lean = a = b = c = 0.0
         for x, rows, positives in scaled:
             z = line.intercept + line.slope * x
@@ -175,9 +175,9 @@ def calibration(data: Scored) -> tuple[Estimate, Estimate]:
 
 
 def equal_bins(data: Scored, bins: int) -> list[tuple[float, int, int]]:
-    """(sum of scores, rows, positives) of bins of about equal size by score, ascending, those without rows left out.
+    """(sum of scores, rows, positives) per bin. Bins are of about equal size, ascending by score.
 
-    A group of equal scores is never split, so there may be fewer bins.
+    A group of equal scores is never split, so there may be fewer bins; those without rows are left out.
     """
     sums = [[0.0, 0, 0] for _ in range(bins)]
     seen = 0
@@ -191,9 +191,9 @@ def equal_bins(data: Scored, bins: int) -> list[tuple[float, int, int]]:
 
 
 def ece(data: Scored, bins: int = 10) -> Estimate:
-    """Expected calibration error: mean gap between score and rate over bins of equal size (Naeini et al. 2015).
+    """Expected calibration error: mean distance of score and rate over bins of equal size (Naeini et al. 2015).
 
-    Biased upwards: about sqrt(rate / bin size) with perfect scores.
+    It is biased upwards: perfect scores have about sqrt(rate / bin size).
     """
     value = spread = 0.0
     for total, rows, positives in equal_bins(data, bins):
@@ -203,23 +203,24 @@ def ece(data: Scored, bins: int = 10) -> Estimate:
     return _bounded(value, sqrt(spread), data.rows)
 
 
-def gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
-    """By how much the second score's log loss is below the first's, nats a row; (first, second, rows, positives).
+def log_loss_gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
+    """By how much the log loss of a second score is below that of a first, in nats a row.
 
-    The interval is of the differences row by row: what makes a row hard for both says nothing about which is better.
+    `groups`: (first score, second score, rows, positives). The interval is of the differences row by row: a row that is
+    hard for both says nothing of which is better.
     """
     terms = []
     for first, second, rows, positives in groups:
-        one, other = _clipped(first), _clipped(second)
-        terms.append((log(other / one), log((1 - other) / (1 - one)), ScoreGroup(second, rows, positives)))
+        p, q = _clipped(first), _clipped(second)
+        terms.append((log(q / p), log((1 - q) / (1 - p)), ScoreGroup(second, rows, positives)))
     return _mean(terms)
 
 
 def lift(data: Scored, top: float) -> Estimate:
     """Rate among the `top` highest scores (a number of rows) over the rate of all.
 
-    Where equal scores straddle the edge they count in proportion, which is their expected share. Interval:
-    Wilson's for the top rate, the base rate taken as known.
+    Equal scores on both sides of the edge count in proportion, which is their expected share. The interval is Wilson's
+    for the top rate; the base rate is taken as known.
     """
     if not 0 < top <= data.rows:
         raise EvidenceError(f"lift: the top {top} of {data.rows} rows; expected 1 to {data.rows}")
@@ -243,19 +244,22 @@ def wilson(positives: float, rows: float) -> Estimate:
     return Estimate(rate, min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half)), round(rows))
 
 
-def difference(one: Estimate, other: Estimate) -> Estimate:
-    """Difference of two independent rates, interval by Newcombe's method 10 (1998) from their Wilson intervals."""
-    value = one.value - other.value
-    low = value - sqrt((one.value - one.low) ** 2 + (other.high - other.value) ** 2)
-    high = value + sqrt((one.high - one.value) ** 2 + (other.value - other.low) ** 2)
-    return Estimate(value, low, high, one.n + other.n)
+def difference(rate: Estimate, other: Estimate) -> Estimate:
+    """`rate` less `other`, two independent rates with Wilson's intervals; interval by Newcombe's method 10 (1998)."""
+    value = rate.value - other.value
+    low = value - sqrt((rate.value - rate.low) ** 2 + (other.high - other.value) ** 2)
+    high = value + sqrt((rate.high - rate.value) ** 2 + (other.value - other.low) ** 2)
+    return Estimate(value, low, high, rate.n + other.n)
 
 
 FLOOR = 1e-4  # an empty bin would make the logarithm infinite
 
 
 def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
-    """Population stability index: sum of (a - e) ln(a / e) over bins; both are shares of rows, length k, sum 1."""
+    """Population stability index: the sum of (a - e) ln(a / e) over bins.
+
+    `expected`, `actual`: shares of rows per bin, length k, sum 1. Raises ValueError for different lengths.
+    """
     if len(expected) != len(actual):
         raise ValueError(f"psi: {len(expected)} and {len(actual)} bins, expected as many of both")
     total = 0.0
@@ -266,18 +270,18 @@ def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
 
 
 def psi_noise(bins: int, reference: int, current: int) -> float:
-    """What PSI is on average without any drift: (k - 1)(1/n + 1/m), from its chi-square limit (Yurdakul 2018)."""
+    """The mean PSI without any drift: (k - 1)(1/n + 1/m), from its chi-square limit (Yurdakul 2018)."""
     return (bins - 1) * (1 / reference + 1 / current)
 
 
 def shares(counts: Sequence[int]) -> list[float]:
-    """Counts as shares of their sum; all 0 where there are none."""
+    """Counts per bin as shares of their sum; all 0 where the sum is 0."""
     total = sum(counts)
     return [count / total if total else 0.0 for count in counts]
 
 
 def is_ascending(values: Sequence[float]) -> bool:
-    return all(one < other for one, other in pairwise(values))
+    return all(before < after for before, after in pairwise(values))
 
 
 def _variance(total: float, squares: float, count: int) -> float:
@@ -285,7 +289,10 @@ def _variance(total: float, squares: float, count: int) -> float:
 
 
 def _mean(terms: Iterable[tuple[float, float, ScoreGroup]]) -> Estimate:
-    """Mean over rows of a loss that is (if positive, if negative) per group, with its normal interval."""
+    """The mean of a loss over rows, with its normal interval.
+
+    `terms`: (loss of a positive row, loss of a negative row, group).
+    """
     total = squares = 0.0
     count = 0
     for positive, negative, group in terms:

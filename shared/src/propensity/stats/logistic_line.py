@@ -1,7 +1,8 @@
-"""A logistic regression on one number: intercept and slope of the greatest likelihood, for whoever can compute it.
+"""Logistic regression on one number: the intercept and slope of the greatest likelihood.
 
-Without numpy, because the figures of a matchback have none (stats/figures.py); scikit-learn's own stands in a layer
-that does not fit beside theirs, and the unit tests hold both users of this against it.
+The caller computes the likelihood: stats/figures.py in plain Python, stats/calibration.py with numpy. This module has
+no numpy, because the functions that compute a matchback's figures have none. scikit-learn's regression is in a layer
+that does not fit beside theirs; the unit tests compare both callers with it.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_STEPS = 60
-_HALVINGS = 40
-_RIDGE = 1e-9  # of the information's trace: where all weight is on one point, the gradient decides
-_LEAST = 1e-100  # and where there is none left; its square is still a number
-_MOST = 4.0  # logits of one step: further off nothing is known of the curve
-_SAME = 1e-6  # logits; scores that are no further apart have no slope
-_LAST = 1e-12  # of the loss: a step that promises less goes unchecked, and is the last; sums are no more exact
-_ENOUGH = 1e-4  # share of the gain that a step promises at least to be had (Armijo 1966)
+_STEPS = 60  # at most
+_HALVINGS = 40  # of one step, at most
+# share of the information's trace that is added to its diagonal: where all weight is on one point, the information has
+# no inverse, and the gradient decides
+_RIDGE = 1e-9
+_LEAST = 1e-100  # added too, for a trace of 0; its square is still above 0
+_MOST = 4.0  # logits of one step: the curvature at one place says nothing of a place further away
+_SAME = 1e-6  # logits: scores that spread no further have no slope
+_LAST = 1e-12  # share of the loss: a step that promises less is taken unchecked and is the last; sums are no more exact
+_ENOUGH = 1e-4  # the least share of its promised gain that a step must bring (Armijo 1966)
 
 
-class Line(NamedTuple):
+class LogitLine(NamedTuple):
     """logit(p) = intercept + slope * x."""
 
     intercept: float
@@ -29,17 +32,18 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """At one line: minus the log likelihood, the log likelihood's gradient, and minus its second derivatives.
+    """The likelihood of the outcomes by one line.
 
-    By (intercept, slope), and by (intercept twice, both, slope twice).
+    `loss`: minus the log likelihood. `gradient`: the log likelihood's derivatives, by (intercept, slope).
+    `information`: minus its second derivatives, by (intercept twice, intercept and slope, slope twice).
     """
 
     loss: float
     gradient: tuple[float, float]
     information: tuple[float, float, float]
 
-    def step(self) -> Line:
-        """Newton's, `_MOST` at most."""
+    def step(self) -> LogitLine:
+        """Newton's step, shortened so that neither part of it is longer than `_MOST`."""
         a, b, c = self.information
         ridge = _RIDGE * (a + c) + _LEAST
         a, c = a + ridge, c + ridge
@@ -47,12 +51,15 @@ class Likelihood:
         by_intercept, by_slope = self.gradient
         full = (c * by_intercept - b * by_slope) / determinant, (a * by_slope - b * by_intercept) / determinant
         share = min(1.0, _MOST / max(abs(full[0]), abs(full[1]), _LEAST))
-        return Line(share * full[0], share * full[1])
+        return LogitLine(share * full[0], share * full[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where x lies: fits are of (x - centre) / spread, or intercept and slope would hang on each other."""
+    """Where the values of x lie, and how far apart.
+
+    A line is fitted to (x - centre) / spread. With x itself, a change of the slope would change the intercept too.
+    """
 
     centre: float
     spread: float
@@ -62,28 +69,29 @@ class Scale:
         return Scale(mean, deviation if deviation > _SAME else 1.0)
 
     @property
-    def identity(self) -> Line:
+    def identity(self) -> LogitLine:
         """logit(p) = x, as a line of the scaled x."""
-        return Line(self.centre, self.spread)
+        return LogitLine(self.centre, self.spread)
 
-    def back(self, line: Line) -> Line:
-        """A line of the scaled x as one of x."""
+    def back(self, line: LogitLine) -> LogitLine:
+        """The same line as a line of x, from a line of the scaled x."""
         slope = line.slope / self.spread
-        return Line(line.intercept - slope * self.centre, slope)
+        return LogitLine(line.intercept - slope * self.centre, slope)
 
-    def variances(self, information: tuple[float, float, float]) -> Line:
-        """Of intercept and slope of x, from the information about those of the scaled x."""
+    def variances(self, information: tuple[float, float, float]) -> LogitLine:
+        """The variances of intercept and slope of a line of x, from the information at its line of the scaled x."""
         a, b, c = information
         determinant, shift = max(a * c - b * b, _LEAST), self.centre / self.spread
-        return Line((c + 2 * shift * b + shift**2 * a) / determinant, a / determinant / self.spread**2)
+        return LogitLine((c + 2 * shift * b + shift**2 * a) / determinant, a / determinant / self.spread**2)
 
 
-def fit_line(likelihood: Callable[[Line], Likelihood], start: Line) -> tuple[Line, Likelihood]:
+def fit_line(likelihood: Callable[[LogitLine], Likelihood], start: LogitLine) -> tuple[LogitLine, Likelihood]:
     """The line of the greatest likelihood, and the likelihood there.
 
-    Newton's method from `start`. A full step goes too far where most scores are far from what came of them, and
-    can go to and fro for ever: so it is halved until the likelihood rises (Nocedal and Wright 2006, algorithm 3.1).
-    Where the labels are separated by x there is no greatest one: the slope is then as large as counts for anything.
+    Newton's method from `start`. Where most scores are far from their outcomes, a full step goes too far, and steps can
+    go to and fro for ever. So a step is halved until the likelihood rises (Nocedal and Wright 2006, algorithm 3.1).
+    Where x separates the labels, no line has the greatest likelihood. The slope then ends where a larger one would gain
+    no more than rounding errors.
     """
     line, here = start, likelihood(start)
     for _ in range(_STEPS):
@@ -92,7 +100,7 @@ def fit_line(likelihood: Callable[[Line], Likelihood], start: Line) -> tuple[Lin
         last = promised <= _LAST * (1 + here.loss)
         for halved in range(1 if last else _HALVINGS):
             share = 0.5**halved
-            tried = Line(line.intercept + share * step.intercept, line.slope + share * step.slope)
+            tried = LogitLine(line.intercept + share * step.intercept, line.slope + share * step.slope)
             there = likelihood(tried)
             if last or there.loss <= here.loss - _ENOUGH * share * promised:
                 break

@@ -1,7 +1,7 @@
 """Percentiles and deciles per tenant. 100 and 10 are the most likely customers.
 
-Cut points are a batch's own quantiles; a gap run ranks its few customers against the batch's, so that
-a new customer's decile means what everyone else's means.
+Cut points are a batch's own quantiles. A gap run ranks its few customers by the batch's cut points, so that a new
+customer's decile means what everyone else's means.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def decile(percentiles: Any) -> Any:
 
 
 def rank(tenants: Any, scores: Any, cuts: Mapping[str, list[float]], everyone: list[float]) -> Any:
-    """Percentiles of rows of several tenants; a tenant without cut points of its own is ranked among everyone."""
+    """Percentiles of rows of several tenants, each by its own cut points.
+
+    A tenant that has none is ranked by `everyone`, the cut points of all tenants together.
+    """
     out = np.empty(len(scores), dtype=np.int32)
     for tenant in np.unique(tenants.astype(str)):
         rows = tenants == tenant

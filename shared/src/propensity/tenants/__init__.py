@@ -1,1 +1,1 @@
-"""A tenant's record and its ledger."""
+"""A tenant's record: its states and settings over time."""

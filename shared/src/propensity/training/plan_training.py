@@ -15,7 +15,7 @@ from propensity.lake.silver_tables import columns_named
 from propensity.pack.current import pack_info, training_definition
 from propensity.ports import Ports
 from propensity.registry.versions import present_champion
-from propensity.tenants.ledger import closed_periods
+from propensity.tenants.record_lines import closed_periods
 from propensity.training.domain.cost import check_candidate
 from propensity.training.domain.schedule import training_dates
 from propensity.training.items import write_training_items

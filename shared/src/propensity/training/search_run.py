@@ -12,7 +12,7 @@ import numpy as np
 from propensity.kernel.errors import EvidenceError
 from propensity.pack.domain.model_spec import Candidate, Family, ModelSpec
 from propensity.ports import FittedModel, GrowingModel, Ports, Sample
-from propensity.stats.calibration import identity, log_loss
+from propensity.stats.calibration import identity, mean_log_loss
 from propensity.stats.imbalance import balance_of
 from propensity.stats.sampling import rarer
 from propensity.training.data import TrainingData, folds
@@ -199,7 +199,7 @@ class Predicted:
     def loss(self) -> float:
         """Log loss of the probabilities without the offset."""
         probability = identity(offset=self.offset).apply(self.raw) if self.offset else self.raw
-        return log_loss(probability, self.label, self.weight)
+        return mean_log_loss(probability, self.label, self.weight)
 
 
 class Tried:

@@ -1,4 +1,4 @@
-"""Which way a feature pulls, and how much it matters: for people who read a model card, not for a decision."""
+"""In which direction a feature moves the score. It is for people who read a model card; nothing is decided by it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from propensity.stats.calibration import logit
 
 Effect = Literal["rises", "falls", "mixed", "none"]
 _POINTS = 9  # values of a feature that are tried, at its quantiles
-_LEAST = 1e-3  # logits; a feature that moves the mean score by less does nothing
-_CLEAR = 0.9  # share of all movement that goes one way
+_LEAST = 1e-3  # logits; a feature that moves the mean score by less has no effect
+_CLEAR = 0.9  # share of all movement that must go one way, or the effect is mixed
 
 
 def trend(predict: Predict, matrix: Any, column: int) -> Effect:
-    """How the mean logit of the rows (n, k) goes as one feature takes its own values in order, all else as it is.
+    """How the mean logit of the rows, float32 (n, k), moves while one feature runs through its values in order.
 
-    Friedman (2001), partial dependence. Missing values are left out of the values tried.
+    All other features stay as they are (partial dependence, Friedman 2001). The feature's missing values are not tried.
     """
     present = matrix[~np.isnan(matrix[:, column]), column]
     if len(present) == 0:
         return "none"
     values = np.unique(np.quantile(present, np.linspace(0.05, 0.95, _POINTS), method="inverted_cdf"))
-    if len(values) == 1:  # the rare values of a feature that is nearly always one
+    if len(values) == 1:  # a feature that nearly always has one value: take its least and its greatest
         values = np.unique(present[[present.argmin(), present.argmax()]])
     copies = np.tile(matrix, (len(values), 1))
     copies[:, column] = np.repeat(values, len(matrix)).astype(np.float32)
@@ -32,7 +32,7 @@ def trend(predict: Predict, matrix: Any, column: int) -> Effect:
 
 
 def direction(curve: Any) -> Effect:
-    """Of a curve's values in order, shape (m,), in logits."""
+    """The direction of a curve. `curve`: its values in order, shape (m,), in logits."""
     steps = np.diff(curve)
     up, down = float(steps[steps > 0].sum()), -float(steps[steps < 0].sum())
     if max(up, down) < _LEAST:

@@ -1,7 +1,7 @@
-"""What a list of customers brings: conversions expected and observed, gains of one list over another, and money.
+"""What a list of customers brings: expected and observed conversions, its gain over another list, and money.
 
-Two lists of one size share customers; what tells them apart is who is on one of them only, so that the interval of a
-gain is Newcombe's (1998) for the two rates among those, times their number.
+Two lists of one size share customers. They differ only by the customers who are on one list and not on the
+other. So the gain's interval is Newcombe's (1998) for the two rates among those customers, times their number.
 """
 
 from __future__ import annotations
@@ -16,27 +16,30 @@ from propensity.stats.figures import Estimate, difference, wilson
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list: its size, the conversions that its scores add up to (None where nothing was scored), and those seen."""
+    """A list of `size` customers, of whom `hits` converted.
+
+    `expected`: the sum of their scores, which is the expected number of conversions; None where nothing was scored.
+    """
 
     size: int
     expected: float | None
     hits: int
 
     def observed(self) -> Estimate:
-        """Conversions with the interval of their rate."""
+        """The number of conversions, with an interval from that of their rate."""
         return wilson(self.hits, self.size).scaled(self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """Customers that are on one of two lists only, and how many of them converted."""
+    """The customers who are on one of two lists only, and how many of them converted."""
 
     size: int
     hits: int
 
 
 def gained(mine: Only, other: Only) -> Estimate:
-    """Conversions that a list has more than another of the same size. Raises ConflictError for other sizes."""
+    """By how many conversions a list exceeds another of the same size. Raises ConflictError where the sizes differ."""
     if mine.size != other.size:
         raise ConflictError(f"lists of one size differ in {mine.size} and {other.size} customers; expected as many")
     if mine.size == 0:
@@ -45,18 +48,18 @@ def gained(mine: Only, other: Only) -> Estimate:
 
 
 def list_to_json(listed: Listed, value: Value | None, lists: int) -> dict[str, Any]:
-    """Figures of all the lists together, and as profit of all and of each."""
+    """Figures of all lists together; where a conversion has a value, also the profit of all lists and of each list."""
     observed = listed.observed()
-    said: dict[str, Any] = {"size": listed.size, "expected": listed.expected, "observed": asdict(observed)}
+    fields: dict[str, Any] = {"size": listed.size, "expected": listed.expected, "observed": asdict(observed)}
     if value is not None:
         cost = listed.size * value.cost_per_contact
         if listed.expected is not None:
-            said["expected_profit"] = listed.expected * value.per_conversion - cost
-            said["expected_profit_per_list"] = said["expected_profit"] / lists
+            fields["expected_profit"] = listed.expected * value.per_conversion - cost
+            fields["expected_profit_per_list"] = fields["expected_profit"] / lists
         profit = _less(observed.scaled(value.per_conversion), cost)
-        said["profit"] = asdict(profit)
-        said["profit_per_list"] = asdict(profit.scaled(1 / lists))
-    return said
+        fields["profit"] = asdict(profit)
+        fields["profit_per_list"] = asdict(profit.scaled(1 / lists))
+    return fields
 
 
 def _less(figure: Estimate, cost: float) -> Estimate:
@@ -64,9 +67,9 @@ def _less(figure: Estimate, cost: float) -> Estimate:
 
 
 def gain_to_json(gain: Estimate, value: Value | None, lists: int) -> dict[str, Any]:
-    """A gain in conversions, and in money: lists of one size cost the same to work off."""
-    said: dict[str, Any] = {"conversions": asdict(gain), "conversions_per_list": asdict(gain.scaled(1 / lists))}
+    """A gain in conversions and in money. Two lists of one size cost the same, so a gain has no cost of its own."""
+    fields: dict[str, Any] = {"conversions": asdict(gain), "conversions_per_list": asdict(gain.scaled(1 / lists))}
     if value is not None:
-        said["profit"] = asdict(gain.scaled(value.per_conversion))
-        said["profit_per_list"] = asdict(gain.scaled(value.per_conversion / lists))
-    return said
+        fields["profit"] = asdict(gain.scaled(value.per_conversion))
+        fields["profit_per_list"] = asdict(gain.scaled(value.per_conversion / lists))
+    return fields

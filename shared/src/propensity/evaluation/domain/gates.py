@@ -1,11 +1,16 @@
 """Gates: what a candidate must prove before it may become champion, each with its figure, limit and a sentence.
 
-Two kinds of judgement, told apart on purpose. A *floor* is the candidate's to prove: it passes where the unfavourable
-bound of the figure's 95 % interval is beyond the limit, so that too few rows fail. A *limit* on harm is held against
-the interval's favourable bound: it fails only where the harm is proven, or every small slice would stop every model;
-what has too little evidence to be judged at all is named as such. Figures without an interval are held as they are,
-and so is the Brier skill: a model with AUC 0.73 would need about 100 positives in one fold to prove its own above 0
-(53 gave 0.023 with a bound of -0.002, 105 gave 0.017 with one of +0.002), and that it ranks is proven by the AUC.
+There are two kinds of judgement.
+
+A *floor* is for the candidate to prove. It passes where the unfavourable bound of the figure's 95 % interval is beyond
+the limit. So a candidate with too few rows fails.
+
+A *limit on harm* fails only where the harm is proven, by the interval's favourable bound. Otherwise every small slice
+would stop every model. A slice with too little evidence is not judged, and the gate's sentence names it.
+
+A figure without an interval is compared as it is. So is the Brier skill: a model with an AUC of 0.73 needs about 100
+positives in one fold to prove a skill above 0 (53 positives gave 0.023 with a lower bound of -0.002, 105 gave 0.017
+with one of +0.002), and the AUC already proves that the model ranks.
 """
 
 from __future__ import annotations
@@ -20,9 +25,10 @@ from propensity.stats.figures import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A judgement. `said` is one plain sentence; `interval` (95 %) and `n` where the figure is a statistic.
+    """One judgement, which writes its line of gates.json.
 
-    `threshold` is a limit, or the (low, high) of a range. `figure` is None where nothing could be measured.
+    `said` is one plain sentence. `interval` (95 %) and `n` are there where the figure is a statistic. `threshold` is a
+    limit, or the (low, high) of a range. `figure` is None where nothing could be measured.
     """
 
     name: str
@@ -46,40 +52,42 @@ class Gate:
 
 
 def number(value: float) -> str:
-    """A figure as a sentence says it: three digits."""
+    """A figure as sentences show it: with three digits."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def span(found: Estimate) -> str:
+    """A figure with its interval and n, as sentences show it."""
     return f"{number(found.value)} (95 % interval {number(found.low)} to {number(found.high)}, n {found.n:,})"
 
 
 def at_most(name: str, figure: float, limit: float, said: str, *, n: int | None = None) -> Gate:
-    """A figure without an interval, held against the most it may be."""
+    """A gate for a figure without an interval: it passes where the figure is at most the limit."""
     return Gate(name, figure, limit, figure <= limit, f"{said} (at most {number(limit)})", n)
 
 
 def at_least(name: str, figure: float, limit: float, said: str) -> Gate:
+    """A gate for a figure without an interval: it passes where the figure is at least the limit."""
     return Gate(name, figure, limit, figure >= limit, f"{said} (at least {number(limit)})")
 
 
 def floor(name: str, found: Estimate, limit: float, what: str) -> Gate:
-    """The candidate's to prove: the interval's lower bound has to be above the limit."""
+    """A gate that the candidate has to prove: it passes where the interval's lower bound is above the limit."""
     passed = found.low > limit
-    told = "is proven to be above" if passed else "is not proven to be above"
-    return _of(name, found, limit, passed, f"{what} is {span(found)}: it {told} {number(limit)}")
+    result = "is proven to be above" if passed else "is not proven to be above"
+    return _of(name, found, limit, passed, f"{what} is {span(found)}: it {result} {number(limit)}")
 
 
 def within(name: str, found: Estimate, limits: tuple[float, float], what: str) -> Gate:
-    """Fails where the whole interval is outside the range.
+    """A gate that fails where the whole interval is outside the range.
 
-    To ask for all of it inside would ask for about 100 positives of a model whose slope is right (half-width 0.36 at
-    53, 0.24 at 105); that there is evidence at all is what the other gates see to.
+    It does not ask for the whole interval inside the range. A model whose slope is right would then need about 100
+    positives (the half-width is 0.36 at 53 positives, 0.24 at 105). Other gates see to it that there is evidence.
     """
     low, high = limits
     passed = found.high >= low and found.low <= high
-    told = "agrees with" if passed else "is proven to be outside"
-    return _of(name, found, limits, passed, f"{what} is {span(found)}: it {told} {number(low)} to {number(high)}")
+    result = "agrees with" if passed else "is proven to be outside"
+    return _of(name, found, limits, passed, f"{what} is {span(found)}: it {result} {number(low)} to {number(high)}")
 
 
 def _of(name: str, found: Estimate, limit: float | tuple[float, float], passed: bool, said: str) -> Gate:
@@ -87,10 +95,11 @@ def _of(name: str, found: Estimate, limit: float | tuple[float, float], passed: 
 
 
 def parity(real: Mapping[str, Any], probes: Mapping[str, Any] | None, limits: Gates) -> list[Gate]:
-    """The exported model against scikit-learn: largest difference of the probabilities before calibration.
+    """Gates for the exported model against scikit-learn: the largest difference of probabilities before calibration.
 
-    `real`: max_abs, decile_flips, rows; `probes`: max_abs, rows, worst (what the probe was). A decile flip is a row in
-    another tenth by the one than by the other, though the two differ by more than rounding.
+    `real` (figures on real rows): max_abs, decile_flips, rows. `probes` (on made-up rows): max_abs, rows, worst (the
+    name of the probe that differs most). A decile flip is a row that the two models put into different tenths, where
+    their probabilities differ by more than rounding.
     """
     limit = limits.parity_max_abs
     said = f"on {real['rows']:,} real rows the exported model and scikit-learn differ by at most {real['max_abs']:.1e}"
@@ -100,11 +109,11 @@ def parity(real: Mapping[str, Any], probes: Mapping[str, Any] | None, limits: Ga
             "parity_probes", None, limit, False, "the fit kept no probes: train again to hold the model to them"
         )
     else:
-        told = (
+        probed = (
             f"on {probes['rows']:,} made-up rows (missing, extreme and unseen values) the exported model and "
             f"scikit-learn differ by at most {probes['max_abs']:.1e}, worst with {probes['worst']}"
         )
-        made = at_most("parity_probes", probes["max_abs"], limit, told, n=probes["rows"])
+        made = at_most("parity_probes", probes["max_abs"], limit, probed, n=probes["rows"])
     return [
         at_most("parity", real["max_abs"], limit, said, n=real["rows"]),
         made,
@@ -113,12 +122,12 @@ def parity(real: Mapping[str, Any], probes: Mapping[str, Any] | None, limits: Ga
 
 
 def evidence(training: tuple[int, int], fold: tuple[int, int], limits: Gates) -> list[Gate]:
-    """(positives, rows) of the training set, and of the newest validation fold.
+    """Gates for the number of positives. Both arguments are (positives, rows): of the training set, and of the fold.
 
-    With a handful of positives DeLong's interval is too narrow, with one it knows nothing of how positives differ: no
-    floor's bound means anything then.
+    With a handful of positives DeLong's interval is too narrow. With one positive it cannot know how positives differ.
+    The bound of a floor means nothing then.
     """
-    told = "of {1:,} rows of the newest validation fold {0:,} are positive"
+    in_fold = "of {1:,} rows of the newest validation fold {0:,} are positive"
     return [
         at_least(
             "min_positives",
@@ -126,7 +135,7 @@ def evidence(training: tuple[int, int], fold: tuple[int, int], limits: Gates) ->
             limits.min_positives,
             "of {1:,} training rows {0:,} are positive".format(*training),
         ),
-        at_least("min_fold_positives", fold[0], limits.min_fold_positives, told.format(*fold)),
+        at_least("min_fold_positives", fold[0], limits.min_fold_positives, in_fold.format(*fold)),
     ]
 
 
@@ -134,7 +143,7 @@ MEASURED = ("auc", "lift_top_decile", "brier_skill", "calibration_slope")
 
 
 def quality(metrics: Mapping[str, Estimate], limits: Gates) -> list[Gate]:
-    """Floors and the calibration's slope, of the metrics in MEASURED on the newest validation fold."""
+    """Gates for the metrics in MEASURED on the newest validation fold: three floors, and the range of the slope."""
     return [
         floor("auc_floor", metrics["auc"], limits.auc_floor, "ranking (AUC, 0.5 is chance)"),
         floor("lift_floor", metrics["lift_top_decile"], limits.lift_floor, "the top tenth's rate over everyone's"),
@@ -150,20 +159,20 @@ def quality(metrics: Mapping[str, Estimate], limits: Gates) -> list[Gate]:
 
 def _skill(found: Estimate, limit: float) -> Gate:
     passed = found.value > limit
-    told = f"is {'above' if passed else 'not above'} {number(limit)}"
-    said = f"gain over saying the base rate of everyone (Brier skill) is {span(found)}: the figure {told}"
+    result = f"is {'above' if passed else 'not above'} {number(limit)}"
+    said = f"gain over saying the base rate of everyone (Brier skill) is {span(found)}: the figure {result}"
     return _of("brier_skill_floor", found, limit, passed, said)
 
 
 def constant(share: float, rows: int, limits: Gates) -> Gate:
-    """`share`: rows that hold the most frequent score."""
+    """A gate for equal scores. `share`: the share of rows that have the most frequent score, in [0, 1]."""
     said = f"{share:.0%} of {rows:,} customers get one and the same score, and no list can be made among them"
     return at_most("constant_scores", share, limits.constant_share, said, n=rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Sentinel:
-    """One feature against the label. `auc` in [0.5, 1] whichever way it points; `copy` in [0, 1] (phi)."""
+    """How well one feature alone predicts the label: `auc` in [0.5, 1], in either direction; `copy` in [0, 1] (phi)."""
 
     name: str
     auc: float
@@ -171,39 +180,46 @@ class Sentinel:
 
 
 def leaks(found: Sequence[Sentinel], rows: int, limits: Gates) -> list[Gate]:
-    """A feature that alone nearly is the answer was most likely not known when the score would have been made.
+    """Gates against leakage, for a sentinel of each feature.
 
-    The figures are held as they are, not their bounds: a suspicion is enough to have a person look.
+    A feature that alone is nearly the answer was most likely not known on the day of the score. The figures are
+    compared, not their bounds: a suspicion is enough to have a person look.
     """
-    by_auc = max(found, key=lambda one: (one.auc, one.name))
-    by_copy = max(found, key=lambda one: (one.copy, one.name))
-    hot = [one.name for one in found if one.auc > limits.leak_auc]
-    copies = [one.name for one in found if one.copy > limits.copy_agreement]
-    said = f"the feature that ranks best alone is {by_auc.name} with an AUC of {number(by_auc.auc)}"
-    told = (
+    by_auc = max(found, key=lambda sentinel: (sentinel.auc, sentinel.name))
+    by_copy = max(found, key=lambda sentinel: (sentinel.copy, sentinel.name))
+    ranking = [sentinel.name for sentinel in found if sentinel.auc > limits.leak_auc]
+    copies = [sentinel.name for sentinel in found if sentinel.copy > limits.copy_agreement]
+    ranks = f"the feature that ranks best alone is {by_auc.name} with an AUC of {number(by_auc.auc)}"
+    agrees = (
         f"the feature that agrees most with the outcome is {by_copy.name} with a correlation of {number(by_copy.copy)}"
     )
     return [
-        at_most("leak_auc", by_auc.auc, limits.leak_auc, _named(said, hot), n=rows),
-        at_most("target_copy", by_copy.copy, limits.copy_agreement, _named(told, copies), n=rows),
+        at_most("leak_auc", by_auc.auc, limits.leak_auc, _with_names(ranks, ranking), n=rows),
+        at_most("target_copy", by_copy.copy, limits.copy_agreement, _with_names(agrees, copies), n=rows),
     ]
 
 
-def _named(said: str, over: Sequence[str]) -> str:
+def _with_names(said: str, over: Sequence[str]) -> str:
     return f"{said}; look at {', '.join(over)}: known before the outcome?" if over else said
 
 
 def latency_steps(limits: Gates) -> tuple[float, ...]:
-    """Milliseconds that a latency is said to be within: a run that is resumed has to end in the same bytes."""
+    """Upper bounds in milliseconds. A latency is told as the step that it is within, not as it was measured.
+
+    A run that is resumed has to end in the same bytes, and no two measurements are equal.
+    """
     return tuple(limits.latency_p99_ms * share for share in (0.1, 0.5, 1, 5, 25))
 
 
 def latency(p99: float, calls: int, threads: int, limits: Gates) -> Gate:
-    """`p99`: milliseconds of one row's score. The figure is the step that it is within, None beyond the last."""
+    """A gate for the time of one row's score. `p99`: the 99th percentile in milliseconds.
+
+    The figure is the step that it is within; None beyond the last step.
+    """
     steps = latency_steps(limits)
     within = next((step for step in steps if p99 <= step), None)
-    told = f"within {number(within)} ms" if within else f"in more than {number(steps[-1])} ms"
-    said = f"99 of 100 customers are scored {told}, asked one by one from {threads} sides at once"
+    how_fast = f"within {number(within)} ms" if within else f"in more than {number(steps[-1])} ms"
+    said = f"99 of 100 customers are scored {how_fast}, asked one by one from {threads} sides at once"
     limit = limits.latency_p99_ms
     passed = within is not None and within <= limit
     return Gate("latency", within, limit, passed, f"{said} (at most {number(limit)})", calls)

@@ -1,7 +1,7 @@
-"""The files that make a version's folder an MLflow model, beside what our own scoring reads.
+"""The files that make a version's folder an MLflow model. Scoring here does not read them.
 
-The format is MLflow's (mlflow.org, "MLflow Models"); nothing of MLflow is needed to write it, and a UUID and a clock
-of its own would give a rerun other bytes: both are derived from the run here.
+The format is MLflow's (mlflow.org, "MLflow Models"), and these functions write it without MLflow. MLflow itself takes
+a random UUID and the clock, so a rerun would give other bytes. Here both are derived from the run.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ _CODE = "mlflow_code"
 def mlflow_files(
     definition: Definition, *, run: str, as_of: str, loader: str, python: str, packages: Mapping[str, str]
 ) -> dict[str, str]:
-    """File names of the version's folder to text. `loader`: the loader's source; `packages`: what it needs, pinned.
+    """Names of files in the version's folder, with their text. Equal arguments give equal files.
 
-    The folder must also hold model.onnx and calibration.json. Equal arguments give equal files.
+    `loader`: source text of the loader; `packages`: the packages that it needs, with their versions. The folder must
+    also hold model.onnx and calibration.json.
     """
-    # two versions may be loaded into one process, where a module's name is taken once
+    # two versions may be loaded into one process, where each module needs a name of its own
     module = f"propensity_{hashlib.sha256(loader.encode()).hexdigest()[:8]}"
     requirements = ["mlflow", "pandas", *(f"{name}=={version}" for name, version in sorted(packages.items()))]
     model = definition.model
-    # without it the rows are scored by the global model
+    # rows without a tenant are scored by the global model
     tenant = [{"type": "string", "name": "tenant_id", "required": False}] if model.ladder else []
     described = {
         "flavors": {
@@ -66,7 +67,7 @@ def mlflow_files(
 
 
 def _column(name: str) -> dict[str, object]:
-    # double, not float: MLflow refuses to narrow, and a DataFrame's numbers are doubles where nobody said otherwise
+    # double, not float: MLflow refuses to narrow a type, and the numbers of a DataFrame are doubles by default
     return {"type": "double", "name": name, "required": True}
 
 

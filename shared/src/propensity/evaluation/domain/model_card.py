@@ -1,7 +1,7 @@
 """The model card of a version: what it is for, how good it is, on whom, why it was let through, and what it rests on.
 
-Sections after Mitchell et al., "Model Cards for Model Reporting" (2019). Every figure comes from the run's evaluation;
-what the evaluation of an older run lacks is left out.
+The sections follow Mitchell et al., "Model Cards for Model Reporting" (2019). Every figure comes from the run's
+evaluation. A section is left out where the evaluation of an older run has no figures for it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ _ALWAYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a run says of a version, as its JSON has it: plan.json with `run` and `seed`, evaluation.json, slices.json
-    and training.json, the last two empty where there is none."""
+class CardSource:
+    """What a card is made of, as the run's JSON files have it.
+
+    `plan`: plan.json, with `run` and `seed` added. `evaluation`: evaluation.json. `slices` and `training`: slices.json
+    and training.json, empty where the run has none.
+    """
 
     definition: Definition
     plan: Mapping[str, Any]
@@ -45,8 +48,9 @@ class Told:
     training: Mapping[str, Any]
 
 
-def model_card(told: Told) -> Page:
-    definition, plan, evaluation = told.definition, told.plan, told.evaluation
+def model_card(source: CardSource) -> Page:
+    """The card as a page, which kernel/pages.py writes as HTML and as Markdown."""
+    definition, plan, evaluation = source.definition, source.plan, source.evaluation
     model, facts = definition.model, evaluation.get("card", {})
     metrics, gates = evaluation["metrics"], evaluation["gates"]
     failed = [gate["name"] for gate in gates if not gate["passed"]]
@@ -54,14 +58,14 @@ def model_card(told: Told) -> Page:
     sections = [
         _use(definition),
         Section("Ethical considerations", (model.ethical_considerations or _NOT_STATED,)),
-        _data(told),
+        _data(source),
         _performance(metrics, facts),
         _against(evaluation.get("report", {})),
-        _slices(told.slices),
+        _slices(source.slices),
         _features(definition, facts),
         _segments(facts),
         _gates(gates),
-        Section("Limits", ((*model.limits, *told.training.get("limits", ()), *_ALWAYS),)),
+        Section("Limits", ((*model.limits, *source.training.get("limits", ()), *_ALWAYS),)),
         _lineage(plan, evaluation),
     ]
     return Page(
@@ -89,10 +93,10 @@ def _window(definition: Definition) -> str:
     return f"{model.horizon_days} days after the as-of date"
 
 
-def _data(told: Told) -> Section:
-    definition, plan, metrics = told.definition, told.plan, told.evaluation["metrics"]
-    dates, left_out = sorted(plan["dates"]), told.training.get("left_out", {})
-    empty = [one["as_of"] for one in told.training.get("dates", ()) if not one["rows"]]
+def _data(source: CardSource) -> Section:
+    definition, plan, metrics = source.definition, source.plan, source.evaluation["metrics"]
+    dates, left_out = sorted(plan["dates"]), source.training.get("left_out", {})
+    empty = [row["as_of"] for row in source.training.get("dates", ()) if not row["rows"]]
     none = f"; no row is left of {len(empty)}: {', '.join(empty)}" if empty else ""
     rows = [
         ("As-of dates", f"{len(dates)}, from {dates[0]} to {dates[-1]}{none}"),
@@ -107,7 +111,7 @@ def _data(told: Told) -> Section:
 
 
 def _performance(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> Section:
-    rows = tuple((said, *_estimate(metrics[name])) for name, said in _METRICS.items() if name in metrics)
+    rows = tuple((what, *_estimate(metrics[name])) for name, what in _METRICS.items() if name in metrics)
     blocks: list[Table | Figure] = [Table("On the newest validation fold", ("figure", "value", "95 %", "n"), rows)]
     if facts:
         blocks += [calibration_plot(facts["reliability"]), lift_chart(facts["gains"])]
@@ -115,9 +119,9 @@ def _performance(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> Sectio
 
 
 def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
-    """`bins`: JSON of curves.Bin."""
-    points = [charts.Point(one["rate"]["value"], one["rate"]["low"], one["rate"]["high"], one["score"]) for one in bins]
-    n = sum(one["rate"]["n"] for one in bins)
+    """A chart of rates against scores. `bins`: each a curves.Bin as JSON."""
+    points = [charts.Point(row["rate"]["value"], row["rate"]["low"], row["rate"]["high"], row["score"]) for row in bins]
+    n = sum(row["rate"]["n"] for row in bins)
     labels = charts.Labels(
         "calibration",
         f"Calibration (n = {n:,})",
@@ -126,17 +130,17 @@ def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
         f"{len(bins)} bins of {n:,} rows by score: the share of each that did, with its 95 % interval, against its "
         "mean score. On the dashed line scores are right.",
     )
-    rows = tuple((f"{one['score']:.3g}", *_estimate(one["rate"])) for one in bins)
+    rows = tuple((f"{row['score']:.3g}", *_estimate(row["rate"])) for row in bins)
     return Figure(charts.scatter(points, labels), Table(labels.title, ("mean score", "share", "95 %", "n"), rows))
 
 
 def lift_chart(tenths: Sequence[Mapping[str, Any]]) -> Figure:
-    """`tenths`: JSON of curves.Tenth."""
+    """A chart of the lift of each tenth. `tenths`: each a curves.Tenth as JSON."""
     points = [
-        charts.Point(one["lift"]["value"], one["lift"]["low"], one["lift"]["high"], label=str(one["number"]))
-        for one in tenths
+        charts.Point(row["lift"]["value"], row["lift"]["low"], row["lift"]["high"], label=str(row["number"]))
+        for row in tenths
     ]
-    n = sum(one["lift"]["n"] for one in tenths)
+    n = sum(row["lift"]["n"] for row in tenths)
     labels = charts.Labels(
         "lift",
         f"Lift by tenth of the list (n = {n:,})",
@@ -145,33 +149,34 @@ def lift_chart(tenths: Sequence[Mapping[str, Any]]) -> Figure:
         f"Rate of each tenth of {n:,} customers, likeliest first, over everyone's rate, with its 95 % interval. The "
         "dashed line is everyone's rate.",
     )
-    rows = tuple((str(one["number"]), *_estimate(one["lift"]), f"{one['captured']:.1%}") for one in tenths)
+    rows = tuple((str(row["number"]), *_estimate(row["lift"]), f"{row['captured']:.1%}") for row in tenths)
     header = ("tenth", "lift", "95 %", "n", "of all positives, so far")
     return Figure(charts.bars(points, labels, ideal=1.0), Table(labels.title, header, rows))
 
 
 def _against(report: Mapping[str, Any]) -> Section | None:
-    """Lists of equal size by the model, the manual filter and the last champion, and the other candidates."""
+    """Lists of equal size by the model, by the manual filter and by the last champion; and the other candidates."""
     blocks: list[str | Table] = []
     lists = {"this version": "model", "the manual filter": "filter", "the last champion": "champion"}
-    found = [(said, report[name]) for said, name in lists.items() if (report.get(name) or {}).get("observed")]
+    found = [(who, report[name]) for who, name in lists.items() if (report.get(name) or {}).get("observed")]
     if found:
         rows = tuple(
-            (said, f"{one['size']:,}", f"{one['expected']:.0f}", _short(one["observed"])) for said, one in found
+            (who, f"{listed['size']:,}", f"{listed['expected']:.0f}", _short(listed["observed"]))
+            for who, listed in found
         )
         header = ("list by", "customers", "expected conversions", "observed (95 %)")
         blocks.append(Table(f"On the fold of {report['fold']}, {report['list_of']}", header, rows))
         gains = report.get("gains", {})
         named = {"over_filter": "the manual filter", "over_champion": "the last champion"}
         blocks += [
-            f"Conversions gained over {said}: {_short(gains[name]['conversions'])}."
-            for name, said in named.items()
+            f"Conversions gained over {who}: {_short(gains[name]['conversions'])}."
+            for name, who in named.items()
             if name in gains
         ]
         if (report.get("champion") or {}).get("has_seen_the_rows"):
             blocks.append("The last champion was fitted on these rows and has the easier task.")
     if report.get("candidates"):
-        tried = tuple((str(one["family"]), f"{one['log_loss']:.4f}", str(one["why"])) for one in report["candidates"])
+        tried = tuple((str(row["family"]), f"{row['log_loss']:.4f}", str(row["why"])) for row in report["candidates"])
         blocks.append(Table("Candidates", ("family", "mean log loss", "why"), tried))
     return Section("Against what else", tuple(blocks)) if blocks else None
 
@@ -181,33 +186,35 @@ def _slices(slices: Sequence[Mapping[str, Any]]) -> Section | None:
         return None
     rows = tuple(
         (
-            (f"{one['slice']}: {one['value']}" if one["value"] else one["slice"])
-            + (" (protected)" if one["protected"] else ""),
-            f"{one['n']:,}",
-            f"{one['positives']:,}",
-            _short(one["auc"]),
-            _short(one["calibration"]),
-            one["evidence"],
+            (f"{part['slice']}: {part['value']}" if part["value"] else part["slice"])
+            + (" (protected)" if part["protected"] else ""),
+            f"{part['n']:,}",
+            f"{part['positives']:,}",
+            _short(part["auc"]),
+            _short(part["calibration"]),
+            part["evidence"],
         )
-        for one in slices
+        for part in slices
     )
     header = ("slice", "n", "positives", "AUC (95 %)", "observed / expected (95 %)", "evidence")
     return Section("Slices", (Table("On the newest validation fold", header, rows),))
 
 
 def _features(definition: Definition, facts: Mapping[str, Any]) -> Section:
-    found = {one["name"]: one for one in facts.get("features", ())}
+    measured = {feature["name"]: feature for feature in facts.get("features", ())}
     rows = tuple(
         (
             feature.name,
             feature.description,
             feature.unit or feature.dtype,
-            found.get(feature.name, {}).get("effect", "not measured"),
-            _importance(found.get(feature.name, {}).get("importance")),
+            measured.get(feature.name, {}).get("effect", "not measured"),
+            _importance(measured.get(feature.name, {}).get("importance")),
         )
-        for feature in sorted(definition.features, key=lambda one: -found.get(one.name, {}).get("importance", 0.0))
+        for feature in sorted(
+            definition.features, key=lambda feature: -measured.get(feature.name, {}).get("importance", 0.0)
+        )
     )
-    said = {
+    legend = {
         "exact": "Importance: how far one standard deviation of the feature moves the score, in logits. The effect is "
         "the sign of its coefficient; of features that say nearly the same one may point the other way.",
         "ablation": "Importance: how far setting the feature to its typical value moves the score, in logits, on "
@@ -215,7 +222,7 @@ def _features(definition: Definition, facts: Mapping[str, Any]) -> Section:
         "values with all else as it is.",
     }.get(facts.get("method") or "", "Effects were not measured.")
     header = ("feature", "what it is", "unit", "effect on the score as it grows", "importance")
-    return Section("Features", (said, Table("Features, most important first", header, rows)))
+    return Section("Features", (legend, Table("Features, most important first", header, rows)))
 
 
 def _segments(facts: Mapping[str, Any]) -> Section | None:
@@ -223,12 +230,12 @@ def _segments(facts: Mapping[str, Any]) -> Section | None:
     if not segments:
         return None
     rows = tuple(
-        (one["segment"], f"{one['n']:,}", ", ".join(f"{name} {_importance(value)}" for name, value in one["top"]))
-        for one in segments
+        (row["segment"], f"{row['n']:,}", ", ".join(f"{name} {_importance(value)}" for name, value in row["top"]))
+        for row in segments
     )
-    said = "Mean size of each feature's contribution to the scores of the segment's customers, in logits."
+    legend = "Mean size of each feature's contribution to the scores of the segment's customers, in logits."
     header = ("segment", "n", "most important features")
-    return Section("Importance by segment", (said, Table("The five most important of each", header, rows)))
+    return Section("Importance by segment", (legend, Table("The five most important of each", header, rows)))
 
 
 def _gates(gates: Sequence[Mapping[str, Any]]) -> Section:
@@ -253,15 +260,15 @@ def _lineage(plan: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Section:
         ("Packages", _pairs(evaluation["packages"])),
     ]
     if evaluation.get("training_set"):
-        rows.append(("Training set (content hash)", _said(evaluation["training_set"])))
+        rows.append(("Training set (content hash)", _text(evaluation["training_set"])))
     return Section("Lineage", (Table("What it rests on", ("", ""), tuple(rows)),))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_said(value)}" for name, value in sorted(values.items())) or "none"
+    return ", ".join(f"{name} {_text(value)}" for name, value in sorted(values.items())) or "none"
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"({_pairs(value)})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Challenger against champion on the same rows: paired differences with bootstrap intervals, and their gates."""
+"""Challenger against champion on the same rows: differences row by row with bootstrap intervals, and their gates."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from propensity.stats.figures import Estimate
 from propensity.stats.sampling import spread
 
 RESAMPLES = 1_000
-MOST_ROWS = 20_000  # more rows narrow an interval that decides already
-_CHUNK = 50  # resamples at a time: 8 MB of weights each at the most rows
+PAIRED_ROWS = 20_000  # the most that are compared; with as many, the interval is narrow enough to decide
+_CHUNK = 50  # resamples at a time: 8 MB of weights with that many rows
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Challenger less champion. `log_loss` in nats, lower is better; `auc` None where one of the classes is missing.
+    """The challenger's figures less the champion's.
 
-    `champion_log_loss`: the champion's own, which a tolerance is a share of.
+    `log_loss` is in nats, and lower is better. `auc` is None where one of the classes is missing. `champion_log_loss`
+    is the champion's own: the tolerance is a share of it.
     """
 
     log_loss: Estimate
@@ -33,22 +34,24 @@ class Paired:
 
 
 def overlap(day: str, dates: Collection[str], spec: ModelSpec) -> bool:
-    """Whether the label window of an as-of date shares days with that of any of others.
+    """Whether the label window of as-of date `day` shares days with the label window of any of `dates`.
 
-    Then who was fitted on the others has seen some of its outcomes, and has the easier task.
+    If so, a model that was fitted on `dates` has seen some outcomes of `day`, and has the easier task.
     """
     own = date.fromisoformat(day)
-    return any(abs((own - date.fromisoformat(one)).days) < spec.horizon_days - spec.gap_days for one in dates)
+    window_days = spec.horizon_days - spec.gap_days
+    return any(abs((own - date.fromisoformat(other)).days) < window_days for other in dates)
 
 
 def paired(labels: Any, challenger: Any, champion: Any, seed: int) -> Paired:
-    """Labels 0 and 1 and two scores of the same rows, (n,) each, n > 0; equal input gives equal figures.
+    """Compare two scores of the same rows. Equal input gives equal figures.
 
-    Rows are drawn again with Poisson(1) weights (Hanley and MacGibbon 2006), both models with the same ones; intervals
-    are the 2.5 % and 97.5 % quantiles of the differences (Efron and Tibshirani 1993, 13).
+    `labels` are 0 and 1; labels and scores are (n,) each, n > 0. Rows are drawn again with Poisson(1) weights (Hanley
+    and MacGibbon 2006), the same weights for both models. Intervals are the 2.5 % and 97.5 % quantiles of the
+    differences (Efron and Tibshirani 1993, 13).
     """
-    if len(labels) > MOST_ROWS:
-        some = spread(len(labels), MOST_ROWS)
+    if len(labels) > PAIRED_ROWS:
+        some = spread(len(labels), PAIRED_ROWS)
         labels, challenger, champion = labels[some], challenger[some], champion[some]
     y = np.asarray(labels, dtype=np.float64)
     gaps, theirs = row_losses(challenger, y) - row_losses(champion, y), row_losses(champion, y)
@@ -71,7 +74,7 @@ def paired(labels: Any, challenger: Any, champion: Any, seed: int) -> Paired:
 
 
 class _Order:
-    """Rows by score, equal scores together, so that many weightings of them are one pass each."""
+    """Rows sorted by score once, equal scores together: then the AUC of each weighting takes one pass."""
 
     def __init__(self, scores: Any, labels: Any) -> None:
         self._order = np.argsort(scores, kind="stable")
@@ -80,7 +83,7 @@ class _Order:
         self._labels = labels[self._order]
 
     def auc(self, weights: Any) -> Any:
-        """AUC, ties half, per row of weights (m, n); NaN where a resample lacks a class."""
+        """AUC, ties half, float64 (m,), for weights (m, n); NaN where a resample has only one class."""
         weighed = weights[:, self._order]
         positives = np.add.reduceat(weighed * self._labels, self._starts, axis=1)
         negatives = np.add.reduceat(weighed * (1 - self._labels), self._starts, axis=1)
@@ -91,12 +94,15 @@ class _Order:
 
 def _estimate(value: float, drawn: list[Any], n: int) -> Estimate:
     low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
-    # few rows can leave the figure itself outside its resamples' quantiles
+    # with few rows the figure itself can lie outside the quantiles of its resamples
     return Estimate(value, min(value, float(low)), max(value, float(high)), n)
 
 
-def gates(name: str, found: Paired, said: str, limits: Gates) -> list[Gate]:
-    """Fail where the challenger is proven to be worse by more than the tolerance. `said`: who, and on which rows."""
+def paired_gates(name: str, found: Paired, said: str, limits: Gates) -> list[Gate]:
+    """Gates that fail where the challenger is proven to be worse by more than the tolerance.
+
+    `said` begins their sentences: against whom, and on which rows.
+    """
     most = limits.champion_tolerance * found.champion_log_loss
     made = [
         _gate(f"{name}_log_loss", found.log_loss, most, f"{said}: log loss is higher by", found.log_loss.low > most)
@@ -109,22 +115,22 @@ def gates(name: str, found: Paired, said: str, limits: Gates) -> list[Gate]:
 
 def _gate(name: str, found: Estimate, limit: float, said: str, worse: bool) -> Gate:
     figures = f"{found.value:+.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f}, n {found.n:,})"
-    told = f"proven to be worse than {limit:+.4f}" if worse else f"not proven to be worse than {limit:+.4f}"
-    return Gate(name, found.value, limit, not worse, f"{said} {figures}, {told}", found.n, (found.low, found.high))
+    result = f"proven to be worse than {limit:+.4f}" if worse else f"not proven to be worse than {limit:+.4f}"
+    return Gate(name, found.value, limit, not worse, f"{said} {figures}, {result}", found.n, (found.low, found.high))
 
 
 def unpaired(mine: Estimate, theirs: Estimate, why: str, limits: Gates) -> Gate:
-    """Where the champion's scores of these rows prove nothing: each one's AUC on its own newest fold.
+    """A gate for when the champion's scores of these rows prove nothing. It compares AUCs, each on its own newest fold.
 
-    A weak rule, for other customers in other months: it stops only a challenger whose whole interval is below the
-    champion's.
+    The rule is weak, because the folds have other customers in other months. It stops only a challenger whose whole
+    interval is below the champion's. `why`: why the scores prove nothing.
     """
     limit = theirs.low - limits.champion_tolerance
     passed = mine.high >= limit
-    told = "not proven to be worse" if passed else "proven to be worse"
+    result = "not proven to be worse" if passed else "proven to be worse"
     said = (
         f"the champion's scores of these rows cannot be compared ({why}), so each is held by its own newest fold: "
         f"AUC is {number(mine.value)} ({number(mine.low)} to {number(mine.high)}), the champion's was "
-        f"{number(theirs.value)} ({number(theirs.low)} to {number(theirs.high)}): {told}"
+        f"{number(theirs.value)} ({number(theirs.low)} to {number(theirs.high)}): {result}"
     )
     return Gate("champion_auc", mine.value, limit, passed, said, mine.n, (mine.low, mine.high))

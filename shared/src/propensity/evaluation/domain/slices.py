@@ -1,4 +1,4 @@
-"""Slices: parts of the customers that a model is judged on by itself, and what is held against them."""
+"""Slices: parts of the customers, on each of which a version is judged by itself; their figures and their gates."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, difference, wilson
 
 UNKNOWN = "unknown"
-NAMED = 5  # small slices that a sentence names; all stand in slices.json
+NAMED = 5  # how many small slices a sentence names; slices.json has all of them
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One value of a slice on the newest validation fold.
+class SlicePart:
+    """The customers with one value of a slice, on the newest validation fold. Example: region `north`.
 
-    `expected`: sum of the calibrated scores; `listed` and `hits`: rows, and positives, above the top tenth's cut.
-    `auc`, and `others_auc` of all other rows, are None where one of the kinds is missing.
+    `expected`: the sum of their calibrated scores. `listed` and `hits`: their rows, and positives, with a score in the
+    top tenth of everyone's. `auc`: their own; `others_auc`: that of all other rows; each is None where those rows are
+    all positive or all negative.
     """
 
     slice: str
@@ -34,31 +35,33 @@ class Part:
     others_auc: Estimate | None
 
     @property
-    def said(self) -> str:
+    def name(self) -> str:
+        """As sentences name it. Example: `region north`."""
         return f"{self.slice} {self.value}"
 
     def enough(self, least: int) -> bool:
-        """At least so many of either kind."""
+        """Whether there are at least so many positives, and as many negatives."""
         return min(self.positives, self.rows - self.positives) >= least
 
     @property
     def lag(self) -> Estimate | None:
-        """AUC of all others less the slice's own."""
+        """How far its AUC is below that of all others; None where one of the two is missing."""
         return difference(self.others_auc, self.auc) if self.auc and self.others_auc else None
 
     @property
     def calibration(self) -> Estimate:
-        """Observed over expected positives; 1 is right, above 1 the scores are too low."""
+        """Observed over expected positives: 1 is right; above 1 the scores are too low."""
         return wilson(self.positives, self.rows).scaled(self.rows / max(self.expected, 1e-9))
 
     @property
     def rates(self) -> tuple[Estimate, Estimate]:
-        """(true, false) positive rate at the cut: the share of its positives, and of its others, that are listed."""
+        """(true, false) positive rate: the share of its positives, and of its negatives, that are listed."""
         others = self.rows - self.positives
         return wilson(self.hits, self.positives), wilson(self.listed - self.hits, others)
 
     def to_json(self, least: int) -> dict[str, Any]:
-        said: dict[str, Any] = {
+        """Its line of slices.json. `least`: how many positives, and negatives, are enough evidence."""
+        fields: dict[str, Any] = {
             "slice": self.slice,
             "value": self.value,
             "protected": self.protected,
@@ -71,12 +74,15 @@ class Part:
         }
         if self.positives and self.rows > self.positives:
             true, false = self.rates
-            said |= {"true_positive_rate": asdict(true), "false_positive_rate": asdict(false)}
-        return said
+            fields |= {"true_positive_rate": asdict(true), "false_positive_rate": asdict(false)}
+        return fields
 
 
-def judge(parts: Sequence[Part], whole: Part, limits: Gates) -> list[Gate]:
-    """No slice worse than a stated gap: a gate fails only on a slice with enough evidence, by its interval's bound."""
+def slice_gates(parts: Sequence[SlicePart], whole: SlicePart, limits: Gates) -> list[Gate]:
+    """Gates for the slices: none may be worse than a stated gap.
+
+    A gate fails only for a slice with enough evidence, and only by the bound of its interval.
+    """
     judged = [part for part in parts if part.enough(limits.min_positives)]
     left = _unjudged([part for part in parts if part not in judged])
     return [
@@ -86,85 +92,87 @@ def judge(parts: Sequence[Part], whole: Part, limits: Gates) -> list[Gate]:
     ]
 
 
-def _unjudged(small: Sequence[Part]) -> str:
+def _unjudged(small: Sequence[SlicePart]) -> str:
     if not small:
         return ""
-    largest = sorted(small, key=lambda part: (-part.rows, part.said))[:NAMED]
-    named = ", ".join(f"{part.said} (n {part.rows:,}, {part.positives:,} positive)" for part in largest)
+    largest = sorted(small, key=lambda part: (-part.rows, part.name))[:NAMED]
+    named = ", ".join(f"{part.name} (n {part.rows:,}, {part.positives:,} positive)" for part in largest)
     more = f" and {len(small) - NAMED} smaller ones (slices.json)" if len(small) > NAMED else ""
     return f"; not enough evidence: {named}{more}"
 
 
-def _auc(judged: Sequence[Part], whole: Part, limits: Gates, left: str) -> Gate:
+def _auc(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates, left: str) -> Gate:
     """A slice fails that is proven to be far below the others, or proven to be below the floor for everyone.
 
-    The others need as much evidence as the slice: of 15 positives among them one that is ranked low moves the lag.
+    The others need as much evidence as the slice. Of 15 positives among them, one that is ranked low moves the lag.
     """
     gap = limits.slice_max_gap
-    sure = [part for part in judged if _rest(part, whole).enough(limits.min_positives)]
-    lags = [(part.lag, part.said) for part in sure if part.lag]
+    comparable = [part for part in judged if _rest(part, whole).enough(limits.min_positives)]
+    lags = [(part.lag, part.name) for part in comparable if part.lag]
     if not lags:
         return Gate("slices_auc", None, gap, True, f"no slice can be judged{left}")
-    worst, said = max(lags, key=lambda pair: (pair[0].value, pair[1]))
-    low = [part.said for part in judged if part.auc and part.auc.high < limits.auc_floor]
-    bad = sorted({what for lag, what in lags if lag.low > gap} | set(low))
-    told = (
-        f"of {len(lags)} slices {said} ranks worst: its AUC is below the others' by {_span(worst)}; proven to be more "
+    worst, name = max(lags, key=lambda pair: (pair[0].value, pair[1]))
+    low = [part.name for part in judged if part.auc and part.auc.high < limits.auc_floor]
+    bad = sorted({far for lag, far in lags if lag.low > gap} | set(low))
+    message = (
+        f"of {len(lags)} slices {name} ranks worst: its AUC is below the others' by {_span(worst)}; proven to be more "
         f"than {number(gap)} below, or under {number(limits.auc_floor)}: {', '.join(bad) or 'none'}{left}"
     )
-    return Gate("slices_auc", worst.value, gap, not bad, told, worst.n, (worst.low, worst.high))
+    return Gate("slices_auc", worst.value, gap, not bad, message, worst.n, (worst.low, worst.high))
 
 
-def _calibration(judged: Sequence[Part], whole: Part, limits: Gates, left: str) -> Gate:
-    """Each slice's observed over expected beside everyone's: a season that lifts all alike is no slice's fault.
+def _calibration(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates, left: str) -> Gate:
+    """A slice fails whose observed over expected is proven to be far from everyone's.
 
-    Everyone's is taken as known; the interval is the slice's.
+    It is divided by everyone's, because a season that lifts all slices alike is no slice's fault. The interval is the
+    slice's; everyone's figure is taken as known.
     """
     most = 1 + limits.slice_calibration_gap
     if not judged:
         return Gate("slices_calibration", None, (1 / most, most), True, f"no slice can be judged{left}")
     everyone = max(whole.calibration.value, 1e-9)
-    found = [(part.calibration.scaled(1 / everyone), part.said) for part in judged]
+    ratios = [(part.calibration.scaled(1 / everyone), part.name) for part in judged]
 
-    def off(one: tuple[Estimate, str]) -> tuple[float, str]:
-        value = max(one[0].value, 1e-9)
-        return max(value, 1 / value), one[1]
+    def distance(named: tuple[Estimate, str]) -> tuple[float, str]:
+        value = max(named[0].value, 1e-9)
+        return max(value, 1 / value), named[1]
 
-    worst, said = max(found, key=off)
-    bad = [what for one, what in found if one.low > most or one.high < 1 / most]
-    told = (
-        f"of {len(judged)} slices {said} is furthest off: its observed over expected is {_span(worst)} times that of "
+    worst, name = max(ratios, key=distance)
+    bad = [far for ratio, far in ratios if ratio.low > most or ratio.high < 1 / most]
+    message = (
+        f"of {len(judged)} slices {name} is furthest off: its observed over expected is {_span(worst)} times that of "
         f"everyone, {number(everyone)}; proven to be outside {number(1 / most)} to {number(most)}: "
         f"{', '.join(bad) or 'none'}{left}"
     )
-    return Gate("slices_calibration", worst.value, (1 / most, most), not bad, told, worst.n, (worst.low, worst.high))
+    return Gate("slices_calibration", worst.value, (1 / most, most), not bad, message, worst.n, (worst.low, worst.high))
 
 
-def _fairness(judged: Sequence[Part], whole: Part, limits: Gates) -> Gate:
-    """Equalised odds (Hardt, Price and Srebro 2016) at the top tenth's cut: a protected slice against all others.
+def _fairness(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates) -> Gate:
+    """Equalised odds (Hardt, Price and Srebro 2016) on the top tenth's list: a protected slice against all others.
 
-    Held to protected slices alone: of customers who differ in tenure, say, other rates are what a model is for.
+    Only protected slices are judged. A model is there to give other rates to customers of, for example, another tenure.
     """
     gap = limits.fairness_gap
-    found: list[tuple[Estimate, str]] = []
+    gaps: list[tuple[Estimate, str]] = []
     for part in judged:
         rest = _rest(part, whole)
         if part.protected and rest.enough(limits.min_positives):
             pairs = zip(part.rates, rest.rates, ("true", "false"), strict=True)
-            found += [(difference(mine, theirs), f"{part.said}, {kind} positive rate") for mine, theirs, kind in pairs]
-    if not found:
+            gaps += [(difference(mine, theirs), f"{part.name}, {kind} positive rate") for mine, theirs, kind in pairs]
+    if not gaps:
         return Gate("fairness", None, gap, True, "no protected attribute has two values with enough evidence")
-    worst, said = max(found, key=lambda pair: (abs(pair[0].value), pair[1]))
-    bad = [what for one, what in found if one.low > gap or one.high < -gap]
-    told = (
-        f"largest difference to the others in who is on the top tenth's list: {said} {_span(worst)}; "
+    worst, name = max(gaps, key=lambda pair: (abs(pair[0].value), pair[1]))
+    bad = [far for found, far in gaps if found.low > gap or found.high < -gap]
+    message = (
+        f"largest difference to the others in who is on the top tenth's list: {name} {_span(worst)}; "
         f"proven to be more than {number(gap)}: {', '.join(bad) or 'none'}"
     )
-    return Gate("fairness", abs(worst.value), gap, not bad, told, worst.n, (worst.low, worst.high))
+    return Gate("fairness", abs(worst.value), gap, not bad, message, worst.n, (worst.low, worst.high))
 
 
-def _rest(part: Part, whole: Part) -> Part:
-    return Part(
+def _rest(part: SlicePart, whole: SlicePart) -> SlicePart:
+    """Everyone but the customers of `part`."""
+    return SlicePart(
         slice=part.slice,
         value="others",
         protected=part.protected,

@@ -1,4 +1,4 @@
-"""What became of scored customers: rates and lift by decile and segment, and the scores' own quality."""
+"""What scored customers then did: rates and lift by decile and by other segments, and how good the scores were."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HIGH, LOW = range(8, 11), range(1, 4)  # deciles: the top and the bottom three
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One line of gold/matchback. `n` is the rows it rests on, `positives` the conversions among them."""
+    """One row of gold/matchback: a figure with its interval and n, and the conversions among these n rows."""
 
     segment: str
     measure: str
@@ -34,17 +34,19 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class DecileCount:
+    """The matched customers of one decile (10 is the likeliest), and how many of them converted."""
+
     decile: int
     rows: int
     positives: int
 
 
 def measures(data: Scored, deciles: Sequence[DecileCount], chosen: tuple[int, int] | None) -> list[Measure]:
-    """Everything a matchback says. `chosen`: size and conversions of the manual filter's list, if there is one."""
+    """All figures of a matchback. `chosen`: size and conversions of the manual filter's list, None without a filter."""
     everyone = wilson(data.positives, data.rows)
     out = [Measure("all", "rate", everyone, data.positives), *_quality(data)]
-    for one in deciles:
-        out += _segment(f"decile_{one.decile}", one.rows, one.positives, data)
+    for count in deciles:
+        out += _segment(f"decile_{count.decile}", count.rows, count.positives, data)
     high = _sum(deciles, HIGH)
     low = _sum(deciles, LOW)
     if high.rows and low.rows:
@@ -89,5 +91,5 @@ class _Sum:
 
 
 def _sum(deciles: Sequence[DecileCount], wanted: range) -> _Sum:
-    chosen = [one for one in deciles if one.decile in wanted]
-    return _Sum(sum(one.rows for one in chosen), sum(one.positives for one in chosen))
+    chosen = [count for count in deciles if count.decile in wanted]
+    return _Sum(sum(count.rows for count in chosen), sum(count.positives for count in chosen))

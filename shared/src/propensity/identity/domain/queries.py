@@ -1,6 +1,7 @@
-"""The SQL of identity resolution, over tables in schema `resolve` of a session whose dataset views are cut.
+"""The SQL of identity resolution. It reads the datasets' views as of the day, and tables in schema `resolve`.
 
-A customer is a number here, `node`, in the order of tenant and customer id; a component's `root` is its smallest node.
+A customer has a number here, its `node`, by the order of tenant and customer id. Customers who are joined form a
+component; its `root` is its smallest node.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from propensity.identity.domain.spec import Level, Part, Rule
+from propensity.identity.domain.identity_rules import IdentityRule, Level, RulePart
 from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Contract
 
@@ -22,8 +23,8 @@ IDENTITY_COLUMNS = (
     ("previous_person_id", "varchar"),
     ("previous_household_id", "varchar"),
 )
-ID_DIGITS = 24  # of sha256: 96 bits, so that 1e9 ids share one with a chance of 1e-11
-# shown beside a rule: enough to tell who shares what, too few to tell which of all telephone numbers it is
+ID_DIGITS = 24  # hex digits of sha256: 96 bits, so that any two of 1e9 ids are equal with a chance of 1e-11
+# hex digits of a shared value's mark: enough to show who shares a value, too few to find which telephone number it is
 _MARK_DIGITS = 8
 _NORMALISED = {
     "no_accents": "strip_accents({})",
@@ -34,12 +35,12 @@ _NORMALISED = {
 
 
 def birth_id(level: Level, tenant: str, customer: str, *more: str) -> str:
-    """SQL: the id of a person or household whose first customer is this; columns or literals."""
+    """SQL: the id of a person or household whose first customer is this. The arguments are columns or literals."""
     return f"substr(sha256(concat_ws(chr(31), {', '.join([text(level), tenant, customer, *more])})), 1, {ID_DIGITS})"
 
 
 def newest_identities(source: str, before: date | None = None) -> str:
-    """SELECT of each customer's newest row, of those as of earlier days than `before` where it is given."""
+    """SELECT of each customer's newest row; with `before`, the newest of an earlier day."""
     where = f"where as_of < {_day(before)}" if before else ""
     return f"""
         select * from {source} {where}
@@ -47,7 +48,7 @@ def newest_identities(source: str, before: date | None = None) -> str:
 
 
 def customers(datasets: Sequence[str], entity: str) -> str:
-    """SELECT of everyone that any dataset names: node, tenant_id, customer_id."""
+    """SELECT of node, tenant_id and customer_id of every customer in any dataset."""
     column = quote(entity)
     named = " union ".join(
         f"select tenant_id, {column}::varchar as customer_id from {quote(dataset)} where {column} is not null"
@@ -58,8 +59,8 @@ def customers(datasets: Sequence[str], entity: str) -> str:
         from ({named})"""
 
 
-def identifiers(level: Level, rule: Rule, contracts: Mapping[str, Contract], entity: str, as_of: date) -> str:
-    """SELECT of level, rule, max_customers, node, tenant_id and value: what each customer brings to a rule."""
+def identifiers(level: Level, rule: IdentityRule, contracts: Mapping[str, Contract], entity: str, as_of: date) -> str:
+    """SELECT of level, rule, max_customers, node, tenant_id and value: each customer's values for a rule."""
     parts = [f"({_part(part, contracts, entity, as_of)}) p{number}" for number, part in enumerate(rule.parts)]
     joined = " join ".join([parts[0], *(f"{part} using (tenant_id, customer_id)" for part in parts[1:])])
     values = ", ".join(f"p{number}.value" for number in range(len(parts)))
@@ -70,10 +71,11 @@ def identifiers(level: Level, rule: Rule, contracts: Mapping[str, Contract], ent
         join resolve.customer c using (tenant_id, customer_id)"""
 
 
-def _part(part: Part, contracts: Mapping[str, Contract], entity: str, as_of: date) -> str:
-    found = []
-    for one in part.columns:
-        dataset, name = one.split(".")
+def _part(part: RulePart, contracts: Mapping[str, Contract], entity: str, as_of: date) -> str:
+    """SELECT of tenant_id, customer_id and value, from all columns of a part."""
+    selects = []
+    for source in part.columns:
+        dataset, name = source.split(".")
         where = f"{quote(entity)} is not null"
         contract = contracts[dataset]
         if part.within_days is not None and contract.event_time is not None:
@@ -82,12 +84,12 @@ def _part(part: Part, contracts: Mapping[str, Contract], entity: str, as_of: dat
         for step, sql in _NORMALISED.items():
             if step in part.normalise:
                 value = sql.format(value)
-        found.append(
+        selects.append(
             f"select tenant_id, {quote(entity)}::varchar as customer_id, trim({value}) as value "
             f"from {quote(dataset)} where {where}"
         )
-    told = "".join(f" and not regexp_full_match(value, {text(pattern)})" for pattern in part.ignore)
-    return f"select * from ({' union '.join(found)}) where value <> ''{told}"
+    ignored = "".join(f" and not regexp_full_match(value, {text(pattern)})" for pattern in part.ignore)
+    return f"select * from ({' union '.join(selects)}) where value <> ''{ignored}"
 
 
 SHARED = f"""
@@ -103,8 +105,8 @@ EVIDENCE = """
 
 
 def links(level: Level) -> str:
-    """SELECT of (a, b), a < b: each customer of a shared value beside the value's first."""
-    # a household is made of whole persons
+    """SELECT of (a, b), a < b: each customer of a shared value (b), beside the first customer of that value (a)."""
+    # person rules join households too, because a household is made of whole persons
     levels = "('person')" if level == "person" else "('person', 'household')"
     return f"""
         select distinct s.first as a, i.node as b
@@ -112,10 +114,12 @@ def links(level: Level) -> str:
         where not s.refused and s.first < i.node and level in {levels}"""
 
 
-# Components by contraction. Each node that has links hops to its smallest neighbour if that is smaller, hops are
-# shortened until they end at a root, and the links are carried over to the roots. A round joins the larger end of every
-# link to something smaller, so there are fewer nodes after each and it ends; roots only get smaller, so the last one is
-# the component's smallest node.
+# Components are found by contraction, in rounds of three steps:
+# 1. HOPS: each node with links hops to its smallest neighbour, if that is smaller than the node itself.
+# 2. SHORTER: hops are shortened until each ends at a root.
+# 3. CARRIED: links between nodes become links between their roots.
+# Each round joins the larger end of every link to a smaller node, so nodes get fewer and the rounds end. Roots only get
+# smaller, so the last root is the component's smallest node.
 HOPS = """
     select node, least(node, min(other)) as root
     from (select a as node, b as other from resolve.link union all select b, a from resolve.link) group by node"""
@@ -129,7 +133,10 @@ CARRIED = """
 
 
 def previous(as_of: date) -> str:
-    """SELECT of each customer's newest row before the day, with when its ids were born and when it came to them."""
+    """SELECT of each customer's newest row before the day.
+
+    `…_born` is the first day of the id, `…_joined` the first day on which the customer had it.
+    """
     ages = ", ".join(
         f"min(as_of) over (partition by tenant_id, {level}_id) as {level}_born, "
         f"min(as_of) over (partition by tenant_id, customer_id, {level}_id) as {level}_joined"
@@ -139,10 +146,10 @@ def previous(as_of: date) -> str:
 
 
 def members(level: Level) -> str:
-    """SELECT of every customer with its component's root and the id that it held before."""
+    """SELECT of every customer with its component's root, and the id that it had before (`old_id`)."""
     return f"""
         select c.node, c.tenant_id, coalesce(k.root, c.node) as root,
-            p.{level}_id as held, p.{level}_born as born, p.{level}_joined as joined
+            p.{level}_id as old_id, p.{level}_born as born, p.{level}_joined as joined
         from resolve.customer c
         left join resolve.component k using (node)
         left join resolve.previous p using (tenant_id, customer_id)"""
@@ -151,21 +158,22 @@ def members(level: Level) -> str:
 def assigned(level: Level, as_of: date) -> str:
     """SELECT of node and id.
 
-    An id goes to the component with most of its customers; of equal ones, to that with the customer who came to it
-    first. Of the ids that come to a component, it keeps the oldest. A component to which none comes is born: its id is
-    made of its first customer, and of the day too where somebody holds that id already.
+    An old id goes to the component with most of its customers. If several have equally many, it goes to the one with
+    the customer who has had the id longest. A component that gets several ids keeps the oldest. A component that gets
+    none is born: its new id is made of its first customer, and of the day as well where the tenant has that id already.
     """
     tenant, customer = "f.tenant_id", "f.customer_id"
     plain = birth_id(level, tenant, customer)
     return f"""
         with part as (
-            select tenant_id, held, root, min(born) as born, count(*) as customers, min(joined) as joined
-            from resolve.{level}_member where held is not null group by tenant_id, held, root
+            select tenant_id, old_id, root, min(born) as born, count(*) as customers, min(joined) as joined
+            from resolve.{level}_member where old_id is not null group by tenant_id, old_id, root
         ), awarded as (
             from part qualify row_number() over (
-                partition by tenant_id, held order by customers desc, joined, root) = 1
+                partition by tenant_id, old_id order by customers desc, joined, root) = 1
         ), kept as (
-            select root, held as id from awarded qualify row_number() over (partition by root order by born, held) = 1
+            select root, old_id as id from awarded
+            qualify row_number() over (partition by root order by born, old_id) = 1
         ), taken as (
             select distinct tenant_id, {level}_id as id from resolve.previous
         )
@@ -180,7 +188,7 @@ def assigned(level: Level, as_of: date) -> str:
 
 
 def identities(as_of: date) -> str:
-    """SELECT of everyone's row as of the day; `changed` says whether it differs from the newest before."""
+    """SELECT of every customer's row as of the day. `changed`: it differs from the newest row before the day."""
     return f"""
         select c.tenant_id, c.customer_id, a.id as person_id, h.id as household_id, {_day(as_of)} as as_of,
             coalesce(e.evidence, []::varchar[]) as evidence,
@@ -196,14 +204,18 @@ def identities(as_of: date) -> str:
 
 
 def moves(level: Level) -> str:
-    """SELECT of tenant, merges (each id beyond one in a component), splits (each component beyond one of an id)."""
+    """SELECT of tenant, merges and splits.
+
+    A component with customers of n old ids counts n - 1 merges. An old id with customers in n components counts n - 1
+    splits.
+    """
     return f"""
         select tenant_id, sum(merges)::bigint, sum(splits)::bigint from (
-            select tenant_id, count(distinct held) - 1 as merges, 0 as splits
-            from resolve.{level}_member where held is not null group by tenant_id, root
+            select tenant_id, count(distinct old_id) - 1 as merges, 0 as splits
+            from resolve.{level}_member where old_id is not null group by tenant_id, root
             union all
             select tenant_id, 0, count(distinct root) - 1
-            from resolve.{level}_member where held is not null group by tenant_id, held
+            from resolve.{level}_member where old_id is not null group by tenant_id, old_id
         ) group by tenant_id order by tenant_id"""
 
 

@@ -1,1 +1,1 @@
-"""Landing keys, rules of a row, and when a tenant's files are out of the ordinary."""
+"""Keys of landed files, the rules of a row, file reports, and which of a tenant's days are out of the ordinary."""

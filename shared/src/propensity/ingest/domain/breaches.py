@@ -1,7 +1,7 @@
-"""Whether a day of a tenant's files is out of the ordinary, by that tenant's own days before.
+"""Whether a tenant's day is out of the ordinary for one dataset, judged by the tenant's own days before.
 
-Bad rows come in clusters (one wrong export spoils thousands), so days are held against days and not rows against rows:
-what one day in ten passes is ordinary, weekends and Mondays included.
+Bad rows come in clusters, because one wrong export spoils thousands. So a day is compared with days, not a row with
+rows. A figure that one day in ten exceeds is ordinary, and weekends and Mondays count as days.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from propensity.pack.domain.definition import QuarantineLimits
 from propensity.stats.figures import Estimate, wilson
 
 Breach = Literal["jump", "fall", "missing"]
-Measure = Literal["rate", "files", "rows"]
+BreachMeasure = Literal["rate", "files", "rows"]  # the figure that breaches
 
 
 @dataclass(frozen=True, slots=True)
 class DayCounts:
-    """What came of one tenant's files of one dataset on one day. rows_in = bronze + quarantine; a file that was
-    refused whole has no rows."""
+    """The counts of one tenant's files of one dataset on one day.
+
+    rows_in = bronze + quarantine. A file that was refused whole counts in `files_rejected` and brings no rows.
+    """
 
     day: date
     files: int
@@ -36,7 +38,11 @@ class DayCounts:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How a tenant's files of a dataset come: days between days with files, by the last `gaps` of them."""
+    """How often a tenant sends files of a dataset.
+
+    A gap is the number of days from one day with files to the next. `usual_gap` is the median of the last `gaps` gaps,
+    `longest_gap` their maximum, and `last` the newest day with files.
+    """
 
     last: date
     usual_gap: float
@@ -44,28 +50,34 @@ class Rhythm:
     gaps: int
 
     def expected(self, day: date) -> bool:
-        """Whether it is as long since the last file as it usually is, or longer."""
+        """Whether the usual gap since the last day with files has passed on this day."""
         return (day - self.last).days >= self.usual_gap
 
     def missing(self, day: date) -> bool:
-        """Whether a day without a file makes this gap longer than any before."""
+        """Whether a day without a file makes the present gap longer than any gap before."""
         return (day - self.last).days >= self.longest_gap
 
 
 def rhythm(days: Iterable[date], before: date, limits: QuarantineLimits) -> Rhythm | None:
-    """From the days with files in the window before a day; None where they are too few to tell."""
+    """The rhythm of the days with files among the `limits.rhythm_days` before a day.
+
+    None where there are fewer than `limits.min_gaps` gaps.
+    """
     first = before - timedelta(days=limits.rhythm_days)
     came = sorted({day for day in days if first <= day < before})
-    gaps = [(other - one).days for one, other in pairwise(came)]
+    gaps = [(later - earlier).days for earlier, later in pairwise(came)]
     if len(gaps) < limits.min_gaps:
         return None
     return Rhythm(came[-1], median(gaps), max(gaps), len(gaps))
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """`rate` is the day's share of quarantined rows, `baseline` the median of those of `days` days before, and `limit`
-    what the rate's lower bound must pass to be a jump; None where there is too little to tell."""
+class DayVerdict:
+    """Whether a day breaches, and the figures that say so.
+
+    `rate` is the day's share of quarantined rows with its interval. `baseline` is the median share of the `days` days
+    before. The day is a jump where the lower bound of `rate` exceeds `limit`. Each is None where data is too scarce.
+    """
 
     rate: Estimate | None
     baseline: float | None
@@ -73,60 +85,63 @@ class Verdict:
     days: int
     rhythm: Rhythm | None
     breach: Breach | None = None
-    measure: Measure | None = None
+    measure: BreachMeasure | None = None
 
 
-def judge(day: date, counts: DayCounts | None, before: Sequence[DayCounts], limits: QuarantineLimits) -> Verdict:
-    """A day's counts, None where no file came, against the tenant's days before.
+def judge_day(day: date, counts: DayCounts | None, before: Sequence[DayCounts], limits: QuarantineLimits) -> DayVerdict:
+    """Compare a day's counts (None: no file came) with the tenant's days before.
 
-    `missing`: no file, after a longer gap than any before. `jump`: a higher rate than on nine days in ten, by `jump`
-    and by half at least; or more refused files than chance explains (Wilson's intervals apart). `fall`: fewer rows or
-    files than `fall` times what nine days in ten bring.
+    `missing`: no file came, and the gap is now longer than any before.
+    `jump`: the rate exceeds the rate of nine days in ten, both by `limits.jump` and by half of it. Or more files were
+    refused than chance explains: the Wilson intervals of the two shares do not overlap.
+    `fall`: rows or files are below `limits.fall` times the figure that nine days in ten reach.
     """
-    window = [one for one in before if day - timedelta(days=limits.window_days) <= one.day < day and one.files]
-    rates = sorted(one.quarantine / one.rows_in for one in window if one.rows_in >= limits.min_rows)
+    first = day - timedelta(days=limits.window_days)
+    window = [past for past in before if first <= past.day < day and past.files]
+    rates = sorted(past.quarantine / past.rows_in for past in window if past.rows_in >= limits.min_rows)
     enough = len(rates) >= limits.min_days
     high = _ninth_of_ten(rates) if enough else None
     limit = max(high + limits.jump, 1.5 * high) if high is not None else None
-    found = Verdict(
+    verdict = DayVerdict(
         rate=wilson(counts.quarantine, counts.rows_in) if counts and counts.rows_in else None,
         baseline=median(rates) if enough else None,
         limit=limit,
         days=len(rates),
-        rhythm=rhythm([one.day for one in before if one.files], day, limits),
+        rhythm=rhythm([past.day for past in before if past.files], day, limits),
     )
-    breach, measure = _breach(day, counts, window, found, limits)
-    return replace(found, breach=breach, measure=measure)
+    breach, measure = _breach(day, counts, window, verdict, limits)
+    return replace(verdict, breach=breach, measure=measure)
 
 
 def _breach(
-    day: date, counts: DayCounts | None, window: Sequence[DayCounts], found: Verdict, limits: QuarantineLimits
-) -> tuple[Breach | None, Measure | None]:
+    day: date, counts: DayCounts | None, window: Sequence[DayCounts], verdict: DayVerdict, limits: QuarantineLimits
+) -> tuple[Breach | None, BreachMeasure | None]:
+    rate, limit = verdict.rate, verdict.limit
     if counts is None:
-        return ("missing", "files") if found.rhythm and found.rhythm.missing(day) else (None, None)
+        return ("missing", "files") if verdict.rhythm and verdict.rhythm.missing(day) else (None, None)
     if counts.files_rejected and _refuses_more(counts, window, limits):
         return "jump", "files"
-    if found.rate and found.limit is not None and counts.rows_in >= limits.min_rows and found.rate.low > found.limit:
+    if rate and limit is not None and counts.rows_in >= limits.min_rows and rate.low > limit:
         return "jump", "rate"
-    whole = [one for one in window if not one.files_rejected]
-    # rows that a refused file held are not known: such a day is no measure, and is not measured
-    if not counts.files_rejected and _falls(counts.rows_in, [one.rows_in for one in whole], limits, limits.min_rows):
+    # nobody knows how many rows a refused file had, so a day with one is not compared by rows
+    whole = [past for past in window if not past.files_rejected]
+    if not counts.files_rejected and _falls(counts.rows_in, [past.rows_in for past in whole], limits, limits.min_rows):
         return "fall", "rows"
-    if _falls(counts.files, [one.files for one in window], limits, limits.min_files):
+    if _falls(counts.files, [past.files for past in window], limits, limits.min_files):
         return "fall", "files"
     return None, None
 
 
 def _refuses_more(counts: DayCounts, window: Sequence[DayCounts], limits: QuarantineLimits) -> bool:
-    files = sum(one.files for one in window)
+    files = sum(past.files for past in window)
     if files < limits.min_files:
         return False
-    usual = wilson(sum(one.files_rejected for one in window), files)
+    usual = wilson(sum(past.files_rejected for past in window), files)
     return wilson(counts.files_rejected, counts.files).low > usual.high
 
 
 def _falls(value: int, before: Sequence[int], limits: QuarantineLimits, least: int) -> bool:
-    """`least`: of the usual day, below which numbers are too small to tell."""
+    """Whether a value is too low. Never where the median day is below `least`: such numbers are too small to tell."""
     if len(before) < limits.min_days or median(before) < least:
         return False
     return value < limits.fall * sorted(before)[len(before) // 10]

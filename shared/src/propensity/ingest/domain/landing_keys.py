@@ -1,4 +1,4 @@
-"""Keys of the landing zone, and the names of what a landed file becomes."""
+"""Keys in the landing bucket, and the keys in the lake that a landed file's rows and report get."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _BRONZE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """A file in the landing bucket: `<dataset>/tenant_id=<tenant>/…/<file>`. The key's tenant is the authority."""
+    """A file in the landing bucket: `<dataset>/tenant_id=<tenant>/…/<file>`.
+
+    The tenant in the key owns every row of the file, whatever a row says.
+    """
 
     key: str
     dataset: str
@@ -33,7 +36,10 @@ class Landed:
 
 
 def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
-    """Raises BadInputError naming the key's part that is wrong. The key is raw: EventBridge does not encode it."""
+    """The parts of a landing key. `key` is the raw key: EventBridge does not encode it.
+
+    Raises BadInputError naming the part that is wrong.
+    """
     match = _KEY.fullmatch(key)
     if not match:
         raise BadInputError(f"{key}: expected <dataset>/tenant_id=<tenant>/<file>; put the file under such a key")
@@ -44,18 +50,18 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
         )
     if not TENANT_NAME.fullmatch(match["tenant"]):
         raise BadInputError(f"{key}: tenant_id: expected 1 to 64 letters, digits, dots, - or _; mend the key")
-    # the longest first: .csv.gz before what .gz alone might be
-    suffix = next((one for one in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(one)), None)
+    # the longest first, so that .csv.gz is found before any shorter ending
+    suffix = next((ending for ending in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(ending)), None)
     if suffix is None:
         raise BadInputError(f"{key}: unknown kind of file, expected {', '.join(FORMATS)}; send it as one of these")
     return Landed(key, match["dataset"], match["tenant"], suffix, arrived.isoformat())
 
 
 def landing_key(dataset: str, tenant_id: str, file: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
-    """Where a file goes, held against what `parse_landing_key` would say of it once it is there.
+    """The landing key that a file is to be put under; `parse_landing_key` accepts it later.
 
-    Raises BadInputError naming the part that is wrong; also for a name that does not survive an address (control
-    characters, empty parts, `.` and `..`).
+    Raises BadInputError naming the part that is wrong. It also refuses names that a URL would change: control
+    characters, empty parts, `.` and `..`.
     """
     if not file.isprintable() or any(part in ("", ".", "..") for part in file.split("/")):
         raise BadInputError("file: expected a name, or names joined by /, printable, none of them empty, . or ..")
@@ -68,19 +74,19 @@ def landing_key(dataset: str, tenant_id: str, file: str, datasets: Sequence[str]
 
 
 def content_id(bucket: str, key: str, etag: str, modified: datetime) -> str:
-    """Names one arrival of one content: 32 hex digits, the same for every delivery of its event.
+    """The content id: 32 hex digits that name one arrival, the same for every delivery of its event.
 
-    The time belongs to it: a file that is put again after another one corrected it has the last word, and is known
-    from when it came again.
+    The time of arrival is part of it. Example: file A is put, file B corrects it, A is put again. The second A is an
+    arrival of its own, so it overrides B, and its rows are known from the second arrival on.
     """
-    # lengths in front, so that no two tuples read the same
+    # each part's length stands before it, so that no two tuples join to the same text
     joined = "".join(f"{len(part)}:{part}" for part in (bucket, key, etag, modified.isoformat()))
     return hashlib.sha256(joined.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where one landed content's rows and report go; determined by content and contract versions alone."""
+    """The keys of one arrival's Bronze file, quarantine file and report. Content id and contract versions fix them."""
 
     bronze: str
     quarantine: str
@@ -90,7 +96,10 @@ class Outputs:
 def outputs(
     landed: Landed, content: str, contract_version: str, modified: datetime, after: str | None = None
 ) -> Outputs:
-    """`after` is the contract version that a replay goes on from: what it writes rests on what stood before."""
+    """The keys of what a validation writes.
+
+    `after`, for a revalidation, is the contract version of the report before it.
+    """
     place = f"{landed.dataset}/tenant_id={landed.tenant_id}/ingest_date={modified.date().isoformat()}/{content}"
     name = f"{place}.c{contract_version}"
     rows = f"{name}.after{after}" if after else name
@@ -99,7 +108,10 @@ def outputs(
 
 @dataclass(frozen=True, slots=True)
 class BronzeName:
-    """What a Bronze file's key says. `healed_by` is the contract version of a replay, None for a first validation."""
+    """The parts of a Bronze file's key.
+
+    `healed_by` is the contract version of the revalidation that wrote the file; None for a first validation.
+    """
 
     dataset: str
     tenant_id: str
@@ -109,7 +121,7 @@ class BronzeName:
 
 
 def parse_bronze_key(key: str) -> BronzeName:
-    """Raises BadInputError for a key that is no Bronze file's."""
+    """The parts of a Bronze file's key. Raises BadInputError for any other key."""
     match = _BRONZE.fullmatch(key)
     if not match:
         raise BadInputError(
@@ -124,7 +136,7 @@ def parse_bronze_key(key: str) -> BronzeName:
 
 @dataclass(frozen=True, slots=True)
 class RejectedOutputs:
-    """Where a file that was refused whole is kept. `tenant_id` is None where the key names none."""
+    """The keys of a file that was refused whole. `tenant_id` is None where the landing key has none."""
 
     dataset: str
     tenant_id: str | None
@@ -136,13 +148,13 @@ class RejectedOutputs:
         return f"quarantine/rejected/{self.place}/{self.file}"
 
     def report(self, replayed_by: str | None = None) -> str:
-        """`replayed_by` is the contract version of a replay that refused the file too."""
+        """Key of the report. `replayed_by` is the contract version of a revalidation that refused the file again."""
         by = f".c{replayed_by}" if replayed_by else ""
         return f"validation/{self.place}{by}.rejected.json"
 
 
 def rejected_outputs(key: str, content: str, modified: datetime, datasets: Sequence[str]) -> RejectedOutputs:
-    """The key may be no landing key at all: what cannot be told from it stands as `unknown`."""
+    """The keys for any refused file. `key` need not be a landing key: a part that cannot be read becomes `unknown`."""
     match = _KEY.fullmatch(key)
     dataset = match["dataset"] if match and match["dataset"] in datasets else "unknown"
     tenant = match["tenant"] if match and TENANT_NAME.fullmatch(match["tenant"]) else None

@@ -1,4 +1,4 @@
-"""A contract's rules as SQL over text columns: each rule is one condition that is true where a row breaks it."""
+"""A contract's rules as SQL over columns of text. Each rule is one condition, true where a row breaks it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Column, Contract
 from propensity.pack.domain.quality import Severity
 
-# A cast alone takes 1.5 for 2, 1_000 for 1000, 0x10, inf and epoch (DuckDB 2.0): the form is looked at first.
+# A cast alone reads 1.5 as 2 and 1_000 as 1000, and accepts 0x10, inf and epoch (DuckDB 2.0).
+# So the form of the text is checked first.
 _INTEGER = r"[+-]?[0-9]{1,19}(\.0*)?"
 _DAY = r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
 _ZONE = r"(Z| ?UTC|[+-][0-9]{2}(:?[0-9]{2})?)?"
-# exports write dates as midnights
+# many exports write a date as its midnight
 _DATE = rf"{_DAY}([ T]00:00(:00(\.0{{1,9}})?)?(Z|\+00(:?00)?)?)?"
 _TIMESTAMP = rf"{_DAY}([ T]{_CLOCK}{_ZONE})?"
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
-# what HTML calls a valid e-mail address, with a dot in the domain (html.spec.whatwg.org, input type=email)
+# HTML's valid e-mail address, which here must also have a dot in its domain (html.spec.whatwg.org, input type=email)
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _EMAIL = rf"[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+"
 
@@ -28,7 +29,10 @@ BLANKS = " \t\r\n\v\f\u00a0\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`broken` is SQL over the typed columns `"<name>"` and the cleaned texts `"<name>$"`; NULL is not broken."""
+    """One rule. A row breaks it where the SQL `broken` is true; NULL does not break it.
+
+    `broken` may use the typed columns `"<name>"` and the cleaned texts `"<name>$"`.
+    """
 
     column: str | None
     name: str
@@ -42,9 +46,10 @@ class Rule:
 
 
 def trimmed(raw: str, *, only_spaces: bool) -> str:
-    """Stripping one character instead of a set takes a fifth of the time; a reader knows when it may.
+    """SQL: the text without blanks at its ends. `only_spaces`: the file has no blank but the space.
 
-    Looking first takes half of that again: a trim copies the text, whether there was a blank or not.
+    Trimming one character instead of a set takes a fifth of the time. Looking for a space first halves that again,
+    because a trim copies the text even where there is no blank.
     """
     if only_spaces:
         return f"(case when {raw} like ' %' or {raw} like '% ' then trim({raw}) else {raw} end)"
@@ -52,10 +57,13 @@ def trimmed(raw: str, *, only_spaces: bool) -> str:
 
 
 def cleaned(column: Column, raw: str, *, only_spaces: bool = False) -> str:
-    """The text of a value: trimmed, NULL where it is empty or one of the contract's null values, then normalised."""
+    """SQL: the text of a value, first trimmed and then normalised.
+
+    It is NULL where the trimmed text is empty or one of the contract's null values.
+    """
     value = trimmed(raw, only_spaces=only_spaces)
     if column.null_values:
-        nulls = ", ".join(text(one) for one in ("", *column.null_values))
+        nulls = ", ".join(text(null) for null in ("", *column.null_values))
         value = f"case when {value} not in ({nulls}) then {value} end"
     else:
         value = f"nullif({value}, '')"
@@ -71,17 +79,20 @@ def cleaned(column: Column, raw: str, *, only_spaces: bool = False) -> str:
 
 
 def _international(value: str, code: str) -> str:
-    """E.164 where the digits allow it: +, calling code, at most 15 digits; other text stays, for a rule to find."""
+    """SQL: a telephone number as E.164 (+, calling code, at most 15 digits) where its digits allow it.
+
+    Other text stays as it is, so that a rule can find it.
+    """
     digits = f"regexp_replace({value}, '[^0-9]', '', 'g')"
     given = f"case when left({value}, 1) = '+' then {digits} when {digits} like '00%' then substr({digits}, 3) end"
-    # a national number begins with 0, which goes
+    # a national number begins with 0, which E.164 leaves out
     whole = f"coalesce({given}, {text(code)} || ltrim({digits}, '0'))"
     dialled = rf"regexp_full_match({value}, '[+0-9 ()./-]{{5,30}}') and length({whole}) between 8 and 15"
     return f"case when {dialled} then '+' || {whole} else {value} end"
 
 
 def cast(column: Column) -> str | None:
-    """A first cast of the cleaned text, as a column `"<name>^"` that `typed` looks at; None where it needs none."""
+    """SQL: a first cast of the cleaned text, which `typed` finds as column `"<name>^"`. None where none is needed."""
     value = quote(column.name + "$")
     match column.logical_type:
         case "integer":
@@ -90,40 +101,40 @@ def cast(column: Column) -> str | None:
             return f"try_cast({value} as double)"
         case "date" | "timestamp":
             if column.formats:
-                return f"try_strptime({value}, [{', '.join(text(one) for one in column.formats)}])"
-            # without a zone first: that cast is cheap, and its text is what files hold
+                return f"try_strptime({value}, [{', '.join(map(text, column.formats))}])"
+            # the cast without a zone first: it is cheap, and most files name no zone
             return f"try_cast({value} as {'date' if column.logical_type == 'date' else 'timestamp'})"
     return None
 
 
 def typed(column: Column) -> str:
-    """The cleaned text in the column's type, NULL where it does not fit.
+    """SQL: the cleaned text in the column's type, NULL where it does not fit.
 
-    Text of the usual form is taken at once; only other text is held against a regular expression, which costs five
-    times the cast.
+    Text of the usual form is taken at once. Only other text is matched with a regular expression, which costs five
+    times as much as the cast.
     """
     value, first = quote(column.name + "$"), quote(column.name + "^")
     match column.logical_type:
         case "string":
             return value
         case "integer":
-            # the text before the dot: a cast of 9007199254740993.0 would go through a double
+            # only the text before the dot: a cast of 9007199254740993.0 would go through a double and change it
             whole = f"try_cast(split_part({value}, '.', 1) as bigint)"
             return _fits(value, f"{first}::varchar = {value}", first, _INTEGER, whole)
         case "number":
-            # what the cast takes besides decimal numbers: inf, nan, 1_000
+            # the cast accepts inf, nan and 1_000 too, which are no decimal numbers
             return f"case when isfinite({first}) and not contains({value}, '_') then {first} end"
         case "boolean":
-            yes, no = (", ".join(text(one) for one in side) for side in (_TRUE, _FALSE))
+            yes, no = (", ".join(text(word) for word in side) for side in (_TRUE, _FALSE))
             return f"case when lower({value}) in ({yes}) then true when lower({value}) in ({no}) then false end"
     if column.formats:
-        # %Y takes 20 for the year 20
+        # %Y reads 20 as the year 20
         return f"case when year({first}) >= 1000 then {first}::{column.duckdb_type} end"
     if column.logical_type == "date":
         plain = f"{first} is not null and {value} like '____-__-__' and {value} between '1' and '9999-99'"
         return _fits(value, plain, first, _DATE, f"try_cast(left({value}, 10) as date)")
     plain = f"{first} is not null and {value} like '____-__-__ __:__:__' and {value} between '1' and '9999-99'"
-    # a plain cast from TIMESTAMP asks ICU for the zone, row by row
+    # a plain cast from TIMESTAMP would look up the zone in ICU for every row
     instant = f"make_timestamptz(epoch_us({first}))"
     return _fits(value, plain, instant, _TIMESTAMP, f"try_cast({value} as timestamptz)")
 
@@ -142,13 +153,13 @@ _EXPECTED_TYPE = {
 
 
 def rules_of(contract: Contract) -> list[Rule]:
-    """All rules that look at one row: those of its columns, in their order, then those over several."""
+    """All rules that need one row only: the columns' rules in their order, then the rules over several columns."""
     own = [rule for column in contract.checked_columns for rule in _rules(column)]
-    return [*own, *(Rule(None, one.name, one.expected, one.broken, one.severity) for one in contract.row_rules)]
+    return [*own, *(Rule(None, rule.name, rule.expected, rule.broken, rule.severity) for rule in contract.row_rules)]
 
 
 def unique_rules(contract: Contract) -> list[Rule]:
-    """The rules that look at a whole file: one per column of which no two rows may hold the same value."""
+    """The rules that need the whole file: one per column in which no two rows may have the same value."""
     return [
         Rule(column.name, "unique", "a value that no other row of the file has", "", column.severity("unique"))
         for column in contract.checked_columns
@@ -190,16 +201,17 @@ def _rules(column: Column) -> Iterator[Rule]:
         broken = f"not (regexp_full_match({value}, {text(_EMAIL)}) and length({value}) <= 254)"
         yield rule("email", "an e-mail address", broken)
     if column.allowed:
-        listed = ", ".join(text(one) for one in column.allowed)
+        listed = ", ".join(map(text, column.allowed))
         yield rule("allowed_values", f"one of {', '.join(column.allowed)}", f"{cleaned_text} not in ({listed})")
 
 
 def _wrong_check_digit(value: str) -> str:
-    """ISO 3779 text whose ninth place is not the check digit of 49 CFR 565: letters as digits, weighted, modulo 11.
+    """SQL: the value is no vehicle identification number (ISO 3779) with the check digit of 49 CFR 565.
 
-    Makers outside North America need not set one: let it warn where such cars are in the data.
+    The check digit stands in the ninth place: letters become digits, digits are weighted, and the sum is taken modulo
+    11. Makers outside North America need not set it, so let the rule only warn where the data has such cars.
     """
-    # a letter's value is its place modulo ten
+    # a letter's value is its place in this text modulo ten
     digit = f"((strpos('0123456789.ABCDEFGH..JKLMN.P.R..STUVWXYZ', substr({value}, place, 1)) - 1) % 10)"
     weight = "(strpos('0123456789X', substr('8765432X098765432', place, 1)) - 1)"
     total = f"list_sum(list_transform(range(1, 18), lambda place: {digit} * {weight}))"

@@ -1,1 +1,1 @@
-"""One landed file read, checked and staged, whatever its format."""
+"""One landed file of any format is read, and its rows are checked; `reading.read_upload` is the one entry."""

@@ -1,15 +1,15 @@
-"""Every rule against every row in one pass, uniqueness after it.
+"""Checks every rule on every row in one pass, and uniqueness after it.
 
-The pass keeps the typed row and a bit per broken rule, in the file's order, in a Parquet file on disk: memory
-stays flat whatever the file's size, and a row's place there gives its line.
+The pass writes a Parquet file to disk: each row with its types, and a bit per rule that it breaks, in the file's
+order. So memory does not grow with the file, and a row's place in the Parquet file gives its line number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from propensity.ingest.domain.file_report import BrokenRule
 from propensity.ingest.domain.landing_keys import Landed
 from propensity.ingest.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
 from propensity.ingest.files.sources import Source
@@ -21,10 +21,11 @@ from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
 _BITS = 60  # rules per mask column: a BIGINT has 63
-_SKIP = 1 << 62  # a line that begins no record: neither good nor bad
+_SKIP = 1 << 62  # the bit of a line that begins no record, and so is neither good nor bad
 FIRST_LINES = 5
-# no dictionaries, which cost a hash per value, and the newer encodings: a quarter less to write, a third of the size
-PLAIN = "parquet_version v2, dictionary_size_limit 1"
+# without dictionaries, which cost a hash per value, and with the newer encodings, a file costs a quarter less to write
+# and has a third of the size
+PARQUET_OPTIONS = "parquet_version v2, dictionary_size_limit 1"
 
 _LINE_RULES = (
     Rule(None, "columns", "as many values as the header has columns", "columns"),
@@ -38,10 +39,10 @@ _LINE_RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`good_rows`: SELECT of _line and the typed columns; `bad_rows`: SELECT of line, raw, reasons; both in order.
+    """The rows of a file, split into good and bad.
 
-    `reasons` says per column and rule how many rows broke it, and the first lines; no values. `warnings` says the same
-    of rules that only warn, and of expectations of the file.
+    `good_rows` is a SELECT of _line and the typed columns, `bad_rows` one of line, raw and reasons, both in line order.
+    `reasons` has the broken rules. `warnings` has the rules that only warn, and the expectations that the file misses.
     """
 
     good_rows: str
@@ -49,15 +50,17 @@ class Checked:
     lines: int
     good: int
     bad: int
-    reasons: list[dict[str, Any]]
+    reasons: tuple[BrokenRule, ...]
     warnings: list[str]
 
 
 def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract, *, earlier: str | None = None) -> Checked:
-    """`earlier` names a relation whose _line are in Bronze already: of rows with one unique value, these stay.
+    """Check all rows of a source.
 
-    Raises SqlError where the engine cannot read the source as it was told to, BadInputError where a rule or an
-    expectation that refuses the whole file is broken.
+    `earlier` names a relation of the lines that are in Bronze already. Where several rows have one value in a unique
+    column, the row of `earlier` stays good.
+    Raises SqlError where the engine cannot read the source, BadInputError where a rule or an expectation with severity
+    reject_file is broken.
     """
     whole_line, row = list(_LINE_RULES), [*_tenant_rule(source, landed), *rules_of(contract)]
     unique = unique_rules(contract)
@@ -65,7 +68,7 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract, *, 
     path = sql.scratch / "checked.parquet"
     sql.execute(
         f"copy ({_checked(source, contract, landed, rules, len(whole_line), len(unique))}) "
-        f"to {text(str(path))} (format parquet, compression lz4, {PLAIN})"
+        f"to {text(str(path))} (format parquet, compression lz4, {PARQUET_OPTIONS})"
     )
     columns = ", ".join(quote(column.name) for column in contract.checked_columns)
     masks, span = _masks(rules), "_span" if source.spans else "null::bigint as _span"
@@ -94,13 +97,13 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract, *, 
             f"copy (select {kept} from {view} where {bad} order by _line) to {text(str(path))} (format parquet)"
         )
         bad_rows = _bad_rows(sql, rules, bad_file, source)
-    warned = _reasons(sql, rules, view, "warn") if any(rule.severity == "warn" for rule in rules) else []
-    reasons = _reasons(sql, rules, bad_file, "reject_row", "reject_file") if bad_count else []
-    refused = [one for one in reasons if one["severity"] == "reject_file"]
+    warned = _reasons(sql, rules, view, "warn") if any(rule.severity == "warn" for rule in rules) else ()
+    reasons = _reasons(sql, rules, bad_file, "reject_row", "reject_file") if bad_count else ()
+    refused = [broken for broken in reasons if broken.severity == "reject_file"]
     missed = _missed(sql, contract, landed, f"(select * from {view} where {good})", good_count + bad_count)
-    told = [*(f"{landed.key}: lines {_first(one)}: {one['message']}" for one in refused), *missed["reject_file"]]
-    if told:
-        raise BadInputError(f"{'; '.join(told)}; the contract refuses the whole file for this, mend and resend it")
+    messages = [*(f"{landed.key}: {_lines(broken)}" for broken in refused), *missed["reject_file"]]
+    if messages:
+        raise BadInputError(f"{'; '.join(messages)}; the contract refuses the whole file for this, mend and resend it")
     return Checked(
         good_rows=_good_rows(sql, contract, f"select * from {view} where {good}", ordered=view == "checked"),
         bad_rows=bad_rows,
@@ -108,17 +111,21 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract, *, 
         good=int(good_count),
         bad=int(bad_count),
         reasons=reasons,
-        warnings=[*(f"lines {_first(one)}: {one['message']}" for one in warned), *missed["warn"]],
+        warnings=[*map(_lines, warned), *missed["warn"]],
     )
 
 
-def _first(reason: dict[str, Any]) -> str:
-    more = f" and {reason['rows'] - len(reason['first_lines'])} more" if reason["rows"] > FIRST_LINES else ""
-    return ", ".join(map(str, reason["first_lines"])) + more
+def _lines(broken: BrokenRule) -> str:
+    """Example: `lines 2, 3, 5, 8, 13 and 4 more: price: expected at least 0`."""
+    more = f" and {broken.rows - len(broken.first_lines)} more" if broken.rows > FIRST_LINES else ""
+    return f"lines {', '.join(map(str, broken.first_lines))}{more}: {broken.message}"
 
 
 def _missed(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) -> dict[str, list[str]]:
-    """What the file as a whole falls short of, by severity. `rows`: good and bad; the rest looks at the good ones."""
+    """Messages of the expectations that the file as a whole misses, by severity.
+
+    `rows` is the number of all rows, good and bad. All other measures are taken of the good rows.
+    """
     missed: dict[str, list[str]] = {"reject_file": [], "warn": []}
     for expected in contract.expectations:
         value: float | None = rows
@@ -135,15 +142,15 @@ def _missed(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) 
 
 
 def check_contract(sql: Sql, landed: Landed, contract: Contract) -> None:
-    """Raises ContractError where the engine refuses the contract's rules whatever the file: a pattern, mostly."""
+    """Raises ContractError where the engine refuses the contract's rules, whatever the file; mostly for a pattern."""
     names = {column.name: f"_t{number}" for number, column in enumerate(contract.file_columns)}
     texts = ", ".join(f"null::varchar as {name}" for name in names.values())
     nothing = Source(f"select null::varchar as _error, {texts} where false", names)
     try:
         sql.execute(_checked(nothing, contract, landed, rules_of(contract), 0, 0))
     except SqlError as error:
-        told = f"contract {contract.dataset} {contract.version}: a rule cannot be run: {error.text}"
-        raise ContractError(told) from error
+        message = f"contract {contract.dataset} {contract.version}: a rule cannot be run: {error.text}"
+        raise ContractError(message) from error
 
 
 def _tenant_rule(source: Source, landed: Landed) -> list[Rule]:
@@ -163,13 +170,17 @@ def _tenant_rule(source: Source, landed: Landed) -> list[Rule]:
 def _checked(
     source: Source, contract: Contract, landed: Landed, rules: Sequence[Rule], whole_line: int, unique: int
 ) -> str:
-    """SELECT of the masks, _span and the typed columns, from texts through cleaned texts."""
+    """SELECT of the masks, _span and the typed columns. Texts are cleaned, then cast, then checked, step by step.
+
+    `whole_line` is the number of rules for whole lines, which stand first; `unique` that of unique rules, which stand
+    last.
+    """
     texts, casts, values, kept, derived, shown = [], [], [], [], [], []
     for column in contract.file_columns:
         raw = source.names.get(column.name)
         value = cleaned(column, raw, only_spaces=source.only_spaces) if raw else "null::varchar"
         if column.name == TENANT:
-            # the key's tenant is the authority: a row without one has the key's
+            # a row that names no tenant belongs to the tenant of the key
             value = f"coalesce({value}, {text(landed.tenant_id)})"
         texts.append(f"{value} as {quote(column.name + '$')}")
         first = cast(column)
@@ -182,7 +193,7 @@ def _checked(
         shown.append(f"{quote(column.name)}::varchar as {quote(column.name + '$')}")
         kept.append(quote(column.name))
     masks = _masks(rules)
-    # a line that could not be split breaks only the rule that says so
+    # a line that could not be split breaks only the rule for whole lines that says why
     errors = "".join(f" when {text(rule.broken)} then {1 << bit}" for bit, rule in enumerate(rules[:whole_line]))
     selected = []
     checked = [*rules[:whole_line], *rules[whole_line : len(rules) - unique]]
@@ -191,7 +202,7 @@ def _checked(
         looked_at = {rule: 1 << bit for bit, rule in here if number * _BITS + bit >= whole_line}
         bits = [f"(case when {rule.broken} then {bit} else 0 end)" for rule, bit in looked_at.items()]
         wrong = f"case _error when {text(SKIPPED)} then {_SKIP}{errors} end" if number == 0 else "0"
-        # most rows break nothing: whether they do costs half of what telling the rules does
+        # most rows break nothing, and to ask whether they do costs half of what naming the rules costs
         any_broken = " or ".join(f"({rule.broken})" for rule in looked_at) or "false"
         selected.append(
             f"(case when _error is not null then {wrong} when {any_broken} then {' | '.join(bits) or '0'} else 0 end)"
@@ -210,7 +221,7 @@ def _masks(rules: Sequence[Rule]) -> list[str]:
 
 
 def _none_of(rules: Sequence[Rule], masks: Sequence[str]) -> str:
-    """SQL: the row breaks no rule but such as only warn."""
+    """SQL: the row breaks no rule, or only rules that warn."""
     conditions = []
     for number, mask in enumerate(masks):
         here = rules[number * _BITS : (number + 1) * _BITS]
@@ -220,17 +231,17 @@ def _none_of(rules: Sequence[Rule], masks: Sequence[str]) -> str:
 
 
 def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[str], order: str) -> bool:
-    """Table `repeats`: _line and the masks with the bits of the unique columns whose value another row has.
+    """Write table `repeats`: the lines whose value in a unique column stands in another row, with their mask bits.
 
-    Of rows with one value, the first by `order` and line stays good: one that breaks no other rule. False where
-    nothing repeats.
+    `first` is the bit of the first unique column. Among rows with one value, the first by `order`, then by line, is
+    not marked. False where nothing repeats.
     """
     found = []
     for number, name in enumerate(columns):
         value = quote(name)
         # a line that could not be split has no values
         has = f"{value} is not null and _mask_0 & {_SKIP | ((1 << len(_LINE_RULES)) - 1)} = 0"
-        # most files have none, and hashes are found out fast; the values themselves decide
+        # most files have no repeats, which hashes show fast; where hashes are equal, the values decide
         twice = f"select hash({value}) as h from checked where {has} group by h having count(*) > 1"
         sql.execute(f"create or replace temp table twice_{number} as {twice}")
         if not sql.rows(f"select 1 from twice_{number} limit 1"):
@@ -255,10 +266,10 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
 
 
 def _good_rows(sql: Sql, contract: Contract, good: str, *, ordered: bool) -> str:
-    """SELECT of the good rows in the file's order, with the number of each among its equals if the contract asks.
+    """SELECT of the good rows in the file's order.
 
-    Equals are told apart by their other columns first, so that two files with the same lines in another order
-    number them alike.
+    Where the contract has an occurrence column, equal rows are numbered from 1 in it. They are numbered by their other
+    columns first and by line last, so that two files with the same lines in another order get the same numbers.
     """
     if contract.occurrence is None:
         return good if ordered else f"{good} order by _line"
@@ -282,7 +293,7 @@ def _good_rows(sql: Sql, contract: Contract, good: str, *, ordered: bool) -> str
 
 
 def _bad_rows(sql: Sql, rules: Sequence[Rule], bad: str, source: Source) -> str:
-    """SELECT of line, raw and reasons. Rows that the pass did not keep raw are read from the file again."""
+    """SELECT of line, raw and reasons. A raw line that the pass did not keep is read from the file again."""
     entries = []
     for position, rule in enumerate(rules):
         struct = (
@@ -305,8 +316,9 @@ def _bit(position: int) -> str:
     return f"(_mask_{position // _BITS} >> {position % _BITS}) & 1 = 1"
 
 
-def _reasons(sql: Sql, rules: Sequence[Rule], rows: str, *severities: str) -> list[dict[str, Any]]:
-    # a row per broken bit: an aggregate per rule instead would take ten times as long, however few the rows
+def _reasons(sql: Sql, rules: Sequence[Rule], rows: str, *severities: str) -> tuple[BrokenRule, ...]:
+    """The rules of these severities that rows break, in the order of `rules`."""
+    # one row per broken bit: one aggregate per rule would take ten times as long, even for few rows
     broken = []
     for number, mask in enumerate(_masks(rules)):
         here = rules[number * _BITS : (number + 1) * _BITS]
@@ -320,14 +332,14 @@ def _reasons(sql: Sql, rules: Sequence[Rule], rows: str, *severities: str) -> li
         f"select position, count(*), min(_line, {FIRST_LINES}) from ({' union all '.join(broken)}) "
         "group by position order by position"
     )
-    return [
-        {
-            "column": rules[position].column,
-            "rule": rules[position].name,
-            "message": rules[position].message,
-            "severity": rules[position].severity,
-            "rows": count,
-            "first_lines": first_lines,
-        }
+    return tuple(
+        BrokenRule(
+            column=rules[position].column,
+            rule=rules[position].name,
+            message=rules[position].message,
+            severity=rules[position].severity,
+            rows=count,
+            first_lines=first_lines,
+        )
         for position, count, first_lines in counted
-    ]
+    )

@@ -1,4 +1,4 @@
-"""JSON lines as a relation of texts: one object per line, its members by name."""
+"""Reads JSON lines as a relation of texts. Each line is one object; a member is a column."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Contract, TextForm
 from propensity.ports import Sql
 
-_MAX_MEMBERS = 2_000  # distinct names in a file; an export has tens
+_MAX_MEMBERS = 2_000  # distinct member names in a file; a real export has tens
 
 
 def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> Source:
-    """Lines are numbered from 1. Raises BadInputError for a file that cannot be read, or lacks a column.
+    """The source for a file of JSON lines. Lines are numbered from 1.
 
-    A member that is missing in one line is NULL there; one that no line has is a column that the file lacks. Nested
-    values come as JSON text.
+    A member that one line lacks is NULL there. A member that no line has is a column that the file lacks. A nested
+    value becomes JSON text.
+    Raises BadInputError for a file that cannot be read, or that lacks a column.
     """
     key = landed.key
     path = unpack(local, sql.scratch / "unpacked", TextForm(), key=key, gzipped=landed.suffix.endswith(".gz"))
@@ -31,7 +32,7 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
             f"{key}: line 1: the file holds no object, expected one JSON object per line; send it again"
         )
     line, mark = field(1), field(2)
-    # AND looks at both its sides, and json_type refuses what is no JSON
+    # the engine evaluates both sides of an AND, and json_type fails on text that is no JSON; hence the nested CASE
     valid = f"coalesce(json_type(case when json_valid({line}) then {line} end) = 'OBJECT', false)"
     sql.execute(
         "create or replace view documents as select "
@@ -46,7 +47,7 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
         raise BadInputError(f"{key}: file: more than {_MAX_MEMBERS} member names, expected a contract's; send records")
     header = tuple(str(member) for (member,) in members)
     names, warnings = match_columns(header, contract, f"{key}: file")
-    # one parse for all members
+    # each line is parsed once for all members
     paths = ", ".join(text(f"$.{quote(name)}") for name in names.values())
     taken = f"json_extract_string(_json, [{paths}]) as _v" if names else "null::varchar[] as _v"
     places = {column: field(number) for number, column in enumerate(names, start=1)}
@@ -67,7 +68,10 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
 
 
 def _stage(path: Path, target: Path, key: str) -> tuple[int, int]:
-    """A line per line, and behind US what is wrong with it; how many, and how many are empty."""
+    """Write one staged line per line of the file: the line itself, or US and the rule that it breaks.
+
+    Returns the number of lines, and how many of these are empty.
+    """
     lines = blank = 0
     first = True
     with target.open("wb") as out:

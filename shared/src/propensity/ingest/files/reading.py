@@ -1,11 +1,11 @@
-"""A landed file read and checked, by the rules of its contract: what validation keeps, and what a trial only tells."""
+"""Reads a landed file and checks its rows by its contract, for a validation and for a trial that keeps nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from propensity.ingest.domain.file_report import RowCounts
 from propensity.ingest.domain.landing_keys import JSON_FORMATS, Landed
 from propensity.ingest.files.checking import Checked, check_contract, check_rows
 from propensity.ingest.files.json_lines import json_source
@@ -17,28 +17,28 @@ from propensity.ports import Sql
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A file whose every row is good or bad; its rows wait in the session."""
+    """A file that was read, and its rows, each of them good or bad. The rows stay in the SQL session."""
 
     source: Source
     checked: Checked
 
-    def told(self) -> dict[str, Any]:
-        """What a report says of the rows: `bronze` good ones, `quarantine` bad ones, and why."""
-        return {
-            "rows_in": self.source.records,
-            "bronze": self.checked.good,
-            "quarantine": self.checked.bad,
-            "blank_lines": self.source.blank,
-            "warnings": [*self.source.warnings, *self.checked.warnings],
-            "reasons": self.checked.reasons,
-        }
+    def counts(self) -> RowCounts:
+        return RowCounts(
+            rows_in=self.source.records,
+            bronze=self.checked.good,
+            quarantine=self.checked.bad,
+            blank_lines=self.source.blank,
+            warnings=(*self.source.warnings, *self.checked.warnings),
+            reasons=self.checked.reasons,
+        )
 
 
 def read_upload(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: str | None = None) -> Read:
-    """Read and check the file; what the engine reads must be what was counted without it.
+    """Read and check a file. The engine must find as many lines and rows as were counted without it.
 
-    Plain text that the engine refuses or counts otherwise (very long lines, empty ones) is read with care. `earlier`:
-    the relation of the lines that a replay leaves as they are. Raises BadInputError for a file that is refused whole.
+    Plain text in which the engine fails or finds other numbers (very long lines, empty ones) is read a second time,
+    carefully. `earlier` names the relation of the lines that a revalidation leaves as they are.
+    Raises BadInputError for a file that is refused whole, IncompleteRunError where the two counts differ.
     """
     if landed.suffix in JSON_FORMATS:
         source = json_source(sql, local, landed, contract)
@@ -71,7 +71,7 @@ def _agree(source: Source, checked: Checked) -> bool:
 
 
 def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract, earlier: str | None) -> Checked | None:
-    """None where the engine refuses; its words may quote values, so they go no further."""
+    """The checked rows; None where the engine fails. Its message may quote values, so nobody gets to see it."""
     try:
         return check_rows(sql, source, landed, contract, earlier=earlier)
     except SqlError:

@@ -1,4 +1,4 @@
-"""A landed file as a relation of texts, in the file's order, whatever kind of file it is."""
+"""Reads a landed file of any format as a relation of texts, in the file's order."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
-_ABSENT = "chr(28)"  # what reads as NULL: a byte that no staged or plain file holds, so that '' stays ''
-MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes may claim billions of equal rows
+_ABSENT = "chr(28)"  # the text that is read as NULL; no staged or plain file has this byte, so '' stays ''
+MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes can hold billions of equal rows
 
 
 def _no_raw(bad: str) -> str:
@@ -27,13 +27,16 @@ def _no_raw(bad: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`rows`: SELECT in the file's order of _error (the rule a whole line breaks, `skipped`, or NULL), the texts, and
-    where `spans` also _span (lines of the record, NULL for one); one row per line of the file.
+    """A file as a relation with one row per line of the file.
 
-    `names` maps a contract's column to the text column that brings it; `first_line` is the number of the first row;
-    `raw_here` is SQL over the row for its raw line, `null` where it is not there any more; then `raw`, given a SELECT
-    of _line and _span in order, makes a SELECT of _line and raw. `only_spaces`: no other blank than the space stands
-    in the file.
+    `rows` is a SELECT in the file's order of _error and the texts. _error is the rule that the whole line breaks,
+    `skipped` for a line that begins no record, or NULL. With `spans` it also has _span: the number of lines of the
+    record, NULL for one line.
+    `names` maps a contract's column to the text column with its values. `first_line` is the line number of the first
+    row. `lines` = `records` + `blank` + the lines that continue a record. `only_spaces`: the file has no blank but the
+    space.
+    `raw_here` is SQL over a row of `rows` for the raw line. Where that is `null`, `raw` makes a SELECT of _line and raw
+    out of a SELECT of _line and _span in line order.
     """
 
     rows: str
@@ -50,9 +53,10 @@ class Source:
 
 
 def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, careful: bool = False) -> Source:
-    """Raises BadInputError for a file that cannot be read, or whose header does not fit the contract.
+    """The source for a CSV file. The engine splits plain text itself; other text is staged for it (staging.py).
 
-    Plain text the engine splits itself, unless `careful`; anything else is staged for it (staging.py).
+    `careful` stages plain text too. Raises BadInputError for a file that cannot be read, or whose header does not fit
+    the contract.
     """
     key, form = landed.key, contract.text
     path = unpack(local, sql.scratch / "unpacked", form, key=key, gzipped=landed.suffix.endswith(".gz"))
@@ -71,7 +75,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
         )
         rows = f"select {_plain_error(width)} as _error, * from {read}"
         lines, blank, continued, only_spaces = surveyed.lines, 0, 0, surveyed.only_spaces
-        # what was padded is NULL, which concat_ws leaves out
+        # a short line is padded with NULLs, which concat_ws leaves out
         raw_here = f"concat_ws({text(form.delimiter)}, {', '.join(field(number) for number in range(1, width + 2))})"
     else:
         staged = stage(surveyed, sql.scratch / "staged", key=key, delimiter=form.delimiter)
@@ -107,10 +111,10 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
 def _read_csv(
     path: Path, width: int, *, delimiter: str, newline: str = "\n", skip: int = 0, longest: int = 10 * MAX_LINE
 ) -> str:
-    """SQL that reads so many texts and one more, split at every delimiter and line end."""
+    """SQL that reads `width` texts and one more, split at every delimiter and line end."""
     columns = ", ".join(f"{text(_name(number))}: 'VARCHAR'" for number in range(1, width + 2))
-    end = newline.encode("unicode_escape").decode()  # the option spells it with backslashes
-    # everything is named, so that nothing is guessed from the data
+    end = newline.encode("unicode_escape").decode()  # the option takes line ends as escapes, for example \n
+    # every option is given, so that the engine guesses nothing from the data
     return (
         f"read_csv({text(str(path))}, header = false, auto_detect = false, columns = {{{columns}}}, "
         f"delim = {text(delimiter)}, quote = '', escape = '', comment = '', new_line = {text(end)}, "
@@ -119,10 +123,10 @@ def _read_csv(
 
 
 def _plain_error(width: int) -> str:
-    """A short line is padded with NULLs, a long one has a value behind the last column.
+    """SQL for _error. A short line is padded with NULLs; a long one has a value after the last column.
 
-    Blanks alone are no row; where the engine meets some, rows and lines no longer agree, and the file is read with
-    care.
+    A line of blanks is no row. Where a plain file has such a line, its rows and lines do not agree, and `read_upload`
+    reads the file again, carefully.
     """
     empty = f"{field(2)} is null and {trimmed(field(1), only_spaces=False)} = ''"
     if width == 1:
@@ -135,7 +139,7 @@ def _staged_rows(read: str, width: int, *, spans: bool) -> str:
     mark = f"nullif({field(width + 1)}, '')"
     if not spans:
         return f"select {mark} as _error, * from {read}"
-    # where a record runs over several lines, the mark is their number
+    # the mark of a record over several lines is the number of its lines
     fields = [field(number) for number in range(1, width + 1)]
     values = ", ".join(f"replace({field}, {text(BREAK)}, chr(10)) as {field}" for field in fields)
     span = f"try_cast({mark} as bigint)"
@@ -143,13 +147,14 @@ def _staged_rows(read: str, width: int, *, spans: bool) -> str:
 
 
 def read_lines(path: Path) -> str:
-    """SQL that reads a staged file of one text per line, and what is wrong with it behind US."""
+    """SQL that reads a staged file with one text per line, followed by US and the rule that it breaks, if any."""
     return _read_csv(path, 1, delimiter=FIELD)
 
 
 def raw_lines(sql: Sql, surveyed: LandedText, bad: str, key: str) -> str:
+    """SELECT of _line and raw. `bad` is a SELECT of _line and _span in line order."""
     wanted, found = sql.scratch / "wanted.csv", sql.scratch / "raw.csv"
-    # through a file: a million bad rows need no million tuples
+    # the line numbers go through a file, so that a million bad rows need no million tuples
     sql.execute(f"copy ({bad}) to {text(str(wanted))} (format csv, header false)")
     with wanted.open(encoding="ascii") as lines:
         copy_raw_lines(surveyed, _pairs(lines), found, key=key)
@@ -164,9 +169,9 @@ def _pairs(lines: Iterator[str]) -> Iterator[tuple[int, int]]:
 
 
 def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> Source:
-    """A Parquet file's line is its row's number from 1; its raw line the row as JSON.
+    """The source for a Parquet file. A row's line is its number from 1, and its raw line is the row as JSON.
 
-    Raises BadInputError for a file that is no Parquet or has another schema.
+    Raises BadInputError for a file that is not Parquet, or whose schema does not fit the contract.
     """
     key = landed.key
     read = f"read_parquet({text(str(local))}, hive_partitioning = false, file_row_number = true)"
@@ -174,7 +179,7 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
         described = sql.rows(f"describe select * exclude (file_row_number) from {read}")
         [(count,)] = sql.rows(f"select count(*) from {read}")
     except SqlError:
-        # the engine's words name our scratch file, and may quote values
+        # the engine's message names our scratch file and may quote values, so it is not passed on
         raise BadInputError(
             f"{key}: file: not Parquet, or cut short, expected a whole Parquet file; send it again"
         ) from None
@@ -217,25 +222,26 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
 def _parquet_text(name: str, kind: str) -> str:
     value = quote(name)
     if kind in ("DOUBLE", "FLOAT"):
-        # a key kept as a float would read 1e+16 from 16 digits on
+        # a key that is stored as a float would become 1e+16 from 16 digits on
         whole = f"{value} = trunc({value}) and abs({value}) between 1e15 and 9e18"
         return f"case when {whole} then {value}::bigint::varchar else {value}::varchar end"
     return f"{value}::varchar"
 
 
 def match_columns(header: Sequence[str], contract: Contract, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Which header brings which column, and what to warn of: columns that the contract does not name are left out.
+    """The header of each column, and warnings of the columns that are left out because the contract does not name them.
 
-    A column that is missing makes the file unreadable unless the contract calls it optional: an export that
-    lost a column should not quietly become NULLs. Headers are compared without regard to case. A header that the
-    contract does not know is told by its place: in a file without a header it would be somebody's data.
+    Raises BadInputError where a column is missing that the contract does not call optional: an export that lost a
+    column must not become NULLs unseen. It also raises for headers that repeat a column.
+    Upper and lower case are equal. A message names an unknown repeated header by its place, because in a file without
+    a header the first line is somebody's data.
     """
-    known = {one.casefold(): column.name for column in contract.file_columns for one in column.headers}
+    known = {header.casefold(): column.name for column in contract.file_columns for header in column.headers}
     known.setdefault(TENANT, TENANT)
     counts = Counter(name.casefold() for name in header if name)
     for name, count in counts.items():
         if count > 1:
-            places = [number for number, one in enumerate(header, start=1) if one.casefold() == name]
+            places = [number for number, other in enumerate(header, start=1) if other.casefold() == name]
             what = f"{known[name]!r}" if name in known else f"{places[0]}"
             raise BadInputError(
                 f"{where}: column {what} stands {count} times in the header, at {', '.join(map(str, places))}, "
@@ -255,10 +261,10 @@ def match_columns(header: Sequence[str], contract: Contract, where: str) -> tupl
         if column.name not in names and not column.optional and column.name != TENANT
     ]
     if missing:
-        told = ", ".join("/".join(contract.column(name).headers) for name in missing)
+        lacking = ", ".join("/".join(contract.column(name).headers) for name in missing)
         split = f", split by {contract.text.delimiter!r}" if len(header) == 1 else ""
         raise BadInputError(
-            f"{where}: column {told} missing, expected "
+            f"{where}: column {lacking} missing, expected "
             f"{', '.join(column.name for column in contract.file_columns if not column.optional)}{split} "
             f"(contract {contract.dataset} {contract.version}); export the file with every column"
         )
@@ -273,7 +279,7 @@ def _extra(header: Sequence[str], used: set[str]) -> Iterator[str]:
 
 
 def _name(number: int) -> str:
-    return f"_t{number}"  # no property begins with _
+    return f"_t{number}"  # no column of a contract begins with _
 
 
 def field(number: int) -> str:

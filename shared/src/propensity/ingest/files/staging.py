@@ -1,14 +1,15 @@
-"""CSV with quotes and oddities, rewritten so that no engine can misread it: one staged line per line of the file.
+"""Rewrites CSV with quotes and odd characters so that no engine can misread it, one staged line per line of the file.
 
-DuckDB's reader loses rows without a word where quotes do not close or lines end in three ways (measured,
-docs/decisions/0005-validation-reads-text-in-one-pass.md). So quotes are read here, by Python's csv module in strict
-mode, and what the engine is given has no quotes, no line breaks inside values and the right number of fields
-everywhere: fields split by US, then what the line is. A line that begins no record (empty, or the rest of a value with
-line breaks) keeps its place as a skipped one, so that a line's number is its place in the staged file.
+DuckDB's reader loses rows without an error where quotes do not close, or where lines end in three ways (measured,
+docs/decisions/0005-validation-reads-text-in-one-pass.md). So Python's csv module reads the quotes here, in strict mode.
+A staged line has no quotes, no line breaks inside values, and the right number of fields, split by US. A mark follows
+the fields, unless the line is a whole record: the number of lines of a longer record, or the rule that the line breaks.
+A line that begins no record is empty, or continues a value with line breaks. It is staged with the mark `skipped`, so
+that a line's number is its place in the staged file.
 
-A quote that never closes would swallow the lines behind it. It is taken for one where the record does not end
-within 200 lines, or ends with another number of fields, or every line of it alone has as many separators as a
-record: then its first line is bad, and reading goes on with the next.
+A quote that never closes would swallow the lines after it. A quote counts as such in three cases: the record does not
+end within 200 lines, it ends with another number of fields, or each of its lines has as many separators as a whole
+record. Then the record's first line is bad, and reading continues with the line after it.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from typing import IO
 
 from propensity.ingest.files.landed_text import CONTROL, MAX_LINE, LandedText, whole_lines
 
-FIELD, BREAK = "\x1f", "\x1d"
+FIELD, BREAK = "\x1f", "\x1d"  # US splits fields; GS stands for a line break inside a value
 SKIPPED = "skipped"
-_MAX_SPAN = 200
+_MAX_SPAN = 200  # lines of one record
 _US = FIELD.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """`lines` staged, of which `blank` are empty and `continued` belong to the record of a line before.
+    """A staged file of `lines` lines. `blank` of them are empty; `continued` continue the record of a line before.
 
-    `only_spaces`: no other blank than the space stands in the file.
+    `only_spaces`: the file has no blank but the space.
     """
 
     path: Path
@@ -45,14 +46,14 @@ class Staged:
 
 
 def stage(text: LandedText, target: Path, *, key: str, delimiter: str) -> Staged:
-    """Raises BadInputError for a file that is no text at all."""
+    """Write the staged file. Raises BadInputError for a file that is no text at all."""
     with target.open("wb") as out:
         stager = _Stager(out, width=len(text.header), delimiter=delimiter)
-        held = b""
+        rest = b""
         for block in whole_lines(text, key=key):
-            held = stager.take(held + block, final=False)
-        if held:
-            stager.take(held, final=True)
+            rest = stager.take(rest + block, final=False)
+        if rest:
+            stager.take(rest, final=True)
     return Staged(target, stager.lines, stager.blank, stager.continued, stager.only_spaces)
 
 
@@ -68,7 +69,7 @@ class _Stager:
         self.only_spaces = True
 
     def take(self, block: bytes, *, final: bool) -> bytes:
-        """Stage whole lines; the end of the block that may go on in the next one comes back."""
+        """Stage a block of whole lines. Returns the end of it that may continue in the next block."""
         self.only_spaces = self.only_spaces and block.isascii() and b"\t" not in block
         odd = len(block.translate(None, CONTROL)) != len(block) or b"\r" in block or not _is_text(block)
         if not odd and self._at_once(block):
@@ -82,14 +83,18 @@ class _Stager:
             if error is None:
                 run.append(line)
                 continue
-            # a record cannot go on past a line that cannot be read
-            self._records(b"".join(one + b"\n" for one in run).decode(), final=True)
+            # a record cannot continue past a line that cannot be read
+            self._records(b"".join(good + b"\n" for good in run).decode(), final=True)
             run.clear()
             self._stage([self._empty + error])
-        return self._records(b"".join(one + b"\n" for one in run).decode(), final=final)
+        return self._records(b"".join(good + b"\n" for good in run).decode(), final=final)
 
     def _at_once(self, block: bytes) -> bool:
-        """Stage a block whose lines are all whole records, every value of them quoted, or few."""
+        """Stage a block at once, and say whether that was possible.
+
+        It is where each line is a whole record, and either all values are quoted or at most a third of the lines have
+        quotes.
+        """
         staged = self._all_quoted(block) or block.translate(self._to_field).split(b"\n")[:-1]
         if b'"' in block:
             quoted = [number for number, line in enumerate(staged) if b'"' in line]
@@ -109,11 +114,12 @@ class _Stager:
         return True
 
     def _all_quoted(self, block: bytes) -> list[bytes] | None:
-        """Lines whose every value is quoted, with neither quotes nor line breaks inside one; None for others.
+        """The staged lines of a block in which every value is quoted; None for other blocks.
 
-        Where no quote is left, each was the end of one value and the beginning of the next: an escaped pair has
-        one at least that is neither. A line break inside a value leaves lines with too few fields, if there are
-        several. A fifth of the csv module's time.
+        No value may have a quote or a line break inside it. Each quote is removed together with its neighbour of the
+        next value or line; a quote that is left stood inside a value (of an escaped
+        pair one is always left). A line break inside a value leaves lines with
+        too few fields, which the caller sees, if there is more than one field. Takes a fifth of the csv module's time.
         """
         if self._width == 1 or not (block.startswith(b'"') and block.endswith(b'"\n')):
             return None
@@ -128,7 +134,7 @@ class _Stager:
         return fields
 
     def _records(self, text: str, *, final: bool) -> bytes:
-        """Stage text record by record; what may go on behind its end comes back."""
+        """Stage text record by record. Returns the end of it that may continue in the next block."""
         lines = io.StringIO(text, newline="\n").readlines()
         start = 0
         while start < len(lines):
@@ -140,7 +146,7 @@ class _Stager:
                 for fields in reader:
                     taken = reader.line_num - done
                     if taken == 1 and len(fields) == self._width and (self._width > 1 or lines[start + done].strip()):
-                        # an empty line would not be read back
+                        # the engine would not read an empty line back
                         staged.append(FIELD.join(fields) or FIELD)
                     elif taken == 1:
                         staged.append(self._odd_line(lines[start + done]))
@@ -157,7 +163,7 @@ class _Stager:
             self._stage(staged)
             start += done
             if failed:
-                # it ran to the end of the text: what comes next may close the quote
+                # the record reaches the end of the text: the next block may close its quote
                 if not final and start + reader.line_num - done == len(lines) and len(lines) - start <= _MAX_SPAN:
                     return "".join(lines[start:]).encode()
                 self._stage([self._empty + "quote"])
@@ -171,7 +177,7 @@ class _Stager:
         return self._empty + SKIPPED
 
     def _swallows(self, fields: list[str], lines: list[str]) -> bool:
-        """Whether a record of several lines is rather a quote that never closes (see the module's text)."""
+        """Whether a record of several lines is a quote that never closes (see the module's docstring)."""
         if len(fields) != self._width or len(lines) > _MAX_SPAN or sum(map(len, lines)) > MAX_LINE:
             return True
         return self._width > 1 and all(line.count(self._delimiter) == self._width - 1 for line in lines)
@@ -187,6 +193,7 @@ class _Stager:
 
 
 def oddity(line: bytes) -> str | None:
+    """Name of the rule for whole lines that a line breaks by its bytes: encoding, control or length."""
     if not _is_text(line):
         return "encoding"
     if b"\r" in line or len(line.translate(None, CONTROL)) != len(line):
@@ -205,37 +212,37 @@ def _is_text(block: bytes) -> bool:
 
 
 def copy_raw_lines(text: LandedText, wanted: Iterable[tuple[int, int]], target: Path, *, key: str) -> None:
-    """Write `line US raw` for each (line, how many lines) wanted, ascending; line breaks in raw stand as GS.
+    """Write `line US raw` for each (line, number of lines) in `wanted`, which ascends. GS stands for a line break.
 
-    What is no text, and control characters, are written as \\xNN; a raw line is cut at 131,072 characters.
+    Bytes that are no text and control characters are written as \\xNN. A raw line is cut at 131,072 characters.
     """
-    rest = iter(wanted)
-    line, span = next(rest, (0, 0))
+    requests = iter(wanted)
+    line, span = next(requests, (0, 0))
     number = text.header_line + 1
-    held: list[bytes] = []
+    begun: list[bytes] = []  # lines of a record that the block before did not finish
     with target.open("w", encoding="utf-8", newline="\n") as out:
         for block in whole_lines(text, key=key):
             if not line:
                 return
             count = block.count(b"\n")
-            if not held and line >= number + count:
+            if not begun and line >= number + count:
                 number += count
                 continue
-            lines = held + block.split(b"\n")[:-1]
-            first = number - len(held)
+            lines = begun + block.split(b"\n")[:-1]
+            first = number - len(begun)
             number += count
-            held = []
+            begun = []
             while line:
                 at = line - first
                 if at + span > len(lines):
-                    held = lines[at:] if at < len(lines) else []
+                    begun = lines[at:] if at < len(lines) else []
                     break
                 out.write(f"{line}{FIELD}{_printable(b'\n'.join(lines[at : at + span]))}\n")
-                line, span = next(rest, (0, 0))
+                line, span = next(requests, (0, 0))
 
 
 def _printable(raw: bytes) -> str:
     shown = raw.decode(errors="backslashreplace")
     if not shown.isprintable():
-        shown = "".join(one if one >= " " or one in "\t\n" else f"\\x{ord(one):02x}" for one in shown)
+        shown = "".join(char if char >= " " or char in "\t\n" else f"\\x{ord(char):02x}" for char in shown)
     return shown[:MAX_LINE].replace("\n", BREAK)

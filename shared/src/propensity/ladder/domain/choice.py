@@ -1,9 +1,11 @@
-"""Which rung of the ladder a tenant stands on, from losses on rows of later dates.
+"""Which rung of the ladder a tenant stands on, by the losses of each rung on rows of later dates.
 
-Everyone begins on the global model, which all tenants' evidence stands behind. From there, in the order intercept,
-heuristic, segment, own: a rung takes the place of the one that stands only where its gain's 95 % interval lies above 0.
-The heuristic, which ranks nobody, has to gain on the intercept too, earned or not: a model whose level is wrong for a
-tenant may still order its customers well.
+Every tenant begins on the global model, which rests on the evidence of all tenants. Then the other rungs are tried in
+the order intercept, heuristic, segment, own. A rung takes the place of the one on which the tenant stands only where
+the 95 % interval of its gain lies above 0.
+
+The heuristic ranks nobody. So it must also gain on the intercept, whether the tenant earned the intercept or not: a
+model whose level is wrong for a tenant may still order the tenant's customers well.
 """
 
 from __future__ import annotations
@@ -14,36 +16,42 @@ from typing import Any
 
 import numpy as np
 
-from propensity.ladder.domain.evidence import MIN_HELD, gain
+from propensity.ladder.domain.evidence import MIN_HELD, clustered_gain
 from propensity.registry.domain.ladder import Rung
 from propensity.stats.figures import Estimate
 from propensity.stats.sampling import rarer
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Held-out rows, (n,) each: `labels`, `weights`, `customers` (ints), and the loss of each row by each rung that can
-    score it, NaN where it cannot."""
+class RungLosses:
+    """Held-out rows, (n,) each: `labels`, `weights`, `customers` (ints), and `losses` of each row by each rung.
+
+    A loss is NaN where the rung cannot score the row.
+    """
 
     labels: Any
     weights: Any
     customers: Any
     losses: Mapping[Rung, Any]
 
-    def part(self, rows: Any) -> Held:
+    def part(self, rows: Any) -> RungLosses:
+        """Some of the rows, given as a mask or as indices."""
         losses: dict[Rung, Any] = {rung: values[rows] for rung, values in self.losses.items()}
-        return Held(self.labels[rows], self.weights[rows], self.customers[rows], losses)
+        return RungLosses(self.labels[rows], self.weights[rows], self.customers[rows], losses)
 
 
 @dataclass(slots=True)
 class Climb:
-    """One tenant on its way: where it stands, and each gain that was measured with the rung that stood then."""
+    """One tenant on its way up.
+
+    `standing`: the rung on which it stands. `gains`: by rung, the rung on which it stood then, and the gain over that.
+    """
 
     standing: Rung = "global"
     gains: dict[Rung, tuple[Rung, Estimate]] = field(default_factory=dict)
 
-    def try_rung(self, rung: Rung, held: Held, least: int = MIN_HELD) -> None:
-        """Nothing where too few rows of either class were held out to tell."""
+    def try_rung(self, rung: Rung, held: RungLosses, least: int = MIN_HELD) -> None:
+        """Step up to the rung if its gain is proven. It stays where too few rows of either class were held out."""
         found = measured(held, held.losses[self.standing], held.losses[rung], least)
         if found is not None:
             self.gains[rung] = (self.standing, found)
@@ -51,20 +59,25 @@ class Climb:
                 self.standing = rung
 
 
-def measured(held: Held, standing: Any, wanting: Any, least: int) -> Estimate | None:
-    """The gain on the rows that both can score; None below `least` rows of the rarer class."""
+def measured(held: RungLosses, standing: Any, wanting: Any, least: int) -> Estimate | None:
+    """The gain of `wanting` over `standing`, losses (n,) each, on the rows that both can score.
+
+    None where there are fewer than `least` such rows of the rarer class.
+    """
     rows = np.isfinite(standing) & np.isfinite(wanting)
     if not rows.any() or rarer(held.labels[rows]) < least:
         return None
-    return gain(standing[rows], wanting[rows], held.weights[rows], held.customers[rows])
+    return clustered_gain(standing[rows], wanting[rows], held.weights[rows], held.customers[rows])
 
 
-def climb_segment(climbs: Sequence[tuple[Climb, Any]], rows: Any, held: Held) -> Estimate | None:
-    """Let the tenants of a segment, (climb, its rows as a mask), up to the segment's model together; its gain.
+def climb_segment(climbs: Sequence[tuple[Climb, Any]], rows: Any, held: RungLosses) -> Estimate | None:
+    """Move the tenants of a segment up to the segment's model together where it has a gain. Returns that gain.
 
-    Pooled over all of their held-out rows of the segment (`rows`, a mask) against where each stands: one tenant of a
-    few positives could not tell. A tenant stays whose own rows say that the segment's model is worse, and one that has
-    left the global model by its own evidence, unless its own rows say that the segment's is better.
+    `climbs`: of each tenant its climb and its rows; `rows`: the segment's rows, a mask. The gain is over where each
+    tenant stands, on all held-out rows of the segment: a tenant with few positives could not tell alone.
+
+    A tenant stays on the global model if its own rows say that the segment's model is worse. A tenant that has left the
+    global model by its own evidence moves only if its own rows say that the segment's model is better.
     """
     standing = np.full(len(held.labels), np.nan)
     for climb, mine in climbs:
@@ -81,15 +94,15 @@ def climb_segment(climbs: Sequence[tuple[Climb, Any]], rows: Any, held: Held) ->
     return pooled
 
 
-def climb_alone(climb: Climb, held: Held, allowed: Collection[Rung], rungs: Sequence[Rung]) -> None:
-    """Try these rungs in turn on a tenant's own held-out rows."""
+def climb_alone(climb: Climb, held: RungLosses, allowed: Collection[Rung], rungs: Sequence[Rung]) -> None:
+    """Try `rungs` in turn on a tenant's own held-out rows; those that are not `allowed` are left out."""
     for rung in rungs:
         if rung in allowed and not (rung == "heuristic" and _orders(held)):
-            # an intercept is one number, and drawn to 0: how many rows it takes, the model's YAML says
+            # an intercept is one number, drawn to 0; the model's YAML says how many rows it takes
             climb.try_rung(rung, held, 0 if rung == "intercept" else MIN_HELD)
 
 
-def _orders(held: Held) -> bool:
-    """Whether the global model, its level set right, may be better than one rate for everyone."""
+def _orders(held: RungLosses) -> bool:
+    """Whether the global model, with its level corrected, may be better than one rate for everyone."""
     found = measured(held, held.losses["intercept"], held.losses["heuristic"], MIN_HELD)
     return found is None or found.low <= 0

@@ -1,8 +1,9 @@
-"""What a rung of the tenant ladder has to show before a tenant stands on it: paired losses on rows of later dates.
+"""What a rung of the ladder has to show before a tenant stands on it: losses on the same rows of later dates.
 
-All figures are on validation rows of dates after those that models, calibrators, intercepts and rates were fitted on.
-A loss is the log loss of one row; a gain is the mean loss of what stands less that of what wants its place, so that
-above 0 is better, with a 95 % interval. One customer comes on several dates: rows of one customer are one cluster.
+All figures are of validation rows. Their dates are after those that models, calibrators, intercepts and rates were
+fitted on. A loss is the log loss of one row. A gain is the mean loss by the rung that stands less the mean loss by the
+rung that wants its place, so above 0 is better; it has a 95 % interval. One customer has rows on several dates: the
+rows of one customer are one cluster.
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ import numpy as np
 from propensity.stats.calibration import logit
 from propensity.stats.figures import Estimate, Z
 
-MIN_HELD = 10  # positives, and negatives, held out: below them the half-width of an AUC is 0.18 and more
-PRIOR_ROWS = 50.0  # rows at the rate of everyone that a tenant's own rate is smoothed with
+MIN_HELD = 10  # held-out positives, and negatives; with fewer, the half-width of an AUC is 0.18 and more
+PRIOR_ROWS = 50.0  # a tenant's own rate is smoothed with so many rows at everyone's rate
 
 
 def by_name(names: Any, rows: Any) -> dict[str, Any]:
-    """By name, ascending, its rows (indices, ascending) among `rows` (indices), of names (object, (n,)).
+    """The rows of each name, names ascending. `names`: object (n,); `rows`: the indices to divide, ascending.
 
-    One pass: a market has thousands of tenants, and a mask of all rows for each would be gigabytes.
+    It takes one pass. A market has thousands of tenants, and one mask of all rows for each would be gigabytes.
     """
     found, place = np.unique(names[rows].astype(str), return_inverse=True)
     order = np.argsort(place, kind="stable")
     parts = np.split(rows[order], np.cumsum(np.bincount(place, minlength=len(found)))[:-1])
-    return dict(zip(found.tolist(), parts, strict=False))  # of no rows there is one part, and no name
+    return dict(zip(found.tolist(), parts, strict=False))  # where there are no rows, there is one part and no name
 
 
-def gain(standing: Any, wanting: Any, weights: Any, clusters: Any) -> Estimate:
-    """Weighted mean of standing - wanting, losses (n,) each, its interval by the clusters (ints, (n,)); n is rows.
+def clustered_gain(standing: Any, wanting: Any, weights: Any, clusters: Any) -> Estimate:
+    """The weighted mean of standing - wanting, losses (n,) each; n of the result is the number of rows.
 
-    Standard error: the cluster-robust one of a mean (Liang and Zeger 1986), with C / (C - 1) for C clusters; one
-    cluster has none, and its interval is without end.
+    The interval is by `clusters` (ints, (n,)), with the cluster-robust standard error of a mean (Liang and Zeger 1986)
+    and its factor C / (C - 1) for C clusters. One cluster has no standard error, and the interval is infinite.
     """
     gaps = standing - wanting
     total = float(weights.sum())
@@ -51,35 +52,41 @@ def gain(standing: Any, wanting: Any, weights: Any, clusters: Any) -> Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What one tenant's rows say of its rate: `surplus` of positives over what the scores expect, and `information`,
-    the sum of p (1 - p), which is the inverse variance of surplus / information as an estimate of the intercept."""
+    """What one tenant's rows say about its level.
+
+    `surplus`: positives less the sum of the scores. `information`: the sum of p (1 - p). surplus / information is an
+    estimate of the tenant's intercept, and 1 / information is the variance of that estimate.
+    """
 
     surplus: float
     information: float
 
 
 def shift_of(scores: Any, labels: Any, weights: Any) -> Shift:
+    """Of one tenant's rows, (n,) each, weighted."""
     return Shift(float(weights @ (labels - scores)), float(weights @ (scores * (1 - scores))))
 
 
 def between(shifts: list[Shift]) -> float:
-    """Variance of the tenants' intercepts around 0, in squared logits, by the method of moments.
+    """The variance of the tenants' intercepts around 0, in squared logits, by the method of moments.
 
-    max(0, (Q - k) / sum I), Q = sum of I d^2 over k tenants, d = surplus / I: what the estimates vary by more than
-    chance alone would (DerSimonian and Laird 1986, with the mean known to be 0: the scores are calibrated).
+    It is by how much the estimates vary more than chance alone would make them: max(0, (Q - k) / sum I), where Q is the
+    sum of I d^2 over k tenants, and d = surplus / I (DerSimonian and Laird 1986). The mean is known to be 0, because
+    the scores are calibrated.
     """
-    told = [one for one in shifts if one.information > 0]
-    if not told:
+    informed = [shift for shift in shifts if shift.information > 0]
+    if not informed:
         return 0.0
-    spread = sum(one.surplus**2 / one.information for one in told)
-    return max(0.0, (spread - len(told)) / sum(one.information for one in told))
+    spread = sum(shift.surplus**2 / shift.information for shift in informed)
+    return max(0.0, (spread - len(informed)) / sum(shift.information for shift in informed))
 
 
 def intercept(scores: Any, labels: Any, weights: Any, variance: float) -> float:
-    """A tenant's shift in logits: the mode of its posterior under N(0, variance), `between` of all tenants.
+    """A tenant's intercept in logits: the mode of its posterior under N(0, variance) (empirical Bayes; Morris 1983).
 
-    Solves sum w (y - sigmoid(logit p + b)) = b / variance by Newton (empirical Bayes; Morris 1983). Near 0 it is d
-    times I variance / (1 + I variance): a tenant of few positives has little I, and hardly moves.
+    `variance` is that of all tenants, by `between`. The intercept b solves sum w (y - sigmoid(logit p + b)) =
+    b / variance, by Newton's method. Near 0 it is d times I variance / (1 + I variance). So a tenant with few
+    positives, which has little information I, hardly moves.
     """
     if variance <= 0:
         return 0.0
@@ -96,5 +103,5 @@ def intercept(scores: Any, labels: Any, weights: Any, variance: float) -> float:
 
 
 def smoothed_rate(positives: float, rows: float, everyone: float) -> float:
-    """A tenant's rate, in (0, 1), drawn to that of everyone by `PRIOR_ROWS` rows."""
+    """A tenant's rate, in (0, 1), drawn towards everyone's rate as by `PRIOR_ROWS` rows more."""
     return (positives + PRIOR_ROWS * everyone) / (rows + PRIOR_ROWS)

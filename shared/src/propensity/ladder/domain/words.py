@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import exp
-from typing import Any
 
 from propensity.ladder.domain.evidence import MIN_HELD
+from propensity.ladder.domain.rungs import Evidence, SegmentModel
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.registry.domain.ladder import Rung
 
@@ -21,20 +20,23 @@ _NAMES: dict[Rung, str] = {
 
 def reason(
     rung: Rung,
-    evidence: Mapping[str, Any],
+    evidence: Evidence,
     spec: LadderSpec,
-    segment: tuple[str | None, Mapping[str, Any] | None],
+    segment: tuple[str | None, SegmentModel | None],
     shift: float,
     rarer: int,
 ) -> str:
-    """`evidence` as ladder.json has it; `segment`: its name and what ladder.json says of it; `shift` in logits;
-    `rarer`: training rows of the rarer class."""
-    held = f"{evidence['held_rows']} rows held out forward in time"
+    """The sentence. `segment`: the name of the tenant's segment and the segment's model, None where there is none.
+
+    `shift`: the tenant's intercept in logits; `rarer`: how many training rows of the rarer class it has.
+    """
+    held_out = f"{evidence.held_rows} rows held out forward in time"
     if rung == "global":
-        return f"The global model: {_why_not_more(evidence, spec, rarer, held)}."
-    gain = evidence["gains"][rung]
+        return f"The global model: {_why_not_more(evidence, spec, rarer, held_out)}."
+    gain = evidence.gains[rung]
     shown = (
-        f"log loss lower by {gain['value']:.4f} a row{_interval(gain)} than {_NAMES[gain['over']]} on {gain['n']} rows"
+        f"log loss lower by {gain.value:.4f} a row{_interval(gain.low, gain.high)} than {_NAMES[gain.over]} on "
+        f"{gain.n} rows"
     )
     match rung:
         case "heuristic":
@@ -46,34 +48,35 @@ def reason(
                 f"that expects; {shown}."
             )
         case "segment" if segment[1]:
-            pooled = segment[1]["gain"]
+            pooled = segment[1].gain
             return (
-                f"The model of segment {segment[0]}: on {pooled['n']} rows of its {segment[1]['tenants']} tenants log "
-                f"loss lower by {pooled['value']:.4f} a row{_interval(pooled)} than where they stood, and its own rows "
-                "do not speak against it."
+                f"The model of segment {segment[0]}: on {pooled['n']} rows of its {segment[1].tenants} tenants log "
+                f"loss lower by {pooled['value']:.4f} a row{_interval(pooled['low'], pooled['high'])} than where they "
+                "stood, and its own rows do not speak against it."
             )
-    return f"A model of its own, from {evidence['rows']} rows with {evidence['positives']} positives: {shown}."
+    return f"A model of its own, from {evidence.rows} rows with {evidence.positives} positives: {shown}."
 
 
-def _why_not_more(evidence: Mapping[str, Any], spec: LadderSpec, rarer: int, held: str) -> str:
-    if not evidence["held_rows"]:
+def _why_not_more(evidence: Evidence, spec: LadderSpec, rarer: int, held_out: str) -> str:
+    if not evidence.held_rows:
         return "no row of it could be held out forward in time yet"
-    if evidence["held_rows"] < spec.min_rows_intercept and rarer < spec.min_positives_own:
+    if evidence.held_rows < spec.min_rows_intercept and rarer < spec.min_positives_own:
         return (
-            f"{held}, an intercept takes {spec.min_rows_intercept}; {rarer} positives in training (or negatives, where "
-            f"those are fewer), a model of its own takes {spec.min_positives_own}"
+            f"{held_out}, an intercept takes {spec.min_rows_intercept}; {rarer} positives in training (or negatives, "
+            f"where those are fewer), a model of its own takes {spec.min_positives_own}"
         )
-    tried = [_NAMES[one] for one in evidence["gains"] if one != "heuristic"]
+    tried = [_NAMES[name] for name in evidence.gains if name != "heuristic"]
     if not tried:
-        return f"too little of it was held out to tell ({evidence['held_positives']} positives, {MIN_HELD} are needed)"
+        return f"too little of it was held out to tell ({evidence.held_positives} positives, {MIN_HELD} are needed)"
     own = (
         ""
         if rarer >= spec.min_positives_own
         else f"; a model of its own takes {spec.min_positives_own} positives, it has {rarer}"
     )
     listed = ", ".join(tried[:-1]) + (" and " if tried[1:] else "") + tried[-1]
-    return f"{listed} did no better beyond chance on {held}{own}"
+    return f"{listed} did no better beyond chance on {held_out}{own}"
 
 
-def _interval(gain: Mapping[str, Any]) -> str:
-    return f" (95 % interval {gain['low']:.4f} to {gain['high']:.4f})" if gain["low"] is not None else ""
+def _interval(low: float | None, high: float | None) -> str:
+    """Of a gain; empty where it has no end."""
+    return f" (95 % interval {low:.4f} to {high:.4f})" if low is not None else ""

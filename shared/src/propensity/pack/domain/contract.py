@@ -1,4 +1,4 @@
-"""A data contract as this package uses it: what `contract_parser` makes of ODCS YAML, and what rules are made of."""
+"""A data contract as values, as the rest of the package uses it. `contract_parser` reads it from ODCS YAML."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 class KnownAt(BaseModel):
-    """How a row's known_at is found: a column, so many days after its own time, or (both None) its arrival."""
+    """Where a row's known_at comes from: a column, the row's own time and `lag_days`, or its arrival (both None)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     column: str | None = None
@@ -47,7 +47,10 @@ class KnownAt(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """Numbers rows that are equal in `within`, 1…k inside a file, so that genuine repeats get keys of their own."""
+    """A column that numbers equal rows of a file, so that genuine repeats get keys of their own.
+
+    Rows with equal values in the columns `within` are numbered 1…k.
+    """
 
     column: str
     within: tuple[str, ...]
@@ -55,7 +58,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """How a dataset's CSV files are written, where they are not UTF-8 with commas."""
+    """How a dataset's CSV files are written; UTF-8 with commas where the contract says nothing."""
 
     encoding: str = "utf-8"
     delimiter: str = ","
@@ -63,10 +66,11 @@ class TextForm:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a dataset. Bounds are as the contract says them: numbers, or ISO text for dates.
+    """One column of a dataset. Bounds are as the contract writes them: numbers, or ISO text for dates.
 
-    `formats` are strptime formats; none means ISO 8601. `logic` is SQL over the other columns: the column is computed,
-    and no file brings it. `severities` are those that are not reject_row. `protected`: models are judged by its values.
+    `formats`: strptime formats; none means ISO 8601. `logic`: SQL over the other columns, by which the column is
+    computed; no file brings it. `severities`: the rules that do not have severity reject_row, with their severity.
+    `protected`: models are judged by each of its values.
     """
 
     name: str
@@ -127,13 +131,13 @@ class Contract:
 
     @property
     def checked_columns(self) -> tuple[Column, ...]:
-        """The columns that rules look at: all but the one we number ourselves."""
+        """The columns that rules check: all but the one that numbers equal rows (`Occurrence`)."""
         numbered = self.occurrence.column if self.occurrence else None
         return tuple(column for column in self.columns if column.name != numbered)
 
     @property
     def file_columns(self) -> tuple[Column, ...]:
-        """The columns a file brings."""
+        """The columns that a file brings."""
         return tuple(column for column in self.checked_columns if column.logic is None)
 
     @property

@@ -1,7 +1,7 @@
-"""What changed between two versions of a contract, and what of it Silver cannot bear.
+"""What changed between two versions of a contract, and which of the changes Silver cannot bear.
 
-Silver keeps every row for good, in one table per dataset: a later version may add columns without values for the rows
-that are there, and may change its rules; it may not change what the rows that are there mean.
+Silver keeps every row for good, in one table per dataset. A later version may add columns, which are empty in earlier
+rows, and may change its rules. It may not change what earlier rows mean.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from propensity.pack.domain.contract import Column, Contract
 
-# what places a row: with another value, the rows that are there would have other keys, times or buckets
+# fields that place a row: with another value, earlier rows would have other keys, times or buckets
 _PLACING = (
     "kind",
     "primary_key",
@@ -43,7 +43,7 @@ def changes(old: Contract, new: Contract) -> list[str]:
 
 
 def breaking_changes(old: Contract, new: Contract) -> list[str]:
-    """The differences that the rows already in Silver cannot follow, each with what to do instead."""
+    """The differences that do not fit the rows already in Silver, some with what to do instead."""
     found = [
         f"{name}: {getattr(old, name)} -> {getattr(new, name)}"
         for name in _PLACING

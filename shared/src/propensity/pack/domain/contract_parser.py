@@ -1,7 +1,7 @@
-"""Open Data Contract Standard v3 YAML, read with its published models.
+"""Reads a contract from YAML of the Open Data Contract Standard v3, by the standard's published models.
 
-What the standard has no field for stands in `customProperties`, listed in docs/reference/contracts.md. A field or a
-custom property that is not known is an error, so that a misspelling cannot switch a rule off.
+`customProperties` hold what the standard has no field for; docs/reference/contracts.md lists them. An unknown field or
+custom property is an error, so that a misspelling cannot switch a rule off.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ _OBJECT_CUSTOM = {"kind", "eventTime", "validFrom", "knownAt", "versionColumn", 
 _RESERVED = {"bucket"}  # Silver's partition column
 
 
-@lru_cache(maxsize=64)  # pure, and 20 ms of YAML and pydantic per call otherwise: as long as a small file takes
+@lru_cache(maxsize=64)  # a call takes 20 ms for YAML and pydantic, as long as a small file takes in all
 def parse_contract(text: str, *, where: str) -> Contract:
-    """Raises ContractError naming file and field."""
+    """Raises ContractError, which names `where` (the file) and the field."""
     try:
         raw = OpenDataContractStandard.model_validate(load_yaml(text), extra="forbid")
     except yaml.YAMLError as error:
         raise ContractError(f"{where}: not YAML: {error}") from error
     except ValidationError as error:
-        told = "; ".join(f"{_path(one['loc'])}: {one['msg']}" for one in error.errors())
-        raise ContractError(f"{where}: {told}; expected fields of ODCS v3") from error
+        problems = "; ".join(f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors())
+        raise ContractError(f"{where}: {problems}; expected fields of ODCS v3") from error
     if raw.kind != "DataContract" or not (raw.apiVersion or "").startswith("v3."):
         raise ContractError(f"{where}: kind {raw.kind!r}, apiVersion {raw.apiVersion!r}; expected DataContract, v3.x")
     if not re.fullmatch(r"\d+\.\d+\.\d+", raw.version or ""):
@@ -90,20 +90,20 @@ def _contract(raw: OpenDataContractStandard, table: SchemaObject, where: str) ->
         raise ContractError(f"{where}: custom property {moment} is missing; a {kind} dataset needs it")
     properties = table.properties or []
     rules, expected = object_quality(table.quality or [], f"{where}: schema[0].quality")
-    for one in properties:
+    for column in properties:
         expected += [
-            null_expectation(rule, str(one.name), f"{where}: {one.name}: quality")
-            for rule in one.quality or []
+            null_expectation(rule, str(column.name), f"{where}: {column.name}: quality")
+            for rule in column.quality or []
             if rule.metric == "nullValues"
         ]
     expected += freshness(raw.slaProperties or [], str(table.name), f"{where}: slaProperties")
-    keyed = [(one.primaryKeyPosition or 0, number, one) for number, one in enumerate(properties)]
+    keyed = [(column.primaryKeyPosition or 0, number, column) for number, column in enumerate(properties)]
     contract = Contract(
         dataset=str(table.name),
         version=str(raw.version),
         kind=kind,
-        columns=tuple(_column(one, f"{where}: {one.name}") for one in properties),
-        primary_key=tuple(str(one.name) for _, _, one in sorted(keyed, key=lambda k: k[:2]) if one.primaryKey),
+        columns=tuple(_column(column, f"{where}: {column.name}") for column in properties),
+        primary_key=tuple(str(column.name) for _, _, column in sorted(keyed, key=lambda k: k[:2]) if column.primaryKey),
         event_time=custom.get("eventTime"),
         valid_from=custom.get("validFrom"),
         known_at=_known_at(custom.get("knownAt", {"arrival": True}), where),
@@ -115,8 +115,10 @@ def _contract(raw: OpenDataContractStandard, table: SchemaObject, where: str) ->
         expectations=tuple(expected),
         references=tuple(
             found
-            for one in properties
-            for found in references(one.relationships or [], str(one.name), f"{where}: {one.name}: relationships")
+            for column in properties
+            for found in references(
+                column.relationships or [], str(column.name), f"{where}: {column.name}: relationships"
+            )
         ),
     )
     _check_names(contract, where)
@@ -125,19 +127,22 @@ def _contract(raw: OpenDataContractStandard, table: SchemaObject, where: str) ->
 
 
 def _check_names(contract: Contract, where: str) -> None:
-    """A name, and a header that brings a column, stands for one column only."""
+    """Raises ContractError where there is no key, or where a name or a header stands for two columns."""
     if not contract.primary_key:
         raise ContractError(f"{where}: no property has primaryKey: true; without a key no row can be corrected")
     owners: dict[str, str] = {}
     for column in contract.columns:
-        for header in {one.strip().casefold() for one in column.headers}:
+        for header in {name.strip().casefold() for name in column.headers}:
             if header in owners:
                 raise ContractError(f"{where}: {column.name}: {header!r} already stands for {owners[header]}")
             owners[header] = column.name
 
 
 def _check_references(contract: Contract, moment: str, where: str) -> None:
-    """Every column that a custom property names is one of the contract's, and times are times."""
+    """Raises ContractError where a custom property names no column of the contract, or one of a type that is wrong.
+
+    A time must be a required date or timestamp, an occurrence an integer.
+    """
     names = {column.name for column in contract.columns}
     times = {moment: contract.event_time if contract.kind == "event" else contract.valid_from}
     times["knownAt"] = contract.known_at.column
@@ -154,7 +159,7 @@ def _check_references(contract: Contract, moment: str, where: str) -> None:
     _check_severities(contract, where)
     for expected in contract.expectations:
         if expected.measure == "age_days":
-            found = [one for one in contract.columns if one.name == expected.column]
+            found = [column for column in contract.columns if column.name == expected.column]
             if not found or found[0].logical_type not in ("date", "timestamp"):
                 raise ContractError(f"{where}: slaProperties: {expected.column!r} is no date or timestamp here")
     if contract.occurrence:
@@ -166,7 +171,7 @@ def _check_references(contract: Contract, moment: str, where: str) -> None:
 
 
 def _check_severities(contract: Contract, where: str) -> None:
-    """What Silver rests on has a value in every good row."""
+    """Raises ContractError where a column that Silver needs could be empty: its rule would only warn."""
     needed = {contract.event_time, contract.valid_from, contract.known_at.column, *contract.primary_key}
     for column in contract.columns:
         for rule in ("required", "type"):
@@ -214,8 +219,8 @@ def _column(raw: SchemaProperty, where: str) -> Column:
         classification=raw.classification,
         source_names=_texts(custom, "sourceNames", where),
         null_values=_texts(custom, "nullValues", where),
-        normalise=tuple(one for one in get_args(Normalisation) if one in normalise),
-        formats=tuple(strptime_format(str(one), where=f"{where}: formats") for one in formats),
+        normalise=tuple(step for step in get_args(Normalisation) if step in normalise),
+        formats=tuple(strptime_format(form, where=f"{where}: formats") for form in formats),
         minimum=_bound(options, "minimum", kind, where),
         maximum=_bound(options, "maximum", kind, where),
         exclusive_minimum=_bound(options, "exclusiveMinimum", kind, where),
@@ -240,7 +245,7 @@ def _bound(options: dict[str, Any], field: str, kind: str, where: str) -> float 
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ContractError(f"{where}: {field} is {value!r}, expected a number")
         return value
-    # YAML reads an unquoted date as a date; its text is the same
+    # YAML reads an unquoted date as a date, whose text is the same
     if not re.match(r"[1-9]\d{3}-\d{2}-\d{2}([ T]|$)", str(value)):
         raise ContractError(f"{where}: {field} is {value!r}, expected an ISO date like '2000-01-01'")
     return str(value)
@@ -257,7 +262,7 @@ def _pattern(value: Any, where: str) -> str | None:
     if value is None:
         return None
     try:
-        # the engine's syntax (RE2) is a part of this one; what it lacks is found when the contract's tests run
+        # the engine's syntax (RE2) is a part of Python's; the contract's tests find what RE2 lacks
         re.compile(value)
     except (re.error, TypeError) as error:
         raise ContractError(f"{where}: pattern: {error}") from error
@@ -266,7 +271,7 @@ def _pattern(value: Any, where: str) -> str | None:
 
 def _allowed(raw: SchemaProperty, where: str) -> tuple[str, ...]:
     """Allowed values, from `enum` or from a library rule `invalidValues` that must be 0."""
-    values = [str(one.value) for one in raw.enum or []]
+    values = [str(allowed.value) for allowed in raw.enum or []]
     rules = [rule for rule in raw.quality or [] if rule.metric != "nullValues"]
     for rule in rules:
         if rule.type != "library" or rule.metric != "invalidValues" or rule.mustBe != 0:
@@ -297,7 +302,7 @@ def _occurrence(raw: Any, where: str) -> Occurrence | None:
     if raw is None:
         return None
     if isinstance(raw, dict) and set(raw) == {"column", "within"} and isinstance(raw["within"], list) and raw["within"]:
-        return Occurrence(str(raw["column"]), tuple(str(one) for one in raw["within"]))
+        return Occurrence(str(raw["column"]), tuple(str(name) for name in raw["within"]))
     raise ContractError(f"{where}: custom property occurrence is {raw!r}, expected {{column: c, within: [c, …]}}")
 
 
@@ -313,13 +318,13 @@ def _text_form(raw: Any, where: str) -> TextForm:
 
 def _texts(custom: dict[str, Any], field: str, where: str) -> tuple[str, ...]:
     raw = custom.get(field, [])
-    if not isinstance(raw, list) or not all(isinstance(one, str | int | float) for one in raw):
+    if not isinstance(raw, list) or not all(isinstance(value, str | int | float) for value in raw):
         raise ContractError(f"{where}: {field} is {raw!r}, expected a list of texts")
-    return tuple(str(one) for one in raw)
+    return tuple(str(value) for value in raw)
 
 
 def _custom(raw: Sequence[CustomProperty] | None, known: set[str], where: str) -> dict[str, Any]:
-    custom = {one.property or "": one.value for one in raw or []}
+    custom = {given.property or "": given.value for given in raw or []}
     unknown = sorted(set(custom) - known)
     if unknown:
         raise ContractError(f"{where}: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(known))}")

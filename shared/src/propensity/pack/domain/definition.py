@@ -1,7 +1,7 @@
-"""A pack: the contracts, features and models of one domain, parsed from text.
+"""A pack's own file and a model's definition, parsed from text.
 
-A pack is a mapping of relative path to text, so that the same code reads a pack from the package, from a
-registered model version in S3, and from a test. Nothing here opens a file.
+Files come as a mapping of relative path to text. So the same code reads them from the package, from a registered
+version in S3, and from a test. Nothing here opens a file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
@@ -24,22 +25,26 @@ _SPACES = re.compile(r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/
 
 
 class QuarantineLimits(Frozen):
-    """When a tenant's day of a dataset is a breach, held against its own days before (ingest/domain/breaches.py)."""
+    """When a tenant's day of a dataset is a breach, compared with the tenant's own earlier days.
 
-    window_days: int = Field(28, ge=7, le=365)  # days back that rates and numbers are held against
-    min_days: int = Field(7, ge=3)  # days with files among them, or nothing is said
-    min_rows: int = Field(200, ge=1)  # rows of a day, or its rate says nothing
-    min_files: int = Field(20, ge=1)  # files in the window, or a refused one says nothing
-    jump: float = Field(0.05, gt=0, lt=1)  # by how much a rate has to pass the usual ones, at least
-    fall: float = Field(0.5, gt=0, lt=1)  # a day with less than this share of the usual least
-    rhythm_days: int = Field(60, ge=14, le=365)  # days back that the rhythm of files is learnt from
-    min_gaps: int = Field(5, ge=2)  # gaps between days with files, or no file is expected
+    ingest/domain/breaches.py judges by these.
+    """
+
+    window_days: int = Field(28, ge=7, le=365)  # days back with which a day's rates and numbers are compared
+    min_days: int = Field(7, ge=3)  # with fewer days with files among them, nothing is judged
+    min_rows: int = Field(200, ge=1)  # with fewer rows, a day's rate is not judged
+    min_files: int = Field(20, ge=1)  # with fewer files in the window, a refused file is not judged
+    jump: float = Field(0.05, gt=0, lt=1)  # the least by which a rate must pass those of nine days in ten
+    fall: float = Field(0.5, gt=0, lt=1)  # a day falls below this share of what nine days in ten bring
+    rhythm_days: int = Field(60, ge=14, le=365)  # days back from which the rhythm of files is learnt
+    min_gaps: int = Field(5, ge=2)  # with fewer gaps between days with files, no file is expected
 
 
 class PackInfo(Frozen):
     """pack.yaml.
 
-    `buckets` is for a lake that holds nothing yet. A table knows its own number (docs/reference/lake.md).
+    `buckets` is how many buckets the tables of an empty lake get. An existing table knows its own number
+    (docs/reference/lake.md).
     """
 
     name: Name
@@ -52,8 +57,24 @@ class PackInfo(Frozen):
     quarantine: QuarantineLimits = QuarantineLimits()
 
 
+@dataclass(frozen=True, slots=True)
+class DefinitionQuery:
+    """One SELECT of a definition, and which tables it may read.
+
+    `purpose` is what the SQL is for, for example `target`. `name` is what messages call it: `model buy, target`.
+    Each query may read the datasets as of the date. `with_population`: also the table `population`. `with_outcomes`:
+    also the events of the label window.
+    """
+
+    purpose: Literal["population", "target", "treatment", "censored", "group", "filter", "segment", "slice"]
+    name: str
+    sql: str
+    with_population: bool = True
+    with_outcomes: bool = False
+
+
 class Definition(Frozen):
-    """All that computing one model's features needs; stored with every version and run from there."""
+    """Everything that one model's features are computed from. Each version keeps its own, and runs it."""
 
     model: ModelSpec
     groups: tuple[FeatureGroup, ...]
@@ -78,9 +99,29 @@ class Definition(Frozen):
         """Whether the model's ladder puts tenants into segments."""
         return self.model.ladder is not None and self.model.ladder.segment is not None
 
+    def queries(self) -> tuple[DefinitionQuery, ...]:
+        """Every query of the definition, in the order in which they are checked."""
+        model = self.model
+        of_model = f"model {model.name}, "
+        found = [
+            DefinitionQuery("population", f"{of_model}population", model.population.sql, with_population=False),
+            DefinitionQuery("target", f"{of_model}target", model.target.sql, with_population=False, with_outcomes=True),
+        ]
+        if model.treatment:
+            found.append(DefinitionQuery("treatment", f"{of_model}treatment", model.treatment.sql, with_outcomes=True))
+        if model.censored.sql:
+            found.append(DefinitionQuery("censored", f"{of_model}censored", model.censored.sql, with_outcomes=True))
+        found += [DefinitionQuery("group", f"feature group {group.group}", group.sql) for group in self.groups]
+        if model.filter:
+            found.append(DefinitionQuery("filter", f"{of_model}filter", model.filter.sql))
+        if model.ladder and model.ladder.segment:
+            found.append(DefinitionQuery("segment", f"{of_model}segment", model.ladder.segment.sql))
+        found += [DefinitionQuery("slice", f"{of_model}slice {part.name}", part.sql) for part in model.slices]
+        return tuple(found)
+
     @property
     def feature_set(self) -> str:
-        """Version of the feature set: hash of its normalised SQL and YAML, 12 hex digits."""
+        """The version of the feature set: a hash of its normalised SQL and YAML, 12 hex digits."""
         digest = hashlib.sha256()
         for group in self.groups:
             meaning = {"group": group.group, "features": [feature.meaning for feature in group.features]}
@@ -90,12 +131,12 @@ class Definition(Frozen):
 
     @property
     def meanings(self) -> dict[str, str]:
-        """Per feature the version of its group, by which equal names have equal values."""
+        """Per feature a hash of its group. Features of equal name and equal hash have equal values."""
         alone = ((group, self.model_copy(update={"groups": (group,)}).feature_set) for group in self.groups)
         return {feature.name: version for group, version in alone for feature in group.features}
 
     def files(self) -> dict[str, str]:
-        """The definition as files, as they stand in a version's folder; `parse_definition` reads them back."""
+        """The files in which a version's folder keeps the definition; `parse_definition` reads them back."""
         out = {"model.yaml": _dump(self.model.model_dump(mode="json")), "entity.txt": self.entity + "\n"}
         for group in self.groups:
             out[f"features/{group.group}.sql"] = group.sql
@@ -104,9 +145,9 @@ class Definition(Frozen):
 
 
 def normalise_sql(sql: str) -> str:
-    """SQL without comments, with runs of white space as one blank: what does not change its meaning.
+    """SQL without what does not change its meaning: no comments, and one blank for each run of white space.
 
-    What stands in quotes is left as it is.
+    Text in quotes stays as it is.
     """
     return _SPACES.sub(lambda found: found["quoted"] or " ", sql).strip().rstrip("; ")
 
@@ -118,8 +159,9 @@ def parse_pack(files: Mapping[str, str], pack: str) -> PackInfo:
 def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity: str | None = None) -> Definition:
     """One model with its feature groups.
 
-    `files` are a pack's (model in `models/<model>.yaml`, entity given) or a version folder's (`model.yaml`).
-    Raises NotFoundError for an unknown model, PackError naming file and field otherwise.
+    `files`: a pack's, with the model in `models/<model>.yaml` and `entity` given; or a version folder's, with the model
+    in `model.yaml`. Raises NotFoundError for an unknown model. Raises PackError, which names file and field, where a
+    file is wrong.
     """
     path = f"models/{model}.yaml" if f"models/{model}.yaml" in files else "model.yaml"
     if path not in files:
@@ -169,7 +211,7 @@ def _load(files: Mapping[str, str], path: str, where: str) -> dict[str, Any]:
 
 
 def parse_file[T: Frozen](kind: type[T], files: Mapping[str, str], path: str, where: str) -> T:
-    """One YAML file of a pack. Raises PackError naming file and field."""
+    """One YAML file of a pack. Raises PackError, which names file and field."""
     return _validate(kind, _load(files, path, where), f"{where}/{path}")
 
 
@@ -177,5 +219,7 @@ def _validate[T: Frozen](kind: type[T], raw: dict[str, Any], where: str) -> T:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'top'}: {one['msg']}" for one in error.errors())
-        raise PackError(f"{where}: {told}") from error
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'top'}: {problem['msg']}" for problem in error.errors()
+        )
+        raise PackError(f"{where}: {problems}") from error

@@ -15,9 +15,10 @@ _MISSING = "_missing"
 class Feature(Frozen):
     """One column of the feature matrix: float32, NaN where unknown.
 
-    `reason` is a sentence with {value} and {typical}; a feature kept as a logarithm is shown as `exp` or `expm1` of it.
-    `owner` is the group's where none is given. `monotonic`: a greater value never lowers (raises) the score of a model
-    whose family can be held to it. `missing_indicator`: a column of its own says where the SQL knew no value.
+    `reason`: a sentence with {value} and {typical}. `shown_as`: a feature kept as a logarithm is shown to people as
+    `exp` or `expm1` of it. `owner`: the group's where none is given. `monotonic`: a greater value never lowers
+    (increasing) or never raises (decreasing) the score, in a family that can be held to it. `missing_indicator`: a
+    column of its own says where the SQL knew no value.
     """
 
     name: Name
@@ -39,7 +40,7 @@ class Feature(Frozen):
             name=f"{self.name}{_MISSING}",
             dtype="boolean",
             description=f"Not known: {self.description}",
-            default=1,  # for a customer whom the group's SQL leaves out
+            default=1,  # for a customer whom the group's SQL does not give
             owner=self.owner,
         )
 
@@ -50,36 +51,36 @@ class Feature(Frozen):
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """What the feature-set version rests on: what is for people is left out, and what is not asked for.
+        """The fields that the feature-set version is hashed from: those that decide values, not those for people.
 
-        A field that came later stands here only where it is used, so that older definitions keep their version.
+        A field that was added later is in it only where it is used, so that older definitions keep their version.
         """
-        said = self.model_dump(mode="json", exclude={"description", "reason", "shown_as", "owner"})
-        for field in ("monotonic", "missing_indicator"):
-            if not said[field]:
-                del said[field]
-        return said
+        fields = self.model_dump(mode="json", exclude={"description", "reason", "shown_as", "owner"})
+        for later in ("monotonic", "missing_indicator"):
+            if not fields[later]:
+                del fields[later]
+        return fields
 
     @model_validator(mode="after")
-    def _a_direction_needs_an_order(self) -> Feature:
+    def _direction_needs_an_order(self) -> Feature:
         if self.monotonic and self.dtype == "category":
             raise ValueError(f"feature {self.name}: categories have no order, expected no monotonic")
         return self
 
     @model_validator(mode="after")
-    def _the_indicator_has_a_name(self) -> Feature:
+    def _indicator_name_is_not_too_long(self) -> Feature:
         if self.missing_indicator and len(self.name) > NAME_LENGTH - len(_MISSING):
             raise ValueError(f"feature {self.name}: a name with an indicator has {NAME_LENGTH - len(_MISSING)} letters")
         return self
 
     @model_validator(mode="after")
-    def _categories_belong_to_category(self) -> Feature:
+    def _categories_only_where_dtype_is_category(self) -> Feature:
         if (self.dtype == "category") != bool(self.categories):
             raise ValueError(f"feature {self.name}: dtype category and a list of categories go together")
         return self
 
     @model_validator(mode="after")
-    def _reason_can_be_said(self) -> Feature:
+    def _reason_can_be_filled_in(self) -> Feature:
         sample: float | str = 1.5 if self.dtype in ("number", "integer") else "yes"
         try:
             (self.reason or "").format(value=sample, typical=sample)
@@ -101,9 +102,11 @@ class FeatureGroup(Frozen):
 
     @property
     def columns(self) -> tuple[Feature, ...]:
-        """The features, each with its indicator behind it where it asks for one: the group's part of the matrix."""
-        both = (([one, one.indicator] if one.missing_indicator else [one]) for one in self.features)
-        return tuple(column for columns in both for column in columns)
+        """The group's part of the matrix: each feature, followed by its indicator where it asks for one."""
+        found: list[Feature] = []
+        for feature in self.features:
+            found += [feature, feature.indicator] if feature.missing_indicator else [feature]
+        return tuple(found)
 
     def owner_of(self, feature: Feature) -> str:
         return feature.owner or self.owner

@@ -1,4 +1,4 @@
-"""Date formats: ODCS says them as Java's DateTimeFormatter does, the engine reads strptime's."""
+"""Date formats: a contract writes them as Java's DateTimeFormatter does, and the engine reads those of strptime."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _TOKEN = re.compile(r"'(?P<quoted>[^']*)'|(?P<letters>(?P<one>[A-Za-z])(?P=one)*
 
 
 def strptime_format(text: str, *, where: str) -> str:
-    """`dd.MM.yyyy` as `%d.%m.%Y`; text that already holds a % is taken as it is.
+    """`dd.MM.yyyy` becomes `%d.%m.%Y`; text that already holds a % is returned as it is.
 
-    Raises ContractError for a letter that stands for nothing here.
+    Raises ContractError for letters that are no part of a format here.
     """
     if "%" in text:
         return text

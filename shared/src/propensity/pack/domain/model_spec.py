@@ -1,4 +1,4 @@
-"""A model's YAML: what it predicts, for whom, from what, how it is tried and what it must prove."""
+"""A model's YAML: what it predicts, for whom, from which features, how it is trained and what it must prove."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest
 
 @dataclass(frozen=True, slots=True)
 class LabelWindow:
-    """[as_of + gap, as_of + horizon): the days in which an outcome counts, `end` not among them.
+    """The days in which an outcome counts: [as_of + gap, as_of + horizon), `end` not among them.
 
-    An as-of date is its day's first instant, so that no event falls between what features see and what labels see.
+    An as-of date stands for its day's first instant. Features see what happened before it. With a gap of 0 labels see
+    what happened from it on, so that no event falls between the two.
     """
 
     start: date
@@ -27,18 +28,22 @@ class LabelWindow:
 
 
 class Training(Frozen):
-    """As-of dates step back from the run's date by `every_months` (or `every_days`), label window first."""
+    """The rows of a training.
+
+    Its as-of dates step back by `every_months` or `every_days`, from the newest one whose label window has ended and
+    settled by the run's date.
+    """
 
     as_of_count: int = Field(8, ge=2, le=60)
     every_months: int | None = Field(None, ge=1)
     every_days: int | None = Field(None, ge=1)
-    # how many of the newest as-of dates a fit may take, tried like any other setting; all if nothing is said
+    # numbers of newest as-of dates that a fit may take, each tried like any other setting; empty: all dates
     newest: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    # rows that a fit takes at most: the commoner label is sampled down, and each row left counts for more
+    # the most rows that a fit takes: the commoner label is sampled down, and each row left counts for more
     max_rows: int | None = Field(None, ge=100)
     seed: int = 7
-    # estimated, of one candidate's whole search: settings beyond it are left untried. 700 fit into Lambda's 900 s on
-    # one core; with six, trees may take 3,800 (docs/reference/training.md)
+    # estimated for one candidate's whole search: settings beyond it are not tried. 700 fit into Lambda's 900 s on one
+    # core; with six, trees may take 3,800 (docs/reference/training.md)
     cpu_seconds: float = Field(700, gt=0)
 
     @property
@@ -53,10 +58,10 @@ class Training(Frozen):
 
 
 class Censoring(Frozen):
-    """Whose outcome could not be seen: such rows are left out of training, and counted.
+    """Customers whose outcome could not be seen. Their rows are left out of training, and counted.
 
-    A tenant of whom nothing came in the `silent_days` before the run's day has left with its newest event. `sql` names
-    customers besides: its SELECT gives tenant_id and the entity from the views of the as-of date and of the outcomes.
+    A tenant that sent nothing in the `silent_days` before the run's day counts as gone since its newest event. `sql`
+    names further customers: it gives tenant_id and the entity, from the tables of the as-of date and of the outcomes.
     """
 
     description: str = ""
@@ -65,9 +70,9 @@ class Censoring(Frozen):
 
 
 class Treatment(Frozen):
-    """Who was under a campaign in the label window, and what a training set makes of it.
+    """Customers who were under a campaign in the label window, and how their rows count in training.
 
-    `exclude`: such rows are left out; `weight`: each counts `weight` in fits, validation and calibration; `keep`: each
+    `exclude`: the rows are left out. `weight`: each counts `weight` in fits, validation and calibration. `keep`: each
     counts as any other, and the report says how many there are.
     """
 
@@ -85,11 +90,11 @@ class Treatment(Frozen):
 
 class Validation(Frozen):
     folds: int = Field(3, ge=1, le=20)
-    min_positives: int = Field(1, ge=1)  # and as many negatives, or a date makes no fold
+    min_positives: int = Field(1, ge=1)  # a date with fewer of them, or with fewer negatives, is no fold
 
 
 class Range(Frozen):
-    """Numbers from low to high; `log`: each order of magnitude is as likely, `whole`: whole numbers only."""
+    """Numbers from low to high. `log`: each order of magnitude is equally likely. `whole`: whole numbers only."""
 
     low: float
     high: float
@@ -104,18 +109,18 @@ class Range(Frozen):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The least and the most that is drawn, as integers where only those are."""
+        """The least and the greatest number that is drawn, as integers where only those are drawn."""
         return (round(self.low), round(self.high)) if self.whole else (self.low, self.high)
 
 
 class Candidate(Frozen):
-    """A family and what is tried of it: each setting of the grid, and `draws` of the space."""
+    """A family of models and the settings tried: each of the grid, and as many as `draws` out of the space."""
 
     family: Family
     grid: tuple[dict[str, Any], ...] = ({},)
     space: dict[str, Range | tuple[Any, ...]] = Field(default_factory=dict)
     draws: int = Field(27, ge=1, le=1000)
-    # a boosted model grows until its validation loss has not fallen for so many iterations; 0: to max_iter, as stated
+    # a boosted model grows until its validation loss has not fallen for so many iterations; 0: it grows to max_iter
     patience: int = Field(20, ge=0)
 
     @model_validator(mode="after")
@@ -136,11 +141,11 @@ class CalibrationChoice(Frozen):
 
 
 class Gates(Frozen):
-    """What a candidate must prove, and the harm that stops it (docs/reference/evaluation.md says why these)."""
+    """What a candidate must prove, and which harm stops it (docs/reference/evaluation.md gives the reasons)."""
 
     parity_max_abs: float = Field(1e-5, gt=0)
-    min_positives: int = Field(30, ge=1)  # of the training set, and of a slice for it to be judged
-    min_fold_positives: int = Field(10, ge=1)  # of the newest validation fold, which the floors are measured on
+    min_positives: int = Field(30, ge=1)  # of the training set, and of a slice before it is judged
+    min_fold_positives: int = Field(10, ge=1)  # of the newest validation fold, on which the floors are measured
     auc_floor: float = Field(0.55, ge=0.5, lt=1)
     lift_floor: float = Field(1.0, ge=0)
     brier_skill_floor: float = Field(0.0, lt=1)
@@ -150,13 +155,13 @@ class Gates(Frozen):
     leak_auc: float = Field(0.95, gt=0.5, le=1)
     copy_agreement: float = Field(0.9, gt=0, le=1)
     latency_p99_ms: float = Field(100, gt=0)
-    slice_max_gap: float = Field(0.2, gt=0, le=0.5)  # AUC below the others'
-    slice_calibration_gap: float = Field(0.25, gt=0)  # observed over expected, as a factor either way
-    # against the champion: AUC lost, and the share of its log loss that is gained
+    slice_max_gap: float = Field(0.2, gt=0, le=0.5)  # by which a slice's AUC may be below the others'
+    slice_calibration_gap: float = Field(0.25, gt=0)  # of observed over expected (O/E), as a factor either way
+    # against the champion: the AUC that may be lost, and the share of its log loss that may be added
     champion_tolerance: float = Field(0.005, ge=0, lt=1)
-    changed_share: float = Field(0.01, ge=0, lt=1)  # rows of the champion's training that have another value now
-    changed_psi: float = Field(1.0, gt=0)  # where no rows are in common
-    fairness_gap: float = Field(0.2, gt=0, le=1)  # between a protected slice's error rates and the others'
+    changed_share: float = Field(0.01, ge=0, lt=1)  # of the champion's training rows that have another value now
+    changed_psi: float = Field(1.0, gt=0)  # in place of changed_share, where no rows are in common
+    fairness_gap: float = Field(0.2, gt=0, le=1)  # between the error rates of a protected slice and of the others
 
     @model_validator(mode="after")
     def _slopes_are_a_range(self) -> Gates:
@@ -166,9 +171,10 @@ class Gates(Frozen):
 
 
 class Slice(Query):
-    """A part of the customers that is judged by itself: SQL that gives tenant_id, the entity and a text, `slice`.
+    """A division of the customers into parts that are judged by themselves.
 
-    It is run as of each training date. Of a protected one, error rates are held to each other too.
+    Its SQL gives tenant_id, the entity and a text, `slice`, as of each training date. Where it is protected, the parts'
+    error rates are compared too.
     """
 
     name: Name
@@ -176,12 +182,12 @@ class Slice(Query):
 
     @property
     def column(self) -> str:
-        """The column of a training set; no feature's name begins with an underscore."""
+        """Its column in a training set. No feature has this name, as none begins with an underscore."""
         return f"_slice_{self.name}"
 
 
 class Cadence(Frozen):
-    """Months of the year in which a run is due, counted from `anchor_month`; runs fall on `day`."""
+    """When runs are due: on `day` of every so many months of the year, counted from `anchor_month`."""
 
     train_every_months: int = Field(6, ge=1, le=12)
     score_every_months: int = Field(1, ge=1, le=12)
@@ -195,16 +201,17 @@ class DriftLimits(Frozen):
 
 
 class Retraining(Frozen):
-    """When a model is trained off its cadence: so many of its newest checks of one kind are violated, the newest too.
+    """When a model is trained outside of its cadence.
 
-    A drift check is violated by the score, or by more than a share of the features, being over `drift.psi_limit`; a
-    check of performance by an outcome's figure whose whole 95 % interval is beyond the limit
+    That is when `violations` of the checks of one kind are violated, among the newest `of_last`, the very newest
+    included. A drift check is violated where the score is over `drift.psi_limit`, or more than `drifted_share` of the
+    features. A check of performance is violated where the whole 95 % interval of a figure is beyond its limit
     (feedback/domain/retraining.py).
     """
 
     violations: int = Field(2, ge=1)
     of_last: int = Field(5, ge=1, le=60)
-    cool_down_days: int = Field(28, ge=0, le=366)  # since the last training, whatever came of it
+    cool_down_days: int = Field(28, ge=0, le=366)  # since the last training, however it ended
     drifted_share: float = Field(0.25, ge=0, le=1)
     auc_drop: float = Field(0.03, ge=0, le=0.5)  # below the AUC that the version was registered with
     calibration_slope: tuple[float, float] = (0.7, 1.4)
@@ -219,22 +226,22 @@ class Retraining(Frozen):
 
 
 class Promotion(Frozen):
-    """How a version that passed its gates becomes the champion: by itself, or by two people of two roles."""
+    """How a version that passed its gates becomes the champion: by itself, or by approvals of two people."""
 
     policy: Policy = "automatic"
 
 
 class Fallback(Frozen):
-    """What is answered for a customer nothing is known of: `base_rate` of the champion's training."""
+    """The answer for a customer of whom nothing is known: the base rate of the champion's training."""
 
     score: Literal["base_rate"] = "base_rate"
 
 
 class LadderSpec(Frozen):
-    """Which tenants may leave the global model, and from how much evidence on (docs/reference/ladder.md).
+    """Which tenants may leave the global model, and with how much evidence (docs/reference/ladder.md).
 
-    Positives are those of the training rows; where negatives are fewer, those. `segment` gives tenant_id and segment,
-    one row a tenant; without it there are no segments.
+    Positives are those of the training rows; where there are fewer negatives, negatives are counted. `segment` gives
+    tenant_id and segment, one row per tenant; without it there are no segments.
     """
 
     segment: Query | None = None
@@ -245,7 +252,7 @@ class LadderSpec(Frozen):
 
 
 class Value(Frozen):
-    """What a conversion brings and a contact costs, in one currency: for lists as money."""
+    """What a conversion brings and what a contact costs, in one currency, so that a list's worth can be told."""
 
     per_conversion: float = Field(gt=0)
     cost_per_contact: float = Field(ge=0)
@@ -258,10 +265,10 @@ class ModelSpec(Frozen):
     owner: str
     population: Query
     target: Query
-    # an outcome counts from `gap_days` after the as-of date until `horizon_days` after it
+    # an outcome counts from `gap_days` after the as-of date until the day before `horizon_days` after it
     horizon_days: int = Field(ge=1, le=730)
     gap_days: int = Field(0, ge=0, le=365)
-    # days after the window's end until its outcomes are all known: what is recorded late would count as "did not"
+    # days after the window's end until all of its outcomes are known; one that came later would count as "did not"
     settle_days: int = Field(7, ge=0, le=90)
     features: tuple[Name, ...]
     training: Training
@@ -279,7 +286,7 @@ class ModelSpec(Frozen):
     filter: Query | None = None
     value: Value | None = None
     ladder: LadderSpec | None = None
-    # for the model card: whom the scores are for, what could go wrong for whom, and what they do not say
+    # for the model card: whom the scores are for, whom they could harm and how, and what they do not say
     intended_use: str = ""
     ethical_considerations: str = ""
     limits: tuple[str, ...] = ()
@@ -297,7 +304,7 @@ class ModelSpec(Frozen):
         return self
 
     def label_window(self, as_of: date) -> LabelWindow:
-        """The days in which an outcome counts for a score of a day."""
+        """The days in which an outcome counts for a score as of a day."""
         return LabelWindow(as_of + timedelta(days=self.gap_days), as_of + timedelta(days=self.horizon_days))
 
     @property
@@ -306,20 +313,20 @@ class ModelSpec(Frozen):
         return self.horizon_days + self.settle_days
 
     @model_validator(mode="after")
-    def _families_stand_there_once(self) -> ModelSpec:
-        if twice := _repeated([one.family for one in self.candidates]):
+    def _families_do_not_repeat(self) -> ModelSpec:
+        if twice := _repeated([candidate.family for candidate in self.candidates]):
             raise ValueError(
                 f"candidates: {', '.join(twice)} stands there more than once; give it once, with both grids"
             )
         return self
 
     @model_validator(mode="after")
-    def _slices_have_names_of_their_own(self) -> ModelSpec:
-        if twice := _repeated([one.name for one in self.slices]):
+    def _slices_do_not_repeat(self) -> ModelSpec:
+        if twice := _repeated([part.name for part in self.slices]):
             raise ValueError(f"slices: {', '.join(twice)} stands there more than once")
         return self
 
 
 def _repeated(names: Sequence[str]) -> list[str]:
-    """Those that stand there more than once, ascending."""
+    """The names that stand there more than once, ascending."""
     return sorted({name for name in names if names.count(name) > 1})

@@ -11,16 +11,17 @@ from propensity.pack.domain.model_spec import Slice
 
 
 def protected_slices(contract: Contract, entity: str, named: Collection[str] = ()) -> Iterator[Slice]:
-    """A slice per column that the contract marks as protected: its newest value as of the date.
+    """A slice per column that the contract marks as protected; its text is the newest value as of the date.
 
-    Raises PackError where the dataset cannot tell it of a customer and no slice in `named` stands for it.
+    `named`: the slices that the model has already, which are not made again. Raises PackError where the dataset has no
+    column of the entity, so that its values cannot be said of a customer.
     """
     moment = contract.event_time or contract.valid_from or ""
     for column in contract.columns:
         name = f"{contract.dataset}_{column.name}".lower()[:50]
         if not column.protected or name in named:
             continue
-        if entity not in {one.name for one in contract.columns}:
+        if entity not in {other.name for other in contract.columns}:
             raise PackError(
                 f"contract {contract.dataset}: {column.name} is protected, and the dataset has no column {entity}; "
                 f"give the model a slice {name} whose SQL joins them, with protected: true"

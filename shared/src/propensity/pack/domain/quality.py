@@ -1,5 +1,7 @@
-"""What a contract says of quality beyond a value's own form: severities, rules over several columns, expectations of
-a whole file, references to other datasets. Read from ODCS's `quality`, `relationships` and `slaProperties`.
+"""Quality beyond the form of a single value, as a contract demands it.
+
+That is: severities, rules over several columns, expectations of a whole file, and references to other datasets. They
+are read from `quality`, `relationships` and `slaProperties` of ODCS.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ _UNIT_DAYS = {"d": 1, "day": 1, "days": 1}
 
 @dataclass(frozen=True, slots=True)
 class RowRule:
-    """`broken`: SQL over the typed columns that is true where a row is wrong; NULL is not."""
+    """A rule over several columns. `broken`: SQL over the typed columns that is true where a row is wrong.
+
+    A row for which it is NULL is not wrong.
+    """
 
     name: str
     expected: str
@@ -28,8 +33,11 @@ class RowRule:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Of a whole file: `rows` counts them, `null_percent` of a column is in [0, 100], `age_days` is how long before
-    the file's arrival the newest value of a column may lie. Bounds are inclusive."""
+    """A measure of a whole file, and the inclusive bounds that it must keep.
+
+    `rows`: the number of rows. `null_percent`: of a column, in [0, 100]. `age_days`: the days from the newest value of
+    a column to the file's arrival.
+    """
 
     measure: Literal["rows", "null_percent", "age_days"]
     column: str | None
@@ -60,7 +68,7 @@ class Reference:
     to_column: str
 
 
-def _of_a_file(raw: str | None, where: str) -> Severity:
+def _file_severity(raw: str | None, where: str) -> Severity:
     severity = severity_of(raw, "warn", where)
     if severity == "reject_row":
         raise ContractError(f"{where}: severity reject_row; a file is not a row, expected reject_file or warn")
@@ -70,14 +78,14 @@ def _of_a_file(raw: str | None, where: str) -> Severity:
 def severity_of(raw: str | None, default: Severity, where: str) -> Severity:
     if raw is None:
         return default
-    known: dict[str, Severity] = {one: one for one in get_args(Severity)}
+    known: dict[str, Severity] = {severity: severity for severity in get_args(Severity)}
     if raw in known:
         return known[raw]
     raise ContractError(f"{where}: severity is {raw!r}, expected one of {', '.join(get_args(Severity))}")
 
 
 def severities(raw: Any, rules: Sequence[str], where: str) -> Mapping[str, Severity]:
-    """A column's custom property `severity`: rule to severity."""
+    """The severity of each rule that a column's custom property `severity` names."""
     if not isinstance(raw, dict):
         raise ContractError(f"{where}: severity is {raw!r}, expected a mapping like {{pattern: warn}}")
     unknown = sorted(set(raw) - set(rules))
@@ -87,22 +95,25 @@ def severities(raw: Any, rules: Sequence[str], where: str) -> Mapping[str, Sever
 
 
 def object_quality(raw: Sequence[DataQuality], where: str) -> tuple[list[RowRule], list[Expectation]]:
-    """`type: custom, engine: duckdb` is a rule over a row's columns; library metric `rowCount` an expectation."""
+    """A dataset's rules and expectations.
+
+    `type: custom, engine: duckdb` is a rule over a row's columns; library metric `rowCount` is an expectation.
+    """
     rules: list[RowRule] = []
     expectations: list[Expectation] = []
-    for number, one in enumerate(raw):
+    for number, quality in enumerate(raw):
         here = f"{where}[{number}]"
-        if one.type == "custom" and (one.engine or "").lower() == "duckdb":
-            if not one.name or not isinstance(one.implementation, str):
+        if quality.type == "custom" and (quality.engine or "").lower() == "duckdb":
+            if not quality.name or not isinstance(quality.implementation, str):
                 raise ContractError(f"{here}: expected a name, and in implementation SQL that is true for a bad row")
-            severity = severity_of(one.severity, "reject_row", here)
-            rules.append(RowRule(one.name, one.description or one.name, one.implementation, severity))
-        elif one.type in (None, "library") and one.metric == "rowCount":
-            low, high = bounds(one, here)
-            expectations.append(Expectation("rows", None, low, high, _of_a_file(one.severity, here)))
+            severity = severity_of(quality.severity, "reject_row", here)
+            rules.append(RowRule(quality.name, quality.description or quality.name, quality.implementation, severity))
+        elif quality.type in (None, "library") and quality.metric == "rowCount":
+            low, high = bounds(quality, here)
+            expectations.append(Expectation("rows", None, low, high, _file_severity(quality.severity, here)))
         else:
             raise ContractError(
-                f"{here}: type {one.type!r}, metric {one.metric!r}; expected type custom with engine duckdb, "
+                f"{here}: type {quality.type!r}, metric {quality.metric!r}; expected type custom with engine duckdb, "
                 "or library metric rowCount"
             )
     names = [rule.name for rule in rules]
@@ -111,21 +122,21 @@ def object_quality(raw: Sequence[DataQuality], where: str) -> tuple[list[RowRule
     return rules, expectations
 
 
-def null_expectation(one: DataQuality, column: str, where: str) -> Expectation:
-    """Library metric `nullValues` in percent, of a column."""
-    if one.unit != "percent":
-        raise ContractError(f"{where}: metric nullValues: unit is {one.unit!r}, expected percent")
-    low, high = bounds(one, where)
-    return Expectation("null_percent", column, low, high, _of_a_file(one.severity, where))
+def null_expectation(quality: DataQuality, column: str, where: str) -> Expectation:
+    """The expectation of library metric `nullValues`, in percent of a column."""
+    if quality.unit != "percent":
+        raise ContractError(f"{where}: metric nullValues: unit is {quality.unit!r}, expected percent")
+    low, high = bounds(quality, where)
+    return Expectation("null_percent", column, low, high, _file_severity(quality.severity, where))
 
 
-def bounds(one: DataQuality, where: str) -> tuple[float | None, float | None]:
-    """The inclusive bounds that a metric must keep."""
-    if one.mustBeBetween is not None and len(one.mustBeBetween) == 2:
-        return float(one.mustBeBetween[0]), float(one.mustBeBetween[1])
-    if one.mustBe is not None:
-        return float(one.mustBe), float(one.mustBe)
-    low, high = one.mustBeGreaterOrEqualTo, one.mustBeLessOrEqualTo
+def bounds(quality: DataQuality, where: str) -> tuple[float | None, float | None]:
+    """The inclusive bounds that a metric must keep; None on a side without one."""
+    if quality.mustBeBetween is not None and len(quality.mustBeBetween) == 2:
+        return float(quality.mustBeBetween[0]), float(quality.mustBeBetween[1])
+    if quality.mustBe is not None:
+        return float(quality.mustBe), float(quality.mustBe)
+    low, high = quality.mustBeGreaterOrEqualTo, quality.mustBeLessOrEqualTo
     if low is None and high is None:
         raise ContractError(
             f"{where}: expected mustBe, mustBeBetween, mustBeGreaterOrEqualTo or mustBeLessOrEqualTo with a number"
@@ -134,25 +145,25 @@ def bounds(one: DataQuality, where: str) -> tuple[float | None, float | None]:
 
 
 def freshness(raw: Sequence[ServiceLevelAgreementProperty], dataset: str, where: str) -> list[Expectation]:
-    """`slaProperties`: property freshness, value, unit d, element `<dataset>.<column>`."""
+    """The expectations of `slaProperties`: property freshness, a value, unit d, element `<dataset>.<column>`."""
     found = []
-    for number, one in enumerate(raw):
+    for number, sla in enumerate(raw):
         here = f"{where}[{number}]"
-        table, _, column = (one.element or "").partition(".")
-        if one.property != "freshness" or table != dataset or not column:
+        table, _, column = (sla.element or "").partition(".")
+        if sla.property != "freshness" or table != dataset or not column:
             raise ContractError(f"{here}: expected property freshness with element {dataset}.<column>")
-        if one.unit not in _UNIT_DAYS or isinstance(one.value, bool) or not isinstance(one.value, int | float):
-            raise ContractError(f"{here}: value {one.value!r}, unit {one.unit!r}; expected a number of days, unit d")
-        found.append(Expectation("age_days", column, None, float(one.value) * _UNIT_DAYS[one.unit], "warn"))
+        if sla.unit not in _UNIT_DAYS or isinstance(sla.value, bool) or not isinstance(sla.value, int | float):
+            raise ContractError(f"{here}: value {sla.value!r}, unit {sla.unit!r}; expected a number of days, unit d")
+        found.append(Expectation("age_days", column, None, float(sla.value) * _UNIT_DAYS[sla.unit], "warn"))
     return found
 
 
 def references(raw: Sequence[Relationship], column: str, where: str) -> list[Reference]:
-    """A property's `relationships`: type foreignKey, to `<dataset>.<column>`."""
+    """The references of a property's `relationships`: type foreignKey, to `<dataset>.<column>`."""
     found = []
-    for number, one in enumerate(raw):
-        dataset, _, target = (one.to if isinstance(one.to, str) else "").partition(".")
-        if one.type not in (None, "foreignKey") or not dataset or not target:
+    for number, relation in enumerate(raw):
+        dataset, _, target = (relation.to if isinstance(relation.to, str) else "").partition(".")
+        if relation.type not in (None, "foreignKey") or not dataset or not target:
             raise ContractError(f"{where}[{number}]: expected type foreignKey, to `<dataset>.<column>`")
         found.append(Reference(column, dataset, target))
     return found

@@ -1,7 +1,7 @@
-"""What a pack's SQL may touch: what was cut for it, and nothing else.
+"""Keeps a pack's SQL to the tables that were cut as of the date.
 
-It keeps the future out only of those who go through it. So each query's syntax tree, as DuckDB's own parser gives it
-(`json_serialize_sql`), is held against what it may name before it runs.
+Such a table has no row from after that date, but a query could name other tables or clocks. So before a query runs, its
+syntax tree is checked for what it names. The tree is the one that DuckDB's own parser gives (`json_serialize_sql`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-# tables out of their arguments alone
+# these make a table of their arguments, and read nothing else
 _TABLE_FUNCTIONS = {"unnest", "range", "generate_series"}
-# clocks, chance, and the engine's surroundings: another answer tomorrow, or more than the views
+# refused: clocks, chance and the engine's surroundings, which answer otherwise tomorrow or show more than the tables
 _FUNCTIONS = {
     "now",
     "today",
@@ -40,22 +40,22 @@ _FUNCTIONS = {
     "query",
     "query_table",
 }
-# these may be written without parentheses, and then look like columns
+# these may be written without parentheses, and then the tree has them as columns
 _BARE = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 
 
 def escapes(tree: Mapping[str, Any], tables: Collection[tuple[str, str]]) -> list[str]:
-    """What a query names beyond `tables`, (schema, name) pairs with schema '' for a date's rows; sorted, once each.
+    """What a query uses beyond `tables` and the functions that are allowed; sorted, each once.
 
-    `tree`: the parsed answer of json_serialize_sql.
+    `tables`: (schema, name), with schema '' for rows as of the date. `tree`: the parsed answer of json_serialize_sql.
     """
-    return sorted(set(_found(tree, frozenset(), {_folded(one) for one in tables})))
+    return sorted(set(_found(tree, frozenset(), {_folded(table) for table in tables})))
 
 
 def tables_read(tree: Mapping[str, Any], tables: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those of `tables` that a query names; a CTE of the same name counts as naming it."""
-    found = set(_named(tree))
-    return {table for table in tables if _folded(table) in found}
+    """The tables of `tables` that a query names. A CTE that has a table's name counts as that table."""
+    named = set(_named(tree))
+    return {table for table in tables if _folded(table) in named}
 
 
 def _named(node: Any) -> Iterator[tuple[str, str]]:
@@ -64,8 +64,8 @@ def _named(node: Any) -> Iterator[tuple[str, str]]:
             yield _folded((str(node.get("schema_name") or ""), str(node["table_name"])))
         node = list(node.values())
     if isinstance(node, list):
-        for one in node:
-            yield from _named(one)
+        for child in node:
+            yield from _named(child)
 
 
 def _folded(table: tuple[str, str]) -> tuple[str, str]:
@@ -74,12 +74,12 @@ def _folded(table: tuple[str, str]) -> tuple[str, str]:
 
 def _found(node: Any, ctes: frozenset[str], tables: Collection[tuple[str, str]]) -> Iterator[str]:
     if isinstance(node, list):
-        for one in node:
-            yield from _found(one, ctes, tables)
+        for child in node:
+            yield from _found(child, ctes, tables)
         return
     if not isinstance(node, Mapping):
         return
-    ctes |= {str(one["key"]).casefold() for one in (node.get("cte_map") or {}).get("map", ())}
+    ctes |= {str(cte["key"]).casefold() for cte in (node.get("cte_map") or {}).get("map", ())}
     kind = node.get("type")
     if node.get("sample"):
         yield "a sample"
@@ -105,6 +105,6 @@ def _found(node: Any, ctes: frozenset[str], tables: Collection[tuple[str, str]])
 
 def _table(node: Mapping[str, Any], ctes: frozenset[str], tables: Collection[tuple[str, str]]) -> Iterator[str]:
     catalog, schema, name = (str(node.get(part) or "") for part in ("catalog_name", "schema_name", "table_name"))
-    own = not catalog and not schema and name.casefold() in ctes
-    if not own and (catalog or (schema.casefold(), name.casefold()) not in tables):
+    is_cte = not catalog and not schema and name.casefold() in ctes
+    if not is_cte and (catalog or (schema.casefold(), name.casefold()) not in tables):
         yield ".".join(part for part in (catalog, schema, name) if part)

@@ -1,1 +1,1 @@
-"""From when a tenant will have outcomes enough."""
+"""The day from which a tenant will have enough outcomes."""

@@ -1,4 +1,4 @@
-"""From when a tenant will have so many positives, at the rate at which it has them now."""
+"""The day from which a tenant will have enough positives, if they keep coming at the present rate."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from math import ceil, exp, sqrt
 
 from propensity.stats.figures import Z
 
-_NONE_SEEN = 3.0  # no event seen in a time: with 95 % the rate is below 3 in that time (Hanley, Lippman-Hand 1983)
+# where no event was seen in a time, the rate is with 95 % below 3 in that time (Hanley, Lippman-Hand 1983)
+_NONE_SEEN = 3.0
 _FAR = 3_650  # days; a projection beyond ten years says nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A day with its 95 % interval; None where the present rate does not lead there, or not within ten years."""
+    """A day with its 95 % interval. Each is None where the present rate does not lead there within ten years."""
 
     day: date | None
     low: date | None
@@ -22,11 +23,11 @@ class Projection:
 
 
 def project(have: float, need: int, seen_days: float, today: date) -> Projection:
-    """When `need` events will be there, `have` of them having come in `seen_days` days up to today.
+    """The day on which there will be `need` events, where `have` came in the `seen_days` days up to today.
 
-    Days to go: seen_days x (need - have) / have. Its interval is that of the time to r more events after k were seen in
-    a Poisson process, T x (r / k) x F(2r, 2k), whose logarithm is about normal with variance 1/r + 1/k: the luck of the
-    past and of the future.
+    Days to go: seen_days x (need - have) / have. The interval is that of the time T x (r / k) x F(2r, 2k) which r more
+    events take in a Poisson process, after k were seen in T days. Its logarithm is about normal with variance
+    1/r + 1/k: the chance in the future and in the past.
     """
     if have >= need:
         return Projection(today, today, today)

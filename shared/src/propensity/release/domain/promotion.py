@@ -89,7 +89,7 @@ def promote(request: Request, policy: Policy, approvers: Approvers, known: Seque
     )
     raise ConflictError(
         f"model {request.model}: {two}, so one person cannot promote it; "
-        f"{path}/approvals takes {approvers.said()}{also}"
+        f"{path}/approvals takes {approvers.in_words()}{also}"
     )
 
 

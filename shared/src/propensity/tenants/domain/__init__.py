@@ -1,1 +1,1 @@
-"""What a tenant's record may say."""
+"""Which states and settings a tenant's record may have, and in which order."""

@@ -1,4 +1,4 @@
-"""A tenant's record: states and settings as lines of a ledger, and what may follow what."""
+"""A tenant's record: lines of a ledger with its state and settings, and which state may follow which."""
 
 from __future__ import annotations
 
@@ -14,26 +14,30 @@ from propensity.pack.domain.model_spec import LabelWindow
 
 State = Literal["onboarding", "active", "suspended", "offboarded"]
 STATES: tuple[State, ...] = get_args(State)
-ROOT = "tenants"
-DATASETS = "datasets"  # the setting that says which datasets a tenant is to send
+TENANTS = "tenants"
+DATASETS = "datasets"  # the setting that lists the datasets a tenant is to send
 
 _NEXT: Mapping[State | None, tuple[State, ...]] = {
     None: STATES,
     "onboarding": ("active", "suspended", "offboarded"),
     "active": ("suspended", "offboarded"),
     "suspended": ("active", "offboarded"),
-    # one that comes back begins again
+    # a tenant that comes back begins again
     "offboarded": ("onboarding",),
 }
 _REFUSED: tuple[State, ...] = ("suspended", "offboarded")
-# longer than an API call can take and clocks differ: no file was validated before the line that decides on it was there
+# Longer than an API call takes plus the difference of clocks. So no file is validated before the line that decides on
+# it is written.
 TAKES_EFFECT = timedelta(seconds=60)
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _MAX_SETTINGS, _MAX_TEXT = 20, 500
 
 
-class Line(Frozen):
-    """One line of a tenant's ledger: its state and all its settings, and the RFC 3339 instant they were asked for."""
+class RecordLine(Frozen):
+    """One line of a tenant's record: the state and all settings from a change on.
+
+    `at` is the RFC 3339 instant of the request for the change.
+    """
 
     number: int
     tenant_id: str
@@ -45,22 +49,22 @@ class Line(Frozen):
 
     @property
     def files_from(self) -> datetime:
-        """It decides on the files that arrive from this instant on."""
+        """The line decides on files that arrive from this instant on, until the next line does."""
         return datetime.fromisoformat(self.at) + TAKES_EFFECT
 
     @property
     def refuses(self) -> bool:
-        """Whether files and links are refused."""
+        """Whether the tenant's files and upload links are refused."""
         return self.state in _REFUSED
 
 
 def closed_tenants(
     periods: Mapping[str, Sequence[Sequence[str | None]]], window: LabelWindow, settle_days: int
 ) -> list[str]:
-    """Tenants whose files were refused at a time when outcomes of a window come in, by name.
+    """The tenants, sorted by name, whose files were refused while outcomes of a label window came in.
 
-    `periods` by tenant, (start, end) as RFC 3339 instants; one without an end goes on. What happens on a window's last
-    days is known here up to `settle_days` later.
+    `periods` has, by tenant, (start, end) as RFC 3339 instants; a period without an end goes on. Outcomes of the
+    window's last days arrive up to `settle_days` later.
     """
     until = (window.end + timedelta(days=settle_days)).isoformat()
     return sorted(
@@ -77,27 +81,27 @@ def check_tenant(tenant_id: str) -> str:
     return tenant_id
 
 
-def ledger(tenant_id: str) -> str:
-    """Prefix of a tenant's lines; it ends in a slash, so that no other tenant's name begins with it."""
-    return f"{ROOT}/{check_tenant(tenant_id)}/record/"
+def record_prefix(tenant_id: str) -> str:
+    """Prefix of the keys of a tenant's lines. Its last slash keeps out tenants whose names begin with this one."""
+    return f"{TENANTS}/{check_tenant(tenant_id)}/record/"
 
 
 def line_key(tenant_id: str, number: int) -> str:
-    return f"{ledger(tenant_id)}{number:06d}.json"
+    return f"{record_prefix(tenant_id)}{number:06d}.json"
 
 
 def next_line(
-    last: Line | None, tenant_id: str, body: Mapping[str, Any], datasets: Sequence[str], *, by: str, at: str
-) -> Line:
-    """The line that a request asks for, {state, why, settings}: the last one itself where it says the same.
+    last: RecordLine | None, tenant_id: str, body: Mapping[str, Any], datasets: Sequence[str], *, by: str, at: str
+) -> RecordLine:
+    """The line for a request {state, why, settings}; the last line itself where the request changes nothing.
 
-    Without settings those of the last line stay. Raises BadInputError naming the field, ConflictError for a state
-    that cannot follow.
+    Without settings, those of the last line stay. Raises BadInputError naming the field, ConflictError for a state
+    that cannot follow the last one.
     """
     unknown = sorted(set(body) - {"state", "why", "settings"})
     if unknown:
         raise BadInputError(f"body: unknown field {unknown[0]!r}, expected state, why and settings")
-    state = next((one for one in STATES if one == body.get("state")), None)
+    state = next((known for known in STATES if known == body.get("state")), None)
     if state is None:
         raise BadInputError(f"state: expected one of {', '.join(STATES)}")
     settings = check_settings(body["settings"], datasets) if "settings" in body else dict(last.settings if last else {})
@@ -108,11 +112,11 @@ def next_line(
         raise ConflictError(f"tenant {tenant_id}: is {last.state}, from where it may become {', '.join(allowed)}")
     why = check_why(body.get("why"))
     number = last.number + 1 if last else 1
-    return Line(number=number, tenant_id=tenant_id, state=state, settings=settings, by=by, why=why, at=at)
+    return RecordLine(number=number, tenant_id=tenant_id, state=state, settings=settings, by=by, why=why, at=at)
 
 
 def check_why(why: object) -> str:
-    """The reason of a change, without blanks around it. Raises BadInputError."""
+    """The sentence that gives the reason for a change, without blanks at its ends. Raises BadInputError."""
     if not isinstance(why, str) or not why.strip() or len(why) > _MAX_TEXT:
         raise BadInputError(f"why: expected a sentence of at most {_MAX_TEXT} characters for the record")
     _no_address(why, "why")
@@ -120,22 +124,26 @@ def check_why(why: object) -> str:
 
 
 def check_settings(settings: object, datasets: Sequence[str]) -> dict[str, Any]:
-    """Settings are free: names with a text, a number, true or false, or a list of texts; `datasets` lists the
-    pack's that the tenant is to send. No addresses of people: a record is never erased. Raises BadInputError."""
+    """The settings themselves. Raises BadInputError naming the setting that is wrong.
+
+    A setting may have any name; its value is a text, a number, true or false, or a list of texts. The setting
+    `datasets` lists datasets of the pack that the tenant is to send. An address of a person is refused, because a
+    record is never erased.
+    """
     if not isinstance(settings, dict) or len(settings) > _MAX_SETTINGS:
         raise BadInputError(f"settings: expected an object of at most {_MAX_SETTINGS} names")
     for name, value in settings.items():
         if not _SETTING.fullmatch(name):
             raise BadInputError("settings: a name is 1 to 50 small letters, digits and _, beginning with a letter")
-        texts = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+        texts = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
         plain = len(texts) == len(value) if isinstance(value, list) else isinstance(value, str | int | float)
-        if not plain or any(len(one) > _MAX_TEXT for one in texts):
+        if not plain or any(len(item) > _MAX_TEXT for item in texts):
             raise BadInputError(
                 f"settings: {name}: expected a text of at most {_MAX_TEXT} characters, a number, true or false, or a "
                 "list of texts"
             )
-        for one in texts:
-            _no_address(one, f"settings: {name}")
+        for item in texts:
+            _no_address(item, f"settings: {name}")
     expected = settings.get(DATASETS, [])
     if not isinstance(expected, list) or set(expected) - set(datasets):
         raise BadInputError(f"settings: {DATASETS}: expected a list of {', '.join(datasets)}")

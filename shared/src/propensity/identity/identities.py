@@ -1,4 +1,4 @@
-"""gold/identities as other use cases read it: who is whom, and who lives with whom."""
+"""Reads gold/identities: which customers are one person, and which live in one household."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from propensity.ports import Ports, Sql
 
 
 def load_identities(ports: Ports, sql: Sql, table: str) -> None:
-    """A table of the whole history, with IDENTITY_COLUMNS; empty where nothing was resolved yet."""
+    """Create a table of all rows of gold/identities, with IDENTITY_COLUMNS. Empty where nothing was resolved yet."""
     columns = ", ".join(f"{name} {kind}" for name, kind in IDENTITY_COLUMNS)
     sql.execute(f"create or replace table {table} ({columns})")
     snapshot = ports.tables.snapshot(IDENTITIES)
@@ -23,9 +23,9 @@ def load_identities(ports: Ports, sql: Sql, table: str) -> None:
 
 
 def current_identities(ports: Ports, sql: Sql, table: str, *, before: date | None = None) -> None:
-    """A table of one row per tenant and customer that was resolved, the newest (as of earlier days than `before`).
+    """Create a table of the newest row per tenant and customer; with `before`, the newest of an earlier day.
 
-    A customer who is not in it was never resolved and stands alone; `birth_id` makes the id it would have.
+    A customer without a row was never resolved and is joined with nobody; `birth_id` makes the id it would have.
     """
     load_identities(ports, sql, f"{quote(table + '_history')}")
     sql.execute(

@@ -1,6 +1,6 @@
-"""identity.yaml: by which values customers of a pack are one person, or live in one household.
+"""identity.yaml: the rules by which customers of a pack are one person, or live in one household.
 
-Nothing here or in the SQL made of it knows what the values are: a rule names columns of the pack's contracts.
+A rule names columns of the pack's contracts. This module and its SQL do not know what the values in them mean.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from propensity.pack.domain.definition import parse_file
 FILE = "identity.yaml"
 Level = Literal["person", "household"]
 LEVELS: tuple[Level, ...] = ("person", "household")
-Normalisation = Literal["no_accents", "lower", "letters_and_digits", "digits"]
+IdentityNormalisation = Literal["no_accents", "lower", "letters_and_digits", "digits"]
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[A-Za-z][A-Za-z0-9_]*$")]
 Arm = Literal["treatment", "control"]
 
 
-class Part(Frozen):
-    """One value of a rule and the columns, `dataset.column`, any of which may bring it.
+class RulePart(Frozen):
+    """One value of a rule, and the columns (`dataset.column`) that may bring it.
 
-    `normalise` happens in the order of Normalisation, after trimming; `ignore` are patterns (RE2, the whole value) of
-    normalised values that tell nothing. `within_days` keeps to the events of the last days before the slot.
+    Values are trimmed, then normalised by the steps of `normalise` in the order of IdentityNormalisation. A value that
+    matches a pattern of `ignore` as a whole (RE2) is left out, for example a telephone number of zeros only.
+    `within_days` takes only events of the last days before the slot.
     """
 
     columns: tuple[ColumnName, ...] = Field(min_length=1)
-    normalise: tuple[Normalisation, ...] = ()
+    normalise: tuple[IdentityNormalisation, ...] = ()
     ignore: tuple[str, ...] = ()
     within_days: int | None = Field(None, ge=1)
 
@@ -48,20 +49,20 @@ class Part(Frozen):
         return patterns
 
 
-class Rule(Frozen):
-    """Customers of a tenant that agree in every part are joined, unless they are more than `max_customers`."""
+class IdentityRule(Frozen):
+    """Joins the customers of a tenant whose values are equal in every part, if they are at most `max_customers`."""
 
     name: Name
     description: str
-    parts: tuple[Part, ...] = Field(min_length=1)
+    parts: tuple[RulePart, ...] = Field(min_length=1)
     max_customers: int = Field(ge=2)
 
 
 class IdentityRules(Frozen):
-    """A household is made of whole persons: what joins a person joins its household as well."""
+    """The rules of a pack. A household is made of whole persons, so a person rule joins households too."""
 
-    person: tuple[Rule, ...] = ()
-    household: tuple[Rule, ...] = ()
+    person: tuple[IdentityRule, ...] = ()
+    household: tuple[IdentityRule, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> IdentityRules:
@@ -71,7 +72,7 @@ class IdentityRules(Frozen):
             raise ValueError(f"rules {', '.join(twice)}: a name stands for one rule")
         return self
 
-    def rules(self) -> Iterator[tuple[Level, Rule]]:
+    def rules(self) -> Iterator[tuple[Level, IdentityRule]]:
         yield from (("person", rule) for rule in self.person)
         yield from (("household", rule) for rule in self.household)
 
@@ -79,7 +80,7 @@ class IdentityRules(Frozen):
 def parse_identity(
     files: Mapping[str, str], contracts: Mapping[str, Contract], *, entity: str, pack: str
 ) -> IdentityRules:
-    """The pack's rules. `contracts` by dataset. Raises PackError naming file and field."""
+    """The pack's rules. `contracts` has the contract of each dataset. Raises PackError naming file and field."""
     rules = parse_file(IdentityRules, files, FILE, pack)
     for level in LEVELS:
         for number, rule in enumerate(getattr(rules, level)):
@@ -89,32 +90,33 @@ def parse_identity(
 
 
 def datasets_with(entity: str, contracts: Mapping[str, Contract]) -> list[str]:
-    """The datasets that name customers."""
+    """The datasets with a column of customers, sorted."""
     return sorted(
         dataset for dataset, contract in contracts.items() if any(column.name == entity for column in contract.columns)
     )
 
 
-def _check(part: Part, contracts: Mapping[str, Contract], entity: str, where: str) -> None:
+def _check(part: RulePart, contracts: Mapping[str, Contract], entity: str, where: str) -> None:
     kinds = set()
-    for one in part.columns:
-        dataset, name = one.split(".")
+    for source in part.columns:
+        dataset, name = source.split(".")
         contract = contracts.get(dataset)
         if contract is None:
-            raise PackError(f"{where}.columns: {one}: pack.yaml lists no dataset {dataset!r}")
+            raise PackError(f"{where}.columns: {source}: pack.yaml lists no dataset {dataset!r}")
         names = {column.name for column in contract.columns}
         for wanted in (name, entity):
             if wanted not in names:
-                raise PackError(f"{where}.columns: {one}: contract {dataset} has no column {wanted!r}")
+                raise PackError(f"{where}.columns: {source}: contract {dataset} has no column {wanted!r}")
         kinds.add(contract.kind)
     if part.within_days is not None and "event" not in kinds:
         raise PackError(f"{where}.within_days: none of its columns is an event dataset's; only events have a day")
 
 
 def rollout_arm(household_id: str, *, salt: str, share: float) -> Arm:
-    """`treatment` for about `share` in [0, 1] of all households; always the same one for a household and a salt.
+    """The arm of a household: `treatment` for about `share` (0 to 1) of all households, `control` for the others.
 
-    The first 64 bits of sha256 as a number in [0, 1). A larger share keeps whom a smaller one chose.
+    The first 64 bits of a sha256 of salt and household id, as a number in [0, 1), are held against `share`. So a
+    household and a salt always give the same arm, and a larger share keeps the households of a smaller one.
     """
     if not 0 <= share <= 1:
         raise BadInputError(f"share is {share}, expected 0 to 1")

@@ -1,0 +1,69 @@
+"""The calibration of the chosen candidate, and its metrics on the newest validation fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from propensity.evaluation.newest_fold import NewestFold, group
+from propensity.evaluation.parity import read_frame
+from propensity.kernel.errors import EvidenceError
+from propensity.pack.domain.model_spec import ModelSpec
+from propensity.ports import Ports
+from propensity.stats.calibration import FITS, Calibration, choose, identity
+from propensity.stats.figures import auc, average_precision, brier, brier_skill, calibration, ece, lift, log_loss
+from propensity.training.data import known_by
+
+
+def calibrate(
+    ports: Ports, chosen: Mapping[str, Any], spec: ModelSpec
+) -> tuple[Calibration, NewestFold, dict[str, Any]]:
+    """The calibration; the newest fold as scored by models and a calibrator fitted on older folds; and its metrics.
+
+    `chosen`: what the chosen candidate's fit said. The method is chosen on the newest fold, after a fit on the folds
+    whose outcomes were known by its day. The calibration itself is then fitted on all folds. Where no outcome was known
+    by that day, the raw scores are measured, and the sigmoid, which has two parameters, is fitted.
+
+    Family, grid and method were chosen with the newest fold among others, so the metrics are a little too good. How
+    good the scores are, matchback measures later.
+    """
+    frame = read_frame(ports, f"{chosen['out']}/oof.parquet")
+    fold, label, raw = frame["fold"], frame["label"], frame["raw"]
+    weight = frame.get("weight", np.ones(len(label)))  # a fit from before there were weights has none
+    newest, offset = fold == fold.max(), chosen.get("offset", 0.0)
+    days = np.array(chosen["folds"], dtype="datetime64[D]")
+    older = known_by(days, days[-1], spec)[fold]
+    asked = spec.calibration.method
+    if asked == "none" or not older.any():
+        scores, method = identity(offset=offset).apply(raw[newest]), "none" if asked == "none" else "sigmoid"
+        losses: dict[str, float] = {}
+    else:
+        methods = tuple(FITS) if asked == "auto" else (asked,)
+        method, scores, losses = choose(raw, label, weight, older, newest, methods)
+    plain = identity(len(label), int(label.sum()), offset)
+    calibrated = plain if method == "none" else FITS[method](raw, label, weight)
+    measured = NewestFold(label[newest], scores)
+    return calibrated, measured, _metrics(measured) | {"calibration": method, "calibration_losses": losses}
+
+
+def _metrics(fold: NewestFold) -> dict[str, Any]:
+    try:
+        data = group(fold.scores, fold.labels)
+    except EvidenceError as error:
+        raise EvidenceError(f"newest validation fold: {error}") from error
+    slope, intercept = calibration(data)
+    figures = {
+        "auc": auc(data),
+        "average_precision": average_precision(data),
+        "brier": brier(data),
+        "brier_skill": brier_skill(data),
+        "log_loss": log_loss(data),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "ece": ece(data),
+        "lift_top_decile": lift(data, data.rows / 10),
+    }
+    return {name: asdict(figure) for name, figure in figures.items()}

@@ -1,0 +1,140 @@
+"""The report of one validation of one landed file, and how a file stands by all of its reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from propensity.kernel.spec import Frozen
+from propensity.pack.domain.quality import Severity
+
+
+class BrokenRule(Frozen):
+    """A rule that rows of the file break: how many rows, and the first lines, never values.
+
+    `column` is None for a rule over a whole line or over several columns.
+    """
+
+    column: str | None
+    rule: str
+    message: str
+    severity: Severity
+    rows: int
+    first_lines: tuple[int, ...]
+
+
+class RowCounts(Frozen):
+    """The rows of a file that could be read: `bronze` good ones, `quarantine` bad ones, and why these are bad.
+
+    In a first validation rows_in = bronze + quarantine.
+    """
+
+    rows_in: int
+    bronze: int
+    quarantine: int
+    blank_lines: int
+    warnings: tuple[str, ...]
+    reasons: tuple[BrokenRule, ...]
+
+
+class _Report(Frozen):
+    """The fields of every report.
+
+    The first six name the object, so that it can be read again; `ingested_at` is its RFC 3339 time of arrival.
+    `after`, for a revalidation, is the contract version of the report before. `known_from`, for rows that a
+    revalidation healed, is the RFC 3339 instant from which they are known. `earlier` counts the rows that reports
+    before put into Bronze.
+    """
+
+    key: str
+    bucket: str
+    version_id: str | None
+    etag: str
+    content_id: str
+    ingested_at: str
+    after: str | None
+    dataset: str
+    tenant_id: str | None
+    contract_version: str | None
+    known_from: str | None
+    rows_in: int
+    earlier: int
+    bronze: int
+    quarantine: int
+    bronze_key: str | None
+    quarantine_key: str | None
+    report_key: str
+
+
+class AcceptedReport(_Report, RowCounts):
+    """The report of a file that could be read. rows_in = earlier + bronze + quarantine.
+
+    `refused_now` counts the rows among `earlier` that today's contract would refuse; they stay in Bronze.
+    """
+
+    status: Literal["accepted"]
+    tenant_id: str
+    contract_version: str
+    refused_now: int
+
+
+class RejectedReport(_Report):
+    """The report of a file that was refused whole; `why` is the sentence that refused it.
+
+    `contract_version` is None where the key names no dataset of the pack.
+    """
+
+    status: Literal["rejected"]
+    why: str
+
+
+type FileReport = AcceptedReport | RejectedReport
+_REPORT: TypeAdapter[FileReport] = TypeAdapter(Annotated[FileReport, Field(discriminator="status")])
+
+
+def parse_report(body: bytes) -> FileReport:
+    return _REPORT.validate_json(body)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStanding:
+    """How a landed file stands by all of its reports. rows_in = bronze + quarantine, unless it is refused whole.
+
+    `why` has an entry per broken rule with rows and first lines, and the message of the newest report if that refused
+    the file.
+    """
+
+    status: Literal["accepted", "accepted_in_part", "rejected"]
+    rows_in: int
+    bronze: int
+    quarantine: int
+    healed: int
+    why: tuple[Mapping[str, Any], ...]
+
+
+def file_standing(reports: Sequence[FileReport]) -> FileStanding:
+    """`reports`: those of one content id, the first validation first.
+
+    A revalidation that refuses the file takes back nothing that is in Bronze.
+    """
+    accepted = [report for report in reports if isinstance(report, AcceptedReport)]
+    last = reports[-1]
+    refused = ({"message": last.why},) if isinstance(last, RejectedReport) else ()
+    if not accepted:
+        return FileStanding("rejected", 0, 0, 0, 0, refused)
+    newest = accepted[-1]
+    bronze = newest.earlier + newest.bronze
+    status: Literal["accepted", "accepted_in_part", "rejected"] = "accepted"
+    if newest.quarantine:
+        status = "accepted_in_part" if bronze else "rejected"
+    return FileStanding(
+        status,
+        newest.rows_in,
+        bronze,
+        newest.quarantine,
+        sum(report.bronze for report in accepted if report.known_from),
+        (*(broken.model_dump(mode="json") for broken in newest.reasons), *refused),
+    )

@@ -1,0 +1,93 @@
+"""Reads and writes tenants' records: append-only ledgers of one object per line, written by conditional puts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from propensity.kernel.errors import BadInputError, RetryableError
+from propensity.lake.json_objects import dumps
+from propensity.ports import ObjectStore
+from propensity.tenants.domain.record import TENANTS, RecordLine, line_key, next_line, record_prefix
+
+_RACES = 20  # attempts to write a line while other calls write theirs
+
+
+def lines(store: ObjectStore, tenant_id: str) -> list[RecordLine]:
+    """A tenant's lines, the oldest first; empty for a tenant without a record."""
+    return [_line(store, key) for key in store.keys(record_prefix(tenant_id))]
+
+
+def line_for(store: ObjectStore, tenant_id: str, arrived: datetime) -> RecordLine | None:
+    """The line that decides on a file that arrived then; None where none does. Takes a listing and mostly one read."""
+    for key in reversed(list(store.keys(record_prefix(tenant_id)))):
+        line = _line(store, key)
+        if line.files_from <= arrived:
+            return line
+    return None
+
+
+def last_lines(store: ObjectStore) -> list[RecordLine]:
+    """The last line of every tenant with a record, sorted by tenant."""
+    last = {key.split("/")[1]: key for key in store.keys(f"{TENANTS}/") if "/record/" in key}
+    return [_line(store, key) for _, key in sorted(last.items())]
+
+
+def closed_periods(store: ObjectStore) -> dict[str, list[list[str | None]]]:
+    """By tenant, the periods [start, end] in which its files were refused, as RFC 3339 instants.
+
+    The end of a period that goes on is None.
+    """
+    by_tenant: dict[str, list[RecordLine]] = {}
+    for key in store.keys(f"{TENANTS}/"):
+        if "/record/" in key:
+            line = _line(store, key)
+            by_tenant.setdefault(line.tenant_id, []).append(line)
+    return {tenant: periods for tenant, known in sorted(by_tenant.items()) if (periods := _closed(known))}
+
+
+def _closed(known: Sequence[RecordLine]) -> list[list[str | None]]:
+    periods: list[list[str | None]] = []
+    for line in sorted(known, key=lambda line: line.number):
+        is_open = bool(periods) and periods[-1][1] is None
+        if line.refuses and not is_open:
+            periods.append([line.files_from.isoformat(), None])
+        elif not line.refuses and is_open:
+            periods[-1][1] = line.files_from.isoformat()
+    return periods
+
+
+def append_record_line(
+    store: ObjectStore, tenant_id: str, body: Mapping[str, Any], datasets: Sequence[str], *, by: str, at: str
+) -> RecordLine:
+    """The tenant's last line after the request. A request that changes nothing adds no line.
+
+    Raises what `next_line` raises, and RetryableError where other calls were faster 20 times.
+    """
+    for _ in range(_RACES):
+        known = list(store.keys(record_prefix(tenant_id)))
+        last = _line(store, known[-1]) if known else None
+        line = next_line(last, tenant_id, body, datasets, by=by, at=at)
+        if line is last:
+            return line
+        if store.put_new(line_key(tenant_id, line.number), dumps(line.model_dump())):
+            return line
+    raise RetryableError(f"tenant {tenant_id}: its record is being written by others; try again")
+
+
+def refuse_closed(store: ObjectStore, tenant_id: str, arrived: datetime, what: str) -> None:
+    """Raises BadInputError where the tenant was suspended or offboarded when a file arrived. `what` names the file.
+
+    The time of arrival decides, not the time of this call, so every delivery of a file's event gets the same answer.
+    """
+    line = line_for(store, tenant_id, arrived)
+    if line and line.refuses:
+        raise BadInputError(
+            f"{what}: tenant {tenant_id} is {line.state} since {line.at}, and its files are kept but not taken in; "
+            "make it active, then send the file again"
+        )
+
+
+def _line(store: ObjectStore, key: str) -> RecordLine:
+    return RecordLine.model_validate_json(store.get(key))

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propensity.features.describe_features import describe_features
-from propensity.features.domain.coverage import Share, counted, merged
+from propensity.features.domain.coverage import Share, counted
+from propensity.features.domain.coverage import coverage_of as merged
 from propensity.features.report_features import compare_feature_sets, newest_catalogue
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.pack.current import pack_definition

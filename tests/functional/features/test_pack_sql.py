@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.features.session import SilverSession, check_definition
+from propensity.features.silver_session import SilverSession, check_definition
 from propensity.kernel.errors import PackError
 from propensity.lake.domain.as_of_views import SilverShape
 from propensity.lake.domain.run_records import Source

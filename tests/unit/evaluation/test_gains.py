@@ -11,7 +11,8 @@ from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import Value
 from propensity.stats.figures import log_loss, scored
 from propensity.stats.figures import log_loss_gain as gain
-from propensity.training.domain.selection import Entrant, standing
+from propensity.training.domain.selection import Entrant
+from propensity.training.domain.selection import placings as standing
 
 EUROS = Value(per_conversion=500, cost_per_contact=2, currency="EUR")
 

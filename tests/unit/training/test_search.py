@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from propensity.pack.domain.model_spec import Candidate, Range
-from propensity.training.domain.search import FACTOR, MIN_ROWS, Setting, Trial, halve, settings_of, shares
+from propensity.training.domain.search import FACTOR, MIN_ROWS, Setting, Trial, halve, settings_of
+from propensity.training.domain.search import halving_shares as shares
 from tests.kit.specs import model_spec
 
 SPACE = Candidate.model_validate(

@@ -22,7 +22,7 @@ from propensity.lake.domain.run_records import Built
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import log_loss_gain
 from propensity.training.data import as_date
-from propensity.training.domain.selection import Entrant, standing
+from propensity.training.domain.selection import Entrant, placings
 
 _SHARE = 0.1  # of each tenant's customers, where the model has no filter
 
@@ -110,7 +110,7 @@ def _candidates(
     spec: ModelSpec, candidates: Sequence[Mapping[str, Any]], sound: Sequence[Mapping[str, Any]], family: str
 ) -> list[CandidateReport]:
     entrants = [Entrant(fit["family"], tuple(fit["losses"])) for fit in sound]
-    standings = {stands.family: stands for stands in standing(entrants, family, spec.selection.rule)}
+    standings = {stands.family: stands for stands in placings(entrants, family, spec.selection.rule)}
     reports = []
     for fit in candidates:
         stands = standings.get(fit["family"])

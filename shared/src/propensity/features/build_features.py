@@ -1,7 +1,7 @@
-"""build_features: the feature matrix of one work item, and for training its labels.
+"""build_features: compute the feature matrix of one work item, and for training its labels.
 
-One item is a group of Silver's buckets at one or more as-of dates. Sources, definition and dates stand in the
-item, so the same item gives the same bytes; the file goes under a name the item determines.
+An item is a group of Silver's buckets, as of one or more dates. It names the sources, the definition, the dates and
+the file to write, so the same item gives the same bytes under the same name.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from propensity.features.feature_counts import FeatureCounts
+from propensity.features.domain.columns import known_column
+from propensity.features.domain.coverage import counted
 from propensity.features.labels import COLUMNS, count_rows, mark_rows
-from propensity.features.session import SilverSession
+from propensity.features.silver_session import SilverSession
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.buckets import bucket_of
@@ -24,15 +25,17 @@ from propensity.lake.session import download
 from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore, Ports, Sql
 
+_COUNTED = "features_counted"
+
 
 def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write the item's features to `item.out` and its counts to the run's results.
 
-    The file: tenant_id, customer_id VARCHAR, bucket INTEGER, as_of DATE, one FLOAT per feature (NULL where
-    unknown), for training label, _treated TINYINT, _draw DOUBLE and a VARCHAR per slice; sorted by as_of, tenant,
-    customer. Rows that training leaves out are counted by reason. A model whose ladder has segments gets the tenant's
-    as of the row's date for training, segment VARCHAR; the result has all tenants' as of the run's day. A model with a
-    filter gets chosen TINYINT for training: whether it would have chosen the customer on that date.
+    The file is sorted by as_of, tenant, customer. Its columns: tenant_id, customer_id VARCHAR, bucket INTEGER, as_of
+    DATE, one FLOAT per feature (NULL where unknown). For training it has more columns: label, _treated TINYINT, _draw
+    DOUBLE, a VARCHAR per slice; where the model's ladder has segments, segment VARCHAR, the tenant's as of the row's
+    date; where the model has a filter, chosen TINYINT, whether the filter would have chosen the customer on that date.
+    The result counts the rows that training leaves out, by reason, and has all tenants' segments as of the run's day.
     """
     work = read_record(ports.lake, item, BuildItem)
     definition = read_definition(ports.lake, work.definition, work.model)
@@ -48,16 +51,16 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
             session.features("features")
             if known_by:
                 session.slices("features")
-                mine = _mine(work)
-                population[day.isoformat()] = _count(sql, f"features f where {mine}")
-                mark_rows(session, definition.model, work, day, known_by, mine)
+                in_item = _in_item(work)
+                population[day.isoformat()] = _count(sql, f"features f where {in_item}")
+                mark_rows(session, definition.model, work, day, known_by, in_item)
                 session.segments("segments")
                 if definition.model.filter:
                     session.filtered("filtered")
             _keep(sql, number, day, definition, work, labelled=known_by is not None)
-            coverage.add("features f", _mine(work))
+            coverage.add("features f", _in_item(work))
         counts = _write(sql, ports.lake, work, definition, labelled=known_by is not None)
-        counts |= coverage.said(whole=work.partition_key == "tenant")
+        counts |= coverage.to_json(whole=work.partition_key == "tenant")
         counts["newest"] = session.newest(days[-1])
         if known_by:
             counts |= {"population_by_date": population, **count_rows(session, known_by)}
@@ -70,9 +73,9 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
 
 
 def _keep(sql: Sql, number: int, day: date, definition: Definition, work: BuildItem, *, labelled: bool) -> None:
-    """Add one as-of date's rows to the item's rows."""
+    """Add the rows of one as-of date to the item's rows, table `rows_kept`."""
     names = ", ".join(f"f.{quote(name)}" for name in definition.feature_names)
-    columns = [f"m.{name}" for name in COLUMNS] + [f"f.{quote(one.column)}" for one in definition.model.slices]
+    columns = [f"m.{name}" for name in COLUMNS] + [f"f.{quote(part.column)}" for part in definition.model.slices]
     marks = "".join(f", {column}" for column in columns) if labelled else ""
     join = "join marked m on m.reason is null and (m.tenant_id, m.customer_id) = (f.tenant_id, f.customer_id)"
     segment = ""
@@ -86,7 +89,7 @@ def _keep(sql: Sql, number: int, day: date, definition: Definition, work: BuildI
     sql.execute(
         f"{target} select f.tenant_id, f.customer_id, {_bucket(work)} as bucket, {segment}"
         f"{text(day.isoformat())}::date as as_of, {names}{marks} "
-        f"from features f {join if labelled else ''} where {_mine(work)}"
+        f"from features f {join if labelled else ''} where {_in_item(work)}"
     )
 
 
@@ -95,15 +98,17 @@ def _bucket(work: BuildItem) -> str:
     return bucket_of(f"f.{key}", work.bucket_count)
 
 
-def _mine(work: BuildItem) -> str:
-    """A condition on features `f`: a population query may name customers it only refers to.
+def _in_item(work: BuildItem) -> str:
+    """Condition on features `f`: the customer's bucket is one of the item's.
 
-    Those of other buckets are other items' work.
+    A population query may give customers of other buckets, whom rows of the item only refer to. They are the work of
+    other items.
     """
-    return f"{_bucket(work)} in ({', '.join(str(one) for one in work.buckets)})"
+    return f"{_bucket(work)} in ({', '.join(str(bucket) for bucket in work.buckets)})"
 
 
 def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition, *, labelled: bool) -> dict[str, Any]:
+    """Write the item's rows to its file. Returns their counts, as fields of `Built`."""
     population = _count(sql, "rows_kept")
     had = 0
     if work.scored is not None:
@@ -133,7 +138,7 @@ def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition,
 
 
 def _drop_scored(sql: Sql, lake: ObjectStore, keys: Sequence[str], version: int) -> int:
-    """The anti-join of a gap run: take out who has a score by this version; how many those were."""
+    """The anti-join of a gap run: delete the rows of customers with a score by this version. Returns how many."""
     before = _count(sql, "rows_kept")
     paths = download(sql, lake, keys, "scored")
     if paths:
@@ -147,3 +152,38 @@ def _drop_scored(sql: Sql, lake: ObjectStore, keys: Sequence[str], version: int)
 
 def _count(sql: Sql, source: str) -> int:
     return int(sql.rows(f"select count(*) from {source}")[0][0])
+
+
+class FeatureCounts:
+    """Of how many customers each feature is known, by tenant, over the as-of dates of an item.
+
+    It is counted here, where the feature is computed: later a default hides that the value was not known. Missingness
+    indicators are not counted.
+    """
+
+    def __init__(self, sql: Sql, definition: Definition) -> None:
+        self._sql = sql
+        self._features = [feature for group in definition.groups for feature in group.features]
+        columns = "".join(f", n{place} bigint" for place, _ in enumerate(self._features))
+        sql.execute(f"create or replace temp table {_COUNTED} (tenant_id varchar, customers bigint{columns})")
+
+    def add(self, table: str, condition: str) -> None:
+        """Count the rows of a table that `SilverSession.features` made."""
+        known = "".join(
+            f", count(*) filter ({quote(known_column(feature))})"
+            if feature.default is not None
+            else f", count({quote(feature.name)})"
+            for feature in self._features
+        )
+        self._sql.execute(
+            f"insert into {_COUNTED} select tenant_id, count(*){known} "
+            f"from {table} where {condition} group by tenant_id"
+        )
+
+    def to_json(self, *, whole: bool) -> dict[str, Any]:
+        """`coverage`, as `counted` gives it."""
+        sums = "".join(f", sum(n{place})::bigint" for place, _ in enumerate(self._features))
+        rows = self._sql.rows(
+            f"select sum(customers)::bigint{sums} from {_COUNTED} group by tenant_id order by tenant_id"
+        )
+        return {"coverage": counted([feature.name for feature in self._features], rows, whole=whole)}

@@ -1,4 +1,4 @@
-"""describe_features: the catalogue of features, as JSON for machines and as a page for people."""
+"""describe_features: write the catalogue of features, as JSON for machines and as a page for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from propensity.features.domain.catalogue import CATALOGUE, Run, Usage, entry, page
-from propensity.features.domain.coverage import freshest, merged
+from propensity.features.domain.coverage import coverage_of, freshest
 from propensity.features.feature_sets import FeatureSets, Use
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.pages import to_html
@@ -21,10 +21,10 @@ from propensity.registry.versions import load_version
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Write `catalogue/<day>.json` and `.html` of the slot's day, once: a day keeps the catalogue it first had.
+    """Write `catalogue/<day>.json` and `.html` of the slot's day. A day keeps the catalogue that it got first.
 
-    Described are the feature sets of the pack and of the champions. Queries that cannot be traced are told among the
-    `problems`, and their features stand there without lineage.
+    It describes the feature sets of the pack and of the champions. A query that cannot be traced is among the
+    `problems`, and its features have no lineage.
     """
     day = parse_day(slot, "slot")
     sets = FeatureSets(ports)
@@ -40,7 +40,7 @@ def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:
     catalogue = {"pack": ports.pack, "day": day.isoformat(), "feature_sets": described, "problems": sets.problems}
     kept = json.loads(write_once(ports.lake, f"{CATALOGUE}/{day.isoformat()}.json", dumps(catalogue)))
     ports.lake.put_new(f"{CATALOGUE}/{day.isoformat()}.html", to_html(page(kept)).encode())
-    features = len({feature["name"] for one in described for feature in one["features"]})
+    features = len({feature["name"] for feature_set in described for feature in feature_set["features"]})
     return {"day": day.isoformat(), "feature_sets": len(described), "features": features, "problems": sets.problems}
 
 
@@ -57,39 +57,48 @@ def _describe(
         )
         for model in dict.fromkeys(use.model for use in uses)
     ]
-    runs = [run for one in usage if one.shown for run in _runs(ports, one.model, one.shown, day)]
+    runs = [run for use in usage if use.shown for run in _runs(ports, use.model, use.shown, day)]
     features = [
-        {**entry(one, usage, runs), "since": _since(sets, name, newest)} for name, one in sets.described(newest).items()
+        {**entry(described, usage, runs), "since": _since(sets, name, newest)}
+        for name, described in sets.described(newest).items()
     ]
     queries = {model: sets.lineage(use) for model, use in {use.model: use for use in uses}.items()}
     return {
         "feature_set": version,
-        "models": [one.to_json() for one in usage],
+        "models": [use.to_json() for use in usage],
         "features": features,
         "queries": {
-            model: {name: one.to_json() for name, one in lineage.queries.items()} for model, lineage in queries.items()
+            model: {name: sources.to_json() for name, sources in lineage.queries.items()}
+            for model, lineage in queries.items()
         },
     }
 
 
 def _since(sets: FeatureSets, name: str, use: Use) -> dict[str, Any] | None:
-    """The first version that was trained with this feature as it is now; None where none was yet."""
+    """The first version that was trained with a feature as it is now; None where no version was."""
     now = sets.described(use)[name]
     for first in sets.firsts():
         then = sets.described(first).get(name)
         if then is not None and then.means(now):
-            told = ("feature_set", first.feature_set), ("model", first.model), ("version", first.number)
-            return {**dict(told), "as_of": first.as_of}
+            return {
+                "feature_set": first.feature_set,
+                "model": first.model,
+                "version": first.number,
+                "as_of": first.as_of,
+            }
     return None
 
 
 def _runs(ports: Ports, model: str, number: int, day: date) -> list[Run]:
-    """What the training of a version and its newest batch, not after a day, say of features; old runs say nothing."""
+    """What a version's training, and its newest batch as of a day or before, say of features.
+
+    A run that has expired is left out.
+    """
     version = load_version(ports.lake, model, number)
     batch = last_batch(ports, version, day)
-    asked = [("training", str(version.lineage["run"])), *([("batch", str(batch["run"]))] if batch else [])]
+    runs = [("training", str(version.lineage["run"])), *([("batch", batch.run)] if batch else [])]
     found = []
-    for kind, run in asked:
+    for kind, run in runs:
         if not is_planned(ports.lake, run):
             continue  # it has expired
         plan = read_json(ports.lake, f"{run}/plan.json")
@@ -98,5 +107,5 @@ def _runs(ports: Ports, model: str, number: int, day: date) -> list[Run]:
         except IncompleteRunError:
             continue  # it is expiring
         as_of = plan["dates"][-1] if kind == "training" else plan["as_of"]
-        found.append(Run(model, kind, date.fromisoformat(as_of), merged(items), freshest(items)))
+        found.append(Run(model, kind, date.fromisoformat(as_of), coverage_of(items), freshest(items)))
     return found

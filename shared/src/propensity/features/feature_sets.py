@@ -1,4 +1,4 @@
-"""The feature sets there are, in the pack and in the registry, and which models use them."""
+"""The feature sets of the pack and of the registry, and the models that use them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _VERSION = re.compile(r"(?P<model>[a-z][a-z0-9_]*)(@(?P<number>[0-9]{1,6}))?")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A definition of a model. `number` is None for the pack's, which the next training takes.
+    """A model's definition: that of a version, or the pack's, which the next training takes.
 
-    `as_of`: the day that a version was trained as of; None for the pack's, which comes after all of them.
+    `number`: the version's; None for the pack's. `as_of`: the day that the version was trained as of; None for the
+    pack's, which comes after all versions.
     """
 
     model: str
@@ -38,14 +39,14 @@ class Use:
 
 @dataclass(slots=True)
 class FeatureSets:
-    """Reads the registry once, and of its definitions those that are asked for."""
+    """Lists the registry once, and reads the definitions that are asked for, each once."""
 
     ports: Ports
     problems: list[str] = field(default_factory=list)
     _uses: list[Use] = field(default_factory=list)
     _lineages: Lineages | None = None
     _definitions: dict[Use, Definition] = field(default_factory=dict)
-    _told: dict[Use, DefinitionLineage] = field(default_factory=dict)
+    _lineage_of: dict[Use, DefinitionLineage] = field(default_factory=dict)
     _described: dict[Use, dict[str, Described]] = field(default_factory=dict)
 
     def uses(self) -> list[Use]:
@@ -56,7 +57,7 @@ class FeatureSets:
         return self._uses
 
     def firsts(self) -> list[Use]:
-        """Of each registered feature set the first version that was trained with it, in that order."""
+        """The first version that was trained with each registered feature set, in the order of `uses`."""
         found: dict[str, Use] = {}
         for use in self.uses():
             if use.number is not None:
@@ -79,9 +80,9 @@ class FeatureSets:
         return {model: number for model, number in found.items() if number is not None}
 
     def find(self, name: str, field_name: str) -> Use:
-        """By `<model>` (the pack's), `<model>@<version>`, or a feature set's version, of which the newest use counts.
+        """Find by `<model>` (the pack's), by `<model>@<version>`, or by a feature set's hash, the newest use of it.
 
-        Raises BadInputError for what is none of these, NotFoundError for what is not there.
+        Raises BadInputError for a name of another form, NotFoundError where there is no such feature set.
         """
         match = _VERSION.fullmatch(name)
         asked = int(match["number"]) if match and match["number"] else None
@@ -92,30 +93,30 @@ class FeatureSets:
             raise BadInputError(
                 f"{field_name} is {name!r}, expected <model>, <model>@<version>, or a feature set's hash"
             )
-        told = ", ".join(dict.fromkeys(use.feature_set for use in self.uses()))
-        raise NotFoundError(f"{field_name}: no feature set {name!r} in the pack or the registry; there are {told}")
+        known = ", ".join(dict.fromkeys(use.feature_set for use in self.uses()))
+        raise NotFoundError(f"{field_name}: no feature set {name!r} in the pack or the registry; there are {known}")
 
     def lineage(self, use: Use) -> DefinitionLineage:
-        """Without the queries that cannot be traced; the reasons are among the problems."""
-        if use not in self._told:
+        """The lineage of a definition. A query that cannot be traced is left out, with the reason in `problems`."""
+        if use not in self._lineage_of:
             self._lineages = self._lineages or Lineages(self.ports)
-            self._told[use] = self._lineages.of(self.definition(use))
-            self.problems += [f"{use.name}: {problem}" for problem in self._told[use].problems]
-        return self._told[use]
+            self._lineage_of[use] = self._lineages.of(self.definition(use))
+            self.problems += [f"{use.name}: {problem}" for problem in self._lineage_of[use].problems]
+        return self._lineage_of[use]
 
     def described(self, use: Use) -> dict[str, Described]:
-        """By name, in the matrix's order, the indicators with their features."""
+        """Features by name, in the matrix's order. A missingness indicator is described with its feature."""
         if use not in self._described:
-            told = self.lineage(use).features
+            lineage = self.lineage(use).features
             self._described[use] = {
-                feature.name: Described(feature, group.group, group.owner_of(feature), told.get(feature.name))
+                feature.name: Described(feature, group.group, group.owner_of(feature), lineage.get(feature.name))
                 for group in self.definition(use).groups
                 for feature in group.features
             }
         return self._described[use]
 
     def whole(self, use: Use) -> FeatureSet:
-        """Queries that cannot be laid out stand there on one line, with the reason among the problems."""
+        """The whole feature set. A query that cannot be laid out is one line of SQL, with the reason in `problems`."""
         sql = {}
         for group in self.definition(use).groups:
             try:
@@ -126,15 +127,15 @@ class FeatureSets:
         return FeatureSet(use.feature_set, sql, self.described(use))
 
     def _models(self) -> list[str]:
-        """The pack's, and those that it had once."""
-        there = {key.split("/")[1] for key in self.ports.lake.keys(f"{ROOT}/")}
-        return sorted(there | set(pack_info(self.ports).models))
+        """The models of the pack, and those that the registry has besides."""
+        registered = {key.split("/")[1] for key in self.ports.lake.keys(f"{ROOT}/")}
+        return sorted(registered | set(pack_info(self.ports).models))
 
     def _registered(self) -> Iterator[Use]:
         for model in self._models():
             for number in version_numbers(self.ports.lake, model):
                 lineage = load_version(self.ports.lake, model, number).lineage
-                # what it was called when it was trained is what its rows are called
+                # the hash that the training wrote down: the rows of its features carry that one
                 yield Use(model, number, str(lineage["feature_set"]), str(lineage["as_of"]))
 
     def _pack(self) -> Iterator[Use]:

@@ -1,11 +1,11 @@
-"""What a training row is besides its features: its label, whether it was under treatment, and why it is left out."""
+"""What training rows have besides features: a label, whether they were treated, and why they are left out."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.features.session import SilverSession
+from propensity.features.silver_session import SilverSession
 from propensity.kernel.sql_text import among, text
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.domain.run_records import BuildItem
@@ -13,17 +13,20 @@ from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Sql
 from propensity.tenants.domain.record import closed_tenants
 
-# what a training file has besides features and keys; `_draw` in [0, 1) depends on the row's key and the seed alone, and
-# orders the rows of a date: whom a sample takes does not depend on how the work was cut
+# `_draw` in [0, 1) depends on the row's key and the seed alone, and orders the rows of a date.
+# So a sample takes the same rows however the work was cut into items.
 _DRAW = "(('0x' || substr(md5(concat_ws(chr(31), {key})), 1, 13))::ubigint / {range}.0)"
 _RANGE = 1 << 52
+# what a training file has besides keys and features
 COLUMNS = ("label", "_treated", "_draw")
 
 
-def mark_rows(session: SilverSession, model: ModelSpec, work: BuildItem, day: date, known_by: date, mine: str) -> None:
-    """Table `marked`: a row per row of `features` for which `mine` holds, with `reason` (NULL: kept) and COLUMNS.
+def mark_rows(
+    session: SilverSession, model: ModelSpec, work: BuildItem, day: date, known_by: date, chosen: str
+) -> None:
+    """Make table `marked`: the rows of `features` for which the condition `chosen` holds, with COLUMNS and `reason`.
 
-    `label` TINYINT, `_treated` TINYINT, `_draw` DOUBLE.
+    `label` TINYINT, `_treated` TINYINT, `_draw` DOUBLE, `reason` VARCHAR: why a row is left out; NULL where it is kept.
     """
     session.outcomes("converted", day, known_by)
     session.treated("under_treatment")
@@ -38,7 +41,7 @@ def mark_rows(session: SilverSession, model: ModelSpec, work: BuildItem, day: da
         left join converted c using (tenant_id, customer_id)
         left join under_treatment t using (tenant_id, customer_id)
         left join out_of_sight o using (tenant_id, customer_id)
-        where {mine}"""
+        where {chosen}"""
     )
     create = "create temp table if not exists left_out (as_of date, reason varchar, rows bigint)"
     session.sql.execute(create)
@@ -49,7 +52,7 @@ def mark_rows(session: SilverSession, model: ModelSpec, work: BuildItem, day: da
 
 
 def _reasons(model: ModelSpec, work: BuildItem, day: date, known_by: date) -> str:
-    """WHEN by reason, in the order in which they count."""
+    """A WHEN per reason. A row is left out for the first reason that holds."""
     window = model.label_window(day)
     until = parse_day(work.outcomes_until, "outcomes_until") if work.outcomes_until else known_by
     immature = window.end + timedelta(days=model.settle_days) > until
@@ -65,7 +68,7 @@ def _reasons(model: ModelSpec, work: BuildItem, day: date, known_by: date) -> st
 
 
 def count_rows(session: SilverSession, until: date) -> dict[str, Any]:
-    """What the rows kept so far, and those left out, come to, for training/domain/training_set.py."""
+    """Counts of the rows kept and of those left out, as training/domain/training_set.py takes them."""
     sql: Sql = session.sql
     strata = sql.rows(
         "select as_of, tenant_id, label, count(*), sum(_treated) from rows_kept group by all order by all"
@@ -73,7 +76,9 @@ def count_rows(session: SilverSession, until: date) -> dict[str, Any]:
     left_out = sql.rows("select as_of, reason, sum(rows) from left_out group by all order by all")
     [(version,)] = sql.rows("select version()")
     return {
-        "strata": [[day.isoformat(), tenant, label, rows, int(under)] for day, tenant, label, rows, under in strata],
+        "strata": [
+            [day.isoformat(), tenant, label, rows, int(treated)] for day, tenant, label, rows, treated in strata
+        ],
         "left_out": [[day.isoformat(), reason, int(rows)] for day, reason, rows in left_out],
         "newest_by_tenant": {tenant: day.isoformat() for tenant, day in session.newest_events(until).items()},
         "packages": {"duckdb": str(version)},

@@ -1,4 +1,4 @@
-"""Where a definition's features come from: its queries against the views that they may read."""
+"""Which source columns a definition's features come from, traced through its queries."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from propensity.ports import Ports
 
 @dataclass(frozen=True, slots=True)
 class DefinitionLineage:
-    """`features`: by name, indicators not among them. `queries`: by the purposes of `model_queries`.
+    """`features`: by name, without missingness indicators. `queries`: by the purposes of `model_queries`.
 
-    `problems`: of each query that could not be traced why; what it gives is missing from the others.
+    `problems`: why a query could not be traced. The features of such a query are missing from `features`, the query
+    itself from `queries`.
     """
 
     features: Mapping[str, Lineage]
@@ -27,14 +28,17 @@ class DefinitionLineage:
 
 @dataclass(slots=True)
 class Lineages:
-    """Each query is traced once, whichever definitions have it."""
+    """Traces the queries of definitions; a query that several definitions have is traced once."""
 
     ports: Ports
     _views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _traced: dict[tuple[str, tuple[str, ...]], Mapping[str, Lineage]] = field(default_factory=dict)
 
     def of(self, definition: Definition) -> DefinitionLineage:
-        """A query that cannot be traced, as one that names a column outside of the pack's contracts, is a problem."""
+        """The lineage of a definition.
+
+        A query that cannot be traced, because it names a column that the pack's contracts lack, is among the problems.
+        """
         self._views = self._views or _views(self.ports)
         inside = {name: columns for name, columns in self._views.items() if not name.startswith("outcome.")}
         population = {POPULATION: tuple(dict.fromkeys(("tenant_id", "customer_id", definition.entity)))}
@@ -51,7 +55,7 @@ class Lineages:
 
         for group in definition.groups:
             found = traced(group.sql, inside | population, f"feature group {group.group}")
-            # a feature that the query does not give is found by whoever runs it
+            # a feature that the query does not give fails where the query is run
             features |= {feature.name: found[feature.name] for feature in group.features if feature.name in found}
         for query in model_queries(definition):
             tables = dict(self._views) if query.with_outcomes else inside
@@ -74,7 +78,7 @@ def model_queries(definition: Definition) -> list[DefinitionQuery]:
 
 
 def _views(ports: Ports) -> dict[str, tuple[str, ...]]:
-    """The columns of each view of the pack's datasets, as silver_session makes them."""
+    """The columns of each view of the pack's datasets, by the names that `SilverSession` gives the views."""
     views: dict[str, tuple[str, ...]] = {}
     for dataset in pack_info(ports).datasets:
         shape = shape_of(contract_of(ports, dataset))

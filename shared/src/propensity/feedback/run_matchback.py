@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from propensity.features.session import SilverSession
+from propensity.features.silver_session import SilverSession
 from propensity.feedback.domain.matchback import DecileCount, Measure, measures
 from propensity.feedback.reports import MatchbackFigure, MatchbackReport, matchback_key, matchback_keys
 from propensity.kernel.errors import ConflictError, EvidenceError

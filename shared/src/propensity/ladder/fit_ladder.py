@@ -124,7 +124,7 @@ def _fit(
     members = group.rows & data.validated if (group.rows & data.validated).any() else rows
     newest = members & (data.as_of == data.as_of[members].max())
     mine = np.flatnonzero(group.rows)
-    write_fitted(ports, out, fitted, data, definition, held=validation, rows=mine, newest=newest)
+    write_fitted(ports, out, fitted, data, definition, out_of_fold=validation, rows=mine, newest=newest)
     return FittedGroup(
         kind=group.kind,
         name=group.name,

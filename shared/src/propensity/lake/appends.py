@@ -1,4 +1,4 @@
-"""Scoring runs that were committed, and appending rows about one to a Gold table once, whatever is retried."""
+"""Appending rows to a Gold table once, however often the step is retried."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from propensity.ports import Ports, Sql
 def append_once(
     ports: Ports, sql: Sql, table: str, query: str, transaction: str, partition_by: Sequence[str] = ()
 ) -> bool:
-    """Append a query's rows under a transaction name; False where the log has it already."""
+    """Append a query's rows to a table, in a commit that carries a transaction name.
+
+    Returns False, and appends nothing, where the table's log has that name already.
+    """
     if transaction in ports.tables.committed(table, [transaction]):
         return False
     try:
         ports.tables.append(table, sql.stream(query), partition_by=partition_by, transactions=[transaction])
     except RetryableError:
-        # lost the race: to the same rows, or to a stranger and then the caller's retry is right
+        # another commit came first: the same rows, and all is done, or other rows, and the caller has to retry
         if transaction in ports.tables.committed(table, [transaction]):
             return False
         raise

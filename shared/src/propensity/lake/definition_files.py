@@ -8,11 +8,12 @@ from propensity.ports import ObjectStore
 
 
 def write_definition(store: ObjectStore, folder: str, definition: Definition) -> None:
+    """Raises ConflictError where the folder has another definition."""
     for path, text in definition.files().items():
         claim(store, f"{folder}/{path}", text.encode())
 
 
 def read_definition(store: ObjectStore, folder: str, model: str) -> Definition:
-    """The definition a run or a version was made with."""
+    """The definition that a run or a version was made with."""
     files = {key.removeprefix(f"{folder}/"): store.get(key).decode() for key in store.keys(f"{folder}/")}
     return parse_definition(files, model, where=folder)

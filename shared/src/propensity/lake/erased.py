@@ -1,25 +1,26 @@
-"""What the records of erasures say to those who look at an older version of a table."""
+"""How many rows of an older version of a table were erased since, by the records of erasures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from propensity.lake.domain.erasure_records import ROOT, rows_erased
+from propensity.lake.domain.erasure_records import ERASURES, rows_erased
 from propensity.lake.json_objects import read_json
 from propensity.lake.silver_tables import silver_table
 from propensity.ports import ObjectStore
 
 
 def erasure_records(store: ObjectStore) -> list[dict[str, Any]]:
-    """The records of all erasures, by request."""
-    return [read_json(store, key) for key in store.keys(f"{ROOT}/")]
+    """The records of all erasures, in order of request."""
+    return [read_json(store, key) for key in store.keys(f"{ERASURES}/")]
 
 
 def rows_erased_since(records: list[dict[str, Any]], silver: Mapping[str, int]) -> dict[str, int]:
-    """Per dataset, how many rows of the versions that a model was trained on were erased since; none are left out.
+    """Per dataset, how many rows of the version that a model was trained on were erased since.
 
-    A replay of the training reads so many rows fewer than its lineage and its logs say.
+    `silver`: that version, per dataset. A dataset that lost no row is left out. A replay of the training reads so many
+    rows fewer than the model's lineage and Silver's log say.
     """
     counted = {
         dataset: rows_erased(records, silver_table(dataset), int(version)) for dataset, version in silver.items()

@@ -6,7 +6,7 @@ import re
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 SCORES = "gold/scores"
-# the number of buckets too: a customer's bucket is another one after a re-bucketing
+# bucket_count is a level too, because a re-bucketing moves a customer to another bucket
 SCORES_PARTITION = ("model", "bucket_count", "bucket")
 GROUND_TRUTH = "gold/ground_truth"
 MATCHBACK = "gold/matchback"
@@ -32,20 +32,21 @@ GOLD = (
 
 
 def feature_table(feature_set: str) -> str:
-    """Scoring runs' features: one table per feature-set version, since its columns are the set's."""
+    """The table of the features that scoring runs computed: one per feature set, whose columns it has."""
     return f"features/{feature_set}"
 
 
 def score_file(model: str, bucket_count: int, bucket: int, stem: str) -> str:
-    """Path below gold/scores; the stem begins with the run's day, so that a planner can prune by name."""
+    """Path below gold/scores. The stem begins with the run's day, so that a planner can pick files by name."""
     return f"model={model}/bucket_count={bucket_count}/bucket={bucket}/{stem}.parquet"
 
 
 def score_file_day(key: str) -> str:
+    """The day that a score file's name begins with, as YYYY-MM-DD; no day for a compacted file."""
     return key.rsplit("/", 1)[1][:10]
 
 
 def may_hold_day_until(key: str, day: str) -> bool:
-    """Whether a file of gold/scores can hold rows as of a day or before: a compacted one does not say of which days."""
+    """Whether a file of gold/scores can hold rows as of a day or earlier; a compacted file, named by no day, can."""
     named = score_file_day(key)
     return named <= day or not _DAY.fullmatch(named)

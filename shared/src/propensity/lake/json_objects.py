@@ -1,4 +1,4 @@
-"""Small JSON objects in the lake: equal content gives equal bytes, and what is claimed once stays."""
+"""Small JSON objects in the lake: equal content gives equal bytes, and an object that was claimed stays."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
 
 
 def read_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R:
-    """Raises ConflictError for an object that is no such record. Its text names fields and never their values."""
+    """Raises ConflictError for an object that is no such record. The error names fields, never their values."""
     try:
         return kind.model_validate_json(store.get(key))
     except ValidationError as error:
-        fields = ", ".join(sorted({".".join(map(str, one["loc"])) or "the whole" for one in error.errors()}))
+        fields = ", ".join(sorted({".".join(map(str, fault["loc"])) or "the whole" for fault in error.errors()}))
         raise ConflictError(
             f"{key}: no {kind.__name__} as this package writes it, wrong in {fields}; restore the object"
         ) from None
@@ -52,11 +52,14 @@ def find_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R | N
 
 
 def write_once(store: ObjectStore, key: str, body: bytes) -> bytes:
-    """What stands under the key in the end: ours, or what an earlier run of the same step put there."""
+    """Put an object, unless an earlier run of the same step did. Returns what stands under the key then."""
     return body if store.put_new(key, body) else store.get(key)
 
 
 def claim(store: ObjectStore, key: str, body: bytes) -> None:
-    """Put, or find the very same there; anything else means two different runs share a name."""
+    """Put an object, or find the same there.
+
+    Raises ConflictError for other content under the key: two different runs share a name.
+    """
     if write_once(store, key, body) != body:
         raise ConflictError(f"{key}: there already with other content; a run's inputs must not change under its name")

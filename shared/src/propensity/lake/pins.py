@@ -1,4 +1,4 @@
-"""What both planners do: pin Silver's versions and hand buckets of it to workers."""
+"""What both planners do: pin the versions of Silver's tables, and hand their buckets to workers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ NEWEST = SilverAt()
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """Silver as a run sees it: the shape of each dataset that its SQL names, and a snapshot where any of it came.
+    """Silver as a run sees it.
 
-    `bucket_count` is over how many buckets all the snapshots are spread.
+    `shapes`: of each dataset that the run's SQL names. `snapshots`: of each of these datasets that has a table, because
+    files of it came. `bucket_count`: the number of buckets that all these tables are spread over.
     """
 
     snapshots: Mapping[str, Snapshot]
@@ -38,10 +39,11 @@ class Pins:
         return {dataset: snapshot.version for dataset, snapshot in sorted(self.snapshots.items())}
 
     def retracted(self) -> dict[str, list[list[str]]]:
-        """The files that were taken back, as a plan keeps them."""
-        return {dataset: [list(one) for one in shape.retracted] for dataset, shape in sorted(self.shapes.items())}
+        """Per dataset the files that were taken back, (content_id, at) each, as a plan keeps them."""
+        return {dataset: [list(file) for file in shape.retracted] for dataset, shape in sorted(self.shapes.items())}
 
     def groups(self, rows_per_item: int) -> list[list[int]]:
+        """The buckets of each work item: `group_buckets`."""
         rows: Counter[int] = Counter()
         for snapshot in self.snapshots.values():
             for file in snapshot.files:
@@ -49,7 +51,7 @@ class Pins:
         return group_buckets([BucketRows(bucket, count) for bucket, count in rows.items()], rows_per_item)
 
     def sources(self, buckets: Sequence[int]) -> dict[str, Source]:
-        """What a work item says of each dataset: its shape and the files of these buckets."""
+        """Per dataset, for a work item: the shape, and the keys of the files of these buckets."""
         return {
             dataset: Source(
                 shape=shape,
@@ -65,9 +67,9 @@ class Pins:
 
 
 def pin_silver(ports: Ports, definition: Definition, at: SilverAt = NEWEST) -> Pins:
-    """Pin a version of each dataset that a definition names, and what was taken back: `pin_datasets`.
+    """Pin a version of each dataset that a definition names, and the files taken back, as `pin_datasets` does.
 
-    Raises EvidenceError where there is no data.
+    Raises EvidenceError where none of these datasets has a table yet.
     """
     pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets), at)
     if not pins.snapshots:
@@ -79,11 +81,12 @@ def pin_silver(ports: Ports, definition: Definition, at: SilverAt = NEWEST) -> P
 
 
 def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -> Pins:
-    """Pin a version of each dataset, and what was taken back by then: the newest, those asked for, or a plan's.
+    """Pin a version of each dataset, and the files that were taken back by then.
 
-    Raises BadInputError for a dataset that the pack does not have, NotFoundError for a version that never was, and
-    where the versions are spread over different numbers of buckets RetryableError (of the newest: a re-bucketing is
-    under way) or ConflictError.
+    `at` says which Silver: the newest, that of a time, versions by number, or a plan's. Raises BadInputError for a
+    dataset that the pack does not have, and NotFoundError for a version that never was. Where the versions are spread
+    over different numbers of buckets, it raises RetryableError for the newest Silver, since a re-bucketing is under
+    way, and ConflictError for any other.
     """
     info = pack_info(ports)
     versions = at.versions
@@ -94,10 +97,14 @@ def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -
     for dataset in datasets:
         taken_back = retracted(ports.lake, dataset) if at.retracted is None else at.retracted.get(dataset, ())
         if at.as_of_time is not None:
-            taken_back = [one for one in taken_back if datetime.fromisoformat(one[1]) <= at.as_of_time]
+            taken_back = [
+                (content_id, instant)
+                for content_id, instant in taken_back
+                if datetime.fromisoformat(instant) <= at.as_of_time
+            ]
         shapes[dataset] = shape_of(contract_of(ports, dataset), taken_back)
         if versions is not None and dataset not in versions:
-            continue  # nothing of it had come when the run was planned
+            continue  # it had no table when the run was planned
         snapshot = ports.tables.snapshot(
             silver_table(dataset), version=versions[dataset] if versions else None, as_of_time=at.as_of_time
         )
@@ -107,9 +114,9 @@ def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -
 
 
 def pins_of_plan(ports: Ports, plan: TrainingPlan) -> Pins:
-    """What a plan pinned, in the shapes that it pinned, whatever pack and contracts say by now.
+    """The versions that a plan pinned, in the shapes that it pinned, whatever the pack and its contracts say by now.
 
-    Raises NotFoundError for a version of a table that is not there any more.
+    Raises NotFoundError for a version of a table that is no longer there.
     """
     found = {
         dataset: ports.tables.snapshot(silver_table(dataset), version=number) for dataset, number in plan.silver.items()
@@ -119,19 +126,20 @@ def pins_of_plan(ports: Ports, plan: TrainingPlan) -> Pins:
 
 
 def _bucket_count(snapshots: Mapping[str, Snapshot], info: PackInfo, at: SilverAt) -> int:
-    # a lake from before tables said so was spread as its pack says
-    said = {dataset: snapshot.buckets or info.buckets for dataset, snapshot in snapshots.items()}
-    counts = set(said.values())
+    # a table that does not say its number of buckets is spread as the pack says
+    bucket_counts = {dataset: snapshot.buckets or info.buckets for dataset, snapshot in snapshots.items()}
+    counts = set(bucket_counts.values())
     if len(counts) < 2:
         return counts.pop() if counts else info.buckets
-    told = "Silver is spread over " + ", ".join(f"{count} buckets ({dataset})" for dataset, count in said.items())
+    listed = ", ".join(f"{count} buckets ({dataset})" for dataset, count in bucket_counts.items())
+    message = f"Silver is spread over {listed}"
     if at.said() is None:
-        raise RetryableError(f"{told}: it is being re-bucketed; try again, or run rebucket_silver to its end")
-    raise ConflictError(f"{told} in {at.said()}: it was being re-bucketed; ask for another time or other versions")
+        raise RetryableError(f"{message}: it is being re-bucketed; try again, or run rebucket_silver to its end")
+    raise ConflictError(f"{message} in {at.said()}: it was being re-bucketed; ask for another time or other versions")
 
 
 def tenant_keys(ports: Ports, sql: Sql, snapshot: Snapshot, tenant_id: str) -> list[str]:
-    """Lake keys of the files that can hold rows of a tenant; of its bucket only, where the pack spreads by tenant."""
+    """Lake keys of the files that can hold rows of a tenant: those of its bucket, where the pack spreads by tenant."""
     info = pack_info(ports)
     if info.partition_key != "tenant" or not all("bucket" in file.partition for file in snapshot.files):
         return snapshot.file_keys()

@@ -1,4 +1,4 @@
-"""Reading and writing what the steps of a run hand to each other (lake/domain/run_records.py)."""
+"""Reading and writing the records that the steps of a run hand to each other (lake/domain/run_records.py)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_plan[P: Plan](store: ObjectStore, run: str, kind: type[P]) -> P:
 
 
 def claim_plan[P: Plan](store: ObjectStore, run: str, plan: P) -> P:
-    """Write a run's plan, or find the one that an earlier call wrote: that one stands, whatever Silver holds by now."""
+    """Write a run's plan, or read an earlier call's: the first plan stands, whatever Silver holds by now."""
     return plan if store.put_new(plan_key(run), dumps(plan)) else read_plan(store, run, type(plan))
 
 
@@ -44,13 +44,15 @@ def write_items(store: ObjectStore, run: str, items: Sequence[Item | Mapping[str
     return listed
 
 
-def write_result(store: ObjectStore, run: str, step: str, index: int, result: Mapping[str, object]) -> None:
+def write_result(
+    store: ObjectStore, run: str, step: str, index: int, result: StepResult | Mapping[str, object]
+) -> None:
     store.put_new(result_key(run, step, index), dumps(result))
 
 
 def record_result(store: ObjectStore, item: Item, result: StepResult) -> None:
-    """Write what a step says of an item. The first word stands."""
-    store.put_new(result_key(item.run, result.step, item.index), dumps(result))
+    """Write a step's result for an item, unless there is one already: the first one stands."""
+    write_result(store, item.run, result.step, item.index, result)
 
 
 def read_results(store: ObjectStore, run: str, step: str, expected: int) -> list[dict[str, Any]]:

@@ -13,24 +13,26 @@ from propensity.ports import ObjectStore, Sql
 def silver_views(
     sql: Sql, lake: ObjectStore, sources: Mapping[str, Source], tenant: str | None = None
 ) -> dict[str, SilverShape]:
-    """Download the sources' files and make a view `silver.<dataset>` of each, of one tenant's rows if it is named; the
-    datasets' shapes."""
+    """Download the files of each dataset and make a view `silver.<dataset>` of them. Returns the datasets' shapes.
+
+    With `tenant`, the views show that tenant's rows only.
+    """
     shapes = {dataset: source.shape for dataset, source in sources.items()}
     sql.execute("create schema if not exists silver; create schema if not exists typed")
     for dataset, shape in shapes.items():
         paths = download(sql, lake, sources[dataset].keys, dataset)
-        # every column that the contract names, whether a file is new enough to hold it or not
+        # so that the view has every column of the contract, also one that is newer than all of the files
         sql.execute(f"create table typed.{quote(dataset)} ({_columns(shape)})")
         rows = f"from typed.{quote(dataset)}"
         if paths:
             rows += f" union all by name from {read_files(paths)}"
-        mine = f" where tenant_id = {text(tenant)}" if tenant else ""
-        sql.execute(f"create view silver.{quote(dataset)} as select * from ({rows}){mine}")
+        of_tenant = f" where tenant_id = {text(tenant)}" if tenant else ""
+        sql.execute(f"create view silver.{quote(dataset)} as select * from ({rows}){of_tenant}")
     return shapes
 
 
 def download(sql: Sql, lake: ObjectStore, keys: Sequence[str], folder: str) -> list[str]:
-    """Local paths of lake objects, below the session's scratch folder."""
+    """Download lake objects into a folder of the session's scratch space. Returns their local paths, in order."""
     paths = []
     for number, key in enumerate(keys):
         path = sql.scratch / folder / f"{number:05d}.parquet"

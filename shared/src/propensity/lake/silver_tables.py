@@ -19,19 +19,20 @@ def silver_table(dataset: str) -> str:
 
 
 def bucket_count(ports: Ports, dataset: str) -> int:
-    """Over how many buckets new rows of a dataset go: as many as its table's, else as the lake's other tables'.
+    """The number of buckets that new rows of a dataset are spread over: its table's own.
 
-    Where none of them says, the pack does.
+    Where that does not say, it is another table's of the lake, and where none does, the pack's.
     """
     info = pack_info(ports)
-    for one in (dataset, *info.datasets):
-        found = ports.tables.buckets(silver_table(one))
+    for name in (dataset, *info.datasets):
+        found = ports.tables.buckets(silver_table(name))
         if found is not None:
             return found
     return info.buckets
 
 
 def shape_of(contract: Contract, retracted: Sequence[Sequence[str]] = ()) -> SilverShape:
+    """A dataset's shape by its contract. `retracted`: the files taken back, (content_id, at) each."""
     return SilverShape(
         dataset=contract.dataset,
         kind=contract.kind,

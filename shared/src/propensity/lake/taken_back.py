@@ -1,4 +1,4 @@
-"""Which files were taken back: one object each below `retractions/`, never rewritten."""
+"""The files that were taken back: an object for each below `retractions/`, never rewritten."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from propensity.ports import ObjectStore
 
 
 def retractions(store: ObjectStore, dataset: str) -> list[Retraction]:
-    """Those of a dataset, by content id."""
+    """The retractions of a dataset, in order of content id."""
     return [Retraction.model_validate_json(store.get(key)) for key in store.keys(retraction_prefix(dataset))]
 
 
 def retracted(store: ObjectStore, dataset: str) -> tuple[tuple[str, str], ...]:
-    """As the views take them: (content_id, at)."""
-    return tuple((one.content_id, one.at) for one in retractions(store, dataset))
+    """(content_id, at) of each file that was taken back, as the views take them."""
+    return tuple((retraction.content_id, retraction.at) for retraction in retractions(store, dataset))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from propensity.features.session import SilverSession
+from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import ConflictError
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.domain.run_records import Source

@@ -1,27 +1,35 @@
-"""Batch runs that were committed."""
+"""The batch runs that were committed, told by their receipts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from propensity.ports import Ports
 from propensity.registry.versions import Version
 
 
-def last_batch(ports: Ports, champion: Version, day: date) -> dict[str, Any] | None:
-    """The newest committed batch by this version, not after a day: its run and as_of."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A committed batch: the prefix of its run, and its as-of date as YYYY-MM-DD."""
+
+    run: str
+    as_of: str
+
+
+def last_batch(ports: Ports, champion: Version, day: date) -> Batch | None:
+    """The newest batch that this version scored and committed, as of a day or before."""
     prefix = f"runs/score/{champion.model}/"
     suffix = f"-v{champion.number:06d}-batch/receipt.json"
     days = [key.removeprefix(prefix).removesuffix(suffix) for key in ports.lake.keys(prefix) if key.endswith(suffix)]
-    earlier = [one for one in days if one <= day.isoformat()]
+    earlier = [batch_day for batch_day in days if batch_day <= day.isoformat()]
     if not earlier:
         return None
     run = f"{prefix}{max(earlier)}{suffix.removesuffix('/receipt.json')}"
-    return {"run": run, "as_of": max(earlier)}
+    return Batch(run, max(earlier))
 
 
 def batch_runs(ports: Ports, model: str | None = None) -> list[str]:
-    """Prefixes of the batch runs that were committed, of one model or of all, in order of model and day."""
+    """Prefixes of the committed batch runs, of one model or of all, in order of model and day."""
     prefix, suffix = f"runs/score/{model}/" if model else "runs/score/", "-batch/receipt.json"
     return [key.removesuffix("/receipt.json") for key in ports.lake.keys(prefix) if key.endswith(suffix)]

@@ -17,10 +17,11 @@ from propensity.registry.versions import load_version
 
 
 def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
-    """Check that every part is there and the counts agree, commit features and scores, answer with the receipt.
+    """Commit the features and the scores of a run, write its receipt and return it.
 
     The receipt: population, had (scored before), new (scored by this run), failed, coverage in [0, 1].
-    A second call finds the transaction in the log and gives the same receipt. Raises IncompleteRunError.
+    A second call finds the transaction in the table's log and gives the same receipt. Raises IncompleteRunError where a
+    result is missing, or where the counts of an item's steps differ.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     count = len(plan.groups)
@@ -56,13 +57,13 @@ def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
 def _commit(ports: Ports, run: str, plan: ScoringPlan, built: Sequence[Built], labelled: Sequence[Labelled]) -> None:
     files = [file for result in labelled for file in result.files]
     if not files:
-        return  # nobody was missing: there is nothing to make visible
+        return  # nobody was without a score
     model, version = plan.model, load_version(ports.lake, plan.model, plan.version)
     table = feature_table(str(version.lineage["feature_set"]))
     sql = ports.sql()
     try:
         [sample] = download(sql, ports.lake, [built[0].features], "features")
-        # features first: a run is visible by its scores
+        # features first: the commit of the scores makes the run visible
         if run not in ports.tables.committed(table, [run]):
             ports.tables.add_files(
                 table,

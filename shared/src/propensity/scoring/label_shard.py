@@ -1,4 +1,4 @@
-"""label_shard: the final files of one work item: percentile, decile and reasons beside each score."""
+"""label_shard: write the final files of one work item, with percentile, decile and reasons beside each score."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from propensity.lake.domain.run_names import cuts_key
 from propensity.lake.domain.run_records import Labelled, LabelledFile, ScoreItem, ScoringPlan
 from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_json, read_record
@@ -16,14 +17,13 @@ from propensity.lake.run_files import read_plan, record_result
 from propensity.ports import Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.versions import load_version
-from propensity.scoring.files import CUTS
 from propensity.stats.ranking import decile, rank
 
 
 def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
-    """Put one file per bucket below gold/scores; none is visible before commit_run names it."""
+    """Write one file per bucket below gold/scores. A file becomes visible when commit_run adds it to the table."""
     work = read_record(ports.lake, item, ScoreItem)
-    cuts = read_json(ports.lake, f"{work.run}/{CUTS}")
+    cuts = read_json(ports.lake, cuts_key(work.run))
     plan = read_plan(ports.lake, work.run, ScoringPlan)
     version = load_version(ports.lake, work.model, work.version)
     artifact = load_artifact(ports, version, work.calibration)
@@ -63,14 +63,14 @@ def _labels(artifact: Artifact, columns: dict[str, Any], matrix: Any, cuts: dict
         "percentile": percentiles,
         "decile": decile(percentiles),
         "reasons": reasons,
-        # beside the list: a table that is there cannot be given another field inside its structs
+        # a column of its own: the structs of the list in a table that exists cannot be given another field
         "reason_method": methods,
     }
 
 
 def _provenance(artifact: Artifact, work: ScoreItem, plan: ScoringPlan, rows: int) -> dict[str, Any]:
-    """What every score's row says of where it comes from."""
-    said: dict[str, object] = {
+    """The columns that say where a score comes from, the same in all rows of an item."""
+    facts: dict[str, object] = {
         "model_version": np.int32(artifact.version.number),
         "calibration": np.int32(artifact.calibration_number),
         "feature_set": artifact.version.lineage["feature_set"],
@@ -81,5 +81,5 @@ def _provenance(artifact: Artifact, work: ScoreItem, plan: ScoringPlan, rows: in
     }
     return {
         name: np.full(rows, value, dtype=np.int32 if isinstance(value, np.integer) else object)
-        for name, value in said.items()
+        for name, value in facts.items()
     }

@@ -1,4 +1,4 @@
-"""plan_scoring: who is to be scored by which model version, from which versions of Silver."""
+"""plan_scoring: decide who is scored, by which model version, from which versions of Silver."""
 
 from __future__ import annotations
 
@@ -22,31 +22,40 @@ from propensity.registry.versions import Version, load_champion, load_version, n
 def plan_scoring(
     ports: Ports, *, model: str, as_of: str, scope: str, request: str | None = None, silver: SilverAt = NEWEST
 ) -> dict[str, Any]:
-    """Claim the run; a second call finds the first one's plan and goes on from it.
+    """Plan a run and write its work items. A second call finds the first call's plan and goes on from it.
 
-    A gap run looks for the customers without a score by the champion since its last batch, and needs a
-    `request` that tells it from the day's other gap runs. A run over another Silver than the newest is one of its
-    own: no gap run builds on it. Returns the run's prefix and its items' key. Raises NotFoundError without a
-    champion, for a gap run before the first batch, or for a version of a table that never was.
+    A gap run scores the customers who have no score by the champion since its last batch. It needs a `request` that
+    tells it from the day's other gap runs. A run over another Silver than the newest has a name of its own, and no gap
+    run builds on it. Returns the run's prefix and the key of the list of its items. Raises NotFoundError where there is
+    no champion, for a gap run before the first batch, and for a version of a table that never was.
     """
     day, kind = parse_day(as_of, "as_of"), parse_scope(scope)
     champion = load_champion(ports.lake, model)
-    told = "-".join(name for name in (request if kind == "gap" else None, silver.name()) if name)
-    run = scoring_run(model, day, kind, champion.number, told)
+    apart = "-".join(name for name in (request if kind == "gap" else None, silver.name()) if name)
+    run = scoring_run(model, day, kind, champion.number, apart)
     plan = claim_plan(ports.lake, run, _plan(ports, champion, day, kind, silver))
     if plan.version != champion.number:
         champion = load_version(ports.lake, model, plan.version)
-    definition = champion.definition(ports.lake)
-    pins = pin_silver(ports, definition, plan.pinned)
-    scores = ports.tables.snapshot(SCORES, version=plan.scores_version) if kind == "gap" else None
-    info = pack_info(ports)
-    stem = file_stem(run)
-    items = [
+    return {
+        "run": run,
+        "model": model,
+        "as_of": plan.as_of,
+        "scope": kind,
+        "items": write_items(ports.lake, run, _items(ports, champion, run, plan)),
+    }
+
+
+def _items(ports: Ports, champion: Version, run: str, plan: ScoringPlan) -> list[ScoreItem]:
+    """A work item for each group of buckets of the plan."""
+    model, stem, info = champion.model, file_stem(run), pack_info(ports)
+    pins = pin_silver(ports, champion.definition(ports.lake), plan.pinned)
+    scores = ports.tables.snapshot(SCORES, version=plan.scores_version) if plan.scope == "gap" else None
+    return [
         ScoreItem(
             model=model,
             version=champion.number,
             calibration=plan.calibration,
-            scope=kind,
+            scope=plan.scope,
             definition=f"{champion.folder}/definition",
             registry=champion.folder,
             as_of=[plan.as_of],
@@ -63,13 +72,6 @@ def plan_scoring(
         )
         for number, buckets in enumerate(plan.groups, start=1)
     ]
-    return {
-        "run": run,
-        "model": model,
-        "as_of": plan.as_of,
-        "scope": kind,
-        "items": write_items(ports.lake, run, items),
-    }
 
 
 def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: SilverAt) -> ScoringPlan:
@@ -99,19 +101,19 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: Silv
         )
     return plan.model_copy(
         update={
-            # the batch's cut points are of scores with its own calibration
-            "calibration": read_plan(ports.lake, batch["run"], ScoringPlan).calibration,
-            "batch_as_of": batch["as_of"],
-            "batch_run": batch["run"],
+            # the batch's cut points hold for scores of the batch's calibration only
+            "calibration": read_plan(ports.lake, batch.run, ScoringPlan).calibration,
+            "batch_as_of": batch.as_of,
+            "batch_run": batch.run,
             "scores_version": scores.version,
         }
     )
 
 
 def _scored(scores: Snapshot, model: str, bucket_count: int, buckets: Sequence[int], since: str) -> list[str]:
-    """The score files that can hold a score of these buckets' customers since the last batch.
+    """Keys of the files that can hold scores, since the last batch, of customers of these buckets.
 
-    Of a run over another number of buckets that is every file.
+    A file of a run over another number of buckets can hold any customer.
     """
     mine = {str(bucket) for bucket in buckets}
     return [

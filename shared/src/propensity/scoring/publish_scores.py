@@ -1,4 +1,4 @@
-"""publish_scores: a committed run's scores and feature vectors into the online table, item by item."""
+"""publish_scores: copy a committed run's scores and feature vectors to the online table, item by item."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 5_000
 
 
 def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
-    """Write one work item's scores to the online table; doing it again writes the same."""
+    """Write one work item's scores to the online table. A second call writes the same rows."""
     work = read_record(ports.lake, item, ScoreItem)
     labelled = read_record(ports.lake, result_key(work.run, Labelled.step, work.index), Labelled)
     definition = read_definition(ports.lake, work.definition, work.model)

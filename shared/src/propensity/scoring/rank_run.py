@@ -1,27 +1,27 @@
-"""rank_run: the cut points that turn a run's scores into percentiles, per tenant."""
+"""rank_run: find the cut points that turn a run's scores into percentiles, per tenant."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from propensity.kernel.sql_text import read_files
+from propensity.lake.domain.run_names import cuts_key
 from propensity.lake.domain.run_records import Scored, ScoringPlan
 from propensity.lake.json_objects import dumps
 from propensity.lake.run_files import read_plan, results_of
 from propensity.lake.session import download
 from propensity.ports import Ports
-from propensity.scoring.files import CUTS
 
 
 def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
-    """Write `<run>/cuts.json`: 99 ascending quantiles of the scores per tenant, and of everyone.
+    """Write `<run>/cuts.json`: 99 ascending quantiles of the scores, per tenant and of everyone.
 
-    Exact quantiles, by one pass over (tenant, score): 12 bytes a customer. A gap run takes its batch's.
+    The quantiles are exact, from one pass over (tenant, score), 12 bytes a customer. A gap run copies its batch's.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     results = results_of(ports.lake, run, Scored, len(plan.groups))
     if plan.batch_run:
-        ports.lake.put_new(f"{run}/{CUTS}", ports.lake.get(f"{plan.batch_run}/{CUTS}"))
+        ports.lake.put_new(cuts_key(run), ports.lake.get(cuts_key(plan.batch_run)))
         return {"run": run, "rows": sum(result.rows for result in results)}
     fractions = [percent / 100 for percent in range(1, 100)]
     sql = ports.sql()
@@ -35,5 +35,5 @@ def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
     finally:
         sql.close()
     cuts = {"tenants": dict(tenants), "everyone": everyone[0][0]}
-    ports.lake.put_new(f"{run}/{CUTS}", dumps(cuts))
+    ports.lake.put_new(cuts_key(run), dumps(cuts))
     return {"run": run, "rows": rows[0][0]}

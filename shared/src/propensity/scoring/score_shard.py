@@ -1,4 +1,4 @@
-"""score_shard: probabilities for the rows of one work item."""
+"""score_shard: compute the probabilities of one work item's rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from propensity.registry.versions import load_version
 
 
 def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
-    """Write `item.scored_out`: tenant_id, customer_id, bucket, as_of, raw, score, in the features' order.
+    """Write `item.scored_out`: tenant_id, customer_id, bucket, as_of, raw, score, in the order of the features' rows.
 
-    And the rung that scored each row, where the version has a ladder."""
+    Where the version has a ladder, it has the rung that scored each row too.
+    """
     work = read_record(ports.lake, item, ScoreItem)
     version = load_version(ports.lake, work.model, work.version)
     artifact = load_artifact(ports, version, work.calibration)

@@ -1,1 +1,1 @@
-"""A training run: plan, data, search and fit."""
+"""The steps of a training run up to its fits: plan, data, search and fit."""

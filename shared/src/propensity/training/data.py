@@ -29,9 +29,9 @@ from propensity.training.domain.training_set import TrainingSet
 class TrainingData:
     """`matrix` float32 (n, k); `labels` int8 (n,); `as_of` datetime64[D] (n,).
 
-    `fit_weights` and `valid_weights` float64 (n,): how many rows of the population a row stands for where a model is
-    fitted, and where one is validated or calibrated. 0: it takes no part. None: every row once. `columns`: others that
-    were asked for, (n,) each.
+    `fit_weights` float64 (n,): how many rows of the population each row stands for where a model is fitted.
+    `valid_weights` float64 (n,): the same where a model is validated or calibrated. A row of weight 0 takes no part;
+    None: every row counts once. `columns`: other columns that were asked for, (n,) each.
     """
 
     matrix: Any
@@ -65,7 +65,7 @@ class TrainingData:
         return np.ones(len(self.labels)) if self.valid_weights is None else self.valid_weights
 
     def weights_of(self, rows: Any) -> Any:
-        """What the rows of a mask or of indices count in a fit, as `Trainer.fit` takes it; None: each once."""
+        """`fit_weights` of some rows, by mask or indices, as `Trainer.fit` takes them; None: each counts once."""
         return None if self.fit_weights is None else self.fit_weights[rows]
 
     @property
@@ -73,17 +73,20 @@ class TrainingData:
         return list(np.unique(self.as_of))
 
     def newest(self, rows: Any, dates: int) -> Any:
-        """Of a mask of rows (n,) those of its newest as-of dates, at most so many."""
+        """The rows of a mask (n,) that are of its newest as-of dates, at most `dates` of them."""
         return rows & np.isin(self.as_of, np.unique(self.as_of[rows])[-dates:])
 
     def sample(self, rows: Any, share: float, seed: int) -> Any:
-        """Of a mask of rows (n,) a share, in (0, 1], of each class at random, one at least; always the same."""
+        """A share, in (0, 1], of each class of a mask's rows (n,), at least one row each.
+
+        The rows are drawn at random; equal inputs give equal rows.
+        """
         if share >= 1:
             return rows
         chance, kept = np.random.default_rng(seed), np.zeros(len(rows), dtype=bool)
         for label in (0, 1):
             there = np.flatnonzero(rows & (self.labels == label))
-            size = min(len(there), max(1, round(share * len(there))))  # one of few, or nothing could be fitted
+            size = min(len(there), max(1, round(share * len(there))))  # at least one, else nothing could be fitted
             kept[chance.choice(there, size=size, replace=False)] = True
         return kept
 
@@ -96,10 +99,10 @@ def read_training(
     *,
     hashed: ContentHash | None = None,
 ) -> TrainingData:
-    """The rows of a run's files below `<run>/features/`, by as-of date and draw: however the work was cut.
+    """The rows of a run's files below `<run>/features/`, sorted by as-of date and draw, however the work was cut.
 
-    Rows that a cap leaves out are not kept in memory, beyond one file's. `columns` are read besides; `hashed` is given
-    every row. Raises EvidenceError where there are no rows, or only one class.
+    Rows that a cap leaves out are in memory only while their file is read. `columns`: read besides. `hashed`: gets
+    every row that takes part. Raises EvidenceError where there are no rows, or rows of one class only.
     """
     chosen = training_set(ports, keys, definition)
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +111,7 @@ def read_training(
             ports.lake.download(key, path)
         parts = [_choose(ports, path, chosen) for path in files]
         merged = _Part(*(np.concatenate(values) for values in zip(*(part.arrays() for part in parts), strict=True)))
-        # a run from before there were draws keeps the order of its files
+        # an early run, whose rows have no draw, keeps the order of its files
         order = np.lexsort((merged.draw, merged.as_of)) if chosen else np.arange(len(merged.rows))
         data = _weighed(merged.at(order), definition, chosen)
         places = np.empty_like(order)
@@ -124,47 +127,48 @@ def read_training(
     if positives in (0, rows):
         raise EvidenceError(
             f"model {definition.model.name}: {positives} of {rows} training rows are positive; both kinds are needed. "
-            f"Load more history, or look at the target's SQL{chosen.said() if chosen else ''}"
+            f"Load more history, or look at the target's SQL{chosen.left_out() if chosen else ''}"
         )
     return data
 
 
 def training_set(ports: Ports, keys: Sequence[str], definition: Definition) -> Chosen | None:
-    """Who of a run's files takes part: `chosen_of` its plan and results."""
+    """Which rows of a run's files take part, by the run's plan and results: `chosen_of`."""
     run = keys[0].rpartition("/features/")[0]
     results = results_of(ports.lake, run, Built, len(keys))
     return chosen_of(results, read_plan(ports.lake, run, TrainingPlan), definition)
 
 
 def chosen_of(results: Sequence[Built], plan: TrainingPlan, definition: Definition) -> Chosen | None:
-    """None for a run that was planned before anybody was left out."""
+    """Which rows of a run take part; None for an early run, which left nobody out."""
     if any(result.strata is None for result in results):
         return None
     until = parse_day(plan.last_outcomes, "outcomes_until")
     counts = [result.to_json() for result in results]
-    found = TrainingSet.of(counts, definition.model, until=until, silent_days=plan.silent_days)
-    return Chosen(found, definition.model)
+    rows = TrainingSet.of(counts, definition.model, until=until, silent_days=plan.silent_days)
+    return Chosen(rows, definition.model)
 
 
 class Chosen:
-    """Which rows of a file take part, and what they count."""
+    """Which rows of a file take part, and how much each counts."""
 
-    def __init__(self, found: TrainingSet, spec: ModelSpec) -> None:
-        self.found, self.rates = found, found.rates(spec)
-        self.silent = {day: names for day, names in found.silent_on(spec).items() if names}
+    def __init__(self, rows: TrainingSet, spec: ModelSpec) -> None:
+        self.rows, self.rates = rows, rows.rates(spec)
+        self.silent = {day: names for day, names in rows.silent_on(spec).items() if names}
         self.treated_weight = spec.treatment.weight if spec.treatment else None
 
-    def said(self) -> str:
-        """What was left out, for an error's text; empty where nothing was."""
-        rows: Counter[str] = Counter()
-        for (_, reason), count in self.found.left_out.items():
-            rows[reason] += count
-        return f"; left out: {', '.join(f'{count} {reason}' for reason, count in sorted(rows.items()))}" if rows else ""
+    def left_out(self) -> str:
+        """How many rows were left out, by reason, for an error's text; empty where none was."""
+        by_reason: Counter[str] = Counter()
+        for (_, reason), count in self.rows.left_out.items():
+            by_reason[reason] += count
+        listed = ", ".join(f"{count} {reason}" for reason, count in sorted(by_reason.items()))
+        return f"; left out: {listed}" if listed else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The rows of one file that take part: where in the file they are, and what is needed to order and weigh them."""
+    """The rows of one file that take part: their places in the file, and what orders and weighs them; (n,) each."""
 
     rows: Any
     labels: Any
@@ -180,6 +184,7 @@ class _Part:
 
 
 def _choose(ports: Ports, path: Path, chosen: Chosen | None) -> _Part:
+    """The rows of a file whose draw is below their share, without those of tenants that fell silent."""
     wanted = ["as_of", "label"] if chosen is None else ["as_of", *COLUMNS]
     if chosen and chosen.silent:
         wanted.append("tenant_id")
@@ -191,19 +196,19 @@ def _choose(ports: Ports, path: Path, chosen: Chosen | None) -> _Part:
     draw = np.asarray(columns["_draw"], dtype=np.float64)
     keep = np.zeros(len(labels), dtype=bool)
     for day in np.unique(days):
-        there = days == day
+        on_day = days == day
         share = np.where(labels == 1, chosen.rates.fit[1], chosen.rates.fit[0])
         share = np.maximum(share, chosen.rates.valid.get(as_date(day), 0.0))
-        keep |= there & (draw < share)
-        gone = chosen.silent.get(as_date(day))
-        if gone:
-            keep &= ~(there & np.isin(columns["tenant_id"], list(gone)))
+        keep |= on_day & (draw < share)
+        silent = chosen.silent.get(as_date(day))
+        if silent:
+            keep &= ~(on_day & np.isin(columns["tenant_id"], list(silent)))
     rows = np.flatnonzero(keep)
     return _Part(rows, labels[rows], days[rows], draw[rows], np.asarray(columns["_treated"], dtype=np.int8)[rows])
 
 
 def _weighed(rows: _Part, definition: Definition, chosen: Chosen | None) -> TrainingData:
-    """The rows in their order with what they count; their matrix is still empty."""
+    """The rows, in their order, with their weights; the matrix is filled afterwards."""
     matrix = np.empty((len(rows.labels), len(definition.feature_names)), dtype=np.float32)
     fit = valid = None
     if chosen and not chosen.rates.whole:
@@ -216,14 +221,18 @@ def _weighed(rows: _Part, definition: Definition, chosen: Chosen | None) -> Trai
 
 
 def _sampled(chosen: Chosen, rows: _Part) -> tuple[Any, Any]:
-    """Weights of the rows of a capped set: in fits the rows of their stratum that each stands for, 0 for none."""
+    """(fit, valid) weights of the rows of a capped set, float64 (n,) each.
+
+    A row that is fitted on stands for its share of the rows of its date and label; any other has 0. In validation a row
+    counts 1 or 0.
+    """
     fit, valid = np.zeros(len(rows.labels)), np.zeros(len(rows.labels))
-    for (day, label), count in chosen.found.counts().items():
-        there = (rows.as_of == np.datetime64(day, "D")) & (rows.labels == label)
-        taken = there & (rows.draw < chosen.rates.fit[label])
+    for (day, label), count in chosen.rows.counts().items():
+        stratum = (rows.as_of == np.datetime64(day, "D")) & (rows.labels == label)
+        taken = stratum & (rows.draw < chosen.rates.fit[label])
         if taken.any():
             fit[taken] = count / int(taken.sum())
-        valid[there & (rows.draw < chosen.rates.valid.get(day, 0.0))] = 1.0
+        valid[stratum & (rows.draw < chosen.rates.valid.get(day, 0.0))] = 1.0
     return fit, valid
 
 
@@ -236,7 +245,7 @@ def _fill(
     definition: Definition,
     columns: Sequence[str],
 ) -> None:
-    """Put a file's rows at their places, so that there is never more than one file beside the matrix."""
+    """Put a file's rows at their places `here`: memory never holds more than one file beside the matrix."""
     data.matrix[here] = ports.frames.matrix(path, definition.feature_names)[part.rows]
     if columns:
         read = ports.frames.read(path, columns)
@@ -264,7 +273,10 @@ def _hash(ports: Ports, path: Path, part: _Part, here: Any, data: TrainingData, 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Train on the rows of earlier dates whose outcomes were known, validate on those of one date. Row masks."""
+    """A validation date: `train`, the rows of earlier dates whose outcomes were known by then, and `valid`, its own.
+
+    Both are masks (n,).
+    """
 
     day: Any
     train: Any
@@ -272,11 +284,11 @@ class Fold:
 
 
 def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
-    """Forward in time, oldest first: the last dates that have purged dates before them, at most spec's count.
+    """The newest dates to validate on, oldest first, at most `validation.folds` of them.
 
-    Purged: a training date's label window has ended and settled by the validation date. A date with fewer positives or
-    negatives than `validation.min_positives` is no fold: every fold counts alike, however few rows it has. Raises
-    EvidenceError where there is none.
+    A fold trains on earlier dates whose label windows had ended and settled by its own date (purging). A date with
+    fewer positives or negatives than `validation.min_positives` is no fold, because every fold counts alike, however
+    few rows it has. Raises EvidenceError where there is no fold.
     """
     made = []
     for day in data.dates:
@@ -295,7 +307,7 @@ def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
 
 
 def known_by(days: Any, day: Any, spec: ModelSpec) -> Any:
-    """Mask of the as-of days, datetime64 (n,), whose outcomes were all known by a day."""
+    """Mask of the as-of days, datetime64 (n,), whose outcomes were all known by `day`."""
     return days + np.timedelta64(timedelta(days=spec.reach_days), "D") <= np.datetime64(day, "D")
 
 

@@ -1,28 +1,55 @@
-"""fit_candidate: one family, its settings tried forward in time, the best fitted on its dates and exported."""
+"""fit_candidate: try a family's settings forward in time, fit the best on its dates, and export it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from propensity.lake.definition_files import read_definition
-from propensity.lake.domain.run_records import FitItem
+from propensity.lake.domain.run_records import FitItem, StepResult
 from propensity.lake.json_objects import dumps, read_record
-from propensity.lake.run_files import write_result
+from propensity.lake.run_files import record_result
 from propensity.ports import Ports
 from propensity.training.data import as_date, read_training
+from propensity.training.domain.search import Trial
 from propensity.training.fitted_files import write_fitted
 from propensity.training.search_run import Search
+
+
+class Fitted(StepResult):
+    """fit.json of a fitted candidate, which is the step's result too.
+
+    `tried`: every trial of a setting. `untried`: how many settings the budget, or their dates, left out. `losses`: log
+    loss per fold, as `folds`. `offset`: what balanced classes put on the logit. `probes`: key of probes.parquet.
+    """
+
+    step: ClassVar[str] = "fit_candidate"
+    family: str
+    parameters: Mapping[str, Any]
+    dates: int
+    folds: Sequence[str]
+    tried: Sequence[Trial]
+    untried: int
+    estimated_cpu_seconds: float
+    imbalance: str
+    offset: float
+    losses: Sequence[float]
+    rows: int
+    positives: int
+    packages: Mapping[str, str]
+    out: str
+    probes: str
 
 
 def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write below `item.out`: model.onnx, explanation.json, oof.parquet, reference.parquet, probes.parquet, fit.json.
 
-    oof.parquet: fold, label, raw probability and weight of the validation rows, none of which its model was fitted on.
-    reference.parquet: row number in the training set and scikit-learn's own probability, for parity.
-    probes.parquet: made-up rows and scikit-learn's own probability, for parity too.
+    oof.parquet (out of fold): fold, label, raw probability and weight of the validation rows. The model that gave a
+    row's probability was not fitted on that row.
+    reference.parquet: row numbers of the training set, with scikit-learn's own probabilities.
+    probes.parquet: made-up rows, with scikit-learn's own probabilities. The exported model is checked against both.
     Raises EvidenceError where there is too little history to validate on.
     """
     work = read_record(ports.lake, item, FitItem)
@@ -33,25 +60,25 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     fitted = search.fit(found.setting, found.rows)
     out, everyone = work.out, np.arange(len(data.labels))
     newest = data.validated & (data.as_of == data.dates[-1])
-    write_fitted(ports, out, fitted, data, spec, held=found.best.columns(), rows=everyone, newest=newest)
+    write_fitted(ports, out, fitted, data, spec, out_of_fold=found.best.columns(), rows=everyone, newest=newest)
     setting = found.setting
-    summary = {
-        "family": work.family,
-        "parameters": setting.parameters,
-        "dates": setting.dates,
-        "folds": [as_date(fold.day).isoformat() for fold in search.folds],
-        "tried": [asdict(trial) for trial in found.trials],
-        "untried": found.untried,
-        "estimated_cpu_seconds": round(found.cpu_seconds, 1),
-        "imbalance": spec.model.imbalance,
-        "offset": search.balance.offset,
-        "losses": found.best.losses,
-        "rows": int(found.rows.sum()),
-        "positives": int(data.labels[found.rows].sum()),
-        "packages": dict(ports.trainer.packages()),
-        "out": out,
-        "probes": f"{out}/probes.parquet",
-    }
-    ports.lake.put_new(f"{out}/fit.json", dumps(summary))
-    write_result(ports.lake, work.run, "fit_candidate", work.index, summary)
+    result = Fitted(
+        family=work.family,
+        parameters=setting.parameters,
+        dates=setting.dates,
+        folds=[as_date(fold.day).isoformat() for fold in search.folds],
+        tried=found.trials,
+        untried=found.untried,
+        estimated_cpu_seconds=round(found.cpu_seconds, 1),
+        imbalance=spec.model.imbalance,
+        offset=search.balance.offset,
+        losses=found.best.losses,
+        rows=int(found.rows.sum()),
+        positives=int(data.labels[found.rows].sum()),
+        packages=ports.trainer.packages(),
+        out=out,
+        probes=f"{out}/probes.parquet",
+    )
+    ports.lake.put_new(f"{out}/fit.json", dumps(result))
+    record_result(ports.lake, work, result)
     return {}

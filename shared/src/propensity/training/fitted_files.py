@@ -1,4 +1,4 @@
-"""What is kept of a fitted model, a candidate's or one of the ladder's, until it is judged."""
+"""The files of a fitted model, a candidate's or one of the ladder's, which judging it needs."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ def write_fitted(
     data: TrainingData,
     definition: Definition,
     *,
-    held: Mapping[str, Any],
+    out_of_fold: Mapping[str, Any],
     rows: Any,
     newest: Any,
 ) -> None:
     """Put below `out` model.onnx, explanation.json, oof.parquet, reference.parquet and probes.parquet.
 
-    `held`: oof.parquet's columns. `rows` (indices): the model's rows, of which reference.parquet has some, spread so
-    that every date and tenant is among them. `newest` (mask): those of the newest date, which say what is typical.
+    `out_of_fold`: oof.parquet's columns. `rows` (indices): the model's rows; reference.parquet has at most PARITY_ROWS
+    of them, evenly spread so that every date and tenant is among them. `newest` (mask): the rows of the newest date,
+    which say what is typical.
     """
     reference = rows[spread(len(rows), PARITY_ROWS)]
     with tempfile.TemporaryDirectory() as folder:
         for name, columns in (
-            ("oof", held),
+            ("oof", out_of_fold),
             ("reference", {"row": reference, "probability": fitted.predict(data.matrix[reference])}),
             ("probes", probe_columns(fitted, data, definition)),
         ):
@@ -52,16 +53,16 @@ def write_fitted(
 
 
 def _explanation(fitted: FittedModel, newest: Any, definition: Definition) -> dict[str, Any]:
-    """The model's own; where it has none, what a customer usually has, to hold others against."""
-    said = dict(fitted.explanation())
-    if said["kind"] == "opaque":
-        said["typical"] = typical_values(definition.features, newest)
-    return said
+    """The model's own explanation; where it has none, the values of a typical customer, to compare others with."""
+    explanation = dict(fitted.explanation())
+    if explanation["kind"] == "opaque":
+        explanation["typical"] = typical_values(definition.features, newest)
+    return explanation
 
 
 def probe_columns(fitted: FittedModel, data: TrainingData, definition: Definition) -> dict[str, Any]:
-    """The columns of a fit's probes.parquet: what is probed, the features, scikit-learn's own probability."""
+    """The columns of probes.parquet: what each row probes, the features, and scikit-learn's own probability."""
     names = definition.feature_names
-    said, rows = probes(names, data.matrix, [len(feature.categories) for feature in definition.features])
+    probed, rows = probes(names, data.matrix, [len(feature.categories) for feature in definition.features])
     features = {name: np.ascontiguousarray(rows[:, number]) for number, name in enumerate(names)}
-    return {PROBE: np.array(said, dtype=object), **features, PROBABILITY: fitted.predict(rows)}
+    return {PROBE: np.array(probed, dtype=object), **features, PROBABILITY: fitted.predict(rows)}

@@ -1,4 +1,4 @@
-"""The work items of a training run, out of its plan."""
+"""The work items of a training run, made from its plan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from propensity.ports import ObjectStore
 def write_training_items(
     store: ObjectStore, run: str, plan: TrainingPlan, pins: Pins, definition: Definition, partition_key: str
 ) -> dict[str, Any]:
-    """The run's prefix, and the keys of the lists that its Maps read."""
+    """Write the items. Returns the run's prefix, and the keys of the lists that its Maps read."""
     build = [
         BuildItem(
             model=plan.model,

@@ -1,4 +1,4 @@
-"""plan_training: fix what a training run sees, and hand it out in work items."""
+"""plan_training: decide what a training run reads, and cut it into work items."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from propensity.training.items import write_training_items
 
 
 def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
-    """Claim the run of this model, day and Silver; a second call finds the first one's plan and goes on from it.
+    """Plan the run of this model, day and Silver. A second call finds the first call's plan and goes on from it.
 
-    Returns the run's prefix and the keys of the Maps' items. Raises NotFoundError for an unknown model or version of
-    a table, EvidenceError where Silver is empty, PackError for segments of tenants that no worker sees whole.
+    Returns the run's prefix and the keys of the lists of its items. Raises NotFoundError for an unknown model or
+    version of a table, EvidenceError where Silver is empty, and PackError for a ladder with segments in a pack that
+    spreads rows by entity: no worker sees the whole of a tenant there.
     """
     day = parse_day(as_of, "as_of")
     run = training_run(model, day, silver.name())
@@ -42,7 +43,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     planned = TrainingPlan(
         model=model,
         as_of=day.isoformat(),
-        # outcomes are known as the run's day begins, or as its Silver stood before that
+        # outcomes are known up to the beginning of the run's day, or to the time of its Silver if that is earlier
         outcomes_until=min(day, silver.as_of_time.date() if silver.as_of_time else day).isoformat(),
         closed=closed_periods(ports.lake),
         silent_days=definition.model.censored.silent_days,
@@ -52,12 +53,12 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         columns=columns_named(definition, pins.shapes),
         silver=pins.versions(),
         retracted=pins.retracted(),
-        # a replay reads the tables as this run does, whatever contracts say by then
+        # a replay reads the tables as this run does, whatever the contracts say by then
         shapes=pins.shapes,
         partition_key=info.partition_key,
         silver_at=silver.said(),
         champion=present_champion(ports.lake, model),
-        dates=[one.isoformat() for one in training_dates(definition.model, day)],
+        dates=[date.isoformat() for date in training_dates(definition.model, day)],
         groups=pins.groups(ports.rows_per_item),
     )
     plan = claim_plan(ports.lake, run, planned)

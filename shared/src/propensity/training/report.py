@@ -1,4 +1,4 @@
-"""What stands in a run's training.json: who the training set is, who was left out and why, and its hash."""
+"""A run's training.json: which rows the training set has, which were left out and why, and its hash."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from propensity.kernel.spec import Record
 from propensity.lake.domain.run_records import Built, TrainingPlan
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.training.content_hash import ContentHash
-from propensity.training.data import TrainingData, chosen_of, read_training
+from propensity.training.data import Chosen, TrainingData, chosen_of, read_training
 from propensity.training.domain.training_set import REASONS, Rates, TrainingSet
 
 
 def hash_of(definition: Definition) -> ContentHash:
-    """An empty hash for a definition's training set."""
+    """A hash for a definition's training set, still without rows."""
     return ContentHash(
         ["tenant_id", "customer_id", "as_of", "label", "fit_weight", "valid_weight", *definition.feature_names]
     )
@@ -30,6 +31,75 @@ def read_hashed(
     return read_training(ports, keys, definition, columns, hashed=hashed), hashed.hexdigest()
 
 
+class FittedRows(Record):
+    """How many of the rows take part in fits."""
+
+    rows: int
+    positives: int
+
+
+class Sampled(Record):
+    """Shares of the rows of a date, in (0, 1], that a cap leaves: for fits by label, and for validation.
+
+    `validation`: None for a date that is not validated on.
+    """
+
+    negatives: float
+    positives: float
+    validation: float | None
+
+
+class DateReport(Record):
+    """The rows of one as-of date: population = `rows` (kept) and `left_out`, by reason. `window`: [start, end)."""
+
+    as_of: str
+    window: tuple[str, str]
+    population: int
+    left_out: Mapping[str, int]
+    rows: int
+    positives: int
+    treated: int
+    sampled: Sampled
+
+
+class TreatmentReport(Record):
+    """What the model does with rows under treatment: `rows` were kept, and `left_out` were not."""
+
+    policy: str
+    description: str
+    weight: float | None
+    rows: int
+    left_out: int
+
+
+class TrainingReport(Record):
+    """training.json. An early run, which left no row out, has the fields without a default only.
+
+    `hash`: of the training set, 64 hex digits. `silent_tenants`: each with the day after its newest event. `limits`:
+    sentences for whoever uses the model.
+    """
+
+    model: str
+    as_of: str
+    hash: str
+    columns: Sequence[str]
+    seed: int
+    silver: Mapping[str, int]
+    retracted: Mapping[str, Sequence[tuple[str, str]]]
+    rows: int
+    positives: int
+    fitted: FittedRows
+    population: int = 0
+    left_out: Mapping[str, int] = {}
+    dates: Sequence[DateReport] = ()
+    closed_tenants: Sequence[str] = ()
+    silent_tenants: Mapping[str, str] = {}
+    treatment: TreatmentReport | None = None
+    max_rows: int | None = None
+    limits: Sequence[str] = ()
+    packages: Mapping[str, str] = {}
+
+
 def training_report(
     plan: TrainingPlan,
     built: Sequence[Built],
@@ -37,81 +107,89 @@ def training_report(
     data: TrainingData,
     digest: str,
 ) -> dict[str, Any]:
-    """`built`: what build_features says of the run's items.
+    """The run's `TrainingReport`, as JSON. `built`: the results of build_features; `digest`: the training set's hash.
 
-    Per as-of date: window, population, rows left out by reason, rows kept, positives, treated, and what fits take.
-
-    Raises ConflictError where rows in are not rows kept and rows left out.
+    Raises ConflictError where the rows kept and the rows left out are not the population.
     """
-    spec = definition.model
     chosen = chosen_of(built, plan, definition)
-    report: dict[str, Any] = {
-        "model": plan.model,
-        "as_of": plan.as_of,
-        "hash": digest,
-        "columns": list(definition.feature_names),
-        "seed": spec.training.seed,
-        "silver": plan.silver,
-        "retracted": plan.retracted,
-        "rows": len(data.labels),
-        "positives": int(data.labels.sum()),
-        "fitted": {"rows": int(data.fitted.sum()), "positives": int(data.labels[data.fitted].sum())},
-    }
-    if chosen is None:
-        return report
-    found = chosen.found
-    out = {reason: sum(found.left_out.get((day, reason), 0) for day in found.population) for reason in REASONS}
-    return report | {
-        "population": sum(found.population.values()),
-        "left_out": {reason: rows for reason, rows in out.items() if rows},
-        "rows": found.rows,
-        "positives": found.positives,
-        "dates": [_date(day, found, chosen.rates, spec) for day in sorted(found.population)],
+    report = TrainingReport(
+        model=plan.model,
+        as_of=plan.as_of,
+        hash=digest,
+        columns=definition.feature_names,
+        seed=definition.model.training.seed,
+        silver=plan.silver,
+        retracted=plan.retracted,
+        rows=len(data.labels),
+        positives=int(data.labels.sum()),
+        fitted=FittedRows(rows=int(data.fitted.sum()), positives=int(data.labels[data.fitted].sum())),
+    )
+    counts = _counts(plan, built, definition.model, chosen) if chosen else {}
+    return report.model_copy(update=counts).to_json()
+
+
+def _counts(plan: TrainingPlan, built: Sequence[Built], spec: ModelSpec, chosen: Chosen) -> dict[str, Any]:
+    """The fields of a `TrainingReport` that say who was left out."""
+    rows = chosen.rows
+    left_out = {reason: sum(rows.left_out.get((day, reason), 0) for day in rows.population) for reason in REASONS}
+    return {
+        "population": sum(rows.population.values()),
+        "left_out": {reason: count for reason, count in left_out.items() if count},
+        "rows": rows.rows,
+        "positives": rows.positives,
+        "dates": [_date(day, rows, chosen.rates, spec) for day in sorted(rows.population)],
         "closed_tenants": sorted(plan.closed),
-        "silent_tenants": {tenant: day.isoformat() for tenant, day in found.silent.items()},
-        "treatment": _treatment(spec, found, out["treated"]),
+        "silent_tenants": {tenant: day.isoformat() for tenant, day in rows.silent.items()},
+        "treatment": _treatment(spec, rows, left_out["treated"]),
         "max_rows": spec.training.max_rows,
-        "limits": _limits(spec, found, out),
+        "limits": _limits(spec, rows, left_out),
         "packages": {name: version for result in built for name, version in result.packages.items()},
     }
 
 
-def _date(day: date, found: TrainingSet, rates: Rates, spec: ModelSpec) -> dict[str, Any]:
+def _date(day: date, rows: TrainingSet, rates: Rates, spec: ModelSpec) -> DateReport:
     window = spec.label_window(day)
-    strata = [one for one in found.strata if one.as_of == day]
-    rows, positives = sum(one.rows for one in strata), sum(one.rows for one in strata if one.label == 1)
-    out = {reason: found.left_out.get((day, reason), 0) for reason in REASONS}
-    return {
-        "as_of": day.isoformat(),
-        "window": [window.start.isoformat(), window.end.isoformat()],
-        "population": found.population[day],
-        "left_out": {reason: count for reason, count in out.items() if count},
-        "rows": rows,
-        "positives": positives,
-        "treated": sum(one.treated for one in strata),
-        "sampled": {"negatives": rates.fit[0], "positives": rates.fit[1], "validation": rates.valid.get(day)},
-    }
+    strata = [stratum for stratum in rows.strata if stratum.as_of == day]
+    left_out = {reason: rows.left_out.get((day, reason), 0) for reason in REASONS}
+    return DateReport(
+        as_of=day.isoformat(),
+        window=(window.start.isoformat(), window.end.isoformat()),
+        population=rows.population[day],
+        left_out={reason: count for reason, count in left_out.items() if count},
+        rows=sum(stratum.rows for stratum in strata),
+        positives=sum(stratum.rows for stratum in strata if stratum.label == 1),
+        treated=sum(stratum.treated for stratum in strata),
+        sampled=Sampled(negatives=rates.fit[0], positives=rates.fit[1], validation=rates.valid.get(day)),
+    )
 
 
-def _treatment(spec: ModelSpec, found: TrainingSet, left_out: int) -> dict[str, Any] | None:
+def _treatment(spec: ModelSpec, rows: TrainingSet, left_out: int) -> TreatmentReport | None:
     if spec.treatment is None:
         return None
-    told = {"policy": spec.treatment.policy, "description": spec.treatment.description}
-    return told | {"weight": spec.treatment.weight, "rows": found.treated, "left_out": left_out}
+    return TreatmentReport(
+        policy=spec.treatment.policy,
+        description=spec.treatment.description,
+        weight=spec.treatment.weight,
+        rows=rows.treated,
+        left_out=left_out,
+    )
 
 
-def _limits(spec: ModelSpec, found: TrainingSet, out: Mapping[str, int]) -> list[str]:
-    """Sentences for whoever uses the model."""
-    told = []
-    if spec.treatment and found.treated:
-        share = f"{found.treated} of {found.rows} training rows ({found.treated / found.rows:.1%})"
+def _limits(spec: ModelSpec, rows: TrainingSet, left_out: Mapping[str, int]) -> list[str]:
+    limits = []
+    if spec.treatment and rows.treated:
+        share = f"{rows.treated} of {rows.rows} training rows ({rows.treated / rows.rows:.1%})"
         if spec.treatment.policy == "keep":
-            told.append(f"{share} were under a campaign in their window and count as any other: scores hold its effect")
+            limits.append(
+                f"{share} were under a campaign in their window and count as any other: scores hold its effect"
+            )
         else:
-            told.append(f"{share} were under a campaign in their window and count {spec.treatment.weight:g} each")
-    if out["treated"]:
-        told.append(f"{out['treated']} rows under a campaign were left out: scores are of customers nobody approached")
-    unseen = sum(out[reason] for reason in ("tenant_closed", "censored", "tenant_silent"))
+            limits.append(f"{share} were under a campaign in their window and count {spec.treatment.weight:g} each")
+    if left_out["treated"]:
+        limits.append(
+            f"{left_out['treated']} rows under a campaign were left out: scores are of customers nobody approached"
+        )
+    unseen = sum(left_out[reason] for reason in ("tenant_closed", "censored", "tenant_silent"))
     if unseen:
-        told.append(f"{unseen} rows whose outcome could not be seen were left out")
-    return told
+        limits.append(f"{unseen} rows whose outcome could not be seen were left out")
+    return limits

@@ -1,4 +1,4 @@
-"""The search of one candidate family: settings validated forward in time, within what it may cost."""
+"""The search of one candidate family: its settings are validated forward in time, within a budget."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from propensity.training.data import TrainingData, folds
 from propensity.training.domain.cost import GROWING, MAX_ITER, affordable, fit_seconds, search_seconds
 from propensity.training.domain.search import Setting, Trial, halve, settings_of
 
-_EVERY = 5  # iterations: nearer than that, the folds cannot tell which number is best
+_EVERY = 5  # iterations: of two numbers that are nearer, the folds cannot tell which is better
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search ends with: the best setting, the rows to fit it on (a mask), and how it was found."""
+    """The end of a search: the best setting, the rows to fit it on (a mask (n,)), and how it was found.
+
+    `best`: the setting's out-of-fold predictions. `untried`: how many settings the budget, or their dates, left out.
+    `cpu_seconds`: the search's estimated cost.
+    """
 
     setting: Setting
     rows: Any
@@ -35,7 +39,7 @@ class Found:
 
 
 class Search:
-    """Fits of one family, validated forward in time."""
+    """Fits models of one family, and validates them forward in time."""
 
     def __init__(
         self, ports: Ports, spec: ModelSpec, family: Family, data: TrainingData, directions: Sequence[int] = ()
@@ -46,11 +50,11 @@ class Search:
         self.rows = max(int(fold.train.sum()) for fold in self.folds)
         counts = data.fit_counts
         positives = float(counts @ (data.labels == 1))
-        # of all rows and not of each fold's: one offset for all that a calibrator is fitted on
+        # over all rows, not over each fold's, so that a calibrator is fitted on predictions with one offset
         self.balance = balance_of(spec.imbalance, positives, float(counts.sum()) - positives)
 
     def run(self, candidate: Candidate) -> Found:
-        """Halve the candidate's settings, as many as the model's cpu_seconds allow."""
+        """Halve as many of the candidate's settings as the model's cpu_seconds allow."""
         training = self._spec.training
         asked = settings_of(candidate, training.date_counts, training.seed)
         settings = self._with_both_outcomes(asked)
@@ -62,7 +66,7 @@ class Search:
         )
         tried = [self.validate(setting, 1.0, candidate.patience) for setting in finalists]
         best = min(range(len(tried)), key=lambda number: (tried[number].loss, number))
-        trials += [one.trial(setting, 1.0) for setting, one in zip(finalists, tried, strict=True)]
+        trials += [result.trial(setting, 1.0) for setting, result in zip(finalists, tried, strict=True)]
         setting = finalists[best]
         if tried[best].iterations is not None:
             setting = Setting({**setting.parameters, "max_iter": tried[best].iterations}, setting.dates)
@@ -72,7 +76,7 @@ class Search:
             tried[best],
             tuple(trials),
             len(asked) - kept,
-            search_seconds([self._price(one) for one in settings[:kept]], self.rows),
+            search_seconds([self._price(setting) for setting in settings[:kept]], self.rows),
         )
 
     def fit(self, setting: Setting, rows: Any) -> FittedModel:
@@ -81,17 +85,17 @@ class Search:
         return self._ports.trainer.fit(self._family, setting.parameters, train, **self._options)
 
     def _with_both_outcomes(self, settings: Sequence[Setting]) -> list[Setting]:
-        """Those whose numbers of dates leave each fold, and the last fit, positives and negatives to learn from."""
+        """The settings whose number of dates leaves each fold, and the last fit, with positives and negatives."""
         data = self._data
         masks = [*(fold.train for fold in self.folds), data.fitted]
         counts = {
             count
-            for count in {one.dates for one in settings}
+            for count in {setting.dates for setting in settings}
             if all(rarer(data.labels[data.newest(mask, count)]) for mask in masks)
         }
-        found = [one for one in settings if one.dates in counts]
+        found = [setting for setting in settings if setting.dates in counts]
         if not found:
-            tried = " or ".join(str(count) for count in sorted({one.dates for one in settings}))
+            tried = " or ".join(str(count) for count in sorted({setting.dates for setting in settings}))
             raise EvidenceError(
                 f"model {self._spec.name}: the newest {tried} as-of dates of what a fold is fitted on have positives "
                 "only or negatives only. Raise training.newest, or load more history"
@@ -99,37 +103,39 @@ class Search:
         return found
 
     def validate(self, setting: Setting, share: float, patience: int) -> Tried:
-        """Fitted on a share of each fold's rows, held against all that the fold validates on."""
+        """Fit a setting on a share of each fold's training rows, and predict all of its validation rows."""
         data, seed = self._data, self._spec.training.seed
         train = [data.sample(data.newest(fold.train, setting.dates), share, seed) for fold in self.folds]
         if patience and self._family in GROWING:
             return self._grown(setting, train, patience)
-        return Tried([self._held(number, self._predict(setting, rows, number)) for number, rows in enumerate(train)])
+        return Tried(
+            [self._predicted(number, self._predict(setting, rows, number)) for number, rows in enumerate(train)]
+        )
 
     def _predict(self, setting: Setting, rows: Any, fold: int) -> Any:
         return self.fit(setting, rows).predict(self._data.matrix[self.folds[fold].valid])
 
     def _grown(self, setting: Setting, train: Sequence[Any], patience: int) -> Tried:
-        """As many iterations as are best over the folds together, so that one number holds for the last fit.
+        """Find the number of iterations that is best over all folds together, so that the last fit can use it.
 
-        Each fold grows until its own loss has not fallen for `patience` of them; those that stop before another is at
-        its best grow on to there, and all of them while the last of the mean losses, at every _EVERY iterations, is
-        the least.
+        Each fold's model grows until its own loss has not fallen for `patience` iterations. Then all models grow to the
+        best number of the one whose best came last. The mean loss is compared at every _EVERY iterations; while its
+        last value is the least, all models grow on.
         """
         most = int(setting.parameters.get("max_iter", MAX_ITER))
         parameters = {**setting.parameters, "max_iter": most}
-        # a fold stops by the loss that it is fitted to
+        # growth stops by the loss that the model is fitted to
         valid = [self._sample(fold.valid, self._data.valid_counts[fold.valid]) for fold in self.folds]
         models = [
             self._ports.trainer.grow(
                 self._family,
                 parameters,
                 self._sample(rows, self._data.weights_of(rows)),
-                held,
+                validation,
                 patience=patience,
                 **self._options,
             )
-            for rows, held in zip(train, valid, strict=True)
+            for rows, validation in zip(train, valid, strict=True)
         ]
         reach = min(most, ceil(max(model.best for model in models) / _EVERY) * _EVERY)
         while True:
@@ -142,32 +148,36 @@ class Search:
             if best < looked[-1] or grown == most:
                 break
             reach = min(most, grown + max(patience, _EVERY))
-        chosen = [next(iter(model.staged(held.matrix, best))) for model, held in zip(models, valid, strict=True)]
-        return Tried([self._held(number, raw) for number, raw in enumerate(chosen)], best)
+        chosen = [
+            next(iter(model.staged(validation.matrix, best))) for model, validation in zip(models, valid, strict=True)
+        ]
+        return Tried([self._predicted(number, raw) for number, raw in enumerate(chosen)], best)
 
     def _mean_losses(self, models: Sequence[GrowingModel], valid: Sequence[Sample], looked: Sequence[int]) -> Any:
-        """Over the folds, after each of the numbers of iterations looked at: (looked,)."""
+        """Mean over the folds of the loss after each number of iterations in `looked`, in the same order."""
         parts = []
-        for number, (model, held) in enumerate(zip(models, valid, strict=True)):
-            stages = enumerate(model.staged(held.matrix), start=1)
-            parts.append([self._held(number, raw).loss for at, raw in stages if at in looked])
+        for number, (model, validation) in enumerate(zip(models, valid, strict=True)):
+            stages = enumerate(model.staged(validation.matrix), start=1)
+            parts.append([self._predicted(number, raw).loss for at, raw in stages if at in looked])
         return np.mean(parts, axis=0)
 
-    def _held(self, fold: int, raw: Any) -> Predicted:
+    def _predicted(self, fold: int, raw: Any) -> Predicted:
         data, valid = self._data, self.folds[fold].valid
         return Predicted(data.labels[valid], raw, data.valid_counts[valid], self.balance.offset)
 
     def _sample(self, rows: Any, weights: Any) -> Sample:
-        """A mask of rows (n,) as the trainer takes them: `weights` of what they stand for, times what evens the classes
-        out.
+        """The rows of a mask (n,), as the trainer takes them.
+
+        A row's weight is how many rows it stands for (`weights`), times what balances the classes.
         """
         labels = self._data.labels[rows]
         if self._spec.imbalance != "none":
-            even = np.where(labels == 1, self.balance.positive, self.balance.negative)
-            weights = even if weights is None else even * weights
+            balanced = np.where(labels == 1, self.balance.positive, self.balance.negative)
+            weights = balanced if weights is None else balanced * weights
         return Sample(self._data.matrix[rows], labels, weights)
 
     def _price(self, setting: Setting) -> float:
+        """Estimated CPU-seconds of a setting on all rows and folds."""
         columns = self._data.matrix.shape[1]
         sizes = [int(self._data.newest(fold.train, setting.dates).sum()) for fold in self.folds]
         return sum(fit_seconds(self._family, setting.parameters, rows, columns) for rows in sizes)
@@ -175,9 +185,9 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """Predictions of one fold's validation rows, held against what became of them: (n,) each.
+    """Predictions for one fold's validation rows, beside their labels and weights: (n,) each.
 
-    `raw`: the model's own; `offset`: what balanced classes put on its logit.
+    `raw`: the model's own probability. `offset`: what balanced classes put on its logit.
     """
 
     label: Any
@@ -187,13 +197,13 @@ class Predicted:
 
     @property
     def loss(self) -> float:
-        """Log loss of the probabilities, the offset taken off."""
-        said = identity(offset=self.offset).apply(self.raw) if self.offset else self.raw
-        return mean_log_loss(said, self.label, self.weight)
+        """Log loss of the probabilities without the offset."""
+        probability = identity(offset=self.offset).apply(self.raw) if self.offset else self.raw
+        return mean_log_loss(probability, self.label, self.weight)
 
 
 class Tried:
-    """Out-of-fold predictions of one setting, and the log loss per fold."""
+    """A setting that was tried: its out-of-fold predictions, and its log loss per fold."""
 
     def __init__(self, parts: Sequence[Predicted], iterations: int | None = None) -> None:
         self._parts, self.iterations = parts, iterations
@@ -207,9 +217,9 @@ class Tried:
         """fold, label, raw and weight of every validation row."""
         return {
             "fold": np.concatenate(
-                [np.full(len(one.label), number, np.int32) for number, one in enumerate(self._parts)]
+                [np.full(len(part.label), number, np.int32) for number, part in enumerate(self._parts)]
             ),
-            "label": np.concatenate([one.label for one in self._parts]).astype(np.int32),
-            "raw": np.concatenate([one.raw for one in self._parts]),
-            "weight": np.concatenate([one.weight for one in self._parts]),
+            "label": np.concatenate([part.label for part in self._parts]).astype(np.int32),
+            "raw": np.concatenate([part.raw for part in self._parts]),
+            "weight": np.concatenate([part.weight for part in self._parts]),
         }

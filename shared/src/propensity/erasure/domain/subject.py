@@ -10,7 +10,7 @@ from typing import Any
 
 from propensity.kernel.errors import BadInputError
 from propensity.kernel.tenant import TENANT_NAME, Subject
-from propensity.lake.domain.erasure_records import ROOT
+from propensity.lake.domain.erasure_records import ERASURES
 
 _REQUEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,63}")
 _PHONE = re.compile(r"\+[0-9]{8,15}")
@@ -63,7 +63,7 @@ def parse_ticket(request: object, why: object, by: object, at: object) -> Ticket
 
 
 def record_key(request: str) -> str:
-    return f"{ROOT}/{request}.json"
+    return f"{ERASURES}/{request}.json"
 
 
 def notes_folder(request: str) -> str:

@@ -1,4 +1,4 @@
-"""The catalogue of features: what each means, whose it is, where it comes from, who uses it and how whole it is."""
+"""The catalogue: each feature's meaning, owner, sources, users, and of how many customers it is known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _NONE = "–"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A model that uses a feature set: from the pack, or as versions of it. `champion` may be of another set."""
+    """A model that uses a feature set: in the pack, by `versions` of the model, or both.
+
+    `champion`: the model's, which may have another feature set.
+    """
 
     model: str
     in_pack: bool
@@ -26,7 +29,7 @@ class Usage:
 
     @property
     def shown(self) -> int | None:
-        """The version whose runs are looked at: the champion, else the newest."""
+        """The version whose runs the catalogue shows: the champion if it has this set, else the newest version."""
         return self.champion if self.champion in self.versions else max(self.versions, default=None)
 
     def to_json(self) -> dict[str, Any]:
@@ -40,7 +43,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a training (`as_of` its newest date) or a batch of a model says of the features it computed."""
+    """What a run of a model says of the features that it computed.
+
+    `kind`: training or batch. `as_of`: of a training its newest date.
+    """
 
     model: str
     kind: str
@@ -48,24 +54,24 @@ class Run:
     coverage: Mapping[str, Coverage]
     freshness: Mapping[str, Freshness]
 
-    def said(self) -> dict[str, str]:
+    def fields(self) -> dict[str, str]:
         return {"model": self.model, "run": self.kind, "as_of": self.as_of.isoformat()}
 
 
-def entry(one: Described, usage: Sequence[Usage], runs: Sequence[Run]) -> dict[str, Any]:
-    """A feature of a set; `coverage` per run, `freshness` per run and dataset that it draws from."""
-    feature, lineage = one.feature, one.lineage
+def entry(described: Described, usage: Sequence[Usage], runs: Sequence[Run]) -> dict[str, Any]:
+    """The catalogue's JSON of a feature: `coverage` per run, `freshness` per run and dataset that it draws from."""
+    feature, lineage = described.feature, described.lineage
     return {
         "name": feature.name,
-        **one.fields(),
+        **described.fields(),
         "indicator": feature.indicator.name if feature.missing_indicator else None,
         "lineage": lineage.to_json() if lineage else None,
         "used_by": [use.model for use in usage],
         "coverage": [
-            {**run.said(), **run.coverage[feature.name].to_json()} for run in runs if feature.name in run.coverage
+            {**run.fields(), **run.coverage[feature.name].to_json()} for run in runs if feature.name in run.coverage
         ],
         "freshness": [
-            {**run.said(), "dataset": dataset, **run.freshness[dataset].to_json(run.as_of)}
+            {**run.fields(), "dataset": dataset, **run.freshness[dataset].to_json(run.as_of)}
             for run in runs
             for dataset in (lineage.datasets if lineage else ())
             if dataset in run.freshness
@@ -74,11 +80,11 @@ def entry(one: Described, usage: Sequence[Usage], runs: Sequence[Run]) -> dict[s
 
 
 def page(catalogue: Mapping[str, Any]) -> Page:
-    """For people: what the catalogue's JSON says, a section per feature set and one per feature."""
-    sections = [section for one in catalogue["feature_sets"] for section in _set(one)]
+    """The catalogue's JSON as a page for people: a section per feature set, and one per feature."""
+    sections = [section for feature_set in catalogue["feature_sets"] for section in _set(feature_set)]
     if catalogue["problems"]:
         sections.insert(0, Section("Could not be traced", (tuple(catalogue["problems"]),)))
-    names = {feature["name"] for one in catalogue["feature_sets"] for feature in one["features"]}
+    names = {feature["name"] for feature_set in catalogue["feature_sets"] for feature in feature_set["features"]}
     return Page(
         title=f"Features of {catalogue['pack']}",
         summary=f"{len(names)} features in {len(catalogue['feature_sets'])} feature sets, as of {catalogue['day']}. "
@@ -87,7 +93,7 @@ def page(catalogue: Mapping[str, Any]) -> Page:
     )
 
 
-def _set(one: Mapping[str, Any]) -> list[Section]:
+def _set(feature_set: Mapping[str, Any]) -> list[Section]:
     models = Table(
         "Who uses it",
         ("model", "next training", "versions", "champion"),
@@ -98,36 +104,35 @@ def _set(one: Mapping[str, Any]) -> list[Section]:
                 ", ".join(map(str, use["versions"])) or _NONE,
                 _shown(use["champion"]),
             )
-            for use in one["models"]
+            for use in feature_set["models"]
         ),
     )
     short = Table(
         "Features",
         ("feature", "what it is", "owner", "from", "known, newest run", "least covered tenant", "days behind"),
-        tuple(_short(feature) for feature in one["features"]),
+        tuple(_short(feature) for feature in feature_set["features"]),
     )
     rows = Table(
         "Who is scored, and for what",
         ("model", "query", "datasets", "columns"),
         tuple(
             (model, name, ", ".join(found["datasets"]) or _NONE, _columns(found))
-            for model, queries in sorted(one["queries"].items())
+            for model, queries in sorted(feature_set["queries"].items())
             for name, found in sorted(queries.items())
         ),
     )
     return [
-        Section(f"Feature set {one['feature_set']}", (models, short, rows)),
-        *(_feature(feature) for feature in one["features"]),
+        Section(f"Feature set {feature_set['feature_set']}", (models, short, rows)),
+        *(_feature(feature) for feature in feature_set["features"]),
     ]
 
 
 def _short(feature: Mapping[str, Any]) -> tuple[str, ...]:
     newest = feature["coverage"][-1] if feature["coverage"] else None
-    behind = [one["days_behind"] for one in feature["freshness"] if one["run"] == "batch"] or [
-        one["days_behind"] for one in feature["freshness"]
-    ]
+    batches = [fresh for fresh in feature["freshness"] if fresh["run"] == "batch"]
+    behind = [fresh["days_behind"] for fresh in batches or feature["freshness"]]
     lineage = feature["lineage"]
-    known = [one for one in behind if one is not None]
+    known = [days for days in behind if days is not None]
     return (
         feature["name"],
         feature["description"],
@@ -140,6 +145,15 @@ def _short(feature: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _feature(feature: Mapping[str, Any]) -> Section:
+    tables = [_definition(feature)]
+    if feature["coverage"]:
+        tables.append(_coverage(feature["coverage"]))
+    if feature["freshness"]:
+        tables.append(_freshness(feature["freshness"]))
+    return Section(feature["name"], tuple(tables))
+
+
+def _definition(feature: Mapping[str, Any]) -> Table:
     lineage, since = feature["lineage"], feature["since"]
     facts = [
         ("description", feature["description"]),
@@ -162,46 +176,45 @@ def _feature(feature: Mapping[str, Any]) -> Section:
     ]
     if feature["categories"]:
         facts.insert(5, ("categories", ", ".join(feature["categories"])))
-    blocks: list[str | Table] = [Table("Definition", ("", ""), tuple(facts))]
-    if feature["coverage"]:
-        blocks.append(
-            Table(
-                "Coverage",
-                ("model", "run", "as of", "known", "least covered tenant"),
-                tuple(
-                    (one["model"], one["run"], one["as_of"], _share(one["overall"]), _share(one["least_tenant"]))
-                    for one in feature["coverage"]
-                ),
+    return Table("Definition", ("", ""), tuple(facts))
+
+
+def _coverage(runs: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        "Coverage",
+        ("model", "run", "as of", "known", "least covered tenant"),
+        tuple(
+            (run["model"], run["run"], run["as_of"], _share(run["overall"]), _share(run["least_tenant"]))
+            for run in runs
+        ),
+    )
+
+
+def _freshness(datasets: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        "Freshness",
+        ("dataset", "model", "run", "as of", "newest row of", "newest known at", "days behind"),
+        tuple(
+            (
+                fresh["dataset"],
+                fresh["model"],
+                fresh["run"],
+                fresh["as_of"],
+                _shown(fresh["newest"]),
+                _shown(fresh["known_at"]),
+                _shown(fresh["days_behind"]),
             )
-        )
-    if feature["freshness"]:
-        blocks.append(
-            Table(
-                "Freshness",
-                ("dataset", "model", "run", "as of", "newest row of", "newest known at", "days behind"),
-                tuple(
-                    (
-                        one["dataset"],
-                        one["model"],
-                        one["run"],
-                        one["as_of"],
-                        _shown(one["newest"]),
-                        _shown(one["known_at"]),
-                        _shown(one["days_behind"]),
-                    )
-                    for one in feature["freshness"]
-                ),
-            )
-        )
-    return Section(feature["name"], tuple(blocks))
+            for fresh in datasets
+        ),
+    )
 
 
 def _columns(found: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(sorted({*found["columns"], *found["conditions"]})) or _NONE
 
 
-def _share(one: Mapping[str, Any] | None) -> str:
-    return f"{one['share']:.1%} of {one['rows']:,}" if one else _NONE
+def _share(share: Mapping[str, Any] | None) -> str:
+    return f"{share['share']:.1%} of {share['rows']:,}" if share else _NONE
 
 
 def _shown(value: object) -> str:

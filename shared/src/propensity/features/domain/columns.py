@@ -1,4 +1,4 @@
-"""A feature as a column of the matrix: SQL expressions that give float32."""
+"""A feature as a column of the matrix: the SQL expressions that give it, float32."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from propensity.pack.domain.feature_spec import Feature
 
 
 def expression(feature: Feature) -> str:
-    """A feature's column as float32: categories as their position in the YAML (unknown: missing), then the default."""
+    """A feature's column as float32, with its default where no value is known.
+
+    A category is its position in the YAML, from 0; a category that the YAML does not list is not known.
+    """
     default: float | None = None
     if feature.default is not None:
         category = feature.dtype == "category"
@@ -16,17 +19,17 @@ def expression(feature: Feature) -> str:
 
 
 def indicator(feature: Feature) -> str:
-    """Its missingness as float32: 1 where no value is known, whatever stands there by default, else 0."""
+    """A feature's missingness indicator as float32: 1 where no value is known, even if there is a default, else 0."""
     return f"({known_value(feature)} is null)::float"
 
 
 def known_column(feature: Feature) -> str:
-    """No feature has a dot in its name."""
+    """Name of the column that says whether a feature's value is known. No feature has a dot in its name."""
     return f"{feature.name}.known"
 
 
 def known_value(feature: Feature) -> str:
-    """The value as float32, NULL where the SQL gave none."""
+    """A feature's value as float32; NULL where the SQL gave none."""
     value = quote(feature.name)
     if feature.dtype == "category":
         listed = ", ".join(text(category) for category in feature.categories)

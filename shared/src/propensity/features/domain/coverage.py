@@ -1,4 +1,4 @@
-"""How many customers a feature is known of, and how old the rows are that it was computed from."""
+"""Of how many customers a feature is known, and how old the rows are that it was computed from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """`known` of `rows` have a value of their own, not the default."""
+    """Of `rows` customers, `known` have a value of their own; the others have the default or none."""
 
     known: int
     rows: int
 
     @property
     def value(self) -> float:
-        """In [0, 1]; 0 of none is 0."""
+        """In [0, 1]; 0 where there are no rows."""
         return self.known / self.rows if self.rows else 0.0
 
     def to_json(self) -> dict[str, float | int]:
@@ -26,7 +26,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Of one feature: over all rows, and over those of the tenant that knows least. None: not told of that run."""
+    """The coverage of one feature in a run.
+
+    `overall`: over all rows. `least`: over the rows of the tenant that has the lowest share; None where the run
+    cannot tell.
+    """
 
     overall: Share
     least: Share | None
@@ -36,38 +40,41 @@ class Coverage:
 
 
 def counted(features: Sequence[str], tenants: Iterable[Sequence[int]], *, whole: bool) -> dict[str, Any]:
-    """What a work item says of its rows; no tenant is named.
+    """The counts in a work item's result; they name no tenant.
 
-    `tenants`: per tenant its rows, then how many of them know each feature. `whole`: no tenant's rows are in another
-    item; else none of them can be said to be the least covered.
+    `tenants`: per tenant the number of its rows, then for each feature the number of those in which it is known.
+    `whole`: no tenant has rows in another item. Where that is not so, the item cannot tell which tenant is least
+    covered.
     """
-    found = [list(one) for one in tenants]
-    shares = {name: [Share(one[place], one[0]) for one in found] for place, name in enumerate(features, start=1)}
+    rows = [list(counts) for counts in tenants]
+    shares = {
+        name: [Share(counts[place], counts[0]) for counts in rows] for place, name in enumerate(features, start=1)
+    }
     return {
-        "rows": sum(one[0] for one in found),
+        "rows": sum(counts[0] for counts in rows),
         "known": {name: sum(share.known for share in several) for name, several in shares.items()},
         "least": {name: _json(_least(several)) if whole else None for name, several in shares.items()},
     }
 
 
-def merged(items: Sequence[Mapping[str, Any]]) -> dict[str, Coverage]:
-    """By feature, from what the items of a run say; nothing where one of them was made before they said it."""
+def coverage_of(items: Sequence[Mapping[str, Any]]) -> dict[str, Coverage]:
+    """Coverage by feature, from the results of a run's items; empty where one of them has no counts."""
     if not items or any("coverage" not in item for item in items):
         return {}
-    said = [item["coverage"] for item in items]
+    counts = [item["coverage"] for item in items]
     out = {}
-    for name in said[0]["known"]:
-        least = [one["least"][name] for one in said if one["rows"]]
+    for name in counts[0]["known"]:
+        least = [item["least"][name] for item in counts if item["rows"]]
         whole = bool(least) and None not in least
         out[name] = Coverage(
-            Share(sum(one["known"][name] for one in said), sum(one["rows"] for one in said)),
-            _least([Share(*one) for one in least]) if whole else None,
+            Share(sum(item["known"][name] for item in counts), sum(item["rows"] for item in counts)),
+            _least([Share(*share) for share in least]) if whole else None,
         )
     return out
 
 
 def _least(several: Sequence[Share]) -> Share | None:
-    # of equal shares the one of more rows says more
+    # of equal shares, the one over more rows says more
     return min(several, key=lambda share: (share.value, -share.rows), default=None)
 
 
@@ -77,9 +84,9 @@ def _json(share: Share | None) -> list[int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Of one dataset as a run saw it: when its newest event happened (its newest state began), and was known.
+    """How new a dataset was when a run read it; RFC 3339 in UTC.
 
-    RFC 3339 in UTC.
+    `newest`: when its newest event happened, or its newest state began. `known_at`: when its newest row became known.
     """
 
     newest: str | None
@@ -94,7 +101,7 @@ class Freshness:
 
 
 def freshest(items: Iterable[Mapping[str, Any]]) -> dict[str, Freshness]:
-    """By dataset, from what the items of a run say: the newest of all of them."""
+    """Freshness by dataset, from the results of a run's items: the newest of them all."""
     found: dict[str, list[tuple[str | None, str | None]]] = {}
     for item in items:
         for dataset, (newest, known_at) in item.get("newest", {}).items():
@@ -104,6 +111,6 @@ def freshest(items: Iterable[Mapping[str, Any]]) -> dict[str, Freshness]:
         return max((value for value in values if value), default=None)  # all in UTC and of one length
 
     return {
-        dataset: Freshness(last(one for one, _ in several), last(one for _, one in several))
+        dataset: Freshness(last(newest for newest, _ in several), last(known_at for _, known_at in several))
         for dataset, several in found.items()
     }

@@ -1,4 +1,4 @@
-"""What sets two feature sets apart, feature by feature."""
+"""How two feature sets differ, feature by feature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from propensity.pack.domain.feature_spec import Feature
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A feature as one feature set has it. `lineage` is None where it could not be told."""
+    """A feature as one feature set has it. `lineage` is None where its query could not be traced."""
 
     feature: Feature
     group: str
@@ -21,30 +21,31 @@ class Described:
     lineage: Lineage | None
 
     def fields(self) -> dict[str, Any]:
-        """All that the YAML says, with the owner that answers for it."""
-        said = self.feature.model_dump(mode="json", exclude={"name"})
-        return {**said, "owner": self.owner, "group": self.group}
+        """The fields of the feature's YAML, with its owner and its group."""
+        fields = self.feature.model_dump(mode="json", exclude={"name"})
+        return {**fields, "owner": self.owner, "group": self.group}
 
     def means(self, other: Described) -> bool:
-        """Whether both give equal values and are used alike, as far as their SQL and YAML can tell."""
-        told = [one.lineage.meaning if one.lineage else None for one in (self, other)]
-        return None not in told and told[0] == told[1] and self.feature.meaning == other.feature.meaning
+        """Whether both give equal values and are used alike, as far as SQL and YAML tell; False without lineage."""
+        if self.lineage is None or other.lineage is None:
+            return False
+        return self.lineage.meaning == other.lineage.meaning and self.feature.meaning == other.feature.meaning
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
-    """`version`: its hash; `sql`: each group's query, laid out in one way; `features` in the matrix's order."""
+    """`version`: its hash. `sql`: each group's query, all laid out alike. `features`: in the matrix's order."""
 
     version: str
     sql: Mapping[str, str]
     features: Mapping[str, Described]
 
 
-def compare(before: FeatureSet, after: FeatureSet) -> dict[str, Any]:
+def set_difference(before: FeatureSet, after: FeatureSet) -> dict[str, Any]:
     """`same_version`, `added`, `removed`, `changed`, `order_changed`, and per group the difference of its SQL.
 
-    Of a changed feature: the fields of its YAML that differ, from and to; the sources that came and went; and
-    `meaning`, whether its values or their use can differ. A change of text alone leaves that False.
+    A changed feature has the fields of its YAML that differ, from and to; the sources that came and went; and
+    `meaning`: whether its values or their use can differ. For a change of text alone `meaning` is False.
     """
     both = [name for name in after.features if name in before.features]
     changed = [_changed(name, before.features[name], after.features[name]) for name in both]
@@ -54,7 +55,7 @@ def compare(before: FeatureSet, after: FeatureSet) -> dict[str, Any]:
         "same_version": before.version == after.version,
         "added": [name for name in after.features if name not in before.features],
         "removed": [name for name in before.features if name not in after.features],
-        "changed": [one for one in changed if one["meaning"] or one["fields"] or one["sources"]],
+        "changed": [feature for feature in changed if feature["meaning"] or feature["fields"] or feature["sources"]],
         "order_changed": both != [name for name in before.features if name in after.features],
         "sql": _sql(before.sql, after.sql),
     }
@@ -71,7 +72,7 @@ def _changed(name: str, before: Described, after: Described) -> dict[str, Any]:
 
 
 def _sources(before: Lineage | None, after: Lineage | None) -> dict[str, dict[str, list[str]]]:
-    """Of columns, conditions and datasets, what came and what went; nothing where the lineage of one is unknown."""
+    """The columns, conditions and datasets that came or went; empty where one of the lineages is unknown."""
     if before is None or after is None:
         return {}
     old, new = before.to_json(), after.to_json()
@@ -79,15 +80,15 @@ def _sources(before: Lineage | None, after: Lineage | None) -> dict[str, dict[st
         kind: {"added": sorted(set(new[kind]) - set(old[kind])), "removed": sorted(set(old[kind]) - set(new[kind]))}
         for kind in new
     }
-    return {kind: both for kind, both in moved.items() if both["added"] or both["removed"]}
+    return {kind: names for kind, names in moved.items() if names["added"] or names["removed"]}
 
 
 def _sql(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, list[str]]:
-    """By group the lines of a unified diff; a group that only one of both has is all of it."""
+    """Per group that differs, the lines of a unified diff; all lines of a group that only one set has."""
     found = {}
     for group in sorted({*before, *after}):
         old, new = before.get(group, "").splitlines(), after.get(group, "").splitlines()
-        told = list(unified_diff(old, new, fromfile=f"{group}.sql", tofile=f"{group}.sql", lineterm=""))
-        if told:
-            found[group] = told
+        lines = list(unified_diff(old, new, fromfile=f"{group}.sql", tofile=f"{group}.sql", lineterm=""))
+        if lines:
+            found[group] = lines
     return found

@@ -1,7 +1,7 @@
-"""What feature, population and label SQL sees: the rule that the future cannot leak, as SQL.
+"""The views that feature, population and label SQL reads; they keep the future out of it.
 
-Silver is append-only, so every question about a moment is a question about rows: which were known by then,
-and which of those is each key's latest version. All instants are UTC.
+Silver is append-only, so its rows answer every question about a moment: which of them were known by then, and which of
+those is the latest version of its key. All instants are UTC.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from propensity.kernel.sql_text import instant, quote, text
 class SilverShape:
     """What the views must know of a dataset's Silver table.
 
-    `columns` are (name, DuckDB type) of the contract's columns without the tenant; `version_column` decides
-    between versions of a key before known_at does. `by_arrival`: rows are known from when their file arrived, so
-    arrival decides between them. `retracted` are the files taken back: (content_id, the RFC 3339 instant from which
-    that is known).
+    `columns`: (name, DuckDB type) of the contract's columns, without the tenant. `version_column`: its value decides
+    between versions of a key, before known_at does. `by_arrival`: a row is known from the arrival of its file, so
+    arrival decides in known_at's place. `retracted`: the files that were taken back, each as (content_id, the RFC 3339
+    instant from which that is known).
     """
 
     dataset: str
@@ -39,11 +39,11 @@ class SilverShape:
 def latest_versions(shape: SilverShape, source: str, *, known_before: str | None, valid_before: str | None) -> str:
     """SELECT of each key's latest version among the rows known before an instant.
 
-    Order: a state's valid_from, the declared version column, known_at, then the row's hash, so that equal
-    files in any order give equal answers. An event's own time does not take part: a correction may move it.
-    A healed row becomes known when it is healed, but is as old as its file: where arrival decides, it never
-    displaces a correction that came after it.
-    Rows of a retracted file do not take part, so that what they replaced counts again.
+    These decide, in this order: a state's valid_from, the declared version column, known_at, the row's hash. So equal
+    files in any order give equal answers. An event's own time does not decide, because a correction may move it.
+    A healed row becomes known when it is healed, but it is as old as its file. Where arrival decides, it never
+    displaces a correction that came after that file.
+    Rows of a retracted file are left out, so that the rows that they replaced count again.
     """
     conditions = []
     if known_before:
@@ -60,27 +60,28 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
 
 
 def _newest_first(shape: SilverShape) -> list[str]:
-    """ORDER BY of the versions of one thing."""
+    """ORDER BY that puts the latest version of a key first."""
     declared = [f"{quote(shape.version_column)} desc nulls last"] if shape.version_column else []
     return [*declared, "_ingested_at desc" if shape.by_arrival else "_known_at desc", "_row_hash desc"]
 
 
 def _not_retracted(retracted: Sequence[tuple[str, str]], known_before: str | None) -> str:
-    """A view of a moment keeps a retracted row where the lake truly held it then and did not know better yet.
+    """Condition that leaves out the rows of retracted files.
 
-    A row that a backfill dates before its own arrival was never seen at that earlier moment by anybody: it goes from
-    those views too, else a wrong backfill would stay in every training on old dates.
+    A view as of a moment keeps such a row if the lake had it by then and the file was not yet retracted. A backfill may
+    date a row before the row's own arrival. Nobody saw it at that earlier moment, so it is left out of the views of
+    that moment too: else a wrong backfill would stay in every training on old dates.
     """
     listed = ", ".join(text(content_id) for content_id, _ in retracted)
     if known_before is None:
         return f"_content_id not in ({listed})"
     known = " ".join(f"when {text(content_id)} then timestamptz {text(at)}" for content_id, at in retracted)
-    held = f"_ingested_at < {known_before} and {known_before} <= case _content_id {known} end"
-    return f"(_content_id not in ({listed}) or ({held}))"
+    there_by_then = f"_ingested_at < {known_before} and {known_before} <= case _content_id {known} end"
+    return f"(_content_id not in ({listed}) or ({there_by_then}))"
 
 
 def current_view(shape: SilverShape, source: str) -> str:
-    """SELECT of the current view: one row per key, whatever was known when."""
+    """SELECT of the current view: the latest version of each key among all rows, whenever they became known."""
     return latest_versions(shape, source, known_before=None, valid_before=None)
 
 
@@ -94,17 +95,18 @@ def _plain(shape: SilverShape) -> str:
 
 
 def as_of_rows(shape: SilverShape, source: str, as_of: date) -> str:
-    """SELECT of a dataset's rows, cut at as_of by event time and by known_at."""
+    """SELECT of a dataset's rows, cut at as_of by event time (a state's valid_from) and by known_at."""
     moment = instant(as_of)
     inner = latest_versions(shape, source, known_before=moment, valid_before=moment)
     return f"select {_plain(shape)} from ({inner}) where {shape.time_column} < {moment}"
 
 
 def history_rows(shape: SilverShape, source: str, as_of: date) -> str:
-    """SELECT of a state dataset's every state that held before as_of, as known by then.
+    """SELECT of every state of a dataset that began before as_of, as known by then.
 
-    `_valid_from` and `_valid_to` are instants in naive UTC: a state holds in [_valid_from, _valid_to), the last one
-    open (NULL). Of several rows with one key and `_valid_from`, the latest version counts, whatever order they came in.
+    `_valid_from` and `_valid_to` are instants in naive UTC: a state holds in [_valid_from, _valid_to), and a key's last
+    one is open (NULL). Of rows with the same key and `_valid_from` the latest version counts, in whatever order they
+    came.
     """
     moment = instant(as_of)
     order = ", ".join(_newest_first(shape))
@@ -120,9 +122,9 @@ def history_rows(shape: SilverShape, source: str, as_of: date) -> str:
 
 
 def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
-    """SELECT of one row: when the newest event happened or state began, and when the newest row became known.
+    """SELECT of one row: when the newest event happened (the newest state began), and when the newest row became known.
 
-    Of the rows that features see at as_of; RFC 3339 in UTC, NULL where there are none.
+    Both are of the rows that features see at as_of, RFC 3339 in UTC; NULL where there are no rows.
     """
     moment = instant(as_of)
     conditions = [f"_known_at < {moment}", f"{shape.time_column} < {moment}"]
@@ -135,7 +137,7 @@ def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
 
 
 def outcome_rows(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:
-    """SELECT of an event dataset's events in [start, end), as known by a day's start."""
+    """SELECT of a dataset's events in [start, end), as known before the day `known_by`; None: by now."""
     known = instant(known_by) if known_by else None
     inner = latest_versions(shape, source, known_before=known, valid_before=None)
     return f"""

@@ -2,8 +2,8 @@
 
 
 def bucket_of(column: str, count: int) -> str:
-    """SQL: the first 8 hex digits of md5(partition key) mod N, INTEGER.
+    """SQL of a row's bucket: the first 8 hex digits of md5(`column`) modulo `count`, INTEGER.
 
-    Written down here rather than left to an engine's hash, so that any reader can compute it.
+    It uses no engine's own hash, so that any reader can compute it.
     """
     return f"((('0x' || substr(md5({column}), 1, 8))::ubigint % {int(count)})::integer)"

@@ -1,4 +1,4 @@
-"""What records of erasures say to those who read the lake."""
+"""Where the records of erasures are, and what they say of an older version of a table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ROOT = "audit/erasures"
+ERASURES = "audit/erasures"
 
 
 def removed_key(key: str, etag: str) -> str:
-    """What says that a landed content was erased, for events that come again; the name tells neither."""
+    """Key of the object that says that a landed file was erased, should its event come again.
+
+    The name is a hash: it shows neither the file's key nor its etag.
+    """
     return f"audit/removed/{hashlib.sha256(f'{len(key)}:{key}{etag}'.encode()).hexdigest()[:32]}.json"
 
 
 def rows_erased(records: Iterable[Mapping[str, Any]], table: str, version: int) -> int:
-    """How many rows of a pinned version of a table were erased since it was made."""
+    """How many rows of a version of a table were erased after that version was made."""
     return sum(record["pinned"].get(table, {}).get(str(version), 0) for record in records)

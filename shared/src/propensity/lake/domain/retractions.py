@@ -1,10 +1,10 @@
-"""Files taken back: whose rows Silver keeps, and no view shows from then on."""
+"""Files that were taken back: Silver keeps their rows, and no view shows them from then on."""
 
 from __future__ import annotations
 
 from propensity.kernel.spec import Frozen
 
-ROOT = "retractions"
+RETRACTIONS = "retractions"
 
 
 class Retraction(Frozen):
@@ -19,7 +19,7 @@ class Retraction(Frozen):
 
 
 def retraction_prefix(dataset: str) -> str:
-    return f"{ROOT}/{dataset}/"
+    return f"{RETRACTIONS}/{dataset}/"
 
 
 def retraction_key(dataset: str, content_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Names of runs and of what they write: all determined by model, as-of date and scope.
+"""Names of runs and of the objects that they write, all determined by model, as-of date and scope.
 
 Layout below the lake bucket: `<run>/plan.json`, `<run>/items.json` (the Map's input), `<run>/items/0001.json`,
 `<run>/results/<step>/0001.json`.
@@ -18,13 +18,16 @@ Scope = Literal["batch", "gap"]
 
 
 def training_run(model: str, as_of: date, request: str | None = None) -> str:
-    """One per model and day; runs over another Silver than the newest are told apart by their request."""
+    """A training is one run per model and day. One over another Silver than the newest has a request in its name."""
     name = f"runs/train/{model}/{as_of.isoformat()}"
     return f"{name}-{request}" if request else name
 
 
 def scoring_run(model: str, as_of: date, scope: Scope, version: int, request: str | None = None) -> str:
-    """A batch is one per model, version and day; gap runs, and runs over another Silver, have a request besides."""
+    """A batch is one run per model, version and day.
+
+    A gap run, and a run over another Silver than the newest, has a request in its name.
+    """
     name = f"runs/score/{model}/{as_of.isoformat()}-v{version:06d}-{scope}"
     return f"{name}-{request}" if request else name
 
@@ -51,7 +54,7 @@ def parse_scope(value: str) -> Scope:
 
 
 def execution_name(*parts: str) -> str:
-    """A Step Functions name (at most 80 of letters, digits, - and _) for these parts."""
+    """A Step Functions name for these parts: at most 80 letters, digits, - and _."""
     name = "-".join(part.replace("/", "_") for part in parts)
     if len(name) <= 80:
         return name
@@ -60,7 +63,10 @@ def execution_name(*parts: str) -> str:
 
 
 def names_to_try(name: str, due: date, day: date) -> tuple[str, ...]:
-    """An execution's name and, after the day it was due, one of the day besides: an ended execution keeps its name."""
+    """The names that an execution may start under: its own, and after the day it was due one with the day besides.
+
+    The second is for where an execution has ended: it keeps its name.
+    """
     return (name,) if day == due else (name, execution_name(name, day.isoformat()))
 
 
@@ -77,6 +83,11 @@ def result_key(run: str, step: str, index: int) -> str:
     return f"{run}/results/{step}/{index:04d}.json"
 
 
+def cuts_key(run: str) -> str:
+    """The cut points of a scoring run: rank_run writes them, and label_shard and gap runs read them."""
+    return f"{run}/cuts.json"
+
+
 @dataclass(frozen=True, slots=True)
 class BucketRows:
     bucket: int
@@ -84,17 +95,17 @@ class BucketRows:
 
 
 def group_buckets(buckets: Sequence[BucketRows], rows_per_item: int) -> list[list[int]]:
-    """Neighbouring buckets joined until an item would hold more rows than asked; each bucket in one group.
+    """Groups of neighbouring buckets, of at most `rows_per_item` rows each; every bucket is in one group.
 
-    A bucket larger than that stands alone: a customer's rows are never split.
+    A bucket with more rows than that is a group by itself, because a customer's rows are never split.
     """
     groups: list[list[int]] = []
-    held = 0
-    for one in sorted(buckets, key=lambda bucket: bucket.bucket):
-        if groups and held + one.rows <= rows_per_item:
-            groups[-1].append(one.bucket)
-            held += one.rows
+    rows = 0
+    for bucket in sorted(buckets, key=lambda found: found.bucket):
+        if groups and rows + bucket.rows <= rows_per_item:
+            groups[-1].append(bucket.bucket)
+            rows += bucket.rows
         else:
-            groups.append([one.bucket])
-            held = one.rows
+            groups.append([bucket.bucket])
+            rows = bucket.rows
     return groups

@@ -26,7 +26,7 @@ class Source(Record):
 class Plan(Record):
     """`<run>/plan.json`: the versions of Silver that the run reads, the files taken back, and its groups of buckets.
 
-    `silver_at`: the past Silver that was asked for; None for the newest.
+    `silver_at`: the Silver that was asked for, as `SilverAt.said` has it; None for the newest.
     """
 
     model: str = ""
@@ -44,7 +44,7 @@ class Plan(Record):
 
 
 class PlannedChampion(Record):
-    """The champion that a training is held against."""
+    """The champion that a training's candidate is compared with."""
 
     version: int
     calibration: int
@@ -78,7 +78,7 @@ class TrainingPlan(Plan):
 
 
 class ScoringPlan(Plan):
-    """`batch_as_of` and `batch_run`: the batch whose cut points a gap run takes; None of a batch."""
+    """`batch_as_of` and `batch_run`: the batch whose cut points a gap run takes; None in a batch's own plan."""
 
     version: int
     calibration: int = 0
@@ -98,8 +98,8 @@ class Item(Record):
 class BuildItem(Item):
     """Buckets of Silver whose features are built, as of one or more days.
 
-    `known_by`: for training, the day by which outcomes are known; None for scoring. `scored`: for a gap run, keys of
-    the files that name whom `scored_version` has scored; None otherwise.
+    `known_by`: for training, the day by which outcomes are known; None for scoring. `scored`: for a gap run, the keys
+    of files that can hold scores of these customers by `scored_version`; None for other runs.
     """
 
     definition: str
@@ -119,7 +119,7 @@ class BuildItem(Item):
 class ScoreItem(BuildItem):
     """A build item that is scored, labelled and published besides.
 
-    `calibration`: 0 is the version's own, which an item of an early release means.
+    `calibration`: its number; 0 is the version's own, also in an item of an early release, which has no number.
     """
 
     version: int
@@ -131,7 +131,7 @@ class ScoreItem(BuildItem):
 
 
 class FitItem(Item, Candidate):
-    """A candidate of the model, whose settings are tried and fitted on the files of `training_keys`."""
+    """A candidate of the model: its settings are tried, and the best is fitted, on the files of `training_keys`."""
 
     definition: str
     training_keys: Sequence[str]

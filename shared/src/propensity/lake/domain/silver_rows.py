@@ -1,4 +1,4 @@
-"""Silver's rows: what promotion adds to a Bronze row, as SQL."""
+"""Silver's rows: the columns that promotion adds to a Bronze row, as SQL."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class BucketRule:
 
 
 def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
-    """SELECT of Silver rows from Bronze rows that carry tenant_id, and _known_from: when a row was healed, or NULL.
+    """SELECT of Silver rows from Bronze rows with tenant_id, and with _known_from: when a row was healed, else NULL.
 
     Adds _key (the primary key as text), _row_hash (md5 of all values), _known_at, _event_time or _valid_from,
-    and bucket. Columns newer than an old Bronze file are NULL.
+    and bucket. A column that an old Bronze file does not have yet is NULL.
     """
     columns = [column for column in contract.columns if column.name != "tenant_id"]
     key = _joined(contract.primary_key)
@@ -43,12 +43,12 @@ def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
 
 
 def bucket_of_silver(contract: Contract, rule: BucketRule) -> str:
-    """SQL over rows that are in Silver already: the bucket that they belong to by this rule."""
+    """SQL over rows of Silver: the bucket that a row belongs to by this rule."""
     return bucket_of(_partition_key(contract, rule, "_key"), rule.count)
 
 
 def _joined(columns: Sequence[str]) -> str:
-    # unit separator between values, record separator for NULL: neither stands in a contract's text
+    # the unit separator stands between values, the record separator for NULL; no value has either of them
     values = ", ".join(f"coalesce({quote(column)}::varchar, chr(30))" for column in columns)
     return f"concat_ws(chr(31), {values})"
 
@@ -60,7 +60,7 @@ def _known_at(contract: Contract) -> str:
     if known.lag_days is not None:
         moment = contract.event_time if contract.kind == "event" else contract.valid_from
         return f"({quote(_need(moment, contract, 'eventTime'))}::timestamptz + interval {int(known.lag_days)} days)"
-    # what was in quarantine until it was healed was not known here before
+    # a healed row was not known here before: it was in quarantine
     return "coalesce(_known_from, _ingested_at)"
 
 
@@ -68,7 +68,7 @@ def _partition_key(contract: Contract, rule: BucketRule, key: str) -> str:
     if rule.partition_key == "tenant":
         return "tenant_id"
     column = _need(contract.partition_key, contract, "partitionKey")
-    # rows of nobody (a guest's purchase) spread by their own key instead of filling one bucket
+    # rows without a customer (a guest's purchase) are spread by their own key: else they would fill one bucket
     return f"coalesce({quote(column)}::varchar, {key})"
 
 

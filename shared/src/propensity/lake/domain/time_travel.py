@@ -1,4 +1,4 @@
-"""Which Silver a reader sees: the newest, as it stood at a time, or named versions of its tables."""
+"""Which Silver a reader sees: the newest, that of an earlier time, or versions of its tables by number."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from propensity.kernel.errors import BadInputError
 
 @dataclass(frozen=True, slots=True)
 class SilverAt:
-    """At most one of both: a time with its zone, or versions by dataset. Neither is the newest.
+    """A Silver, by a time with its zone or by a version per dataset, never by both; by neither, the newest.
 
-    `retracted` by dataset, (content_id, instant) each: what a plan knew to be taken back; None for what is by now.
+    `retracted`: per dataset the files that a plan knew to be taken back, (content_id, instant) each. None: the files
+    that are taken back by now.
     """
 
     as_of_time: datetime | None = None
@@ -25,7 +26,7 @@ class SilverAt:
 
     @staticmethod
     def of_plan(plan: Mapping[str, Any]) -> SilverAt:
-        """What a plan, or a model's lineage, pinned."""
+        """The Silver that a plan, or a version's lineage, pinned."""
         return SilverAt(versions=plan["silver"], retracted=plan.get("retracted", {}))
 
     @staticmethod
@@ -42,17 +43,20 @@ class SilverAt:
         return SilverAt(as_of_time=None if moment is None else _moment(moment))
 
     def said(self) -> dict[str, Any] | None:
-        """As a plan and a lineage record it: the event's own fields; None for the newest."""
+        """The event's own fields, as a plan and a lineage record them; None for the newest."""
         if self.as_of_time is not None:
             return {"silver_as_of_time": self.as_of_time.isoformat()}
         return None if self.versions is None else {"silver_versions": dict(self.versions)}
 
     def name(self) -> str | None:
-        """What tells a run of this Silver from others of its day: `silver-` and 12 hex digits; None for the newest."""
-        said = self.said()
-        if said is None:
+        """`silver-` and 12 hex digits, which keep runs over this Silver apart from others of their day.
+
+        None for the newest.
+        """
+        fields = self.said()
+        if fields is None:
             return None
-        return f"silver-{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]}"
+        return f"silver-{hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def _moment(value: object) -> datetime:

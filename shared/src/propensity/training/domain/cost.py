@@ -1,8 +1,8 @@
-"""What a search may cost: settings are left out by an estimate of CPU-seconds, never by a clock.
+"""What a search may cost. An estimate of CPU-seconds decides which settings are left out, never a clock.
 
-A clock would stop the search elsewhere on a slower day, and the same inputs would give another model. The estimates
-are products of rows, columns and iterations, all known before the first fit, with constants measured on one core
-(docs/reference/training.md). They are upper bounds where a fit may stop early.
+By a clock the search would stop earlier on a slower day, and the same inputs would give another model. An estimate is
+a product of rows, columns and iterations, all known before the first fit, with constants measured on one core
+(docs/reference/training.md). Where a fit may stop early, it is an upper bound.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 from propensity.kernel.errors import PackError
 from propensity.pack.domain.model_spec import Candidate, Family
 from propensity.training.domain.parameters import check_parameter
-from propensity.training.domain.search import FACTOR, Setting, shares
+from propensity.training.domain.search import FACTOR, Setting, halving_shares
 
-GROWING = ("hist_gradient_boosting",)  # families that are grown an iteration at a time
-MAX_ITER = 100  # of those, where a setting says nothing
-# scikit-learn's ways to end such a fit, by rows drawn at random
+GROWING = ("hist_gradient_boosting",)  # families that grow by one iteration at a time
+MAX_ITER = 100  # of those families, where a setting does not say it
+# scikit-learn's parameters that end such a fit by rows drawn at random
 STOPPING = ("early_stopping", "n_iter_no_change", "scoring", "tol", "validation_fraction", "warm_start")
-TREE_ROWS = 200_000  # rows that one tree of a forest draws, at most
-# a forest where nothing is said, and the most that scoring can afford: 13 CPU-seconds for 1,000,000 rows
+TREE_ROWS = 200_000  # one tree of a forest draws at most so many
+# a forest's defaults, and its limits, since scoring has to afford it: 13 CPU-seconds for 1,000,000 rows
 # (docs/decisions/0064-forests-are-bounded-by-scoring-cost.md)
 FOREST = {"n_estimators": 100, "max_depth": 10, "min_samples_leaf": 50}
-_PASSES = 60  # of a linear model over its rows until it stands, about; saga's are counted as these
+_PASSES = 60  # about so many passes over its rows until a linear model converges; saga's are counted alike
 
 
 def fit_seconds(family: Family, parameters: Mapping[str, Any], rows: int, columns: int) -> float:
-    """CPU-seconds of one fit on a matrix (rows, columns), about."""
+    """About how many CPU-seconds one fit takes on a matrix (rows, columns)."""
     cells = rows * max(1, columns)
     match family:
         case "hist_gradient_boosting":
@@ -44,19 +44,20 @@ def fit_seconds(family: Family, parameters: Mapping[str, Any], rows: int, column
                 if wanted and wanted > 1
                 else columns * (wanted or 1)
             )
-            # each level sorts every row by each of the columns that its splits look at
+            # each level sorts all rows by each column that its splits look at
             return float(trees * drawn * depth * looked * log2(max(2, drawn)) * 6e-9)
         case "logistic_regression":
             return _PASSES * (1e-3 + (6e-9 if parameters.get("l1_ratio") else 3e-9) * cells)
 
 
 def check_candidate(candidate: Candidate, where: str) -> None:
-    """Raises PackError naming a parameter that the family does not know or take, one with which a forest would be too
-    dear to score with, or one that would stop the last fit of a boosted model by other rows than its folds'.
+    """Raises PackError naming the parameter, for each of these: one that the family does not have, or a value that it
+    does not take; one with which scoring by a forest costs too much; one that lets scikit-learn stop a boosted model
+    by rows of its own choice.
     """
     stated: list[tuple[str, Any]] = [(name, value) for setting in candidate.grid for name, value in setting.items()]
     for name, values in candidate.space.items():
-        stated += [(name, one) for one in (values if isinstance(values, tuple) else values.ends)]
+        stated += [(name, value) for value in (values if isinstance(values, tuple) else values.ends)]
     if candidate.family in GROWING:
         for name, _ in stated:
             if name in STOPPING:
@@ -85,12 +86,12 @@ def _check_forest(stated: Sequence[tuple[str, Any]], where: str) -> None:
 
 
 def affordable(settings: Sequence[Setting], rows: int, price: Callable[[Setting], float], budget: float) -> int:
-    """How many of the settings, in their order, can be halved and the best fitted within a budget; one at least.
+    """How many of the first settings can be halved, and the best of them fitted, within a budget; at least one.
 
-    `price` is what a setting costs on all rows and folds; `budget` and price are CPU-seconds. Whichever settings each
-    rung keeps, the dearest are reckoned with.
+    `price`: CPU-seconds of a setting on all rows and folds. `budget`: CPU-seconds. The reckoning takes each round to
+    keep its dearest settings, so the search costs no more whichever it keeps.
     """
-    prices = [price(one) for one in settings]
+    prices = [price(setting) for setting in settings]
     for count in range(len(settings), 1, -1):
         if search_seconds(prices[:count], rows) <= budget:
             return count
@@ -98,10 +99,13 @@ def affordable(settings: Sequence[Setting], rows: int, price: Callable[[Setting]
 
 
 def search_seconds(prices: Sequence[float], rows: int) -> float:
-    """What halving settings of these prices costs at most, the best one's last fit included."""
+    """CPU-seconds of halving settings of these prices, at most, with the last fit of the best one."""
     dearest = sorted(prices, reverse=True)
-    spent, left = dearest[0], len(prices)  # the last fit takes every date: about what a setting's folds take
-    for share in shares(left, rows):
+    spent, left = (
+        dearest[0],
+        len(prices),
+    )  # the last fit takes all dates, which costs about as much as a setting's folds
+    for share in halving_shares(left, rows):
         spent += share * sum(dearest[:left])
         left = ceil(left / FACTOR)
     return spent

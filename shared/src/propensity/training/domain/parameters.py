@@ -1,8 +1,8 @@
-"""What a candidate may state of each family, by scikit-learn's names, for a check before anything is fitted.
+"""The parameters that a candidate may state of each family, to check before anything is fitted.
 
-The function that plans a training has no room for scikit-learn, so its names and ranges stand here;
-`tests/unit/training/test_parameters.py` holds them against its own. What is not here is not a candidate's to
-state: seeds, threads and stopping are the engine's, and weights of classes are the model's `imbalance`.
+The function that plans a training has no room for scikit-learn, so scikit-learn's names and ranges are repeated here.
+`tests/unit/training/test_parameters.py` compares them with its own. A candidate may not state other parameters: seeds,
+threads and stopping are the engine's, and class weights are the model's `imbalance`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def check_parameter(family: Family, name: str, value: Any, where: str) -> None:
     try:
         TypeAdapter[Any](known[name], config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as error:
-        expected = " or ".join(dict.fromkeys(one["msg"] for one in error.errors()))
+        expected = " or ".join(dict.fromkeys(fault["msg"] for fault in error.errors()))
         hint = "a range of whole numbers says `whole: true`; " if "valid integer" in expected else ""
-        told = f"{where}: candidate {family}, {name} {value!r}: {expected} ({hint}docs/reference/training.md)"
-        raise PackError(told) from error
+        message = f"{where}: candidate {family}, {name} {value!r}: {expected} ({hint}docs/reference/training.md)"
+        raise PackError(message) from error

@@ -1,4 +1,7 @@
-"""Made-up rows that a converter gets wrong first: missing and extreme values, unseen codes, both sides of a split."""
+"""Made-up rows of the kinds that a wrong converter gets wrong first.
+
+They have missing and extreme values, codes of unseen categories, and values on both sides of a split.
+"""
 
 from __future__ import annotations
 
@@ -9,35 +12,36 @@ import numpy as np
 
 from propensity.stats.sampling import spread
 
-MIDPOINTS = 8  # per feature; trees split midway between two neighbouring values
-SAMPLE = 20_000  # rows that the values are taken from
+MIDPOINTS = 8  # per feature: a tree splits midway between two neighbouring values
+SAMPLE = 20_000  # the values are taken from at most so many rows
 
 
 def probes(names: Sequence[str], matrix: Any, codes: Sequence[int]) -> tuple[list[str], Any]:
     """(what each row probes, float32 (m, k)): about 33 rows per feature.
 
-    One feature at a time is set, in a row of medians. `matrix` float32 (n, k), NaN for missing; `codes`: how many
-    categories a coded feature has, 0 for the others. Equal input, equal rows.
+    A row has the median of every feature but one, which is set to the value that is probed. `matrix` float32 (n, k),
+    NaN for missing. `codes`: the number of categories of a coded feature, 0 for the others. Equal inputs give equal
+    rows.
     """
     width = len(names)
     some = matrix[spread(len(matrix), SAMPLE)]
     columns = [np.unique(some[np.isfinite(some[:, number]), number]) for number in range(width)]
     usual = np.array([column[len(column) // 2] if len(column) else np.nan for column in columns], dtype=np.float32)
-    said = ["every value missing", "every value 0", "usual values"]
+    probed = ["every value missing", "every value 0", "usual values"]
     rows = [np.full(width, np.nan, np.float32), np.zeros(width, np.float32), usual]
     for number, (name, column) in enumerate(zip(names, columns, strict=True)):
         for what, value in _values(column, codes[number]):
             if np.isinf(np.float32(value)):
-                continue  # build_features makes an infinity a missing value
+                continue  # an infinity never comes: build_features makes it a missing value
             row = usual.copy()
             row[number] = value
-            said.append(f"{name} {what}")
+            probed.append(f"{name} {what}")
             rows.append(row)
-    return said, np.stack(rows).astype(np.float32)
+    return probed, np.stack(rows).astype(np.float32)
 
 
 def _values(column: Any, codes: int) -> Iterator[tuple[str, Any]]:
-    """`column`: distinct values, ascending, float32."""
+    """(name, value) of each probe of a feature. `column`: its distinct values, ascending, float32."""
     yield "missing", np.nan
     yield "0", 0.0
     if codes:

@@ -1,4 +1,4 @@
-"""Which days: training's as-of dates, and what is due on a slot."""
+"""The as-of dates of a training, and the day on which a run was last due."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from propensity.pack.domain.model_spec import Cadence, ModelSpec
 
 
 def months_before(day: date, months: int) -> date:
-    """The same day of an earlier month, or that month's last day where it is shorter."""
+    """The same day of an earlier month, or the last day of that month if it is shorter."""
     index = day.year * 12 + day.month - 1 - months
     year, month = divmod(index, 12)
     for last in (day.day, 30, 29, 28):
@@ -20,13 +20,13 @@ def months_before(day: date, months: int) -> date:
 
 
 def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
-    """As-of dates of the training set, oldest first; each label window has ended and settled by the run's date.
+    """As-of dates of the training set, oldest first. The label window of each has ended and settled by the run's date.
 
-    A date before the data begins gives no rows.
+    A date from before the data begins gives no rows.
     """
     newest = run_date - timedelta(days=spec.reach_days)
     if spec.training.every_months is not None:
-        # as-of dates fall on the run's own day of the month, so that training looks like scoring
+        # as-of dates fall on the run's own day of the month, as the dates of scoring do
         aligned = 0
         while months_before(run_date, aligned) > newest:
             aligned += 1
@@ -39,7 +39,7 @@ def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
 
 
 def last_due(cadence: Cadence, slot: date, every_months: int) -> date:
-    """The newest day, not after the slot's, on which a run falls."""
+    """The newest day on which a run is due, not after the slot's."""
     year, month = slot.year, slot.month
     while True:
         if (month - cadence.anchor_month) % every_months == 0 and date(year, month, cadence.day) <= slot:

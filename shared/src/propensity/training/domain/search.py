@@ -1,7 +1,8 @@
-"""Which settings of a candidate family are tried, and which of them are worth all of the rows.
+"""Which settings of a candidate family are tried, and which of them on all rows.
 
-Successive halving (Jamieson and Talwalkar 2016; Li et al. 2018, Hyperband): all settings on a small share of the rows,
-the better third on three times as many, and so on, until those that are left have seen everything.
+Successive halving (Jamieson and Talwalkar 2016; Li et al. 2018, Hyperband): a first round tries all settings on a small
+share of the rows. The next round tries the better third on three times as many rows, and so on. The last round tries
+the settings that are left on all rows.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 
 from propensity.pack.domain.model_spec import Candidate, Range
 
-FACTOR = 3  # settings kept per rung, and rows gained: 1 of 3, 3 times
-MIN_ROWS = 5_000  # fewer rows than these rank settings by chance
+FACTOR = 3  # a round keeps 1 of 3 settings, and the next one has 3 times the rows
+MIN_ROWS = 5_000  # on fewer rows, chance ranks the settings
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Parameters of a family, by scikit-learn's names, and of how many of the newest as-of dates a fit takes."""
+    """What a fit takes: a family's parameters, by scikit-learn's names, and how many of the newest as-of dates."""
 
     parameters: Mapping[str, Any]
     dates: int
@@ -28,9 +29,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A setting's mean log loss over the validation folds, fitted on a share of the training rows, in (0, 1].
+    """A setting's mean log loss over the validation folds, fitted on a `share` of the training rows, in (0, 1].
 
-    `iterations`: how many of a boosted model's were best there, None for other families.
+    `iterations`: the number of a boosted model's iterations that was best there; None for other families.
     """
 
     setting: Setting
@@ -40,7 +41,7 @@ class Trial:
 
 
 def settings_of(candidate: Candidate, dates: Sequence[int], seed: int) -> list[Setting]:
-    """The grid with every number of dates, then `draws` settings from the space; each once, in this order.
+    """The settings of the grid with every number of dates, then `draws` settings from the space; each setting once.
 
     The same candidate, dates and seed give the same settings.
     """
@@ -50,7 +51,7 @@ def settings_of(candidate: Candidate, dates: Sequence[int], seed: int) -> list[S
         for _ in range(candidate.draws):
             drawn = {name: _draw(chance, values) for name, values in sorted(candidate.space.items())}
             found.append(Setting(drawn, chance.choice(list(dates))))
-    return [one for place, one in enumerate(found) if one not in found[:place]]
+    return [setting for place, setting in enumerate(found) if setting not in found[:place]]
 
 
 def _draw(chance: random.Random, values: Range | tuple[Any, ...]) -> Any:
@@ -60,12 +61,12 @@ def _draw(chance: random.Random, values: Range | tuple[Any, ...]) -> Any:
         found = math.exp(chance.uniform(math.log(values.low), math.log(values.high)))
     else:
         found = chance.uniform(values.low, values.high)
-    # three digits say all that a search can tell, and read well in a report
+    # a search can tell no more than three digits apart, and they read well in a report
     return round(found) if values.whole else float(f"{found:.3g}")
 
 
-def shares(settings: int, rows: int) -> list[float]:
-    """Shares of the rows, in (0, 1], rising to 1: a rung per factor of settings, none below MIN_ROWS rows."""
+def halving_shares(settings: int, rows: int) -> list[float]:
+    """The share of the rows, in (0, 1], of each round, rising to 1. No round has fewer than MIN_ROWS of the `rows`."""
     least = min(1.0, MIN_ROWS / rows)
     found = [1.0]
     while settings > FACTOR and found[-1] / FACTOR >= least:
@@ -77,15 +78,15 @@ def shares(settings: int, rows: int) -> list[float]:
 def halve(
     settings: Sequence[Setting], rows: int, measure: Callable[[Setting, float], Trial]
 ) -> tuple[list[Trial], list[Setting]]:
-    """Every trial, and the settings that are left for all of the rows (not tried there yet), best first.
+    """Every trial but the last round's, and the settings that are left to be tried on all rows, best first.
 
     `measure` tries a setting on a share of the rows; equal losses keep the order of the settings.
     """
     trials: list[Trial] = []
     left = list(settings)
-    for share in shares(len(left), rows)[:-1]:
-        rung = [measure(one, share) for one in left]
-        trials += rung
-        best = sorted(rung, key=lambda trial: trial.loss)[: math.ceil(len(rung) / FACTOR)]
+    for share in halving_shares(len(left), rows)[:-1]:
+        tried = [measure(setting, share) for setting in left]
+        trials += tried
+        best = sorted(tried, key=lambda trial: trial.loss)[: math.ceil(len(tried) / FACTOR)]
         left = [trial.setting for trial in best]
     return trials, left

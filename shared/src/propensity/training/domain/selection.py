@@ -1,4 +1,4 @@
-"""Which candidate wins: the best log loss, or the simplest within one standard error of it."""
+"""Which candidate is chosen: the one with the best log loss, or the simplest within one standard error of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIMPLEST_FIRST = ("logistic_regression", "hist_gradient_boosting", "random_fores
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A candidate's log loss per validation fold; every entrant has the same folds."""
+    """A candidate in the choice, with its log loss per validation fold; all entrants have the same folds."""
 
     family: str
     losses: tuple[float, ...]
@@ -26,27 +26,31 @@ class Entrant:
 
 
 def select(entrants: Sequence[Entrant], rule: Literal["one_standard_error", "best"]) -> Entrant:
-    """The winner. The standard error is that of the paired differences to the best, over the folds.
+    """The entrant that is chosen. The standard error is that of the paired differences to the best, over the folds.
 
-    Hastie, Tibshirani and Friedman (2009), 7.10, with paired instead of raw losses: folds of different months
-    differ by more than the candidates do, and that spread says nothing about which is better. With one fold
-    there is no standard error, and the best wins. Raises EvidenceError without entrants.
+    Hastie, Tibshirani and Friedman (2009), 7.10, with paired instead of raw losses. Folds of different months differ by
+    more than the candidates do, and that spread does not tell which candidate is better. With one fold there is no
+    standard error, and the best is chosen. Raises EvidenceError without entrants.
     """
     if not entrants:
         raise EvidenceError("no candidate is left to choose from; see the evaluation for why each was refused")
-    best = min(entrants, key=lambda one: (one.loss, SIMPLEST_FIRST.index(one.family)))
+    best = _best(entrants)
     if rule == "best":
         return best
     for family in SIMPLEST_FIRST:
-        for one in entrants:
-            if one.family == family and one.loss - best.loss <= _paired_error(one, best):
-                return one
+        for entrant in entrants:
+            if entrant.family == family and entrant.loss - best.loss <= _paired_error(entrant, best):
+                return entrant
     return best
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How an entrant came out: standard error of its own loss, distance to the best and that one's, and in words."""
+class Placing:
+    """How an entrant came out, against the best one.
+
+    `error`: standard error of its own loss over the folds. `gap`: its loss above the best's, and `gap_error` that
+    gap's standard error. `why`: in words, why it was chosen or not.
+    """
 
     family: str
     error: float
@@ -55,29 +59,36 @@ class Standing:
     why: str
 
 
-def standing(entrants: Sequence[Entrant], chosen: str, rule: Literal["one_standard_error", "best"]) -> list[Standing]:
-    """Every entrant against the best, and why it was chosen or was not. One fold has standard errors of 0."""
-    best = min(entrants, key=lambda one: (one.loss, SIMPLEST_FIRST.index(one.family)))
+def placings(entrants: Sequence[Entrant], chosen: str, rule: Literal["one_standard_error", "best"]) -> list[Placing]:
+    """The placing of every entrant, in their order. With one fold all standard errors are 0."""
+    best = _best(entrants)
     found = []
-    for one in entrants:
-        error = stdev(one.losses) / sqrt(len(one.losses)) if len(one.losses) > 1 else 0.0
-        gap, gap_error = one.loss - best.loss, _paired_error(one, best)
-        if one.family == chosen:
+    for entrant in entrants:
+        losses = entrant.losses
+        error = stdev(losses) / sqrt(len(losses)) if len(losses) > 1 else 0.0
+        gap, gap_error = entrant.loss - best.loss, _paired_error(entrant, best)
+        if entrant.family == chosen:
             why = (
                 "chosen: the best"
-                if one is best
+                if entrant is best
                 else f"chosen: within one standard error of {best.family}, and simpler"
             )
-        elif one is best:
+        elif entrant is best:
             why = f"not chosen: the best, but {chosen} is simpler and within one standard error of it"
         elif rule == "one_standard_error" and gap <= gap_error:
             why = f"not chosen: within one standard error of the best, but {chosen} is simpler"
         else:
             why = f"not chosen: log loss {gap:.5f} above {best.family}, paired standard error {gap_error:.5f}"
-        found.append(Standing(one.family, error, gap, gap_error, why))
+        found.append(Placing(entrant.family, error, gap, gap_error, why))
     return found
 
 
-def _paired_error(one: Entrant, best: Entrant) -> float:
-    gaps = [mine - its for mine, its in zip(one.losses, best.losses, strict=True)]
+def _best(entrants: Sequence[Entrant]) -> Entrant:
+    """The least loss; of equal losses the simplest family."""
+    return min(entrants, key=lambda entrant: (entrant.loss, SIMPLEST_FIRST.index(entrant.family)))
+
+
+def _paired_error(entrant: Entrant, best: Entrant) -> float:
+    """Standard error of the differences of two entrants' losses, fold by fold."""
+    gaps = [loss - least for loss, least in zip(entrant.losses, best.losses, strict=True)]
     return stdev(gaps) / sqrt(len(gaps)) if len(gaps) > 1 else 0.0

@@ -1,7 +1,7 @@
-"""The training set of a run, as counts: who is left out and why, and which of the others a capped fit takes.
+"""The training set of a run, as counts: which rows are left out and why, and which of the others a capped fit takes.
 
-A run's items count their own rows; what needs all of them (whether a tenant fell silent, how much of a label a cap
-leaves) is decided here, so that it does not depend on how the work was cut into items.
+Each item of a run counts its own rows. What takes the counts of all items (whether a tenant fell silent, how many rows
+of a label a cap leaves) is decided here. So it does not depend on how the work was cut into items.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REASONS = ("immature", "tenant_closed", "censored", "treated", "tenant_silent")
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """So many rows of an as-of date, a tenant and a label, and how many of them were under treatment."""
+    """The number of rows of an as-of date, a tenant and a label, and how many of them were under treatment."""
 
     as_of: date
     tenant_id: str
@@ -33,7 +33,7 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Shares of rows, in (0, 1], that are taken: `fit` per label, `valid` per as-of date, whatever the label."""
+    """Shares of rows, in (0, 1], that take part: `fit` per label, `valid` per as-of date for both labels alike."""
 
     fit: Mapping[int, float] = field(default_factory=dict)
     valid: Mapping[date, float] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """`population`: rows by as-of date. `left_out`: by date and reason. `strata`: the others, all of them.
+    """Counts of a run's rows. `population`: by as-of date. `left_out`: by date and reason. `strata`: all other rows.
 
-    `silent`: tenants that had left, and the day from which nothing of them could be seen.
+    `silent`: tenants that fell silent, each with the day from which nothing of it was seen.
     """
 
     population: Mapping[date, int]
@@ -60,9 +60,9 @@ class TrainingSet:
     def of(
         results: Iterable[Mapping[str, Any]], spec: ModelSpec, *, until: date, silent_days: int | None
     ) -> TrainingSet:
-        """From what build_features counted. `until`: the day before which outcomes were known to the run.
+        """From the results of build_features. `until`: the day before which outcomes were known to the run.
 
-        `silent_days` None: no tenant is taken for silent. Raises ConflictError where rows were lost.
+        `silent_days`: `silent_tenants`; None: no tenant counts as silent. Raises ConflictError where rows were lost.
         """
         population: Counter[date] = Counter()
         left_out: Counter[tuple[date, str]] = Counter()
@@ -74,9 +74,9 @@ class TrainingSet:
                 population[date.fromisoformat(day)] += rows
             for day, reason, rows in result["left_out"]:
                 left_out[date.fromisoformat(day), reason] += rows
-            for day, tenant, label, rows, under in result["strata"]:
+            for day, tenant, label, rows, under_treatment in result["strata"]:
                 counted[date.fromisoformat(day), tenant, label] += rows
-                treated[date.fromisoformat(day), tenant, label] += under
+                treated[date.fromisoformat(day), tenant, label] += under_treatment
             for tenant, day in result["newest_by_tenant"].items():
                 newest[tenant] = max(date.fromisoformat(day), newest.get(tenant, date.min))
         silent = silent_tenants(newest, until=until, silent_days=silent_days)
@@ -94,7 +94,7 @@ class TrainingSet:
     def _check(self) -> None:
         for day, rows in self.population.items():
             out = sum(self.left_out.get((day, reason), 0) for reason in REASONS)
-            kept = sum(one.rows for one in self.strata if one.as_of == day)
+            kept = sum(stratum.rows for stratum in self.strata if stratum.as_of == day)
             if rows != out + kept:
                 raise ConflictError(
                     f"training rows of {day}: {rows} in the population, but {kept} kept and {out} left out; "
@@ -103,29 +103,29 @@ class TrainingSet:
 
     @property
     def rows(self) -> int:
-        return sum(one.rows for one in self.strata)
+        return sum(stratum.rows for stratum in self.strata)
 
     @property
     def positives(self) -> int:
-        return sum(one.rows for one in self.strata if one.label == 1)
+        return sum(stratum.rows for stratum in self.strata if stratum.label == 1)
 
     @property
     def treated(self) -> int:
-        return sum(one.treated for one in self.strata)
+        return sum(stratum.treated for stratum in self.strata)
 
     def counts(self) -> Counter[tuple[date, int]]:
         """Rows by as-of date and label."""
         found: Counter[tuple[date, int]] = Counter()
-        for one in self.strata:
-            found[one.as_of, one.label] += one.rows
+        for stratum in self.strata:
+            found[stratum.as_of, stratum.label] += stratum.rows
         return found
 
     def silent_on(self, spec: ModelSpec) -> dict[date, set[str]]:
-        """By as-of date, the tenants whose rows of that date are left out because they had left."""
+        """Per as-of date, the tenants whose rows of that date are left out because they fell silent."""
         return {day: _gone_on(day, self.silent, spec) for day in self.population}
 
     def rates(self, spec: ModelSpec) -> Rates:
-        """What a cap leaves: of both labels for fits, and of the dates that are validated on."""
+        """The shares that a cap leaves: of each label for fits, and of each date that is validated on."""
         counts, most = self.counts(), spec.training.max_rows
         if most is None or self.rows <= most:
             return Rates({0: 1.0, 1: 1.0}, dict.fromkeys(self.population, 1.0))
@@ -140,12 +140,12 @@ def _gone_on(day: date, silent: Mapping[str, date], spec: ModelSpec) -> set[str]
 
 
 def gone_within(window: LabelWindow, silent: Mapping[str, date]) -> set[str]:
-    """Of `silent_tenants`, those whose newest event lies before a window's end: not all of it was seen."""
+    """The tenants of `silent` of which nothing was seen at the end of a window: not all of its outcomes were seen."""
     return {tenant for tenant, end in silent.items() if window.end > end}
 
 
 def silent_tenants(newest: Mapping[str, date], *, until: date, silent_days: int | None) -> dict[str, date]:
-    """Tenants of whom nothing came in the `silent_days` before a day, and the day after their newest event."""
+    """Tenants without an event in the `silent_days` before a day, each with the day after its newest event."""
     if silent_days is None:
         return {}
     return {
@@ -156,27 +156,30 @@ def silent_tenants(newest: Mapping[str, date], *, until: date, silent_days: int 
 
 
 def capped(negatives: int, positives: int, most: int) -> tuple[float, float]:
-    """Shares of the negatives and of the positives, in (0, 1], that make `most` rows of more than that.
+    """Shares of the negatives and of the positives, in (0, 1], that leave `most` rows where there are more.
 
-    The rarer label stays whole as long as it is at most half of them.
+    The rarer label is kept whole as long as it is at most half of `most`.
     """
     kept = min(positives, max(most // 2, most - negatives))
     return (min(1.0, (most - kept) / negatives) if negatives else 1.0, kept / positives if positives else 1.0)
 
 
 def _validated(counts: Mapping[tuple[date, int], int], day: date, spec: ModelSpec) -> float:
-    """Share of a day's rows that are validated on: as many as a cap leaves, both labels alike."""
+    """Share of a day's rows that are validated on under the cap, the same for both labels."""
     rows, most = sum(counts.get((day, label), 0) for label in (0, 1)), spec.training.max_rows
     return 1.0 if most is None or rows <= most else most / rows
 
 
 def _sure(least: int, share: float) -> float:
-    """Rows of which a draw leaves at least so many, by three standard deviations of what it leaves on average."""
+    """How many rows there must be for a draw of `share` to leave at least `least` of them.
+
+    So many that the average is three standard deviations above `least`.
+    """
     return least if share == 1 else ((3 + sqrt(9 + 4 * least)) / 2) ** 2 / share
 
 
 def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> list[date]:
-    """The days that folds may validate on by what a cap leaves of them, oldest first, and the newest in any case."""
+    """The days that folds may validate on, by what a cap leaves of them, oldest first; the newest day always."""
     days = sorted({day for day, _ in counts})
     reach = timedelta(days=spec.reach_days)
 
@@ -188,6 +191,6 @@ def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> 
         day
         for day in days
         if two_classes([day], _sure(least, _validated(counts, day, spec)))
-        and two_classes([one for one in days if one + reach <= day], 1)
+        and two_classes([earlier for earlier in days if earlier + reach <= day], 1)
     ]
     return sorted({*eligible[-spec.validation.folds :], *days[-1:]})

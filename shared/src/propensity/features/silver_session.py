@@ -1,4 +1,4 @@
-"""A DuckDB session over the Silver files of a work item, with what may be seen of them as of a date."""
+"""A DuckDB session over the Silver files of a work item, which shows what was known of them as of a date."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from propensity.ports import ObjectStore, Sql
 
 
 class SilverSession:
-    """Downloads each file once; `cut` sets the as-of date of all that follows.
+    """Runs a definition's queries as of the date that `cut` sets. Each file is downloaded once.
 
-    What a query names is cut from Silver into a table when the first query asks for it, since about ten queries of one
-    date read it. SQL of a definition that fails, or names anything else, raises PackError naming the query.
+    Each table that queries may name is cut from Silver the first time a query uses it, and then kept: about ten queries
+    of one date read it. A query that fails, or that names any other table, raises PackError naming the query.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class SilverSession:
         definition: Definition,
         tenant: str | None = None,
     ) -> None:
-        """With a tenant, its rows are all there is."""
+        """With `tenant`, the session holds that tenant's rows only."""
         self.sql = sql
         self._definition = definition
         sql.execute("create schema if not exists outcome; create schema if not exists history")
@@ -43,7 +43,7 @@ class SilverSession:
         self._made: set[tuple[str, str]] = set()
 
     def cut(self, as_of: date) -> None:
-        """The day that queries are asked as of, and `population` as of it."""
+        """Set the as-of date of all queries from now on, and make table `population` as of it."""
         self.sql.execute(f"create or replace macro as_of() as timestamp {text(str(midnight(as_of)))}")
         self._forget(self._made)
         self._rows = {}
@@ -55,17 +55,17 @@ class SilverSession:
         model = self._definition.model
         self._table("population", model.population.sql, f"model {model.name}, population")
         if self._definition.entity != "customer_id":
-            # a pack's SQL knows its customers by the pack's own name for them
+            # a pack's SQL names the customer's column by the pack's own name for it
             entity = quote(self._definition.entity)
             self.sql.execute(
                 f"create or replace temp table population as select *, customer_id as {entity} from population"
             )
 
     def features(self, table: str) -> None:
-        """A table with one row per customer of the population: tenant_id, customer_id and the matrix, float32.
+        """Make a table with one row per customer of the population: tenant_id, customer_id and the matrix, float32.
 
-        A customer that a group's SQL does not name gets the defaults. Of a feature with a default a boolean column
-        besides, `known_column`, says whether its value was known.
+        A customer for whom a group's SQL gives no row gets the defaults. A feature with a default has a boolean column
+        besides, `known_column`: whether its value was known.
         """
         joined, columns = "population p", []
         for group in self._definition.groups:
@@ -84,24 +84,24 @@ class SilverSession:
         )
 
     def newest(self, as_of: date) -> dict[str, tuple[str | None, str | None]]:
-        """Per dataset `newest_row` of a day."""
+        """Per dataset, as of a day: when its newest row happened or began, and when one last became known."""
         return {
             dataset: self.sql.rows(newest_row(shape, f"silver.{quote(dataset)}", as_of))[0]
             for dataset, shape in sorted(self._shapes.items())
         }
 
     def slices(self, table: str) -> None:
-        """Add a column per slice of the model to a table of features, NULL for customers that its SQL does not name."""
+        """Add a column per slice of the model to a table of features; NULL where the slice's SQL gives no row."""
         model, joined, columns = self._definition.model, f"{quote(table)} f", []
-        for one in model.slices:
-            name = f"slice_{one.name}"
-            self._table(name, one.sql, f"model {model.name}, slice {one.name}", others=["slice"])
+        for part in model.slices:
+            name = f"slice_{part.name}"
+            self._table(name, part.sql, f"model {model.name}, slice {part.name}", others=["slice"])
             joined += f" left join {quote(name)} using (tenant_id, customer_id)"
-            columns.append(f", {quote(name)}.slice::varchar as {quote(one.column)}")
+            columns.append(f", {quote(name)}.slice::varchar as {quote(part.column)}")
         self.sql.execute(f"create or replace temp table {quote(table)} as select f.*{''.join(columns)} from {joined}")
 
     def outcomes(self, table: str, as_of: date, known_by: date | None) -> None:
-        """A table of the customers that converted in the label window, as known before a day."""
+        """Make a table of the customers that converted in the label window of `as_of`, as known before `known_by`."""
         self._forget({(schema, dataset) for schema, dataset in self._made if schema == "outcome"})
         model = self._definition.model
         window = model.label_window(as_of)
@@ -113,23 +113,23 @@ class SilverSession:
         self._table(table, model.target.sql, f"model {model.name}, target")
 
     def censored(self, table: str) -> None:
-        """A table of the customers that the model names as out of sight in the last outcomes' window."""
+        """Make a table of the customers that are out of sight, by the model, in the window of the last `outcomes`."""
         model = self._definition.model
-        self._named(table, model.censored.sql, f"model {model.name}, censored")
+        self._customers(table, model.censored.sql, f"model {model.name}, censored")
 
     def treated(self, table: str) -> None:
-        """A table of the customers that were under a campaign in the last outcomes' window."""
+        """Make a table of the customers that were under a campaign in the window of the last `outcomes`."""
         model = self._definition.model
-        self._named(table, model.treatment.sql if model.treatment else None, f"model {model.name}, treatment")
+        self._customers(table, model.treatment.sql if model.treatment else None, f"model {model.name}, treatment")
 
-    def _named(self, table: str, query: str | None, what: str) -> None:
-        """The customers of a query, none where there is no query."""
+    def _customers(self, table: str, query: str | None, what: str) -> None:
+        """Make a table of the customers that a query gives; an empty one where there is no query."""
         if query is None:
             query = f"select null::varchar as tenant_id, null::varchar as {quote(self._definition.entity)} where false"
         self._table(table, query, what)
 
     def newest_events(self, until: date) -> dict[str, date]:
-        """By tenant, the day of its newest event before a day, as known by then, over all datasets here."""
+        """Per tenant, the day of its newest event before a day, as known by then, over all datasets of the session."""
         moment = instant(until)
         parts = [
             f"select tenant_id, _event_time from silver.{quote(dataset)} "
@@ -145,14 +145,14 @@ class SilverSession:
         return dict(sorted(found))
 
     def filtered(self, table: str) -> None:
-        """A table of the customers that the manual rule of the trade would choose, as of the last cut."""
+        """Make a table of the customers that the model's manual filter would choose, as of the last cut."""
         model = self._definition.model
         if model.filter is None:
             raise PackError(f"model {model.name}: has no filter")
         self._table(table, model.filter.sql, f"model {model.name}, filter")
 
     def segments(self, table: str) -> None:
-        """A table of tenants and their segments, as of the last cut; empty where the model has none."""
+        """Make a table of tenants and their segments, as of the last cut; empty where the model has no segments."""
         ladder, name = self._definition.model.ladder, self._definition.model.name
         self._make(f"model {name}, segment")
         query = ladder.segment.sql if ladder and ladder.segment else "select '' as tenant_id, '' as segment limit 0"
@@ -168,20 +168,20 @@ class SilverSession:
             raise PackError(f"model {name}, segment: {rows} rows for {tenants} tenants; expected one row per tenant")
 
     def segments_on(self, day: date) -> dict[str, str]:
-        """The segment of every tenant that has one on a day."""
+        """Per tenant, its segment as of a day. A tenant without one is left out."""
         self.cut(day)
         self.segments("segments")
         return dict(self.sql.rows("select tenant_id, segment from segments order by tenant_id"))
 
     def _make(self, what: str) -> None:
-        """Tables of what a query names, but for those that stand."""
-        # the population is no dataset
+        """Cut the tables that a query names, unless they are there already."""
+        # `population` is among a query's tables, but it is not cut from a dataset
         for table in sorted((self._reads.get(what, set()) & self._rows.keys()) - self._made):
             self.sql.execute(f"create table {_name(*table)} as {self._rows[table]}")
             self._made.add(table)
 
     def _forget(self, tables: set[tuple[str, str]]) -> None:
-        """Drop what was cut: what nobody cuts anew must fail, not answer as of another day."""
+        """Drop tables of the last cut: a query of one that is not cut anew must fail, not answer as of another day."""
         for table in tables:
             self.sql.execute(f"drop table {_name(*table)}")
         self._made -= tables
@@ -189,6 +189,10 @@ class SilverSession:
     def _table(
         self, table: str, query: str, what: str, group: FeatureGroup | None = None, others: Sequence[str] = ()
     ) -> None:
+        """Make a table of a query's tenant_id, customer_id, and the features of `group` or the columns `others`.
+
+        Raises PackError where the query fails or gives a customer twice.
+        """
         self._make(what)
         entity = quote(self._definition.entity)
         wanted = [quote(feature.name) for feature in group.features] if group else [quote(name) for name in others]

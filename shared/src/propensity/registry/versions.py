@@ -54,10 +54,10 @@ class VersionSchema(Frozen):
 class VersionLineage(Frozen):
     """Where a version comes from: its lineage.json. (The lineage of columns is another thing: kernel/lineage.py.)
 
-    A check before a rollback compares the version with `schema` and with `files`, the SHA-256 of each file that its
-    scores depend on. A replay repeats `dates` (as-of dates), `silver` (the version of each table), `retracted`,
+    The check before an alias moves compares the version with `schema` and with `files`, the SHA-256 of each file that
+    its scores depend on. A replay repeats `dates` (as-of dates), `silver` (the version of each table), `retracted`,
     `silver_at` and `seed`, and compares `training_set` (a hash), `packages`, `family` and `parameters`.
-    Only `run` is in every lineage.json; a field with a default may be missing in an older one.
+    A field with a default may be missing in an older lineage.json.
     """
 
     run: str

@@ -76,7 +76,7 @@ def seed() -> int:
     from propensity.lake.json_objects import dumps
     from propensity.lake.silver_tables import columns_named, shape_of
     from propensity.pack.current import contract_of, pack_definition, pack_info
-    from propensity.registry.domain.ledger import CHAMPION, GateSummary, Line, ledger_key
+    from propensity.registry.domain.ledger import CHAMPION, GateSummary, LedgerLine, ledger_key
     from propensity.registry.versions import recorded_files, register
     from propensity.runtime import composition
 
@@ -103,7 +103,7 @@ def seed() -> int:
         lineage = {"run": f"run-{number}", "feature_set": definition.feature_set, "silver": {}, "schema": schema}
         register(ports.lake, MODEL, files, {**lineage, "files": recorded_files(files)})
     for number in range(1, LINES + 1):
-        line = Line(
+        line = LedgerLine(
             number=number,
             action="promote",
             alias=CHAMPION,

@@ -15,9 +15,13 @@ from propensity.lake.json_objects import dumps
 from propensity.pack.domain.definition import parse_definition
 from propensity.pack.domain.model_spec import Policy
 from propensity.ports import ObjectStore
-from propensity.registry.domain.ledger import GateSummary, Line, standing
-from propensity.registry.versions import append_line, present_champion
-from propensity.release.domain.promotion import Request, settle
+from propensity.registry.domain.ledger import GateSummary
+from propensity.registry.domain.ledger import LedgerLine as Line
+from propensity.registry.domain.ledger import model_standing as standing
+from propensity.registry.versions import append_to_ledger as append_line
+from propensity.registry.versions import present_champion
+from propensity.release.domain.promotion import Request
+from propensity.release.domain.promotion import registration_line as settle
 from propensity.release.register_model import register_model
 from tests.fakes.memory import MemoryMetrics, MemoryStore
 from tests.kit.specs import model_fields

@@ -9,9 +9,12 @@ import pytest
 
 from propensity.lake.json_objects import dumps
 from propensity.registry.artifact import load_artifact
-from propensity.registry.domain.ledger import GateSummary, standing
-from propensity.registry.versions import append_line, load_champion, load_version, register
-from propensity.release.domain.promotion import Request, settle
+from propensity.registry.domain.ledger import GateSummary
+from propensity.registry.domain.ledger import model_standing as standing
+from propensity.registry.versions import append_to_ledger as append_line
+from propensity.registry.versions import load_champion, load_version, register
+from propensity.release.domain.promotion import Request
+from propensity.release.domain.promotion import registration_line as settle
 from propensity.release.manage_registry import roll_back
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
 from propensity.stats.calibration import Calibration

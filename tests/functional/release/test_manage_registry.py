@@ -17,9 +17,12 @@ from propensity.kernel.errors import ConflictError, ForbiddenError, SettingError
 from propensity.lake.json_objects import dumps, read_json
 from propensity.pack.domain.model_spec import Policy
 from propensity.ports import Sample
-from propensity.registry.domain.ledger import standing, version_folder
-from propensity.registry.versions import append_line, champion_number, load_version
-from propensity.release.domain.promotion import Request, settle
+from propensity.registry.domain.ledger import model_standing as standing
+from propensity.registry.domain.ledger import version_folder
+from propensity.registry.versions import append_to_ledger as append_line
+from propensity.registry.versions import champion_number, load_version
+from propensity.release.domain.promotion import Request
+from propensity.release.domain.promotion import registration_line as settle
 from propensity.release.manage_registry import list_versions, roll_back
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files

@@ -14,6 +14,7 @@ from propensity.adapters.frames import ArrowFrames
 from propensity.feedback.run_matchback import run_matchback
 from propensity.kernel.errors import BadInputError, ConflictError, EvidenceError, NotFoundError
 from propensity.registry.artifact import load_artifact
+from propensity.registry.calibrations import calibrated_on
 from propensity.registry.versions import load_version
 from propensity.release.recalibrate_model import recalibrate_model
 from propensity.runtime.champion_cache import Champions
@@ -115,6 +116,16 @@ def test_a_recalibration_is_undone_by_one_more_that_repeats_an_older_one(tmp_pat
     assert serving.artifact.calibration.apply(np.array([0.3])) == pytest.approx([0.3])
     with pytest.raises(NotFoundError, match="no calibration 9; there are 0 to 2"):
         recalibrate_model(ports, MODEL, **SAID, restore=9)
+
+
+def test_the_days_that_a_calibration_was_fitted_on_are_known_also_of_one_that_repeats_it(tmp_path: Path) -> None:
+    days = ("2026-01-01", "2026-02-10")
+    ports = registry(tmp_path, dict.fromkeys(days, 1.5))
+    recalibrate_model(ports, MODEL, **SAID)
+    recalibrate_model(ports, MODEL, **SAID, restore=1)
+    recalibrate_model(ports, MODEL, **SAID, restore=0)
+    version = load_version(ports.lake, MODEL, 1)
+    assert [calibrated_on(ports.lake, version, number) for number in range(4)] == [(), days, days, ()]
 
 
 @pytest.mark.parametrize(("field", "value"), [("why", " "), ("restore", "1"), ("version", True)])

@@ -20,8 +20,11 @@ from propensity.adapters.s3_store import S3Store
 from propensity.kernel.errors import ConflictError, ForbiddenError, NotFoundError, PropensityError
 from propensity.pack.domain.model_spec import Policy
 from propensity.ports import ObjectStore
-from propensity.registry.domain.ledger import CHAMPION, Line, standing, way_back
-from propensity.registry.versions import champion_number, ledger, load_champion, load_version, register, version_numbers
+from propensity.registry.domain.ledger import CHAMPION, way_back
+from propensity.registry.domain.ledger import LedgerLine as Line
+from propensity.registry.domain.ledger import model_standing as standing
+from propensity.registry.versions import champion_number, load_champion, load_version, register, version_numbers
+from propensity.registry.versions import read_ledger as ledger
 from propensity.release.manage_registry import approve, list_versions, promote, roll_back
 from tests.fakes.folder_store import FolderStore
 from tests.fakes.memory import MemoryStore

@@ -14,9 +14,12 @@ import pytest
 
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, may_hold_day_until
-from propensity.registry.domain.ledger import ledger_key, standing, version_folder
-from propensity.registry.versions import append_line, load_version
-from propensity.release.domain.promotion import Request, settle
+from propensity.registry.domain.ledger import ledger_key, version_folder
+from propensity.registry.domain.ledger import model_standing as standing
+from propensity.registry.versions import append_to_ledger as append_line
+from propensity.registry.versions import load_version
+from propensity.release.domain.promotion import Request
+from propensity.release.domain.promotion import registration_line as settle
 from propensity.release.manage_registry import roll_back
 from propensity.serving.explain_score import Question, _held, explain_score
 from propensity.serving.log_inference import log_inference

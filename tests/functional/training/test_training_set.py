@@ -15,7 +15,7 @@ import pytest
 
 from propensity.kernel.errors import EvidenceError, PackError
 from propensity.lake.definition_files import read_definition
-from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.run_files import read_plan, results_of
 from propensity.stats.calibration import Calibration
@@ -36,7 +36,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def built(shop: Shop, **silver: Any) -> tuple[dict[str, Any], TrainingData, pa.Table]:
     """A run's report, its training set as fits read it, and the rows of its feature files."""
     plan = shop.prepare("reorder", RUN, silver=SilverAt(**silver))
-    results = results_of(shop.lake, plan["run"], Built, len(shop.items(plan["build_items"])))
+    results = results_of(shop.lake, plan["run"], BuildResult, len(shop.items(plan["build_items"])))
     definition = read_definition(shop.lake, f"{plan['run']}/definition", "reorder")
     keys = [result.features for result in results]
     data, digest = read_hashed(shop, keys, definition)

@@ -1,4 +1,4 @@
-"""erase_customer: one person out of everything, past the versions that models pin, with a record and a proof."""
+"""erase_customer: take a person out of everything, also out of versions that models pin, with record and proof."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from propensity.ports import Ports
 def erase_customer(
     ports: Ports, *, tenant_id: object, customer_id: object, request: object, why: object, by: object, at: object
 ) -> dict[str, Any]:
-    """Erase a customer of a tenant under the caller's reference; the record, which names no person.
+    """Erase a customer of a tenant under the caller's reference; returns the record, which names no person.
 
-    Raises BadInputError naming the field, RetryableError where another call can go on (a file of theirs was not
-    validated yet, a compaction came in between), ConflictError where the search afterwards still found something.
+    Raises BadInputError naming the field. Raises RetryableError where another call can go on, for example because a
+    file of the customer was not validated yet or a compaction came in between. Raises ConflictError where the search
+    afterwards still found something.
     """
     if customer_id is None:
         raise BadInputError("customer_id: missing; erase_tenant removes everyone of a tenant")

@@ -1,4 +1,4 @@
-"""erase_tenant: everything of a tenant out of everything; models, which were trained on several, stay."""
+"""erase_tenant: take a tenant out of everything; models that were trained on several tenants stay."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ from propensity.ports import Ports
 def erase_tenant(
     ports: Ports, *, tenant_id: object, request: object, why: object, by: object, at: object
 ) -> dict[str, Any]:
-    """Erase a tenant under the caller's reference; the record. Raises as erase_customer does."""
+    """Erase a tenant under the caller's reference; returns the record. Raises as erase_customer does."""
     return erase(ports, parse_subject(tenant_id, None), parse_ticket(request, why, by, at))

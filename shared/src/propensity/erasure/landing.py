@@ -1,33 +1,34 @@
-"""What a tenant landed: which versions name the customer, and whether all of them were validated."""
+"""What a tenant landed: which versions hold the subject, and which files were not promoted yet."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from propensity.erasure.rows import RowFinder
 from propensity.erasure.texts import NameFinder, is_parquet
-from propensity.ingest.promote_silver import BronzeFile
+from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.kernel.errors import RetryableError
 from propensity.kernel.tenant import Subject, tenant_of
 from propensity.lake.json_objects import read_json
 from propensity.lake.silver_tables import silver_table
 from propensity.ports import ObjectInfo, Ports, Sql
 
-_UNKNOWN = "unknown"  # as validate_upload files what it cannot place
+_PROMOTED_AT_ONCE = 100  # files a commit
+_UNKNOWN = "unknown"  # validate_upload files under this name what it cannot assign to a tenant
 
 
 def reports(ports: Ports, tenant_id: str) -> Iterator[dict[str, Any]]:
-    """The validation reports of what a tenant landed."""
+    """The validation reports of the files that a tenant landed."""
     for key in ports.lake.keys("validation/"):
         if tenant_of(key) in (tenant_id, _UNKNOWN):
             yield read_json(ports.lake, key)
 
 
 def outstanding(ports: Ports, tenant_id: str) -> list[BronzeFile]:
-    """The tenant's Bronze files that no commit of Silver names yet."""
+    """The tenant's Bronze files that no commit of Silver names yet: announced, not promoted."""
     files: defaultdict[str, dict[str, BronzeFile]] = defaultdict(dict)
     for report in reports(ports, tenant_id):
         if report["bronze_key"]:
@@ -35,23 +36,52 @@ def outstanding(ports: Ports, tenant_id: str) -> list[BronzeFile]:
             files[file.dataset][file.transaction] = file
     found = []
     for dataset, by_name in sorted(files.items()):
-        there = ports.tables.committed(silver_table(dataset), by_name)
-        found += [file for name, file in sorted(by_name.items()) if name not in there]
+        committed = ports.tables.committed(silver_table(dataset), by_name)
+        found += [file for name, file in sorted(by_name.items()) if name not in committed]
     return found
 
 
+def promote_outstanding(ports: Ports, tenant_id: str) -> None:
+    """Promote the tenant's outstanding Bronze files.
+
+    Other promoters may be at work, and win the race for some files. Raises RetryableError where a try brought no
+    progress, by us or by them.
+    """
+    files = outstanding(ports, tenant_id)
+    while files:
+        try:
+            _promote(ports, files)
+            return
+        except RetryableError:
+            left = outstanding(ports, tenant_id)
+            if len(left) >= len(files):
+                raise
+            files = left
+
+
+def _promote(ports: Ports, files: Sequence[BronzeFile]) -> None:
+    for dataset in sorted({file.dataset for file in files}):
+        of_dataset = [file for file in files if file.dataset == dataset]
+        for start in range(0, len(of_dataset), _PROMOTED_AT_ONCE):
+            promote_silver(ports, of_dataset[start : start + _PROMOTED_AT_ONCE])
+
+
 class LandingFinder:
+    """Finds the versions of landed objects that hold the subject."""
+
     def __init__(self, ports: Ports, sql: Sql, subject: Subject, texts: NameFinder, rows: RowFinder) -> None:
         self._ports, self._sql, self._subject, self._texts, self._rows = ports, sql, subject, texts, rows
 
     def versions(self) -> list[ObjectInfo]:
         """Every version of every object of the tenant that holds the subject.
 
-        Raises RetryableError where one was not validated: other people's rows are only in there.
+        Raises RetryableError where one of them was not validated: other people's rows in it are nowhere else yet.
         """
-        mine = [one for one in self._ports.landing.versions("") if tenant_of(one.key) == self._subject.tenant_id]
+        landed = [
+            version for version in self._ports.landing.versions("") if tenant_of(version.key) == self._subject.tenant_id
+        ]
         if self._subject.customer_id is None:
-            return mine
+            return landed
         validated: defaultdict[tuple[str, datetime], set[str]] = defaultdict(set)
         linked: set[tuple[str, datetime]] = set()
         for report in reports(self._ports, self._subject.tenant_id):
@@ -59,40 +89,44 @@ class LandingFinder:
             validated[arrived].add(report["content_id"])
             if any(self._holds_rows(report[kind]) for kind in ("bronze_key", "quarantine_key")):
                 linked.add(arrived)
-        named = [one for one in mine if _arrived(one) in linked or self._names(one)]
+        named = [version for version in landed if _arrived(version) in linked or self._names_customer(version)]
         contents: defaultdict[tuple[str, datetime], set[str]] = defaultdict(set)
-        for one in mine:
-            contents[_arrived(one)].add(one.etag)
-        for one in named:
-            # contents of one second cannot be told apart by their reports, only counted
-            if len(validated[_arrived(one)]) < len(contents[_arrived(one)]):
+        for version in landed:
+            contents[_arrived(version)].add(version.etag)
+        for version in named:
+            # reports do not tell two contents of one second apart, so both are counted
+            if len(validated[_arrived(version)]) < len(contents[_arrived(version)]):
                 raise RetryableError(
-                    f"landing {one.key}, version {one.version_id}: names the customer and was not validated yet; "
-                    "wait until its report is below validation/ (or mend what keeps it from that), then try again. "
-                    "Nothing was erased"
+                    f"landing {version.key}, version {version.version_id}: names the customer and was not validated "
+                    "yet; wait until its report is below validation/ (or mend what keeps it from that), then try "
+                    "again. Nothing was erased"
                 )
         return named
 
     def _holds_rows(self, key: str | None) -> bool:
-        """Whether the rows of a landed file are the subject's, whatever the file itself called them."""
+        """Whether Bronze or quarantine has rows of the subject, however the landed file itself names them."""
         if key is None or not key.endswith(".parquet") or key.startswith("quarantine/rejected/"):
             return False
         path = self._sql.scratch / "landed"
         self._ports.lake.download(key, path)
         return self._rows.count(path, key) > 0
 
-    def _names(self, one: ObjectInfo) -> bool:
-        """A file that cannot be read was refused whole: it holds nobody's good rows, and may hold anybody."""
+    def _names_customer(self, version: ObjectInfo) -> bool:
+        """Whether a landed version names the customer, or cannot be read.
+
+        A file that cannot be read was refused whole. No good rows are lost with it, and it may name anybody.
+        """
         path = self._sql.scratch / "landed"
-        self._ports.landing.download(one.key, path, one.version_id)
+        self._ports.landing.download(version.key, path, version.version_id)
         named = self._rows.named_in(path) if is_parquet(path) else self._texts.within_file(path)
         return named is not False
 
 
 def _arrived(info: ObjectInfo) -> tuple[str, datetime]:
+    """Key and second of arrival, by which a version and its report belong together."""
     return info.key, _second(info.last_modified)
 
 
 def _second(moment: datetime) -> datetime:
-    """S3 tells an object's time to the second, its listings to the millisecond."""
+    """S3 gives the time of an object to the second when it is read, and to the millisecond when it is listed."""
     return moment.replace(microsecond=0)

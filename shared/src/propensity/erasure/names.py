@@ -1,4 +1,4 @@
-"""What names a customer: their id, and the restricted values that of the whole tenant only they have."""
+"""The names of a customer: their id, and the restricted values that no other customer of the tenant has."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from propensity.ports import Ports, Sql
 
 
 def people_columns(ports: Ports) -> tuple[str, ...]:
-    """Columns that hold customers' ids: the pack's entity in what came in, customer_id in what we computed."""
+    """Columns that hold customers' ids: the pack's entity in data that came in, customer_id in data that we compute."""
     return tuple(dict.fromkeys((pack_info(ports).entity, "customer_id")))
 
 
 def names_of(ports: Ports, sql: Sql, subject: Subject) -> tuple[str, ...]:
     """The customer's id first, then e-mail addresses, telephone numbers and the like; none for a whole tenant.
 
-    A value that another customer of the tenant has too (a vehicle's number after it was sold) names nobody.
+    A value that another customer of the tenant has too names nobody, for example the number of a vehicle that was sold.
     """
     if subject.customer_id is None:
         return ()
@@ -53,10 +53,12 @@ def names_of(ports: Ports, sql: Sql, subject: Subject) -> tuple[str, ...]:
 
 
 def _of_tenant(key: str, subject: Subject) -> str:
+    """SQL that adds the condition for the tenant's rows; a Bronze file has no others."""
     return "" if key.startswith("bronze/") else f"and tenant_id = {text(subject.tenant_id)}"
 
 
 def _restricted(contract: Contract, entity: str) -> list[str]:
+    """Columns that the contract classifies as restricted; none where its rows belong to no customer."""
     if not any(column.name == entity for column in contract.columns):
         return []
     return [

@@ -1,7 +1,8 @@
-"""The proof of an erasure: every object is searched again, by code that shares nothing with what removed.
+"""The proof of an erasure: every object is searched again, by code that shares nothing with the code that removed.
 
-A name counts where it stands as a whole. One that may as well be a price or an article (a short number) counts only
-in columns that hold customers' ids and in texts of the tenant; other tenants' objects hold other people.
+A name counts where it stands as a whole word. A short number may be a price or an article too. It counts only in
+columns that hold customers' ids, and in texts of the tenant. Other tenants' objects are not searched: they hold other
+people.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from propensity.erasure.domain.record import Proof
 from propensity.erasure.domain.subject import telling
 from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
@@ -21,14 +23,12 @@ from propensity.ports import Ports, Sql
 from propensity.registry.versions import version_numbers
 
 _PIECE = 1 << 22
-_JOINED = frozenset("_-./:@+%=")  # what joins words into a key, a number or a run's name
+_JOINED = frozenset("_-./:@+%=")  # characters that join words into a key, a number or a run's name
 _SHOWN = 20
 
 
-def search(
-    ports: Ports, sql: Sql, subject: Subject, names: Sequence[str], people: Collection[str]
-) -> dict[str, int | str]:
-    """Search the lake, the tenant's landed versions and the online table; what was searched.
+def search(ports: Ports, sql: Sql, subject: Subject, names: Sequence[str], people: Collection[str]) -> Proof:
+    """Search the lake, the tenant's landed versions and the online table; returns how much was searched.
 
     Raises ConflictError naming the objects that still hold the subject.
     """
@@ -46,7 +46,7 @@ def search(
             f"{len(found.hits)} objects still hold the subject: {listed}. What was removed stays removed; a run or an "
             "upload may have been under way, so try again; where the same objects are named again, look into them"
         )
-    return {**found.searched, "hits": 0}
+    return Proof(**found.searched, hits=0)
 
 
 class _Search:
@@ -65,11 +65,11 @@ class _Search:
         try:
             download(key, path)
         except NotFoundError:
-            return  # vacuumed since it was listed
+            return  # a vacuum removed it since it was listed
         self.searched["objects"] += 1
         self.searched["bytes"] += size
-        # every other word of the key is ours; a file's name came from outside
-        if self._in_object(key, path) or any(standing(key.lower(), name) for name in self._telling):
+        # the key is searched too, because the name of a file came from outside
+        if self._in_object(key, path) or any(stands_alone(key.lower(), name) for name in self._telling):
             self.hits.append(key)
 
     def look_at_landed(self, key: str, size: int, version_id: str | None, download: Any) -> None:
@@ -93,16 +93,16 @@ class _Search:
         if self._subject.customer_id is None:
             return False
         if mine and not key.startswith("validation/"):
-            return any(standing(piece, name) for piece in _text(path) for name in self._names)
+            return any(stands_alone(piece, name) for piece in _text(path) for name in self._names)
         if key.endswith((".json", "_last_checkpoint")):
-            # numbers name nobody here: they are counts
+            # only texts are searched: numbers in JSON are counts
             return any(
-                one == name or (name in self._telling and standing(one, name, joined=_JOINED))
-                for one in _strings(path)
+                value == name or (name in self._telling and stands_alone(value, name, joined=_JOINED))
+                for value in _strings(path)
                 for name in self._names
                 if len(name) > 3
             )
-        return any(standing(piece, name) for piece in _text(path) for name in self._telling)
+        return any(stands_alone(piece, name) for piece in _text(path) for name in self._telling)
 
     def _in_rows(self, path: Path, *, mine: bool, landed: bool) -> bool:
         source = read_files([str(path)])
@@ -117,52 +117,52 @@ class _Search:
         names = self._names if mine and (landed or not people) else self._telling
         kept = [name for name, kind in columns.items() if landed or "VARCHAR" in kind] if names else []
         texts = [f"lower({quote(name)}::varchar)" for name in kept]
-        there = {column: " or ".join(f"contains({column}, {text(name)})" for name in names) for column in texts}
-        theirs = " or ".join(f"{one}::varchar = {text(self._subject.customer_id)}" for one in people) or "false"
-        said = " or ".join(there.values()) or "false"
+        holding = {column: " or ".join(f"contains({column}, {text(name)})" for name in names) for column in texts}
+        theirs = " or ".join(f"{column}::varchar = {text(self._subject.customer_id)}" for column in people) or "false"
+        maybe = " or ".join(holding.values()) or "false"
         [(own, perhaps)] = self._sql.rows(
-            f"select count(*) filter ({theirs}), count(*) filter ({said}) from {source} where {scope}"
+            f"select count(*) filter ({theirs}), count(*) filter ({maybe}) from {source} where {scope}"
         )
         if own or not perhaps:
             return bool(own)
-        for column, holds in there.items():
+        for column, holds in holding.items():
             values = self._sql.rows(f"select distinct {column} from {source} where {scope} and ({holds})")
-            if any(standing(value, name) for (value,) in values for name in names):
+            if any(stands_alone(value, name) for (value,) in values for name in names):
                 return True
         return False
 
 
-def standing(value: str, name: str, *, joined: frozenset[str] = frozenset()) -> bool:
-    """Whether a name stands in a text as a whole: no letter or digit, nor what is `joined`, on either side of it."""
+def stands_alone(value: str, name: str, *, joined: frozenset[str] = frozenset()) -> bool:
+    """Whether a text has a name as a whole word: with no letter, digit or character of `joined` on either side."""
     at = value.find(name)
     while at >= 0:
         around = value[at - 1 : at] if at else "", value[at + len(name) : at + len(name) + 1]
-        if not any(one.isalnum() or one in joined for one in around if one):
+        if not any(char.isalnum() or char in joined for char in around if char):
             return True
         at = value.find(name, at + 1)
     return False
 
 
 def _text(path: Path) -> Iterator[str]:
-    """A file as lower-case text, a piece at a time, each with the end of the one before.
+    """A file as lower-case text in pieces, each with the end of the piece before.
 
-    What cannot be unpacked is searched as it is: there is nothing else to see.
+    A file that cannot be unpacked is searched as it is.
     """
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
-    held = ""
+    end = ""
     try:
         with gzip.open(path) if packed else path.open("rb") as body:
             while piece := body.read(_PIECE):
-                shown = held + piece.replace(b"\0", b"").decode("utf-8", errors="replace").lower()
+                shown = end + piece.replace(b"\0", b"").decode("utf-8", errors="replace").lower()
                 yield shown
-                held = shown[-256:]
+                end = shown[-256:]
     except (OSError, EOFError, zlib.error):
         yield path.read_bytes().decode("latin-1").lower()
 
 
 def _strings(path: Path) -> Iterator[str]:
-    """Every text in a file of JSON, or of one JSON value a line, names of fields included; in lower case."""
+    """Every text in a JSON file, or in one with a JSON value per line, in lower case; names of fields are texts too."""
     body = path.read_text(encoding="utf-8")
     try:
         values = [json.loads(body)]
@@ -179,6 +179,7 @@ def _strings(path: Path) -> Iterator[str]:
 
 
 def _online(ports: Ports, subject: Subject) -> bool:
+    """Whether the online table still holds the subject."""
     if subject.customer_id is None:
         return ports.online.remove(subject.tenant_id, None) > 0
     models = {key.split("/")[1] for key in ports.lake.keys("registry/")}

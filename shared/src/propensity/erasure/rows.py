@@ -1,4 +1,4 @@
-"""A subject's rows in a Parquet file: which they are, and the file without them."""
+"""The subject's rows in a Parquet file: how many there are, and the file without them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from propensity.kernel.sql_text import quote, read_files, text
 from propensity.kernel.tenant import Subject, tenant_of
 from propensity.ports import Sql
 
-# how a file is written, the first that makes it small enough; of a few rows those that are left may need larger
-# filters for a look-up by value than all did
+# ways to write a file; the first that makes it small enough is taken. Without bloom filters is the last resort, because
+# the filters of the rows that are left may be larger than those of all rows
 _WAYS = (*(f"compression_level {level}" for level in (3, 11, 19, 22)), "compression_level 22, write_bloom_filter false")
 _TRAILER = 8  # a Parquet file ends in its footer, the footer's length (4 bytes) and PAR1
 
 
 class RowFinder:
-    """`names` are all that name the customer in text; `people` the columns that hold customers' ids."""
+    """Finds rows by `names`, the customer's names in texts, and by `people`, the columns that hold customers' ids."""
 
     def __init__(self, sql: Sql, subject: Subject, names: Collection[str], people: Collection[str]) -> None:
         self._sql = sql
@@ -28,10 +28,11 @@ class RowFinder:
         self._telling = pattern([name for name in names if telling(name)])
 
     def predicate(self, path: Path, key: str) -> str | None:
-        """SQL that holds for the subject's rows; None where the file cannot have any.
+        """SQL that is true for the subject's rows; None where the file cannot have any.
 
-        Rows of a tenant are told by the key, else by tenant_id; a customer's by their id. A row of the tenant's
-        without anybody's id is theirs where its text names them. Raises BadInputError for a file that is damaged.
+        The key says whose rows a file has, or else the column tenant_id. A customer's rows have their id. A row of the
+        tenant that has nobody's id is the customer's where its text names them. Raises BadInputError for a damaged
+        file.
         """
         holder = tenant_of(key)
         if holder not in (None, self._subject.tenant_id) or path.stat().st_size == 0:
@@ -44,11 +45,11 @@ class RowFinder:
             return of_tenant
         people = [quote(name) for name in columns if name in self._people]
         theirs = [f"{name}::varchar = {text(self._subject.customer_id)}" for name in people]
-        said = self._telling if people else self._any
+        searched = self._telling if people else self._any
         texts = [f"{quote(name)}::varchar" for name, kind in columns.items() if "VARCHAR" in kind]
-        if said and texts:
+        if searched and texts:
             nobody = "".join(f"{name} is null and " for name in people)
-            theirs.append(f"({nobody}regexp_matches(lower(concat_ws(chr(10), {', '.join(texts)})), {text(said)}))")
+            theirs.append(f"({nobody}regexp_matches(lower(concat_ws(chr(10), {', '.join(texts)})), {text(searched)}))")
         return f"{of_tenant} and ({' or '.join(theirs)})" if theirs else None
 
     def count(self, path: Path, key: str) -> int:
@@ -65,16 +66,16 @@ class RowFinder:
         try:
             columns = [row[0] for row in self._sql.rows(f"describe select * from {_read(path)}")]
             texts = ", ".join(f"{quote(name)}::varchar" for name in columns)
-            said = f"regexp_matches(lower(concat_ws(chr(10), {texts})), {text(self._any)})"
-            return bool(self._sql.rows(f"select count(*) from {_read(path)} where {said}")[0][0])
+            named = f"regexp_matches(lower(concat_ws(chr(10), {texts})), {text(self._any)})"
+            return bool(self._sql.rows(f"select count(*) from {_read(path)} where {named}")[0][0])
         except SqlError:
             return None
 
     def rewrite(self, path: Path, key: str, out: Path, size: int | None = None) -> int:
-        """Write the file without the subject's rows, all others as they were and in their order; how many are left.
+        """Write the file without the subject's rows, all others unchanged and in order; returns how many are left.
 
-        Given a size in bytes, the file gets just that: the logs of a table's older versions name it, and readers
-        look for the footer from the end. Raises ConflictError where it cannot be made as small.
+        With a size in bytes, the file gets exactly that size: the logs of a table's older versions name it, and readers
+        look for the footer from the end. Raises ConflictError where the file cannot be made that small.
         """
         found = self.predicate(path, key) or "false"
         rest = f"select * from {_read(path)} where ({found}) is not true"
@@ -101,10 +102,10 @@ class RowFinder:
 
 
 def pad(path: Path, size: int) -> None:
-    """Make a Parquet file larger by zeros between its last page and its footer.
+    """Make a Parquet file larger, with zeros between its last page and its footer.
 
-    Offsets in the footer count from the file's beginning, and the footer is found from its end, so that no reader
-    ever comes to them (Apache Parquet format, "File format").
+    No reader meets the zeros: offsets in the footer count from the beginning of the file, and the footer is found from
+    its end (Apache Parquet format, "File format").
     """
     body = path.read_bytes()
     footer = len(body) - _TRAILER - int.from_bytes(body[-_TRAILER:-4], "little")

@@ -1,4 +1,4 @@
-"""Names of a person in files that are no tables of ours: landed files, and copies of those that were refused."""
+"""Names of a person in files that are no tables of ours: landed files, and copies of refused files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ class NameFinder:
     """Finds names as whole tokens in bytes, whatever their case and encoding (UTF-8, Windows-1252, UTF-16)."""
 
     def __init__(self, names: Collection[str]) -> None:
-        # looking for plain text first is fifty times as fast as the expression
+        # a search for plain text comes first, because it is fifty times as fast as the expression
         self._hints = [name.lower() for name in names]
         self._digits = [name[-8:] for name in names if name.startswith("+")]
-        said = pattern(names)
-        self._pattern = re.compile(said) if said else None
+        expression = pattern(names)
+        self._pattern = re.compile(expression) if expression else None
 
     def within(self, data: bytes) -> bool:
+        """Whether bytes hold a name."""
         data = data.replace(b"\0", b"") if b"\0" in data else data
         codes = ("ascii",) if data.isascii() else ("utf-8", "cp1252")
         return any(self._within(data.decode(code, errors="replace").lower()) for code in codes)
@@ -33,27 +34,27 @@ class NameFinder:
     def _within(self, lowered: str) -> bool:
         if not any(hint in lowered for hint in self._hints):
             digits = lowered.translate(_NO_SPACES) if self._digits else ""
-            if not any(one in digits for one in self._digits):
+            if not any(number in digits for number in self._digits):
                 return False
         return self._pattern is not None and self._pattern.search(lowered) is not None
 
     def within_file(self, path: Path) -> bool | None:
-        """None for a compressed file that cannot be unpacked: nobody can say what it holds."""
-        held = b""
+        """Whether a file holds a name; None for a compressed file that cannot be unpacked."""
+        end = b""
         try:
             for piece in pieces(path):
-                if self.within(held + piece):
+                if self.within(end + piece):
                     return True
-                held = piece[-_OVERLAP:]
+                end = piece[-_OVERLAP:]
         except (OSError, EOFError, zlib.error):
             return None
         return False
 
     def without_lines(self, data: bytes) -> tuple[bytes, int] | None:
-        """The text without the lines that hold a name, and how many those were; None where it must go whole.
+        """The text without the lines that hold a name, and how many those are; None where it must go whole.
 
-        That is where lines cannot be told apart (UTF-16, other binary data), or a record runs over several: what
-        stands in its other lines names nobody, and may be anybody's.
+        It must go whole where lines cannot be told apart (UTF-16, other binary data). It must also go whole where a
+        record runs over several lines, because its other lines may be the person's without a name in them.
         """
         if b"\0" in data:
             return None

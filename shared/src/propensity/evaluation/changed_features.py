@@ -17,7 +17,7 @@ from propensity.evaluation.case import Case
 from propensity.evaluation.domain.gates import Gate, number
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import CUSTOMER, TENANT
-from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.lake.run_files import read_plan, results_of
 from propensity.ports import Ports
 from propensity.registry.versions import Version, load_version
@@ -137,7 +137,7 @@ def _files(ports: Ports, lineage: Mapping[str, Any]) -> list[str]:
     """The feature files of the champion's training run that are still there; none where the run was removed."""
     try:
         plan = read_plan(ports.lake, lineage["run"], TrainingPlan)
-        results = results_of(ports.lake, lineage["run"], Built, len(plan.groups))
+        results = results_of(ports.lake, lineage["run"], BuildResult, len(plan.groups))
     except (NotFoundError, IncompleteRunError):
         return []
     there = set(ports.lake.keys(f"{lineage['run']}/features/"))

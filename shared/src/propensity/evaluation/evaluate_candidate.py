@@ -24,7 +24,7 @@ from propensity.evaluation.record import Evaluation, write_evaluation
 from propensity.evaluation.slicing import judged_columns
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
-from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import read_plan, read_results, results_of
 from propensity.pack.domain.definition import Definition
@@ -100,7 +100,7 @@ def _read_run(ports: Ports, run: str) -> _Run:
     plan = read_plan(ports.lake, run, TrainingPlan)
     definition = read_definition(ports.lake, f"{run}/definition", plan.model)
     fits = read_results(ports.lake, run, "fit_candidate", len(definition.model.candidates))
-    built = results_of(ports.lake, run, Built, len(plan.groups))
+    built = results_of(ports.lake, run, BuildResult, len(plan.groups))
     keys = [result.features for result in built]
     data, digest = read_hashed(ports, keys, definition, sorted({*judged_columns(definition), *report_columns(built)}))
     return _Run(run, plan, definition, fits, data, digest, training_report(plan, built, definition, data, digest))

@@ -18,7 +18,7 @@ from propensity.evaluation.champions import Champion
 from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
 from propensity.evaluation.domain.paired import overlap
 from propensity.kernel.spec import Frozen
-from propensity.lake.domain.run_records import Built
+from propensity.lake.domain.run_records import BuildResult
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import log_loss_gain
 from propensity.training.data import as_date
@@ -81,7 +81,7 @@ class TrainingReport(Frozen):
         return self.model_dump(exclude={"gains"}) | self.gains.model_dump(exclude_unset=True)
 
 
-def report_columns(built: Sequence[Built]) -> list[str]:
+def report_columns(built: Sequence[BuildResult]) -> list[str]:
     """The columns of the training rows, besides features, that the report needs.
 
     `chosen` says whom the manual filter chooses. Feature files from before there was this column do not have it.

@@ -18,7 +18,7 @@ from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.run_names import parse_day
-from propensity.lake.domain.run_records import BuildItem, Built
+from propensity.lake.domain.run_records import BuildItem, BuildResult
 from propensity.lake.json_objects import read_record
 from propensity.lake.run_files import record_result
 from propensity.lake.session import download
@@ -68,7 +68,7 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
             counts["segments"] = session.segments_on(known_by)
     finally:
         sql.close()
-    record_result(ports.lake, work, Built(**counts, features=work.out))
+    record_result(ports.lake, work, BuildResult(**counts, features=work.out))
     return {}
 
 

@@ -12,7 +12,7 @@ from propensity.kernel.errors import BadInputError, NotFoundError, PackError
 from propensity.pack.current import pack_definition, pack_info
 from propensity.pack.domain.definition import Definition, normalise_sql
 from propensity.ports import Ports
-from propensity.registry.domain.ledger import ROOT
+from propensity.registry.domain.ledger import REGISTRY
 from propensity.registry.versions import champion_number, load_version, version_numbers
 
 _SET = re.compile(r"[0-9a-f]{12}")
@@ -128,7 +128,7 @@ class FeatureSets:
 
     def _models(self) -> list[str]:
         """The models of the pack, and those that the registry has besides."""
-        registered = {key.split("/")[1] for key in self.ports.lake.keys(f"{ROOT}/")}
+        registered = {key.split("/")[1] for key in self.ports.lake.keys(f"{REGISTRY}/")}
         return sorted(registered | set(pack_info(self.ports).models))
 
     def _registered(self) -> Iterator[Use]:

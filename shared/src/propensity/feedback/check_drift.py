@@ -8,7 +8,7 @@ from propensity.feedback.reports import DriftReport, drift_key
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.appends import append_once
 from propensity.lake.domain.run_names import parse_day
-from propensity.lake.domain.run_records import Built, Scored, ScoringPlan
+from propensity.lake.domain.run_records import BuildResult, ScoreResult, ScoringPlan
 from propensity.lake.gold_tables import DRIFT
 from propensity.lake.json_objects import dumps
 from propensity.lake.run_files import read_plan, results_of
@@ -29,8 +29,8 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
     spec = version.definition(ports.lake).model
     reference = version.json(ports.lake, "reference.json")
     count = len(plan.groups)
-    features = [result.features for result in results_of(ports.lake, run, Built, count)]
-    scores = [result.scored for result in results_of(ports.lake, run, Scored, count)]
+    features = [result.features for result in results_of(ports.lake, run, BuildResult, count)]
+    scores = [result.scored for result in results_of(ports.lake, run, ScoreResult, count)]
     sql = ports.sql()
     try:
         drifts = []

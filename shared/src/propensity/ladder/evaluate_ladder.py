@@ -31,7 +31,7 @@ from propensity.ladder.fit_ladder import read_fits, training_of
 from propensity.ladder.held_out import HeldOut
 from propensity.ladder.version_files import write_ladder_files
 from propensity.lake.definition_files import read_definition
-from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
@@ -75,7 +75,7 @@ def evaluate_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
 
 def _segments_now(store: ObjectStore, run: str, plan: TrainingPlan) -> dict[str, str]:
     """The segment of each tenant that has one, on the run's day."""
-    results = results_of(store, run, Built, len(plan.groups))
+    results = results_of(store, run, BuildResult, len(plan.groups))
     return {tenant: segment for result in results for tenant, segment in result.segments.items()}
 
 

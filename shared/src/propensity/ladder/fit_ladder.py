@@ -18,7 +18,7 @@ from propensity.kernel.errors import ConflictError
 from propensity.ladder.domain.evidence import by_name
 from propensity.ladder.domain.rungs import FittedGroup, LadderFits
 from propensity.lake.definition_files import read_definition
-from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
@@ -69,7 +69,7 @@ def read_fits(store: ObjectStore, run: str) -> LadderFits:
 
 def training_of(ports: Ports, run: str, plan: TrainingPlan, definition: Definition) -> TrainingData:
     """The run's training set, with the tenant, the customer and, where there are segments, the segment of each row."""
-    keys = [result.features for result in results_of(ports.lake, run, Built, len(plan.groups))]
+    keys = [result.features for result in results_of(ports.lake, run, BuildResult, len(plan.groups))]
     return read_training(
         ports, keys, definition, ["tenant_id", "customer_id", *(["segment"] if definition.has_segments else [])]
     )

@@ -1,1 +1,1 @@
-"""The daily tick, compaction, re-bucketing, rebuilding and reference checks."""
+"""The daily tick, compaction, re-bucketing and rebuilding of tables, and reference checks."""

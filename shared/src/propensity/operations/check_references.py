@@ -1,7 +1,7 @@
-"""check_references: rows that name something of another dataset which is not there. They are kept, and flagged.
+"""check_references: find and flag orphans, rows that refer to a row of another dataset that is not there.
 
-Files come in any order, so a row may be an orphan today and none tomorrow: what is flagged is what holds as known at a
-day, and gold/orphans says for each row when it became an orphan and when it was none any more.
+Orphans are kept. Files come in any order, so a row may be an orphan today and none tomorrow. The check therefore looks
+at what was known at a day, and gold/orphans says for each row when it became an orphan and when it ceased to be one.
 """
 
 from __future__ import annotations
@@ -28,26 +28,29 @@ from propensity.stats.figures import wilson
 
 
 def check_references(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Each reference of each contract, as known at the slot's midnight UTC.
+    """Check each reference of each contract, as known at the slot's midnight UTC.
 
-    gold/orphans gets a row where a row became an orphan (`orphan` true) or ceased to be one; gold/references a row per
-    tenant and reference: rows that name something, orphans, their share with Wilson's 95 % interval. Once per slot: a
-    slot before the newest one checked changes nothing. Raises PackError for a reference to what the pack does not have.
+    gold/orphans gets a row for each row that became an orphan (`orphan` true) or ceased to be one. gold/references gets
+    a row per tenant and reference: how many rows refer to something, how many are orphans, and their share with
+    Wilson's 95 % interval. Each slot is checked once, and a slot before the newest one checked changes nothing. Raises
+    PackError for a reference to a dataset or column that the pack does not have.
     """
     day = parse_day(slot, "slot").isoformat()
     contracts = {dataset: contract_of(ports, dataset) for dataset in pack_info(ports).datasets}
-    checked = []
+    references, orphans = 0, list[int]()
     for contract in contracts.values():
         for reference in contract.references:
+            references += 1
             _check(contracts, contract, reference, ports.pack)
-            checked.append(_checked(ports, contracts, contract, reference, day))
-    done = [one for one in checked if one is not None]
-    orphans = sum(one["orphans"] for one in done)
-    ports.metrics.count("OrphanRows", orphans)
-    return {"slot": day, "references": len(checked), "checked": len(done), "orphans": orphans}
+            found = _orphans(ports, contracts, contract, reference, day)
+            if found is not None:
+                orphans.append(found)
+    ports.metrics.count("OrphanRows", sum(orphans))
+    return {"slot": day, "references": references, "checked": len(orphans), "orphans": sum(orphans)}
 
 
 def _check(contracts: Mapping[str, Contract], contract: Contract, reference: Reference, pack: str) -> None:
+    """Raises PackError for a reference to a dataset or column that the pack does not have."""
     found = contracts.get(reference.to_dataset)
     if found is None or all(column.name != reference.to_column for column in found.columns):
         raise PackError(
@@ -56,10 +59,13 @@ def _check(contracts: Mapping[str, Contract], contract: Contract, reference: Ref
         )
 
 
-def _checked(
+def _orphans(
     ports: Ports, contracts: Mapping[str, Contract], contract: Contract, reference: Reference, day: str
-) -> dict[str, Any] | None:
-    """None where this day, or a later one, was done before, or nothing of the dataset has come."""
+) -> int | None:
+    """Check a reference as known at a day; how many rows are orphans.
+
+    None where this day or a later one was checked before, or where no row of the dataset has come.
+    """
     name = f"{contract.dataset}.{reference.column}"
     snapshot = ports.tables.snapshot(silver_table(contract.dataset))
     sql = ports.sql()
@@ -88,22 +94,25 @@ def _checked(
             select tenant_id, _key, coalesce(n.entity, f.entity) as entity, coalesce(n.orphan, false) as orphan
             from naming n full join flagged f using (tenant_id, _key)
             where coalesce(n.orphan, false) <> coalesce(f.orphan, false)""")
-        rows, orphans = _count(sql)
+        orphans = _count(sql)
         stamp = (
             f"{text(contract.dataset)} as dataset, {text(reference.column)} as column_name, "
             f"{text(f'{reference.to_dataset}.{reference.to_column}')} as refers_to, {text(day)}::date as as_of"
         )
-        # the flags first: the counts say that the day is done
+        # the orphans first: a day that has its counts was checked to the end
         flags = f"select tenant_id, entity as {quote(entity)}, _key as row_key, orphan, {stamp} from changed"
         append_once(ports, sql, ORPHANS, flags, f"orphans/{name}/{day}")
         append_once(ports, sql, REFERENCES, f"select *, {stamp} from counted", f"references/{name}/{day}")
     finally:
         sql.close()
-    return {"reference": name, "rows": rows, "orphans": orphans}
+    return orphans
 
 
 def _flagged(ports: Ports, sql: Sql, contract: Contract, reference: Reference, day: str) -> bool:
-    """Table `flagged`: what was an orphan before this day. False where this day or a later one is done."""
+    """Create the table `flagged`: rows by whether they were orphans before this day.
+
+    False where this day or a later one was checked before.
+    """
     which = f"dataset = {text(contract.dataset)} and column_name = {text(reference.column)}"
     sql.execute("create temp table flagged (tenant_id varchar, _key varchar, entity varchar, orphan boolean)")
     counted = ports.tables.snapshot(REFERENCES)
@@ -124,18 +133,18 @@ def _flagged(ports: Ports, sql: Sql, contract: Contract, reference: Reference, d
 
 
 def _known(ports: Ports, contract: Contract, day: str) -> str:
-    """SELECT over `silver`, each key's latest version as known at the day's beginning."""
+    """SELECT over `silver`: the latest version of each key, as known at the beginning of the day."""
     moment = instant(date.fromisoformat(day))
     shape = shape_of(contract, retracted(ports.lake, contract.dataset))
     return latest_versions(shape, "silver", known_before=moment, valid_before=moment)
 
 
 def _by_bucket(ports: Ports, sql: Sql, snapshot: Snapshot, contract: Contract, statement: str) -> None:
-    """Run a statement over each bucket's files as `silver`; disk holds one bucket at a time."""
+    """Run a statement once per bucket, with the bucket's files as `silver`; only one bucket is on disk at a time."""
     columns = ", ".join(f"null::{column.duckdb_type} as {quote(column.name)}" for column in contract.columns)
     for bucket in sorted({file.partition["bucket"] for file in snapshot.files}, key=int):
         paths = download(sql, ports.lake, snapshot.file_keys(bucket=bucket), "bucket")
-        # a file may be older than a column
+        # a file from before the contract had a column gets null in it
         rows = f"(select {columns} where false) union all by name select * from {read_files(paths)}"
         sql.execute(f"create or replace temp view silver as {rows}")
         sql.execute(statement)
@@ -143,8 +152,8 @@ def _by_bucket(ports: Ports, sql: Sql, snapshot: Snapshot, contract: Contract, s
             Path(path).unlink()
 
 
-def _count(sql: Sql) -> tuple[int, int]:
-    """Table `counted`, a row per tenant; (rows, orphans) of all."""
+def _count(sql: Sql) -> int:
+    """Create the table `counted`, a row per tenant; the orphans of all tenants."""
     sql.execute(
         "create temp table counted (tenant_id varchar, row_count bigint, orphans bigint, share double, low double, "
         "high double)"
@@ -155,4 +164,4 @@ def _count(sql: Sql) -> tuple[int, int]:
         sql.execute(
             "insert into counted values (?, ?, ?, ?, ?, ?)", [tenant, rows, orphans, share.value, share.low, share.high]
         )
-    return sum(rows for _, rows, _ in found), sum(orphans for _, _, orphans in found)
+    return sum(orphans for _, _, orphans in found)

@@ -1,6 +1,6 @@
-"""maintain_tables: join small files, and remove what nothing needs any more.
+"""maintain_tables: join small files of every table, and remove files that nothing needs any more.
 
-What a model or a run names stays.
+A file of a version that a registered model or an open run pins stays.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from propensity.lake.domain.run_names import parse_day
 from propensity.ports import Ports
 from propensity.registry.pinned import pinned_versions
 
-RETENTION = timedelta(days=7)  # a reader, or a run that is being redriven, may be on an older version for so long
+RETENTION = timedelta(days=7)  # a reader or a redriven run may still read a version of seven days ago
 
 
 def maintain_tables(ports: Ports, *, slot: str, retention: timedelta = RETENTION) -> dict[str, Any]:
-    """Compact, checkpoint and vacuum every table; doing it again finds nothing to do.
+    """Compact, checkpoint and vacuum every table; a second call finds nothing to do.
 
-    Kept whatever their age: the versions that a registered model was trained on, and those that a run of the last
-    two months pinned.
+    Two kinds of versions are kept at any age: those that a registered model was trained on, and those that a run of
+    the last two months pinned.
     """
     day = parse_day(slot, "slot")
     pinned, tables = pinned_versions(ports, day)

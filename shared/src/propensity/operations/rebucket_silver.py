@@ -1,8 +1,8 @@
-"""rebucket_silver: the lake's rows over another number of buckets, table by table, each in one commit.
+"""rebucket_silver: spread the rows of Silver over another number of buckets, table by table, each in one commit.
 
-A chunk of a table's files is read, its rows go to files of their new buckets, and a receipt says which files came of
-which. When every file that the table holds has a receipt, one commit puts the new ones in the place of all. Rows that
-are promoted meanwhile are more files to move, and a call that was cut off goes on from the receipts.
+A table's files are read in chunks. The rows of a chunk go to new files in their new buckets, and a receipt lists the
+old files and the new ones. When every file of the table has a receipt, one commit replaces all old files by the new
+ones. Rows that are promoted meanwhile are more files to move. A call that was cut off goes on from the receipts.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from propensity.kernel.errors import BadInputError, IncompleteRunError, RetryableError
+from propensity.kernel.spec import Frozen
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.domain.silver_rows import BucketRule, bucket_of_silver
-from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.json_objects import dumps
 from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
@@ -22,14 +23,22 @@ from propensity.pack.domain.contract import Contract
 from propensity.pack.domain.definition import MOST_BUCKETS
 from propensity.ports import DataFile, Ports, Snapshot, Sql
 
-_RACES = 20  # appends that come between the last chunk and the commit
+_RACES = 20  # tries, each lost to an append between the last chunk and the commit
+
+
+class MoveReceipt(Frozen):
+    """The receipt of a chunk: the paths of the old files, and the new files that hold their rows."""
+
+    sources: Sequence[str]
+    files: Sequence[DataFile]
 
 
 def rebucket_silver(ports: Ports, *, buckets: int) -> dict[str, Any]:
-    """Spread every Silver table over so many buckets; every row and version stays, and older versions keep theirs.
+    """Spread every Silver table over `buckets` buckets. All rows and row versions stay; older table versions keep their
+    buckets.
 
-    Returns which tables were rewritten, with their rows. Raises BadInputError for a number that is none,
-    RetryableError where promotion keeps winning the race: called again, it goes on.
+    Returns the tables that were rewritten, with their rows. Raises BadInputError for a number out of range, and
+    RetryableError where promotion keeps winning the race; another call goes on from there.
     """
     if type(buckets) is not int or not 1 <= buckets <= MOST_BUCKETS:
         raise BadInputError(f"buckets is {buckets!r}, expected a whole number from 1 to {MOST_BUCKETS}")
@@ -42,7 +51,7 @@ def rebucket_silver(ports: Ports, *, buckets: int) -> dict[str, Any]:
 
 
 def _rebucket(ports: Ports, dataset: str, buckets: int) -> int | None:
-    """Rows of the table, or None where there was nothing to do."""
+    """The number of rows of the table, or None where there was nothing to do."""
     table = silver_table(dataset)
     for _ in range(_RACES):
         snapshot = ports.tables.snapshot(table)
@@ -57,24 +66,26 @@ def _rebucket(ports: Ports, dataset: str, buckets: int) -> int | None:
         try:
             ports.tables.replace(table, files, version=snapshot.version, buckets=buckets)
         except RetryableError:
-            continue  # rows came in between: their files are the next round's
+            continue  # rows were promoted in between: the next round moves their files too
         return snapshot.rows()
     raise RetryableError(f"{table}: promotion committed before each of {_RACES} tries; try again, it goes on from here")
 
 
 def _moved(ports: Ports, dataset: str, snapshot: Snapshot, buckets: int) -> list[DataFile]:
-    """Files in the new buckets that hold the rows of all files of a snapshot."""
+    """New files that hold the rows of all files of a snapshot, in the new buckets."""
     folder = f"rebucket/{dataset}/{buckets}"
     waiting = {file.path: file for file in snapshot.files}
-    there = set(ports.lake.keys(f"{snapshot.root}/bucket="))
+    present = set(ports.lake.keys(f"{snapshot.root}/bucket="))
     moved: list[DataFile] = []
     for key in ports.lake.keys(f"{folder}/"):
-        receipt = read_json(ports.lake, key)
-        found = [DataFile(**file) for file in receipt["files"]]
-        # files that a vacuum took since, or that compaction joined, are moved anew
-        if set(receipt["sources"]) <= waiting.keys() and {f"{snapshot.root}/{file.path}" for file in found} <= there:
-            moved += found
-            for path in receipt["sources"]:
+        receipt = MoveReceipt.model_validate_json(ports.lake.get(key))
+        # rows are moved again where a vacuum removed the new files, or where compaction joined the old ones
+        if (
+            set(receipt.sources) <= waiting.keys()
+            and {f"{snapshot.root}/{file.path}" for file in receipt.files} <= present
+        ):
+            moved += receipt.files
+            for path in receipt.sources:
                 del waiting[path]
     for chunk in _chunks(list(waiting.values()), ports.rows_per_item):
         moved += _move(ports, folder, snapshot, chunk, contract_of(ports, dataset), buckets)
@@ -82,23 +93,23 @@ def _moved(ports: Ports, dataset: str, snapshot: Snapshot, buckets: int) -> list
 
 
 def _chunks(files: Sequence[DataFile], rows: int) -> list[list[DataFile]]:
-    """Files joined until a chunk would hold more rows than asked; a larger file stands alone."""
+    """Files in chunks of `rows` rows at most; a file of more rows is a chunk of its own."""
     chunks: list[list[DataFile]] = []
-    held = 0
+    filled = 0  # rows in the last chunk
     for file in sorted(files, key=lambda file: file.path):
-        if chunks and held + file.rows <= rows:
+        if chunks and filled + file.rows <= rows:
             chunks[-1].append(file)
-            held += file.rows
+            filled += file.rows
         else:
             chunks.append([file])
-            held = file.rows
+            filled = file.rows
     return chunks
 
 
 def _move(
     ports: Ports, folder: str, snapshot: Snapshot, chunk: Sequence[DataFile], contract: Contract, buckets: int
 ) -> list[DataFile]:
-    """Write one chunk's rows into files of their new buckets, and the receipt; the files."""
+    """Write the rows of a chunk into files of their new buckets, and the receipt; returns the new files."""
     sources = [file.path for file in chunk]
     name = hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
     sql = ports.sql()
@@ -107,17 +118,17 @@ def _move(
         files = _write(ports, sql, snapshot.root, name, _spread(rows, contract, ports, buckets))
     finally:
         sql.close()
-    told = [{"path": one.path, "rows": one.rows, "size": one.size, "partition": dict(one.partition)} for one in files]
-    # over a receipt whose files a vacuum took, too; two writers' receipts are equally right
-    ports.lake.put(f"{folder}/{name}.json", dumps({"sources": sources, "files": told}))
+    # this overwrites a receipt whose files a vacuum removed; of two writers' receipts either is right
+    ports.lake.put(f"{folder}/{name}.json", dumps(MoveReceipt(sources=sources, files=files).model_dump()))
     return files
 
 
 def _spread(rows: str, contract: Contract, ports: Ports, buckets: int) -> str:
+    """SELECT of the rows, each with its new bucket in the column `bucket`."""
     rule = BucketRule(pack_info(ports).partition_key, buckets)
     source = f"(from {rows})"
     if rule.partition_key == "entity" and contract.partition_key is not None:
-        # rows of a contract that had no such column yet are nobody's
+        # rows from before the contract had the column get null in it: they belong to no customer
         [kind] = [column.duckdb_type for column in contract.columns if column.name == contract.partition_key]
         empty = f"select null::{kind} as {quote(contract.partition_key)} where false"
         source = f"({empty} union all by name from {rows})"
@@ -125,11 +136,12 @@ def _spread(rows: str, contract: Contract, ports: Ports, buckets: int) -> str:
 
 
 def _write(ports: Ports, sql: Sql, root: str, name: str, query: str) -> list[DataFile]:
+    """Write the rows of a query to one new file per bucket."""
     out = sql.scratch / "new"
     sql.execute(f"copy ({query}) to {text(str(out))} (format parquet, compression zstd, partition_by (bucket))")
     files = []
     for path in sorted(out.rglob("*.parquet")):
-        # its content is part of its name: a second writer's file of another order is another file
+        # the name holds the content's hash: a second writer, whose rows come in another order, writes another file
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         bucket = path.parent.name.removeprefix("bucket=")
         place = f"bucket={bucket}/{name}-{digest}.parquet"

@@ -1,7 +1,7 @@
-"""rebuild_silver: whatever Bronze holds and Silver's logs do not carry is promoted.
+"""rebuild_silver: promote every file of Bronze that Silver's logs do not name.
 
-Bronze is the source of truth. Over a table that is gone this restores it; over one that is whole it finds nothing to
-do, which is the daily proof that no announcement was lost.
+Bronze is the source of truth. A table that is gone is restored from it. For a table that is whole there is nothing to
+do, which proves every day that no announcement of a file was lost.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _WAITING = timedelta(days=15)  # a queue keeps a message for 14
 
 
 def rebuild_silver(ports: Ports, *, slot: str | None = None) -> dict[str, Any]:
-    """Promote every Bronze file that Silver lacks: of the two weeks before the slot's day, or of all time without one.
+    """Promote the Bronze files that Silver lacks: all of them, or with a slot those since 15 days before its day.
 
-    A call that was cut off is simply repeated. Returns files looked at, and files and rows promoted. A file that
-    cannot be promoted keeps no other from it; IncompleteRunError names it in the end.
+    A call that was cut off is simply made again. Returns how many files were looked at, and how many files and rows
+    were promoted. A file that cannot be promoted does not stop the others. IncompleteRunError names the first such file
+    at the end.
     """
     since = parse_day(slot, "slot") - _WAITING if slot else date.min
     looked, promoted, rows = 0, 0, 0
@@ -48,26 +49,26 @@ def rebuild_silver(ports: Ports, *, slot: str | None = None) -> dict[str, Any]:
 
 
 def _missing(ports: Ports, dataset: str, since: date) -> tuple[int, list[BronzeFile]]:
-    """How many promotions Bronze's names stand for, and the files of those that Silver's log does not carry.
+    """(how many promotions the keys of Bronze stand for, the files of those that Silver's log does not name).
 
-    Which file it is, and from when its rows are known, the register of landings says: a validation or replay that was
-    overtaken leaves a file in Bronze that stands for nothing.
+    The register of landings says which file counts for a promotion, and from when its rows are known. A validation or
+    revalidation that another one overtook leaves a file in Bronze that counts for nothing.
     """
-    named = [parse_bronze_key(key) for key in ports.lake.keys(f"bronze/{dataset}/")]
-    names = {promotion(one.content_id, one.healed_by): one for one in named if one.day >= since}
-    there = ports.tables.committed(silver_table(dataset), names)
+    keys = [parse_bronze_key(key) for key in ports.lake.keys(f"bronze/{dataset}/")]
+    names = {promotion(key.content_id, key.healed_by): key for key in keys if key.day >= since}
+    committed = ports.tables.committed(silver_table(dataset), names)
     files: dict[str, BronzeFile] = {}
-    for one in [one for name, one in names.items() if name not in there]:
-        for report in history(ports.lake, dataset, one.tenant_id, one.content_id, one.day):
+    for key in [key for name, key in names.items() if name not in committed]:
+        for report in history(ports.lake, dataset, key.tenant_id, key.content_id, key.day):
             if report.bronze:
                 file = BronzeFile.parse(announcement(report))
-                if file.transaction not in there:
+                if file.transaction not in committed:
                     files[file.transaction] = file
     return len(names), list(files.values())
 
 
 def _promote(ports: Ports, files: Sequence[BronzeFile], refused: list[str]) -> Iterator[dict[str, Any]]:
-    """One commit; where that is refused for good, a commit a file."""
+    """Promote files in one commit. Where that is refused for good, each file gets a commit of its own."""
     try:
         yield promote_silver(ports, files)
     except PropensityError as error:

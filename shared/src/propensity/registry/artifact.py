@@ -1,4 +1,7 @@
-"""The one scoring path: artifact and matrix in, calibrated scores out. Batch, gap and on-demand all call it."""
+"""The one scoring path: an artifact and a matrix go in, calibrated scores come out.
+
+Batch runs, gap runs and scores on demand all call it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ REASONS = 3  # of each score
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A loaded version: everything that a score rests on."""
+    """A version in memory, with everything that its scores rest on."""
 
     version: Version
     definition: Definition
@@ -29,13 +32,14 @@ class Artifact:
     calibration: Calibration
     explanation: dict[str, Any]
     ladder: TenantModels | None = None
-    calibration_number: int = 0  # 0: as registered; a later one by recalibrate_model
+    calibration_number: int = 0  # 0: the one it was registered with; recalibrate_model adds later ones
 
     def score(self, matrix: Any, tenants: Any) -> tuple[Any, Any]:
         """(raw, score): float64, shape (n,), in [0, 1], for a float32 matrix of shape (n, features).
 
-        `tenants`: whose rows they are, object (n,); a version with a ladder scores each by its tenant's model, one
-        that training did not know by the global model. Raises ConflictError for a matrix of another shape.
+        `tenants`, object (n,), names the tenant of each row. A version with a ladder scores a row by the model of its
+        tenant, and by the global model where training did not know the tenant. Raises ConflictError for a matrix of
+        another shape.
         """
         width = len(self.definition.feature_names)
         if matrix.ndim != 2 or matrix.shape[1] != width:
@@ -45,26 +49,27 @@ class Artifact:
             )
         if len(tenants) != len(matrix):
             raise ConflictError(f"{len(matrix)} rows with {len(tenants)} tenants, expected one tenant per row")
-        # all rows, those of other models too: few rows add up a tree ensemble's leaves in another order than many
+        # all rows, also those that other models score: onnxruntime adds up the leaves of trees in another order when it
+        # gets few rows than when it gets many
         raw = np.asarray(self.model.predict(np.ascontiguousarray(matrix, dtype=np.float32)), dtype=np.float64)
         score = np.asarray(self.calibration.apply(raw), dtype=np.float64)
         return (raw, score) if self.ladder is None else self.ladder.apply(matrix, tenants, raw, score)
 
     def rungs(self, tenants: Any) -> Any | None:
-        """Which rung scored each row: names, object (n,), for tenants (n,); None for a version without a ladder."""
+        """The rung that scored each row, object (n,), for tenants (n,); None for a version without a ladder."""
         return None if self.ladder is None else self.ladder.rungs(tenants)
 
     def one_tenant_each(self) -> Any:
-        """Tenants, object (n,), whose rows between them go through every model of the version."""
+        """Tenants, object (n,): one row of each of them is enough to call every model of the version."""
         return np.array(["", *(self.ladder.one_of_each() if self.ladder else [])], dtype=object)
 
     def reasons(self, matrix: Any, tenants: Any, count: int) -> tuple[Any, Any]:
-        """(reasons, methods), object (n,): what moved each row's raw score most, and the method that says so.
+        """(reasons, methods), object (n,): what moved each row's raw score most, and the method that found it.
 
-        Of each row by the model that scored it; a heuristic score, the same for all of a tenant, has no reasons.
+        The model that scored a row explains it. A heuristic score is the same for all of a tenant and has no reasons.
         """
         out, methods = np.empty(len(matrix), dtype=object), np.full(len(matrix), None, dtype=object)
-        rest = np.ones(len(matrix), dtype=bool)
+        rest = np.ones(len(matrix), dtype=bool)  # the rows of the global model
         parts: list[tuple[dict[str, Any], Model, Any]] = []
         for place, sub, rows in self.ladder.parts(tenants) if self.ladder else ():
             if sub is not None:
@@ -83,7 +88,7 @@ class Artifact:
 
 
 def load_artifact(ports: Ports, version: Version, calibration: int | None = None) -> Artifact:
-    """With its newest calibration, or with the one of that number, so that a run has one from end to end."""
+    """Load a version with its newest calibration, or with that of a number: a run keeps one from beginning to end."""
     store = ports.lake
     definition = version.definition(store)
     number = newest_calibration(store, version.model, version.number) if calibration is None else calibration

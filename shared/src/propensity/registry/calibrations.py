@@ -1,42 +1,85 @@
-"""The calibrations of a registered version: number 0 is its folder's, later ones lie beside it, none is rewritten."""
+"""The calibrations of a registered version.
+
+Number 0 lies in the version's folder. Later ones lie beside the folder, one file each, and none is rewritten.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from propensity.kernel.errors import NotFoundError
+from propensity.kernel.spec import Frozen
 from propensity.lake.domain.run_names import batch_day
-from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.json_objects import dumps
 from propensity.ports import ObjectStore
 from propensity.registry.domain.ledger import calibration_key
 from propensity.registry.versions import Version, newest_calibration
 from propensity.stats.calibration import Calibration
+from propensity.stats.figures import Estimate
+
+
+class HeldAgainst(Frozen):
+    """The batch run that a new calibration was proven on, and the older batch runs that it was fitted on for that."""
+
+    run: str
+    fitted_on: Sequence[str]
+
+
+class CalibrationFile(Frozen):
+    """A later calibration: the calibration itself, who asked for it when and why, and the proof.
+
+    `restores`: the number of the calibration that it repeats; None where it was fitted anew. Only a fitted one has the
+    fields behind `calibration`: the batch runs that it was fitted on, the log loss of each method that was tried, the
+    figures of the newest batch before and after, and by how much the log loss fell.
+    """
+
+    model: str
+    version: int
+    number: int
+    by: str
+    why: str
+    at: str
+    restores: int | None = None
+    calibration: Mapping[str, Any]
+    fitted_on: Sequence[str] | None = None
+    held_against: HeldAgainst | None = None
+    log_losses: Mapping[str, Estimate] | None = None
+    before: Mapping[str, Estimate] | None = None
+    after: Mapping[str, Estimate] | None = None
+    gain_log_loss: Estimate | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(exclude_unset=True)
 
 
 def read_calibration(store: ObjectStore, version: Version, number: int) -> Calibration:
-    """Raises NotFoundError for a number that is not there."""
+    """Raises NotFoundError for a number that the version does not have."""
     if number == 0:
         return Calibration.from_json(version.json(store, "calibration.json"))
     try:
-        said = read_json(store, calibration_key(version.model, version.number, number))
+        return Calibration.from_json(_read(store, version, number).calibration)
     except NotFoundError as error:
         newest = newest_calibration(store, version.model, version.number)
         raise NotFoundError(
             f"model {version.model} version {version.number}: no calibration {number}; there are 0 to {newest}"
         ) from error
-    return Calibration.from_json(said["calibration"])
 
 
 def calibrated_on(store: ObjectStore, version: Version, number: int) -> tuple[str, ...]:
-    """The as-of dates of the batches that a calibration was fitted on; none where it is the version's own."""
+    """The as-of dates of the batches that a calibration was fitted on; none for number 0, the version's own."""
     if number == 0:
         return ()
-    said = read_json(store, calibration_key(version.model, version.number, number))
-    if "restores" in said:
-        return calibrated_on(store, version, said["restores"])
-    return tuple(batch_day(run).isoformat() for run in said["fitted_on"])
+    file = _read(store, version, number)
+    if file.restores is not None:
+        return calibrated_on(store, version, file.restores)
+    return tuple(batch_day(run).isoformat() for run in file.fitted_on or ())
 
 
-def add_calibration(store: ObjectStore, version: Version, number: int, said: dict[str, Any]) -> bool:
-    """Put a calibration under the next number; False where somebody else did."""
-    return store.put_new(calibration_key(version.model, version.number, number), dumps(said))
+def add_calibration(store: ObjectStore, version: Version, file: CalibrationFile) -> bool:
+    """Write a calibration under its number; False where another process has taken the number."""
+    return store.put_new(calibration_key(version.model, version.number, file.number), dumps(file.to_json()))
+
+
+def _read(store: ObjectStore, version: Version, number: int) -> CalibrationFile:
+    return CalibrationFile.model_validate_json(store.get(calibration_key(version.model, version.number, number)))

@@ -1,4 +1,4 @@
-"""Versions of tables that a model or a run still needs."""
+"""The versions of tables that a registered model or an open run pins, so that maintenance keeps them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from propensity.lake.json_objects import read_record
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
-from propensity.registry.domain.ledger import ROOT
+from propensity.registry.domain.ledger import REGISTRY
 from propensity.registry.versions import load_version, version_numbers
 
 OPEN = timedelta(days=60)  # runs of the last two months may still be resumed
 
 
 def pinned_versions(ports: Ports, day: date) -> tuple[Mapping[str, set[int]], list[str]]:
-    """Versions to keep per table, and all tables."""
+    """(the versions to keep, per table; the names of all tables)."""
     pinned: defaultdict[str, set[int]] = defaultdict(set)
     tables = {silver_table(dataset) for dataset in pack_info(ports).datasets}
     tables |= set(GOLD)
-    models = {key.split("/")[1] for key in ports.lake.keys(f"{ROOT}/")}
+    models = {key.split("/")[1] for key in ports.lake.keys(f"{REGISTRY}/")}
     for model in models:
         for number in version_numbers(ports.lake, model):
-            lineage = load_version(ports.lake, model, number).lineage
-            tables.add(feature_table(str(lineage["feature_set"])))
-            for dataset, version in lineage["silver"].items():
-                pinned[silver_table(dataset)].add(int(version))
+            provenance = load_version(ports.lake, model, number).provenance
+            tables.add(feature_table(provenance.feature_set))
+            for dataset, version in provenance.silver.items():
+                pinned[silver_table(dataset)].add(version)
     for key in ports.lake.keys("runs/"):
         if key.endswith("/plan.json"):
             plan = read_record(ports.lake, key, Plan)

@@ -1,4 +1,7 @@
-"""The models of a version that only some tenants' rows are scored by; each is loaded when such a row comes."""
+"""The models of a version's ladder, which score the rows of some tenants only.
+
+Each is loaded when the first row of such a tenant comes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from propensity.stats.calibration import Calibration, logit
 
 @dataclass(frozen=True, slots=True)
 class SubModel:
-    """One model of the ladder, with a calibration and an explanation of its own."""
+    """The model of one segment or of one tenant, with a calibration and an explanation of its own."""
 
     model: Model
     calibration: Calibration
@@ -28,26 +31,28 @@ class SubModel:
 
 @dataclass(frozen=True, slots=True)
 class TenantModels:
-    """A ladder over the folder of a version, or of the run that made it. What is loaded stays, for functions that live
-    on."""
+    """A ladder and the models below the folder of a version, or of the run that trained it.
+
+    A model once loaded stays in memory: a function may answer many requests.
+    """
 
     ports: Ports
     folder: str
     ladder: Ladder
-    _held: dict[str, SubModel | None] = field(default_factory=dict)
+    _loaded: dict[str, SubModel | None] = field(default_factory=dict)
 
     def place(self, tenant: str) -> Place:
-        """Where a tenant stands; on the global model where its own was erased since, with all else of the tenant."""
+        """Where a tenant stands. One whose own model was erased with its other data stands on the global model."""
         place = self.ladder.place(tenant)
         return GLOBAL if place.rung == "own" and place.model and self._find(place.model) is None else place
 
     def rungs(self, tenants: Any) -> Any:
-        """Names of rungs, object (n,), for tenants (n,)."""
+        """The rung of each tenant: object (n,), for tenants (n,)."""
         names, inverse = np.unique(tenants.astype(str), return_inverse=True)
         return np.array([self.place(name).rung for name in names], dtype=object)[inverse]
 
     def parts(self, tenants: Any) -> Iterator[tuple[Place, SubModel | None, Any]]:
-        """Each place above or below the global model, its model if it has one, and its rows as a mask (n,)."""
+        """Each place but the global model: the place, its model if it has one, and its rows as a mask (n,)."""
         names, inverse = np.unique(tenants.astype(str), return_inverse=True)
         rows: dict[Place, list[int]] = {}
         for number, name in enumerate(names):
@@ -58,8 +63,10 @@ class TenantModels:
             yield place, self._load(place.model) if place.model else None, np.isin(inverse, numbers)
 
     def apply(self, matrix: Any, tenants: Any, raw: Any, score: Any) -> tuple[Any, Any]:
-        """The global model's (raw, score) with the rows of other places replaced; those of the global one stay as
-        they are, bit for bit."""
+        """(raw, score), float64 (n,): those of the global model, with the rows of other places replaced.
+
+        Rows of tenants on the global model stay as they are, bit for bit.
+        """
         raw, score = raw.copy(), score.copy()
         for place, sub, rows in self.parts(tenants):
             if sub is not None:
@@ -72,7 +79,7 @@ class TenantModels:
         return raw, score
 
     def one_of_each(self) -> list[str]:
-        """A tenant for every model of the ladder, for a trial of them all."""
+        """A tenant for each model of the ladder, so that one row of each of them tries every model."""
         found = {place.model: tenant for tenant, place in sorted(self.ladder.places.items()) if place.model}
         return sorted(found.values())
 
@@ -80,17 +87,17 @@ class TenantModels:
         try:
             return self._load(folder)
         except NotFoundError:
-            self._held[folder] = None
+            self._loaded[folder] = None
             return None
 
     def _load(self, folder: str) -> SubModel | None:
-        if folder not in self._held:
-            self._held[folder] = load_sub_model(self.ports, f"{self.folder}/{folder}")
-        return self._held[folder]
+        if folder not in self._loaded:
+            self._loaded[folder] = load_sub_model(self.ports, f"{self.folder}/{folder}")
+        return self._loaded[folder]
 
 
 def load_sub_model(ports: Ports, folder: str) -> SubModel:
-    """Raises NotFoundError where there is none, or where an erasure emptied one of its files."""
+    """The model in a folder. Raises NotFoundError where there is none, or where an erasure emptied one of its files."""
     names = ("model.onnx", "calibration.json", "explanation.json")
     onnx, calibration, explanation = (ports.lake.get(f"{folder}/{name}") for name in names)
     if not (onnx and calibration and explanation):
@@ -103,11 +110,11 @@ def load_sub_model(ports: Ports, folder: str) -> SubModel:
 
 
 def load_tenant_models(ports: Ports, version: Version) -> TenantModels | None:
-    """None for a version without a ladder."""
-    said = find_json(ports.lake, f"{version.folder}/{LADDER}")
-    return None if said is None else TenantModels(ports, version.folder, Ladder.from_json(said))
+    """The ladder of a version with its models; None for a version without one."""
+    ladder = find_json(ports.lake, f"{version.folder}/{LADDER}")
+    return None if ladder is None else TenantModels(ports, version.folder, Ladder.from_json(ladder))
 
 
 def shifted(score: Any, intercept: float) -> Any:
-    """Probabilities moved by an intercept on the logit scale; float64, (n,)."""
+    """Probabilities, float64 (n,), moved by an intercept in logits."""
     return 1 / (1 + np.exp(-(logit(score) + intercept)))

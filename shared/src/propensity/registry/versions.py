@@ -1,6 +1,7 @@
-"""The model registry over an object store: immutable version folders, and an append-only ledger of what became of them.
+"""The model registry in the object store: one folder per version, never rewritten, and an append-only ledger per model.
 
-Every write is conditional, so two who write to one ledger get one order, and a version once written stays.
+Every write is conditional. Two processes that write to one ledger therefore get one order, and a version once written
+stays as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from propensity.kernel.errors import NotFoundError, RetryableError
+from propensity.kernel.spec import Frozen
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import claim, dumps, read_json
 from propensity.lake.run_files import is_planned
@@ -23,7 +27,7 @@ from propensity.registry.domain.ladder import LADDER
 from propensity.registry.domain.ledger import (
     CHAMPION,
     GateSummary,
-    Line,
+    LedgerLine,
     calibration_root,
     ledger_key,
     ledger_root,
@@ -33,21 +37,61 @@ from propensity.registry.domain.ledger import (
 )
 
 _RACES = 20
-_READERS = 8  # below the number of connections that a client of boto3 keeps
-# what a score rests on; the other files of a version may hold rows, which erasures rewrite
+_READERS = 8  # fewer than the connections that a boto3 client keeps
+# files that the scores depend on. Other files of a version may hold customers' rows, and erasures rewrite those
 _SCORES_REST_ON = ("model.onnx", "calibration.json", "explanation.json", "reference.json", LADDER)
-_FOLDERS = ("definition/", "ladder/")  # all in them: SQL and features, and the models of segments and of single tenants
-_SEAL = "lineage.json"  # written last: a version without it is not there
+_FOLDERS = ("definition/", "ladder/")  # and every file in these: features and SQL, the models of segments and tenants
+_SEAL = "lineage.json"  # written last: a version that lacks it does not exist
+
+
+class VersionSchema(Frozen):
+    """The features of a version in order, and per dataset the columns that its SQL names, with their DuckDB types."""
+
+    features: tuple[str, ...] | None = None
+    columns: Mapping[str, Mapping[str, str]] | None = None
+
+
+class VersionLineage(Frozen):
+    """Where a version comes from: its lineage.json. (The lineage of columns is another thing: kernel/lineage.py.)
+
+    The check before an alias moves compares the version with `schema` and with `files`, the SHA-256 of each file that
+    its scores depend on. A replay repeats `dates` (as-of dates), `silver` (the version of each table), `retracted`,
+    `silver_at` and `seed`, and compares `training_set` (a hash), `packages`, `family` and `parameters`.
+    A field with a default may be missing in an older lineage.json.
+    """
+
+    run: str
+    model: str = ""
+    as_of: str = ""
+    dates: tuple[str, ...] = ()
+    family: str = ""
+    parameters: Mapping[str, Any] = {}
+    feature_set: str = ""
+    silver: Mapping[str, int] = {}
+    retracted: Mapping[str, Any] = {}
+    silver_at: Mapping[str, Any] | None = None
+    packages: Mapping[str, str] = {}
+    fitted: VersionSchema | None = Field(default=None, alias="schema")
+    files: Mapping[str, str] | None = None
+    training_set: str | None = None
+    seed: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(by_alias=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A registered version and what stands in its folder."""
+    """A registered version. `lineage` is the content of its lineage.json, `provenance` the same as a record."""
 
     model: str
     number: int
     folder: str
     lineage: Mapping[str, Any]
+
+    @property
+    def provenance(self) -> VersionLineage:
+        return VersionLineage.model_validate(self.lineage)
 
     def definition(self, store: ObjectStore) -> Definition:
         return read_definition(store, f"{self.folder}/definition", self.model)
@@ -63,22 +107,25 @@ class Version:
         return store.get(f"{self.folder}/model.onnx")
 
 
-def ledger(store: ObjectStore, model: str, known: Sequence[Line] = ()) -> list[Line]:
-    """Every line, in order; `known` are the first ones, which were read before and never change."""
+def read_ledger(store: ObjectStore, model: str, known: Sequence[LedgerLine] = ()) -> list[LedgerLine]:
+    """All lines of a model, in order. `known`: the first lines, already read; they never change."""
     keys = list(store.keys(ledger_root(model)))[len(known) :]
-    # a line is a small object: what takes time is waiting for each
+    # lines are small objects, so the time goes into waiting for each
     with ThreadPoolExecutor(_READERS) as pool:
-        return [*known, *(Line.model_validate_json(body) for body in pool.map(store.get, keys))]
+        return [*known, *(LedgerLine.model_validate_json(body) for body in pool.map(store.get, keys))]
 
 
-def dated_ledger(store: ObjectStore, model: str) -> list[tuple[datetime, Line]]:
-    """Every line with when it was written, which is the object's own time: `at` may be the day of a run's plan."""
-    lines = {ledger_key(model, line.number): line for line in ledger(store, model)}
+def dated_ledger(store: ObjectStore, model: str) -> list[tuple[datetime, LedgerLine]]:
+    """All lines of a model, each with the time of its object, when it was written.
+
+    The `at` of a line is not always that time: it may be the day of a run's plan.
+    """
+    lines = {ledger_key(model, line.number): line for line in read_ledger(store, model)}
     return [(info.last_modified, lines[info.key]) for info in store.infos(ledger_root(model)) if info.key in lines]
 
 
 def written_at(store: ObjectStore, key: str) -> datetime | None:
-    """When an object that is written once was written; None where it is not there."""
+    """The time when an object was written, of one that is written only once; None where there is none."""
     try:
         return store.head(key).last_modified
     except NotFoundError:
@@ -86,37 +133,44 @@ def written_at(store: ObjectStore, key: str) -> datetime | None:
 
 
 def champion_number(store: ObjectStore, model: str) -> int | None:
-    """The champion's version, from the newest line that says one: it is asked for often, and the ledger only grows."""
+    """The champion's version number, None without a champion.
+
+    It is read from the newest line that sets the alias, because it is asked for often and the ledger only grows.
+    """
     for key in reversed(list(store.keys(ledger_root(model)))):
-        line = Line.model_validate_json(store.get(key))
+        line = LedgerLine.model_validate_json(store.get(key))
         if line.alias == CHAMPION:
             return line.version
     return None
 
 
 def newest_calibration(store: ObjectStore, model: str, version: int) -> int:
-    """The number of a version's calibration in force: 0 where it was never recalibrated."""
+    """The number of the calibration that a version scores with: 0 where it was never recalibrated."""
     root = calibration_root(model, version)
     return max((int(key.removeprefix(root).removesuffix(".json")) for key in store.keys(root)), default=0)
 
 
 def present_champion(store: ObjectStore, model: str) -> dict[str, int] | None:
-    """What a plan keeps of the champion, so that a rerun holds a candidate against the same one."""
+    """The champion's version and calibration, as a plan records them: a rerun compares with the same ones."""
     number = champion_number(store, model)
     return None if number is None else {"version": number, "calibration": newest_calibration(store, model, number)}
 
 
-def append_line(
-    store: ObjectStore, model: str, decide: Callable[[Sequence[Line]], Line], known: Sequence[Line] = ()
-) -> Line:
-    """Append what `decide` makes of the ledger, a line with the next number; or answer with one of its own lines.
+def append_to_ledger(
+    store: ObjectStore,
+    model: str,
+    decide: Callable[[Sequence[LedgerLine]], LedgerLine],
+    known: Sequence[LedgerLine] = (),
+) -> LedgerLine:
+    """Append the line that `decide` makes of the ledger, and return it.
 
-    Whoever loses the race for a number decides again on what the winner wrote, so that no rule is kept on a ledger
-    that is not the newest any more. `known`: as in `ledger`. Errors of `decide` are raised, and RetryableError where
-    others keep winning.
+    The line has the next number. `decide` may also return a line that is in the ledger already; nothing is written
+    then. The process that loses the race for a number reads the ledger again and decides again, so that a rule is
+    always applied to the newest ledger. `known`: as in `read_ledger`. Raises what `decide` raises, and RetryableError
+    where others keep winning the race.
     """
     for _ in range(_RACES):
-        known = ledger(store, model, known)
+        known = read_ledger(store, model, known)
         line = decide(known)
         if line.number < next_number(known) or store.put_new(ledger_key(model, line.number), dumps(line.model_dump())):
             return line
@@ -124,7 +178,7 @@ def append_line(
 
 
 def version_numbers(store: ObjectStore, model: str) -> list[int]:
-    """Numbers of the whole versions, in order."""
+    """The numbers of the versions that were written to the end, in order."""
     root = f"{model_root(model)}/versions/"
     names = [key.removeprefix(root) for key in store.keys(root)]
     return sorted(int(name.split("/")[0]) for name in names if name.endswith(f"/{_SEAL}"))
@@ -148,10 +202,10 @@ def load_champion(store: ObjectStore, model: str) -> Version:
 
 
 def register(store: ObjectStore, model: str, files: Mapping[str, bytes], lineage: Mapping[str, Any]) -> Version:
-    """Write a new version folder; the run of the lineage gets one version however often it registers.
+    """Write the folder of a new version. The run that `lineage` names gets one version, however often it registers.
 
-    A number is claimed first, then the files are put, the lineage last. A crash in between leaves a claim
-    that the same run picks up again.
+    The number is claimed first, then the files are written, the lineage last. A crash in between leaves a claim, and
+    the same run goes on with that number. `lineage`: the content of lineage.json, as VersionLineage writes it.
     """
     number = _claim_number(store, model, str(lineage["run"]))
     folder = version_folder(model, number)
@@ -162,7 +216,7 @@ def register(store: ObjectStore, model: str, files: Mapping[str, bytes], lineage
 
 
 def recorded_files(files: Mapping[str, bytes]) -> dict[str, str]:
-    """SHA-256 of those files of a version that its scores rest on, for its lineage."""
+    """The SHA-256 of each file that the version's scores depend on, for its lineage."""
     return {
         name: hashlib.sha256(body).hexdigest()
         for name, body in sorted(files.items())
@@ -171,13 +225,13 @@ def recorded_files(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def claimed_runs(store: ObjectStore, model: str) -> set[str]:
-    """Training runs that came to a version, also those whose plans have expired (RunsDays)."""
+    """The training runs that registered a version, also those whose plans have expired (RunsDays)."""
     with ThreadPoolExecutor(_READERS) as pool:
         return {str(json.loads(body)["run"]) for body in pool.map(store.get, store.keys(_claims(model)))}
 
 
 def was_planned(store: ObjectStore, model: str, run: str) -> bool:
-    """Whether a training run has its plan, or had it: the claim of its version's number stays when the plan expires."""
+    """Whether a training run has a plan, or had one that has expired: its claim of a version number stays."""
     return is_planned(store, run) or run in claimed_runs(store, model)
 
 

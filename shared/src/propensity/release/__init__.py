@@ -1,1 +1,1 @@
-"""Register, approve, promote, roll back, recalibrate and replay a version."""
+"""Register, approve, promote, roll back, recalibrate and replay versions."""

@@ -1,5 +1,7 @@
-"""Whether a version can score now: before an alias goes to it, its artifact is loaded, held against what was recorded
-at its registration and against the contracts of today, and made to score.
+"""Whether a version can score now, checked before an alias is pointed to it.
+
+Its artifact is loaded, compared with what was recorded when it was registered and with today's contracts, and made to
+score a row.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from propensity.kernel.tenant import tenant_of
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import ObjectStore, Ports
 from propensity.registry.artifact import Artifact, load_artifact
-from propensity.registry.versions import Version
+from propensity.registry.versions import Version, VersionSchema
 
 _READERS = 8
 _EMPTY = hashlib.sha256(b"").hexdigest()
@@ -25,25 +27,25 @@ NOT_RECORDED = "not recorded"
 
 
 def check_artifact(ports: Ports, version: Version) -> dict[str, Any]:
-    """Raises ConflictError saying what is wrong with the version; nothing has been changed then.
+    """The result of each check: `ok`, or `not recorded` where the version is older than the record.
 
-    The answer: per check `ok`, or `not recorded` where the version is from before that was written down.
+    Raises ConflictError that says what is wrong with the version; nothing was changed then.
     """
-    schema = version.lineage.get("schema") or {}
+    fitted = version.provenance.fitted or VersionSchema()
     checked = {
         "files": check_files(ports.lake, version),
-        "columns": _columns(ports, version, schema),
+        "columns": _columns(ports, version, fitted),
     }
     with _loading(version):
         artifact = load_artifact(ports, version)
-    checked["features"] = _features(artifact, schema.get("features"))
+    checked["features"] = _features(artifact, fitted.features)
     checked["score"] = _score(artifact)
     return checked
 
 
 def check_files(store: ObjectStore, version: Version) -> str:
-    """Whether every file is as it was registered. Raises ConflictError naming those that are not."""
-    recorded = version.lineage.get("files")
+    """Whether every file is as it was registered. Raises ConflictError naming the files that are not."""
+    recorded = version.provenance.files
     if recorded is None:
         return NOT_RECORDED
 
@@ -55,30 +57,33 @@ def check_files(store: ObjectStore, version: Version) -> str:
 
     with ThreadPoolExecutor(_READERS) as pool:
         found = dict(zip(recorded, pool.map(digest, recorded), strict=True))
-    gone = _erased(found)
-    damaged = sorted(name for name, digest in recorded.items() if found[name] != digest and tenant_of(name) not in gone)
+    erased = _erased(found)
+    damaged = sorted(
+        name for name, digest in recorded.items() if found[name] != digest and tenant_of(name) not in erased
+    )
     if damaged:
         raise _refused(version, f"{', '.join(damaged)}: missing, or not as registered")
     return "ok"
 
 
 def _erased(found: Mapping[str, str | None]) -> set[str]:
-    """Tenants whose own models went: the erasure of a tenant takes all its files, that of a customer may empty one.
+    """The tenants whose own model was erased; the global model scores their rows.
 
-    `found`: names of files to what is there, None where nothing is. The global model scores such a tenant's rows.
+    The erasure of a tenant removes all files of its model, the erasure of a customer may leave one of them empty.
+    `found`: for each file the SHA-256 of what is there, None where nothing is.
     """
     files: dict[str, list[str | None]] = {}
     for name, digest in found.items():
         if tenant := tenant_of(name):
             files.setdefault(tenant, []).append(digest)
-    # damage takes one file of several, and hardly leaves it there without a byte
+    # damage is different: it takes one file of several, and hardly ever leaves a file of no bytes
     return {tenant for tenant, digests in files.items() if not any(digests) or _EMPTY in digests}
 
 
-def _columns(ports: Ports, version: Version, schema: Mapping[str, Any]) -> str:
-    """Whether today's contracts have the columns that the version's SQL names, as it knew them."""
-    recorded = schema.get("columns")
-    wanted: Mapping[str, Mapping[str, str]] = recorded or {dataset: {} for dataset in version.lineage.get("silver", ())}
+def _columns(ports: Ports, version: Version, fitted: VersionSchema) -> str:
+    """Whether today's contracts have the columns that the version's SQL names, with the types of then."""
+    recorded = fitted.columns
+    wanted = recorded or {dataset: {} for dataset in version.provenance.silver}
     wrong = list(_misfits(ports, wanted))
     if wrong:
         raise _refused(version, f"its SQL does not fit the contracts of pack {ports.pack}: {'; '.join(wrong)}")
@@ -93,23 +98,23 @@ def _misfits(ports: Ports, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[
             continue
         if not columns:
             continue
-        now = {column.name: column.duckdb_type for column in contract_of(ports, dataset).columns}
+        types = {column.name: column.duckdb_type for column in contract_of(ports, dataset).columns}
         for name, kind in sorted(columns.items()):
-            if now.get(name) != kind:
-                yield f"{dataset}.{name} is {now.get(name, 'missing')}, was {kind}"
+            if types.get(name) != kind:
+                yield f"{dataset}.{name} is {types.get(name, 'missing')}, was {kind}"
 
 
 @contextmanager
 def _loading(version: Version) -> Iterator[None]:
-    """Raises ConflictError for whatever keeps a version from being loaded."""
+    """Turns every error that says that the version cannot be loaded into a ConflictError."""
     try:
         yield
     except RetryableError:
         raise
-    # ours where a file is missing or is no model; the others are what parsers say to a file of another content
+    # PropensityError: a file is missing or is no model; the others: a parser met another content than it expects
     except (PropensityError, ValueError, KeyError, TypeError) as error:
-        told = str(error) if isinstance(error, PropensityError) else type(error).__name__
-        raise _refused(version, f"it cannot be loaded: {told}") from error
+        reason = str(error) if isinstance(error, PropensityError) else type(error).__name__
+        raise _refused(version, f"it cannot be loaded: {reason}") from error
 
 
 def _features(artifact: Artifact, recorded: Sequence[str] | None) -> str:
@@ -124,10 +129,10 @@ def _features(artifact: Artifact, recorded: Sequence[str] | None) -> str:
 
 
 def _score(artifact: Artifact) -> str:
-    """A row of missing values must score: an artifact that cannot must not become the one that scores everyone."""
+    """Whether each model of the version scores a row of missing values; if one cannot, it must not become champion."""
     tenants = artifact.one_tenant_each()
     rows = np.full((len(tenants), len(artifact.definition.feature_names)), np.nan, dtype=np.float32)
-    with _loading(artifact.version):  # the models of a ladder are loaded when the first row of theirs comes
+    with _loading(artifact.version):  # a model of the ladder is loaded when its first row comes
         raw, score = artifact.score(rows, tenants)
     for name, values in (("model.onnx", raw), ("calibration.json", score)):
         if not (values.shape == (len(tenants),) and ((values >= 0) & (values <= 1)).all()):

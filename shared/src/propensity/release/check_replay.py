@@ -1,8 +1,7 @@
-"""check_replay: hold a replayed version's training set and scores against what was registered."""
+"""check_replay: compare the training set and the scores of a replay with those of the registered version."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from propensity.kernel.errors import ConflictError, IncompleteRunError, NotFound
 from propensity.kernel.tenant import TENANT
 from propensity.ladder.version_files import ladder_files
 from propensity.lake.definition_files import read_definition
-from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.lake.erased import erasure_records, rows_erased_since
 from propensity.lake.json_objects import dumps, read_json, write_once
 from propensity.lake.run_files import read_plan, results_of
@@ -21,7 +20,7 @@ from propensity.registry.domain.ladder import GLOBAL, LADDER, Ladder, Place
 from propensity.registry.domain.ledger import model_root
 from propensity.registry.tenant_models import TenantModels, load_tenant_models
 from propensity.registry.versions import load_version
-from propensity.release.domain.replay import MAX_ABS, Replayed
+from propensity.release.domain.replay import MAX_ABS, Replayed, ReplayReport
 from propensity.stats.calibration import Calibration
 from propensity.stats.sampling import spread
 from propensity.training.report import read_hashed
@@ -32,8 +31,8 @@ REFERENCE_ROWS = 10_000
 def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write `registry/<model>/replays/<version>-<request>.json`; nothing is registered, and no alias moves.
 
-    Scores are of up to 10,000 rows spread evenly over the replayed training set, by both models and both calibrations,
-    and by both ladders where there are any.
+    Both models score up to 10,000 rows, spread evenly over the replayed training set, with their calibrations. Where
+    there are ladders, both ladders score the rows too.
     """
     store = ports.lake
     plan, evaluation = read_plan(store, run, TrainingPlan), read_json(store, f"{run}/evaluation.json")
@@ -44,17 +43,17 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     data, digest = read_hashed(ports, _keys(ports, run, plan), definition, [TENANT])
     rows = spread(len(data.labels), REFERENCE_ROWS)
     matrix, tenants = np.ascontiguousarray(data.matrix[rows]), data.columns[TENANT][rows]
-    del data  # the original's comes next, and is as large
+    del data  # frees memory for the original's training set, which is as large
     then, now = (
         ports.scorer(onnx).predict(matrix)
         for onnx in (version.onnx(store), store.get(evaluation["files"]["model.onnx"]))
     )
     before = Calibration.from_json(version.json(store, "calibration.json"))
     after = Calibration.from_json(read_json(store, evaluation["files"]["calibration.json"]))
-    lineage, scores = version.lineage, (before.apply(then), after.apply(now))
+    provenance, scores = version.provenance, (before.apply(then), after.apply(now))
     ladders = load_tenant_models(ports, version), _replayed_ladder(ports, run)
     laddered = None
-    # an execution that began before ladders were replayed makes none, and then there is nothing to hold against
+    # an execution that began before ladders were replayed makes none: the ladders cannot be compared then
     without_ladder = ladders[0] is not None and ladders[1] is None
     if without_ladder:
         ladders = None, None
@@ -65,54 +64,48 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
         ]
         laddered = _furthest(*by_ladder)
     found = Replayed(
-        registered_hash=lineage.get("training_set"),
+        registered_hash=provenance.training_set,
         replayed_hash=digest,
-        original_now=_original(ports, lineage["run"], definition),
-        registered_seed=lineage.get("seed"),
+        original_now=_hash_of_original(ports, provenance.run, definition),
+        registered_seed=provenance.seed,
         replayed_seed=definition.model.training.seed,
-        registered_packages=lineage["packages"],
+        registered_packages=provenance.packages,
         replayed_packages=evaluation["packages"],
-        registered_model=(lineage["family"], lineage["parameters"]),
+        registered_model=(provenance.family, provenance.parameters),
         replayed_model=(evaluation["family"], evaluation["parameters"]),
-        erased=rows_erased_since(erasure_records(store), lineage["silver"]),
+        erased=rows_erased_since(erasure_records(store), provenance.silver),
         raw=_furthest(then, now),
         calibrated=_furthest(*scores),
         laddered=laddered,
         moved=_moved(*ladders),
         without_ladder=without_ladder,
     )
-    report = {
-        "model": plan.model,
-        "version": version.number,
-        "run": run,
-        "silver": plan.silver,
-        "rows": len(rows),
-        **found.to_json(),
-    }
+    report = found.report(version=version.number, run=run, silver=plan.silver, rows=len(rows))
     key = f"{model_root(plan.model)}/replays/{version.number:06d}-{plan.replay_request}.json"
-    stands = json.loads(write_once(store, key, dumps(report)))
-    ports.metrics.count("ModelReplayed", model=plan.model, same=str(stands["same"]).lower())
+    # the report of an earlier call stays as it is
+    written = ReplayReport.model_validate_json(write_once(store, key, dumps(report.model_dump())))
+    ports.metrics.count("ModelReplayed", model=plan.model, same=str(written.same).lower())
     return {
         "run": run,
         "model": plan.model,
         "version": version.number,
-        "same": stands["same"],
-        "said": stands["said"],
+        "same": written.same,
+        "said": written.said,
         "report": key,
     }
 
 
 def _keys(ports: Ports, run: str, plan: TrainingPlan) -> list[str]:
-    return [result.features for result in results_of(ports.lake, run, Built, len(plan.groups))]
+    return [result.features for result in results_of(ports.lake, run, BuildResult, len(plan.groups))]
 
 
-def _original(ports: Ports, run: str, definition: Definition) -> str | None:
+def _hash_of_original(ports: Ports, run: str, definition: Definition) -> str | None:
     """The hash of the files that a version was trained on, as they are today; None where they are gone."""
     try:
         plan = read_plan(ports.lake, run, TrainingPlan)
         return read_hashed(ports, _keys(ports, run, plan), definition)[1]
     except (NotFoundError, IncompleteRunError):
-        return None  # runs may be removed after a while; a version does not need them
+        return None  # the files of a run expire after a while, and a version does not need them
 
 
 def _replayed_ladder(ports: Ports, run: str) -> TenantModels | None:
@@ -121,14 +114,14 @@ def _replayed_ladder(ports: Ports, run: str) -> TenantModels | None:
 
 
 def _moved(then: TenantModels | None, now: TenantModels | None) -> int:
-    """How many tenants stand elsewhere: on another rung, or on it with another model, intercept or rate."""
-    tenants = {tenant for one in (then, now) if one for tenant in one.ladder.places}
+    """How many tenants stand elsewhere: on another rung, or on the same rung with another model, intercept or rate."""
+    tenants = {tenant for models in (then, now) if models for tenant in models.ladder.places}
 
-    def place(one: TenantModels | None, tenant: str) -> Place:
-        return one.place(tenant) if one else GLOBAL
+    def place(models: TenantModels | None, tenant: str) -> Place:
+        return models.place(tenant) if models else GLOBAL
 
     return sum(not place(then, tenant).is_near(place(now, tenant), MAX_ABS) for tenant in tenants)
 
 
-def _furthest(one: Any, other: Any) -> float:
-    return float(np.abs(one - other).max())
+def _furthest(then: Any, now: Any) -> float:
+    return float(np.abs(then - now).max())

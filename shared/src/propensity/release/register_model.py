@@ -1,4 +1,4 @@
-"""register_model: the chosen candidate of a training run becomes a version, staged or champion where its gates pass."""
+"""register_model: the chosen candidate of a training run becomes a version, staged or champion if its gates pass."""
 
 from __future__ import annotations
 
@@ -12,21 +12,28 @@ from propensity.lake.run_files import read_plan
 from propensity.pack.current import policy_of
 from propensity.ports import Ports
 from propensity.registry.domain.ledger import CHAMPION, STAGING, GateSummary
-from propensity.registry.versions import append_line, champion_number, recorded_files, register
-from propensity.release.domain.promotion import Request, settle
+from propensity.registry.versions import (
+    VersionLineage,
+    VersionSchema,
+    append_to_ledger,
+    champion_number,
+    recorded_files,
+    register,
+)
+from propensity.release.domain.promotion import Request, registration_line
 
 BY = "register_model"
 
 
 def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
-    """Write the version folder; where every gate passed promote it, or by the model's policy stage it for approvals.
+    """Write the version's folder; where all gates passed, promote it or stage it for approvals, as the policy says.
 
-    A version whose gates failed stays a candidate.
-    A version that was trained on another Silver than the newest is there to be looked at: it is not promoted.
+    A version whose gates failed stays a candidate. One that was trained on another Silver than the newest was only
+    trained to be looked at, and stays a candidate too.
 
-    The evaluation names the chosen candidate's files. A second call for the run finds its version and its line. `at`
-    is when that is, RFC 3339: the ledger's line says it, for the run's day may be months ago. An execution that began
-    before it was handed on has None, and the line the run's day.
+    The run's evaluation names the files of the chosen candidate. A second call for the run finds its version and its
+    line. `at` is the instant of the call (RFC 3339) for the ledger's line, because the run's day may be months ago. It
+    is None in an execution that began before the workflow passed it on; the line then has the run's day.
     """
     store = ports.lake
     plan, evaluation = read_plan(store, run, TrainingPlan), read_json(store, f"{run}/evaluation.json")
@@ -36,33 +43,35 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
     definition = f"{run}/definition/"
     files |= {f"definition/{key.removeprefix(definition)}": store.get(key) for key in store.keys(definition)}
     features = read_definition(store, f"{run}/definition", plan.model).feature_names
-    lineage = {
-        "run": run,
-        "model": plan.model,
-        "as_of": plan.as_of,
-        "dates": plan.dates,
-        "family": evaluation["family"],
-        "parameters": evaluation["parameters"],
-        "feature_set": plan.feature_set,
-        "silver": plan.silver,
-        "retracted": plan.retracted,
-        "silver_at": plan.silver_at,
-        "packages": evaluation["packages"],
-        # what a rollback holds the version against; a plan from before this was written down has no columns
-        "schema": {"features": list(features), "columns": plan.columns},
-        "files": recorded_files(files),
-        # an evaluation from before there was a hash has none
-        "training_set": evaluation.get("training_set"),
-        "seed": evaluation.get("seed"),
-    }
-    version = register(store, plan.model, files, lineage)
+    lineage = VersionLineage(
+        run=run,
+        model=plan.model,
+        as_of=plan.as_of,
+        dates=plan.dates,
+        family=evaluation["family"],
+        parameters=evaluation["parameters"],
+        feature_set=plan.feature_set,
+        silver=plan.silver,
+        retracted=plan.retracted,
+        silver_at=plan.silver_at,
+        packages=evaluation["packages"],
+        # a plan from before columns were recorded has none
+        schema=VersionSchema(features=features, columns=plan.columns),
+        files=recorded_files(files),
+        # an evaluation from before training sets were hashed has no hash
+        training_set=evaluation.get("training_set"),
+        seed=evaluation.get("seed"),
+    )
+    version = register(store, plan.model, files, lineage.to_json())
     gates = GateSummary.of(evaluation["gates"])
     line = None
     if not gates.failed and plan.silver_at is None:
-        asked = Request(plan.model, version.number, by=BY, why="all gates passed", at=at or plan.as_of, gates=gates)
+        request = Request(plan.model, version.number, by=BY, why="all gates passed", at=at or plan.as_of, gates=gates)
         policy = policy_of(ports, plan.model)
         held_against = plan.champion.version if plan.champion else None
-        line = append_line(store, plan.model, lambda known: settle(asked, policy, held_against, known))
+        line = append_to_ledger(
+            store, plan.model, lambda known: registration_line(request, policy, held_against, known)
+        )
     promoted, staged = (line is not None and line.alias == alias for alias in (CHAMPION, STAGING))
     ports.metrics.count("ModelRegistered", model=plan.model, promoted=str(promoted).lower())
     return {
@@ -72,7 +81,8 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         "as_of": plan.as_of,
         "promoted": promoted,
         "staged": staged,
-        # nobody can be scored before somebody approves; where a gate failed the run that follows shall ring the alarm
+        # without a champion nobody is scored until people approve this version, so the scoring run that follows waits.
+        # Where a gate failed it does not wait: it fails for want of a champion, and that rings the alarm
         "waits": staged and champion_number(store, plan.model) is None,
         "failed_gates": list(gates.failed),
     }

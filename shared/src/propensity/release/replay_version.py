@@ -1,4 +1,4 @@
-"""replay_version: plan the training of a registered version once more, from what that one pinned."""
+"""replay_version: plan the training of a registered version once more, from what its training pinned."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 def replay_version(ports: Ports, *, model: str, version: int, request: str) -> dict[str, Any]:
-    """As plan_training, but for a version: its own definition, table versions, shapes of tables, dates and seed.
+    """Write a plan as plan_training does, with the version's own definition, table versions, shapes, dates and seed.
 
-    A run of its own for each `request` (1 to 80 letters, digits, - and _); a second call finds the first one's plan.
-    Raises NotFoundError for a version, or a version of a table, that is not there, BadInputError naming the field.
+    Each `request` (1 to 80 letters, digits, - and _) is a run of its own; a second call finds the plan of the first.
+    Raises NotFoundError for a version, or a table version, that is not there, and BadInputError naming the field.
     """
     if type(version) is not int or version < 1:
         raise BadInputError(f"replay_of is {version!r}, expected the number of a version, as 3")
     if not isinstance(request, str) or not _REQUEST.fullmatch(request):
         raise BadInputError(f"request is {request!r}, expected 1 to 80 letters, digits, - and _")
-    held = load_version(ports.lake, model, version)
-    definition = held.definition(ports.lake)
-    plan, pins = _pinned(ports, held)
+    original = load_version(ports.lake, model, version)
+    definition = original.definition(ports.lake)
+    plan, pins = _pinned(ports, original)
     run = training_run(model, parse_day(plan.as_of, "as_of"), f"replay-v{version:06d}-{request}")
     plan = claim_plan(ports.lake, run, plan.model_copy(update={"replay_of": version, "replay_request": request}))
     write_definition(ports.lake, f"{run}/definition", definition)
@@ -41,14 +41,17 @@ def replay_version(ports: Ports, *, model: str, version: int, request: str) -> d
     return {**items, "replay_of": version}
 
 
-def _pinned(ports: Ports, held: Version) -> tuple[TrainingPlan, Pins]:
-    """The plan that a version was trained by; of one from before versions kept theirs, what its lineage says of it."""
-    plan = find_record(ports.lake, plan_key(held.folder), TrainingPlan)
+def _pinned(ports: Ports, version: Version) -> tuple[TrainingPlan, Pins]:
+    """The plan that a version was trained by, and the tables that it pins.
+
+    A version from before plans were kept in its folder gets one from its lineage.
+    """
+    plan = find_record(ports.lake, plan_key(version.folder), TrainingPlan)
     if plan is not None and plan.shapes is not None:
         return plan, pins_of_plan(ports, plan)
-    lineage = held.lineage
-    pins = pin_silver(ports, held.definition(ports.lake), SilverAt.of_plan(lineage))
-    said = {name: lineage.get(name) for name in ("model", "as_of", "dates", "feature_set", "silver", "silver_at")}
+    pins = pin_silver(ports, version.definition(ports.lake), SilverAt.of_plan(version.lineage))
+    fields = {"model", "as_of", "dates", "feature_set", "silver", "silver_at", "retracted"}
+    recorded = version.provenance.model_dump(mode="json", include=fields)
     groups = {"groups": pins.groups(ports.rows_per_item), "partition_key": pack_info(ports).partition_key}
     planned = plan.to_json() if plan else {}
-    return TrainingPlan(**{**said, "retracted": lineage.get("retracted", {}), **groups, **planned}), pins
+    return TrainingPlan(**{**recorded, **groups, **planned}), pins

@@ -7,7 +7,7 @@ from typing import Any
 
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.sql_text import text
-from propensity.lake.domain.run_records import Built, Labelled, Receipt, ScoringPlan
+from propensity.lake.domain.run_records import BuildResult, LabelResult, Receipt, ScoringPlan
 from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, feature_table
 from propensity.lake.json_objects import dumps, write_once
 from propensity.lake.run_files import read_plan, results_of
@@ -25,8 +25,8 @@ def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     count = len(plan.groups)
-    built = results_of(ports.lake, run, Built, count)
-    labelled = results_of(ports.lake, run, Labelled, count)
+    built = results_of(ports.lake, run, BuildResult, count)
+    labelled = results_of(ports.lake, run, LabelResult, count)
     for features, labels in zip(built, labelled, strict=True):
         if features.rows != labels.rows or labels.rows != sum(file.rows for file in labels.files):
             raise IncompleteRunError(
@@ -54,7 +54,9 @@ def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
     return receipt.to_json()
 
 
-def _commit(ports: Ports, run: str, plan: ScoringPlan, built: Sequence[Built], labelled: Sequence[Labelled]) -> None:
+def _commit(
+    ports: Ports, run: str, plan: ScoringPlan, built: Sequence[BuildResult], labelled: Sequence[LabelResult]
+) -> None:
     files = [file for result in labelled for file in result.files]
     if not files:
         return  # nobody was without a score
@@ -94,5 +96,5 @@ def _commit(ports: Ports, run: str, plan: ScoringPlan, built: Sequence[Built], l
         sql.close()
 
 
-def _data_file(table: str, result: Built) -> DataFile:
+def _data_file(table: str, result: BuildResult) -> DataFile:
     return DataFile(result.features.removeprefix(f"{table}/"), result.rows, result.bytes)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from propensity.lake.domain.run_names import cuts_key
-from propensity.lake.domain.run_records import Labelled, LabelledFile, ScoreItem, ScoringPlan
+from propensity.lake.domain.run_records import LabelledFile, LabelResult, ScoreItem, ScoringPlan
 from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_json, read_record
 from propensity.lake.run_files import read_plan, record_result
@@ -52,7 +52,7 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
                     size=path.stat().st_size,
                 )
             )
-    record_result(ports.lake, work, Labelled(files=files, rows=len(matrix)))
+    record_result(ports.lake, work, LabelResult(files=files, rows=len(matrix)))
     return {}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from propensity.kernel.sql_text import quote, read_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_names import result_key
-from propensity.lake.domain.run_records import Labelled, Published, ScoreItem
+from propensity.lake.domain.run_records import LabelResult, PublishResult, ScoreItem
 from propensity.lake.gold_tables import SCORES
 from propensity.lake.json_objects import read_record
 from propensity.lake.run_files import record_result
@@ -22,7 +22,7 @@ _BATCH = 5_000
 def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write one work item's scores to the online table. A second call writes the same rows."""
     work = read_record(ports.lake, item, ScoreItem)
-    labelled = read_record(ports.lake, result_key(work.run, Labelled.step, work.index), Labelled)
+    labelled = read_record(ports.lake, result_key(work.run, LabelResult.step, work.index), LabelResult)
     definition = read_definition(ports.lake, work.definition, work.model)
     published = 0
     sql = ports.sql()
@@ -43,7 +43,7 @@ def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
                 published += len(batch)
     finally:
         sql.close()
-    record_result(ports.lake, work, Published(rows=published))
+    record_result(ports.lake, work, PublishResult(rows=published))
     return {}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from propensity.kernel.sql_text import read_files
 from propensity.lake.domain.run_names import cuts_key
-from propensity.lake.domain.run_records import Scored, ScoringPlan
+from propensity.lake.domain.run_records import ScoreResult, ScoringPlan
 from propensity.lake.json_objects import dumps
 from propensity.lake.run_files import read_plan, results_of
 from propensity.lake.session import download
@@ -19,7 +19,7 @@ def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
     The quantiles are exact, from one pass over (tenant, score), 12 bytes a customer. A gap run copies its batch's.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
-    results = results_of(ports.lake, run, Scored, len(plan.groups))
+    results = results_of(ports.lake, run, ScoreResult, len(plan.groups))
     if plan.batch_run:
         ports.lake.put_new(cuts_key(run), ports.lake.get(cuts_key(plan.batch_run)))
         return {"run": run, "rows": sum(result.rows for result in results)}

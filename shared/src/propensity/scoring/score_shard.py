@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from propensity.lake.domain.run_records import Scored, ScoreItem
+from propensity.lake.domain.run_records import ScoreItem, ScoreResult
 from propensity.lake.json_objects import read_record
 from propensity.lake.run_files import record_result
 from propensity.ports import Ports
@@ -33,5 +33,5 @@ def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
         scored = Path(folder) / "scored.parquet"
         ports.frames.write(scored, {**who, "raw": raw, "score": score, **ladder})
         ports.lake.upload_new(work.scored_out, scored)
-    record_result(ports.lake, work, Scored(rows=len(score), scored=work.scored_out))
+    record_result(ports.lake, work, ScoreResult(rows=len(score), scored=work.scored_out))
     return {}

@@ -1,7 +1,7 @@
-"""explain_score: which model scored this customer on that day, out of what, and what was answered on demand.
+"""explain_score: which version scored a customer on a day, from which data, and what was answered on demand.
 
-Nothing is computed again: the answer is what gold/scores, gold/inference_log and the registry hold. When a thing was
-known is the time of the object that made it so (a run's receipt, a ledger's line), in UTC.
+Nothing is computed again: the answer is read from gold/scores, gold/inference_log and the registry. Each fact counts
+from the time of the object that made it so, in UTC: a score from its run's receipt, a champion from its ledger line.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from propensity.lake.gold_tables import INFERENCE_LOG, SCORES, may_hold_day_unti
 from propensity.lake.session import download
 from propensity.pack.current import pack_info
 from propensity.ports import DataFile, ObjectStore, Ports, Snapshot, Sql
-from propensity.registry.domain.ledger import Line, standing
+from propensity.registry.domain.ledger import LedgerLine, model_standing
 from propensity.registry.versions import dated_ledger, load_version, version_numbers, written_at
 
-_READ = 256_000_000  # bytes of the inference log that one answer reads
-# of these the columns that the table has: it got some of them later than its first rows
+_READ = 256_000_000  # bytes of the inference log that one answer reads at most
+# a table that was written before some of these columns existed lacks them; they are left out then
 _SCORE = (
     "score",
     "percentile",
@@ -65,18 +65,20 @@ class Question:
 
     @property
     def end(self) -> datetime:
-        """The moment that the day is judged at: all that was written before it counts."""
+        """The end of the day: everything that was written before it counts."""
         return self.start + timedelta(days=1)
 
 
 def explain_score(ports: Ports, question: Question) -> dict[str, Any]:
-    """What held when the day ended, every score as of the day, and the day's answers on demand.
+    """The score that held when the day ended, every score as of the day, and the day's answers on demand.
 
-    `held` is the newest score that was committed by then, of the version that was champion by then; where that one had
-    not scored the customer yet, of the version that had. `scores` may have been committed later: each says when.
-    `answers` is null, with `answers_bytes`, where more than 256 MB would have to be read for them.
+    `held` is the newest score that was committed when the day ended, of the version that was champion then. Where that
+    version had not scored the customer yet, it is the newest score of any other version. `scores` may have been
+    committed later; each says when. `answers` is null, with `answers_bytes`, where more than 256 MB would have to be
+    read for them.
 
-    Raises BadInputError for what is no tenant, NotFoundError for a model that was never registered.
+    Raises BadInputError for a tenant's name that cannot be one, and NotFoundError for a model that was never
+    registered.
     """
     history = _History.read(ports.lake, question)
     if not history.lines and not version_numbers(ports.lake, question.model):
@@ -87,7 +89,7 @@ def explain_score(ports: Ports, question: Question) -> dict[str, Any]:
         answers = _answers(ports, sql, question)
     finally:
         sql.close()
-    held = _held(rows, history.champion, question)
+    newest = _held(rows, history.champion, question)
     of_day = [row for row in rows if row["as_of"] == question.day.isoformat()]
     return {
         "tenant_id": question.tenant_id,
@@ -95,7 +97,7 @@ def explain_score(ports: Ports, question: Question) -> dict[str, Any]:
         "model": question.model,
         "day": question.day.isoformat(),
         "champion": history.champion,
-        "held": held and history.explained(held),
+        "held": newest and history.explained(newest),
         "scores": [history.explained(row) for row in sorted(of_day, key=_order)],
         **answers,
     }
@@ -106,7 +108,10 @@ def _models(ports: Ports) -> str:
 
 
 def _held(rows: Sequence[dict[str, Any]], champion: int | None, question: Question) -> dict[str, Any] | None:
-    """A receipt may have gone by age: then a run counts from the day that it was as of."""
+    """The score that held when the day ended; None where there was none.
+
+    A receipt may have expired. The scores of its run then count from their as-of date.
+    """
     known = [
         row
         for row in rows
@@ -122,11 +127,11 @@ def _order(row: Mapping[str, Any]) -> tuple[str, str, str]:
 
 @dataclass(slots=True)
 class _History:
-    """The registry of a model, by when it was written."""
+    """The ledger of a model, each line with the time when it was written."""
 
     store: ObjectStore
     question: Question
-    lines: Sequence[tuple[datetime, Line]]
+    lines: Sequence[tuple[datetime, LedgerLine]]
 
     @staticmethod
     def read(store: ObjectStore, question: Question) -> _History:
@@ -134,41 +139,43 @@ class _History:
 
     @property
     def champion(self) -> int | None:
-        """When the day ended."""
-        return standing(line for written, line in self.lines if written < self.question.end).champion
+        """The champion when the day ended."""
+        return model_standing(line for written, line in self.lines if written < self.question.end).champion
 
     def dated(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A score with the time when its run was committed; None where the receipt has expired."""
         committed = written_at(self.store, f"{row['run']}/receipt.json")
         return {**row, "committed_at": committed and committed.isoformat()}
 
     def explained(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A score with its version: stage when the day ended (null: not registered yet) and now, and lineage."""
+        """A score with its version's lineage, and its stage when the day ended (null: not registered yet) and now."""
         number, end = row["model_version"], self.question.end
         version = load_version(self.store, self.question.model, number)
+        provenance = version.provenance
         registered = written_at(self.store, f"{version.folder}/lineage.json")
-        then = standing(line for written, line in self.lines if written < end)
+        then = model_standing(line for written, line in self.lines if written < end)
         return {
             **row,
             "stage_then": then.stage(number) if registered and registered < end else None,
-            "stage_now": standing(line for _, line in self.lines).stage(number),
+            "stage_now": model_standing(line for _, line in self.lines).stage(number),
             "lineage": {
-                "family": version.lineage.get("family"),
-                "trained_as_of": version.lineage.get("as_of"),
-                "silver": version.lineage.get("silver"),
-                "run": version.lineage.get("run"),
+                "family": provenance.family,
+                "trained_as_of": provenance.as_of,
+                "silver": provenance.silver,
+                "run": provenance.run,
             },
         }
 
 
 def _scores(ports: Ports, sql: Sql, question: Question) -> list[dict[str, Any]]:
-    """The customer's rows as of the day or before."""
+    """The rows of gold/scores that are the customer's, as of the day or an earlier one."""
     snapshot = ports.tables.snapshot(SCORES)
     keys = [f"{SCORES}/{file.path}" for file in _files(ports, sql, snapshot, question)] if snapshot else []
     if not keys:
         return []
     source = read_files(download(sql, ports.lake, keys, "scores"))
-    there = {name for name, *_ in sql.rows(f"describe select * from {source}")}
-    columns = [name for name in _SCORE if name in there]
+    present = {name for name, *_ in sql.rows(f"describe select * from {source}")}
+    columns = [name for name in _SCORE if name in present]
     rows = sql.rows(
         f"select {', '.join(map(quote, columns))}, as_of::varchar, table_versions, [one.text for one in reasons] "
         f"from {source} where {_mine(question)} and as_of <= {text(question.day.isoformat())}::date"
@@ -185,7 +192,7 @@ def _scores(ports: Ports, sql: Sql, question: Question) -> list[dict[str, Any]]:
 
 
 def _files(ports: Ports, sql: Sql, snapshot: Snapshot, question: Question) -> Iterator[DataFile]:
-    """Those of the model and the customer's bucket, but for runs of later days."""
+    """The files of the model and of the customer's bucket, without those of runs of later days."""
     by_tenant = pack_info(ports).partition_key == "tenant"
     key = text(question.tenant_id if by_tenant else question.customer_id)
     buckets: dict[str, str] = {}
@@ -200,7 +207,7 @@ def _files(ports: Ports, sql: Sql, snapshot: Snapshot, question: Question) -> It
 
 
 def _answers(ports: Ports, sql: Sql, question: Question) -> dict[str, Any]:
-    """Of the log's files only those written since the day began can hold an answer of the day."""
+    """The day's answers on demand, from the files of the log that were written since the day began."""
     snapshot = ports.tables.snapshot(INFERENCE_LOG)
     if snapshot is None:
         return {"answers": []}

@@ -1,4 +1,4 @@
-"""log_inference: what was answered on demand, into gold/inference_log, once per request."""
+"""log_inference: append the answers given on demand to gold/inference_log, once per request."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from propensity.ports import Ports
 
 
 def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Append the messages' scores in one commit, without requests that the log already names."""
+    """Append the scores of the messages in one commit, without the requests that the log has already."""
     by_request = {str(message["request_id"]): message for message in messages}
-    there = ports.tables.committed(INFERENCE_LOG, by_request)
-    fresh = [message for request, message in sorted(by_request.items()) if request not in there]
+    logged = ports.tables.committed(INFERENCE_LOG, by_request)
+    fresh = [message for request, message in sorted(by_request.items()) if request not in logged]
     if not fresh:
         return {"files": 0, "rows": 0}
     sql = ports.sql()

@@ -1,7 +1,7 @@
-"""serve_scores: scores on demand, from the online table's feature vectors through the one scoring path.
+"""serve_scores: scores on demand, by the one scoring path from the feature vectors of the online table.
 
-A customer nothing is known of is answered with the model's fallback, so that no lead is lost; every answer
-goes to the inference log.
+A customer without a feature vector gets the model's fallback, so that every customer has an answer. Every answer goes
+to the inference log.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from propensity.ports import OnlineScore, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.versions import load_version, version_numbers
 
-MAX_CUSTOMERS = 100  # one read of the online table
-_OTHER_VERSIONS = 3
+MAX_CUSTOMERS = 100  # as many as one read of the online table returns
+_OTHER_VERSIONS = 3  # whose vectors are tried where the champion has none
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """What a caller asks: up to 100 customers of one tenant."""
+    """What a caller asks: the scores of up to 100 customers of one tenant."""
 
     model: str
     tenant_id: str
@@ -37,7 +37,7 @@ class ScoreRequest:
             if not isinstance(body.get(field), str) or not body[field]:
                 raise BadInputError(f"{field}: expected text")
         ids = body.get("customer_ids")
-        if not isinstance(ids, list) or not all(isinstance(one, str) and one for one in ids):
+        if not isinstance(ids, list) or not all(isinstance(customer, str) and customer for customer in ids):
             raise BadInputError("customer_ids: expected a list of texts")
         if not 1 <= len(ids) <= MAX_CUSTOMERS:
             raise BadInputError(f"customer_ids: {len(ids)} ids, expected 1 to {MAX_CUSTOMERS}; split the request")
@@ -46,8 +46,11 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A champion made ready to answer: its artifact, its fallback score, and the versions whose vectors it can
-    read because their feature set is its own, itself first."""
+    """A champion that is ready to answer.
+
+    `fallback`: the score of a customer of whom nothing is known. `versions`: the versions whose feature vectors it can
+    score because they have the same feature set, the champion itself first.
+    """
 
     artifact: Artifact
     fallback: float
@@ -59,12 +62,13 @@ class Serving:
 
 
 def load_serving(ports: Ports, model: str, number: int) -> Serving:
+    """Raises NotFoundError for a version that is not there."""
     version = load_version(ports.lake, model, number)
+    feature_set = version.provenance.feature_set
     same = [
         other
         for other in version_numbers(ports.lake, model)
-        if other != number
-        and load_version(ports.lake, model, other).lineage["feature_set"] == version.lineage["feature_set"]
+        if other != number and load_version(ports.lake, model, other).provenance.feature_set == feature_set
     ]
     reference = version.json(ports.lake, "reference.json")
     artifact = load_artifact(ports, version)
@@ -73,17 +77,17 @@ def load_serving(ports: Ports, model: str, number: int) -> Serving:
 
 def serve_scores(ports: Ports, serving: Serving, request: ScoreRequest, *, request_id: str, at: str) -> dict[str, Any]:
     """One answer per customer, in the order asked: score, percentile, decile, reasons, reason_method, model_version,
-    calibration, as_of, source.
+    calibration, as_of, source, rung.
 
-    `source` is champion, or fallback for a customer without a feature vector, whose percentile, decile and
-    as_of are null. `rung` says which model of the version's ladder answered; null without a ladder.
+    `source` is champion, or fallback for a customer without a feature vector; percentile, decile and as_of are null
+    then. `rung` names the rung of the ladder that answered; null for a version without a ladder.
     """
     found: dict[str, OnlineScore] = {}
     for version in serving.versions:
-        missing = [one for one in request.customer_ids if one not in found]
+        missing = [customer for customer in request.customer_ids if customer not in found]
         if missing:
-            held = ports.online.get_many(request.tenant_id, missing, request.model, version)
-            found |= {one.customer_id: one for one in held}
+            rows = ports.online.get_many(request.tenant_id, missing, request.model, version)
+            found |= {row.customer_id: row for row in rows}
     answers = _answers(serving, request, found)
     ports.inference_queue.send(
         {
@@ -92,38 +96,40 @@ def serve_scores(ports: Ports, serving: Serving, request: ScoreRequest, *, reque
             "model": request.model,
             "model_version": serving.number,
             "tenant_id": request.tenant_id,
-            "scores": [{name: one[name] for name in ("customer_id", "score", "decile", "source")} for one in answers],
+            "scores": [
+                {name: answer[name] for name in ("customer_id", "score", "decile", "source")} for answer in answers
+            ],
         }
     )
-    fallbacks = sum(one["source"] == "fallback" for one in answers)
+    fallbacks = sum(answer["source"] == "fallback" for answer in answers)
     ports.metrics.count("ScoresServed", len(answers), model=request.model)
     ports.metrics.count("FallbacksServed", fallbacks, model=request.model)
     return {"model": request.model, "model_version": serving.number, "scores": answers}
 
 
 def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineScore]) -> list[dict[str, Any]]:
-    known = [found[one] for one in request.customer_ids if one in found]
+    known = [found[customer] for customer in request.customer_ids if customer in found]
     artifact = serving.artifact
     width = len(artifact.definition.feature_names)
-    matrix = np.frombuffer(b"".join(one.vector for one in known), dtype=np.float32).reshape(len(known), width)
+    matrix = np.frombuffer(b"".join(row.vector for row in known), dtype=np.float32).reshape(len(known), width)
     tenants = np.full(len(known), request.tenant_id, dtype=object)
     _, scores = artifact.score(matrix, tenants)
     rungs = artifact.rungs(tenants)
     reasons, methods = artifact.reasons(matrix, tenants, REASONS)
     answers = {}
-    for number, one in enumerate(known):
-        # a place among others was published with this version's score; another version's vector has none
-        placed = one.version == serving.number
-        answers[one.customer_id] = {
-            "customer_id": one.customer_id,
+    for number, row in enumerate(known):
+        # percentile and decile belong to the version that published them with its score
+        placed = row.version == serving.number
+        answers[row.customer_id] = {
+            "customer_id": row.customer_id,
             "score": float(scores[number]),
-            "percentile": one.percentile if placed else None,
-            "decile": one.decile if placed else None,
+            "percentile": row.percentile if placed else None,
+            "decile": row.decile if placed else None,
             "reasons": [reason["text"] for reason in reasons[number]],
             "reason_method": methods[number],
             "model_version": serving.number,
             "calibration": artifact.calibration_number,
-            "as_of": one.as_of,
+            "as_of": row.as_of,
             "source": "champion",
             "rung": None if rungs is None else str(rungs[number]),
         }
@@ -139,4 +145,4 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
         "source": "fallback",
         "rung": None,
     }
-    return [answers.get(one, {"customer_id": one, **unknown}) for one in request.customer_ids]
+    return [answers.get(customer, {"customer_id": customer, **unknown}) for customer in request.customer_ids]

@@ -15,7 +15,7 @@ import numpy as np
 from propensity.features.labels import COLUMNS
 from propensity.kernel.errors import EvidenceError
 from propensity.lake.domain.run_names import parse_day
-from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
@@ -135,11 +135,11 @@ def read_training(
 def training_set(ports: Ports, keys: Sequence[str], definition: Definition) -> Chosen | None:
     """Which rows of a run's files take part, by the run's plan and results: `chosen_of`."""
     run = keys[0].rpartition("/features/")[0]
-    results = results_of(ports.lake, run, Built, len(keys))
+    results = results_of(ports.lake, run, BuildResult, len(keys))
     return chosen_of(results, read_plan(ports.lake, run, TrainingPlan), definition)
 
 
-def chosen_of(results: Sequence[Built], plan: TrainingPlan, definition: Definition) -> Chosen | None:
+def chosen_of(results: Sequence[BuildResult], plan: TrainingPlan, definition: Definition) -> Chosen | None:
     """Which rows of a run take part; None for an early run, which left nobody out."""
     if any(result.strata is None for result in results):
         return None

@@ -18,7 +18,7 @@ from propensity.training.fitted_files import write_fitted
 from propensity.training.search_run import Search
 
 
-class Fitted(StepResult):
+class FitResult(StepResult):
     """fit.json of a fitted candidate, which is the step's result too.
 
     `tried`: every trial of a setting. `untried`: how many settings the budget, or their dates, left out. `losses`: log
@@ -62,7 +62,7 @@ def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
     newest = data.validated & (data.as_of == data.dates[-1])
     write_fitted(ports, out, fitted, data, spec, out_of_fold=found.best.columns(), rows=everyone, newest=newest)
     setting = found.setting
-    result = Fitted(
+    result = FitResult(
         family=work.family,
         parameters=setting.parameters,
         dates=setting.dates,

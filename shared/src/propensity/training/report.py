@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from propensity.kernel.spec import Record
-from propensity.lake.domain.run_records import Built, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
@@ -102,7 +102,7 @@ class TrainingReport(Record):
 
 def training_report(
     plan: TrainingPlan,
-    built: Sequence[Built],
+    built: Sequence[BuildResult],
     definition: Definition,
     data: TrainingData,
     digest: str,
@@ -128,7 +128,7 @@ def training_report(
     return report.model_copy(update=counts).to_json()
 
 
-def _counts(plan: TrainingPlan, built: Sequence[Built], spec: ModelSpec, chosen: Chosen) -> dict[str, Any]:
+def _counts(plan: TrainingPlan, built: Sequence[BuildResult], spec: ModelSpec, chosen: Chosen) -> dict[str, Any]:
     """The fields of a `TrainingReport` that say who was left out."""
     rows = chosen.rows
     left_out = {reason: sum(rows.left_out.get((day, reason), 0) for day in rows.population) for reason in REASONS}

@@ -1,1 +1,1 @@
-"""Who is to be erased, what names them, and what the record says."""
+"""Who is to be erased, how their names are found, and the record of an erasure."""

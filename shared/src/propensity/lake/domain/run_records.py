@@ -148,7 +148,7 @@ class StepResult(Record):
     step: ClassVar[str]
 
 
-class Built(StepResult):
+class BuildResult(StepResult):
     """Counts of a build item. `population` = `rows` + `had`; `features` is the file's key.
 
     Of training only: `positives`, rows by date and why rows were left out (training/domain/training_set.py).
@@ -175,7 +175,7 @@ class Built(StepResult):
     features: str
 
 
-class Scored(StepResult):
+class ScoreResult(StepResult):
     """The rows of a score item, and the key of their file."""
 
     step: ClassVar[str] = "score_shard"
@@ -193,7 +193,7 @@ class LabelledFile(Record):
     size: int
 
 
-class Labelled(StepResult):
+class LabelResult(StepResult):
     """The final files of a score item."""
 
     step: ClassVar[str] = "label_shard"
@@ -201,7 +201,7 @@ class Labelled(StepResult):
     rows: int
 
 
-class Published(StepResult):
+class PublishResult(StepResult):
     """How many rows of a score item are online."""
 
     step: ClassVar[str] = "publish_scores"

@@ -1,1 +1,1 @@
-"""The ledger's lines, the rungs of the ladder and reason codes as values."""
+"""Values: the lines of the ledger, the rungs of the ladder, and reasons."""

@@ -1,8 +1,8 @@
-"""The tenant ladder as scoring reads it: which model answers for a tenant.
+"""The ladder as scoring reads it: which model scores a tenant.
 
-Rungs, lowest first: `heuristic` (the tenant's own rate, the same for everyone), `global`, `intercept` (global, shifted
-by a tenant's intercept on the logit scale), `segment` (the model of the tenant's segment), `own`. How a rung is earned:
-ladder/domain/evidence.py and docs/reference/ladder.md.
+Rungs, lowest first: `heuristic` (the tenant's own rate, the same for everyone), `global` (the model of all tenants),
+`intercept` (global, shifted by a tenant's intercept in logits), `segment` (the model of the tenant's segment), `own`
+(the tenant's own model). ladder/domain/evidence.py and docs/reference/ladder.md say what evidence a rung asks for.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ LADDER = "ladder.json"  # in a version's folder
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tenant stands. `model` is the folder of its model below the version's, for segment and own; `intercept`
-    in logits; `rate`, in (0, 1), what the heuristic answers."""
+    """Where a tenant stands on the ladder.
+
+    `model`: for segment and own, the folder of that model, below the version's. `intercept`: in logits. `rate`: for
+    the heuristic, its answer, in (0, 1).
+    """
 
     rung: Rung
     model: str | None = None
@@ -39,7 +42,7 @@ class Place:
             raise ConflictError(f"{LADDER}: rung {self.rung} with rate {self.rate}; the heuristic has one, no other")
 
     def is_near(self, other: Place, most: float) -> bool:
-        """The same rung and model, with intercept and rate no further away than `most`."""
+        """Whether rung and model are the same, and intercept and rate differ by `most` at the most."""
         apart = abs(self.intercept - other.intercept), abs((self.rate or 0.0) - (other.rate or 0.0))
         return (self.rung, self.model) == (other.rung, other.model) and max(apart) <= most
 
@@ -49,7 +52,7 @@ GLOBAL = Place("global")
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Places by tenant. A tenant that training did not know stands on the global model."""
+    """The place of each tenant. A tenant that training did not know stands on the global model."""
 
     places: Mapping[str, Place]
 
@@ -58,8 +61,8 @@ class Ladder:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Ladder:
-        return Ladder({tenant: _place(one) for tenant, one in value["tenants"].items()})
+        return Ladder({tenant: _place(place) for tenant, place in value["tenants"].items()})
 
 
-def _place(said: Mapping[str, Any]) -> Place:
-    return Place(said["rung"], said["model"], float(said["intercept"]), said["rate"])
+def _place(value: Mapping[str, Any]) -> Place:
+    return Place(value["rung"], value["model"], float(value["intercept"]), value["rate"])

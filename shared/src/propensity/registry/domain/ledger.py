@@ -1,6 +1,6 @@
-"""Names in the registry, and what its ledger says: who is champion, what waits, what was approved.
+"""The ledger of a model, and the keys of the registry.
 
-The ledger is the one source of truth: aliases, stages and approvals are folded from its lines
+The ledger is the one source of truth. Its lines, read in order, give the aliases, stages and approvals of all versions
 (docs/decisions/0044-the-ledger-is-the-registry.md).
 """
 
@@ -16,21 +16,21 @@ from propensity.kernel.spec import Frozen, Name
 
 CHAMPION = "champion"
 STAGING = "staging"
-ROOT = "registry"
-CARDS = {"html": "card.html", "md": "card.md"}  # files of a version's folder, by format
+REGISTRY = "registry"
+CARDS = {"html": "card.html", "md": "card.md"}  # by format: the file of the model card in a version's folder
 Stage = Literal["candidate", "staging", "production", "archived"]
 Action = Literal["stage", "approve", "promote", "roll_back"]
 
 
 class GateSummary(Frozen):
-    """Names of a version's gates, as they stood when a line was written."""
+    """The names of the gates that a version passed and failed, as they were when the line was written."""
 
     passed: tuple[str, ...]
     failed: tuple[str, ...]
 
     @staticmethod
     def of(gates: Iterable[Mapping[str, Any]]) -> GateSummary:
-        """From gates.json: entries with `name` and `passed`."""
+        """The summary of the entries of gates.json, each with `name` and `passed`."""
         listed = [(str(gate["name"]), bool(gate["passed"])) for gate in gates]
         return GateSummary(
             passed=tuple(name for name, passed in listed if passed),
@@ -38,12 +38,12 @@ class GateSummary(Frozen):
         )
 
 
-class Line(Frozen):
-    """One line of a model's ledger. `at` is an RFC 3339 instant or a day.
+class LedgerLine(Frozen):
+    """One line of a model's ledger, written as JSON. `at` is an RFC 3339 instant or a day.
 
-    A line with an alias sets it to the version. The approval that completes two sets `champion` itself: there is no
-    moment in which a version is approved twice and not promoted. `action`, `role` and `gates` are None in lines that
-    were written before they were said.
+    A line with an alias points the alias to the version. The second approval has the alias `champion` itself, so that
+    no version is ever approved twice and not promoted. `action`, `role` and `gates` are None in lines from before they
+    were recorded; `role` is also None for every action but an approval.
     """
 
     number: int
@@ -59,18 +59,22 @@ class Line(Frozen):
 
 
 @dataclass(slots=True)
-class Standing:
-    """What a ledger comes to. `back` are the versions that rollbacks go to, the champion last."""
+class ModelStanding:
+    """What the lines of a ledger add up to.
+
+    `archived`: versions that lost their place. `produced`: versions that have been champion. `back`: the champions that
+    rollbacks go back to, in order, the present one last. `approvals`: the approvals of each version that still count.
+    """
 
     champion: int | None = None
     staged: int | None = None
     archived: set[int] = field(default_factory=set)
     produced: set[int] = field(default_factory=set)
     back: list[int] = field(default_factory=list)
-    approvals: dict[int, list[Line]] = field(default_factory=dict)
+    approvals: dict[int, list[LedgerLine]] = field(default_factory=dict)
 
     def stage(self, version: int) -> Stage:
-        """`candidate`: never staged nor champion, as a gate failed or it was made to be looked at."""
+        """`candidate`: never staged nor champion, because a gate failed or it was only trained to be looked at."""
         if version == self.champion:
             return "production"
         if version == self.staged:
@@ -78,19 +82,19 @@ class Standing:
         return "archived" if version in self.archived else "candidate"
 
     def aliases(self, version: int) -> list[str]:
-        named = ((CHAMPION, self.champion), (STAGING, self.staged))
-        return [alias for alias, held in named if held == version]
+        pointed = ((CHAMPION, self.champion), (STAGING, self.staged))
+        return [alias for alias, number in pointed if number == version]
 
-    def approved_by(self, version: int) -> dict[Role, Line]:
-        """The approvals that count for a version, one per role at most."""
+    def approved_by(self, version: int) -> dict[Role, LedgerLine]:
+        """The approvals of a version that count, by role."""
         return {line.role: line for line in self.approvals.get(version, ()) if line.role}
 
     def _archive(self, version: int) -> None:
         self.archived.add(version)
-        self.approvals.pop(version, None)  # they were for putting it there, not for bringing it back
+        self.approvals.pop(version, None)  # they were given to promote it, not to bring it back later
 
-    def take(self, line: Line) -> None:
-        """Go on by one line."""
+    def take(self, line: LedgerLine) -> None:
+        """Change the standing by the next line."""
         if line.action == "approve":
             self.approvals.setdefault(line.version, []).append(line)
         if line.alias == STAGING and line.version not in (self.staged, self.champion):
@@ -109,41 +113,41 @@ class Standing:
             if line.action == "roll_back" and line.version in self.back:
                 del self.back[self.back.index(line.version) + 1 :]
             else:
-                # once each: a version that is champion again is the newest way back, not two of them
-                self.back = [one for one in self.back if one != line.version] + [line.version]
+                # each version once: one that is champion again moves to the end
+                self.back = [number for number in self.back if number != line.version] + [line.version]
 
 
-def standing(ledger: Iterable[Line]) -> Standing:
-    """Fold lines, in the order of their numbers."""
-    found = Standing()
+def model_standing(ledger: Iterable[LedgerLine]) -> ModelStanding:
+    """The standing after all lines, taken in the order of their numbers."""
+    standing = ModelStanding()
     for line in sorted(ledger, key=lambda line: line.number):
-        found.take(line)
-    return found
+        standing.take(line)
+    return standing
 
 
-def way_back(found: Standing, model: str) -> int:
-    """The version that a rollback goes to: the champion before, past those that were rolled back from.
+def way_back(standing: ModelStanding, model: str) -> int:
+    """The version that a rollback goes to: the champion before the present one.
 
-    Raises NotFoundError where there is none.
+    A version that was rolled back from is passed over. Raises NotFoundError where no version is left.
     """
-    if len(found.back) < 2:
+    if len(standing.back) < 2:
         raise NotFoundError(
             f"model {model}: alias {CHAMPION} has held no version before that is not rolled back from; name any former "
             "champion as `version`, or promote one"
         )
-    return found.back[-2]
+    return standing.back[-2]
 
 
-def next_number(ledger: Sequence[Line]) -> int:
+def next_number(ledger: Sequence[LedgerLine]) -> int:
     return ledger[-1].number + 1 if ledger else 1
 
 
 def model_root(model: str) -> str:
-    return f"{ROOT}/{model}"
+    return f"{REGISTRY}/{model}"
 
 
 def version_folder(model: str, version: int) -> str:
-    # six digits, so that a listing is in order
+    # six digits, so that a listing of keys is in the order of numbers
     return f"{model_root(model)}/versions/{version:06d}"
 
 
@@ -152,7 +156,7 @@ def ledger_root(model: str) -> str:
 
 
 def calibration_root(model: str, version: int) -> str:
-    """Where a version's later calibrations lie: beside its folder, which is never written again."""
+    """The folder of a version's later calibrations: beside the version's folder, which is never written again."""
     return f"{model_root(model)}/calibrations/{version:06d}/"
 
 
@@ -162,16 +166,3 @@ def calibration_key(model: str, version: int, number: int) -> str:
 
 def ledger_key(model: str, number: int) -> str:
     return f"{ledger_root(model)}{number:06d}.json"
-
-
-def describe(version: int, metrics: Mapping[str, Any], lineage: Mapping[str, Any]) -> dict[str, Any]:
-    """One version's figures as `list` shows them."""
-    return {
-        "version": version,
-        "family": lineage["family"],
-        "as_of": lineage["as_of"],
-        "feature_set": lineage["feature_set"],
-        "auc": metrics["auc"],
-        "rows": metrics["rows"],
-        "positives": metrics["positives"],
-    }

@@ -1,9 +1,10 @@
-"""Why a score is what it is: each feature's contribution to it, in logits of the raw score, as sentences.
+"""Why a score is what it is: how far each feature moved it, in logits of the raw score, said in sentences.
 
-exact: of a linear model, coefficient x (value - reference); with the reference at the training mean they add up to the
-score's logit less that of the mean customer. ablation: of any other, logit(p) - logit(p with the feature at its typical
-value), one feature at a time; what features do together counts for each of them, so these do not add up. For a linear
-model the two are one (docs/reference/scoring.md).
+There are two methods (docs/reference/scoring.md). `exact` is for a linear model: coefficient x (value - reference).
+The reference is the mean of training, so that the contributions add up to the score's logit less the logit of the mean
+customer. `ablation` is for every other model: logit(p) - logit(p with the feature at its typical value), one feature at
+a time. An effect that two features have together counts for both of them, so these contributions do not add up. For a
+linear model both methods give the same.
 """
 
 from __future__ import annotations
@@ -19,43 +20,45 @@ import numpy as np
 from propensity.pack.domain.feature_spec import Feature
 from propensity.stats.calibration import logit
 
-Method = Literal["exact", "ablation"]
+ReasonMethod = Literal["exact", "ablation"]
 Predict = Callable[[Any], Any]  # float32 (n, k) -> raw probabilities (n,)
 _BATCH_BYTES = 64 * 2**20
-# logits: onnxruntime adds float32 leaves in another order for few rows than for many, and differs by up to 1e-5 there
+# logits. onnxruntime adds up float32 leaves in another order for few rows than for many, which differs by up to 1e-5
 _LEAST = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """`contributions`: float64 (n, k), in logits; `typical`: float64 (k,), what each was held against, NaN for missing.
+    """What moved the scores of n rows with k features.
 
-    `method` is None where the version says nothing that a reason could rest on; then all contributions are 0.
+    `contributions`: float64 (n, k), in logits. `typical`: float64 (k,), the value that each feature was compared with,
+    NaN for missing. `method` is None where the version recorded nothing to explain with; then all contributions are 0.
     """
 
-    method: Method | None
+    method: ReasonMethod | None
     contributions: Any
     typical: Any
 
 
 def explain(explanation: Mapping[str, Any], predict: Predict, matrix: Any) -> Explained:
-    """How each feature moved each row's score, by the way that the version's explanation.json allows.
+    """How far each feature moved each row's score, by the method that the version's explanation.json allows.
 
-    A version of trees that was registered before it recorded typical values has no reasons.
+    Versions of trees that were registered before typical values were recorded have no reasons.
     """
     if explanation["kind"] == "linear":
         return Explained("exact", contributions(explanation, matrix), np.asarray(explanation["mean"], dtype=np.float64))
-    said = explanation.get("typical")
-    if said is None:
+    recorded = explanation.get("typical")
+    if recorded is None:
         return Explained(None, np.zeros(matrix.shape), np.full(matrix.shape[1], np.nan))
-    typical = np.array([np.nan if value is None else value for value in said], dtype=np.float64)
+    typical = np.array([np.nan if value is None else value for value in recorded], dtype=np.float64)
     return Explained("ablation", ablation(predict, matrix, typical), typical)
 
 
 def contributions(explanation: Mapping[str, Any], matrix: Any) -> Any:
-    """float64, shape (n, k), in logits, for a float32 matrix (n, k); missing values stand at the imputer's.
+    """The contributions of a linear model: float64 (n, k), in logits, for a float32 matrix (n, k).
 
-    `explanation` holds coefficients, imputed, mean and scale per feature, each of length k.
+    A missing value counts as the value that the imputer puts in its place. `explanation` holds coefficients, imputed,
+    mean and scale, each of length k.
     """
     imputed = np.asarray(explanation["imputed"])
     filled = np.where(np.isnan(matrix), imputed, matrix).astype(np.float64)
@@ -64,10 +67,11 @@ def contributions(explanation: Mapping[str, Any], matrix: Any) -> Any:
 
 
 def ablation(predict: Predict, matrix: Any, typical: Any, batch_bytes: int = _BATCH_BYTES) -> Any:
-    """float64, shape (n, k), in logits: the row's own logit less that with one feature at its typical value.
+    """The contributions of any model: float64 (n, k), in logits: the row's logit less that with the feature at its
+    typical value.
 
-    Rows are copied once per feature whose value is not the typical one already, in batches of at most `batch_bytes`
-    (or one row's copies, where those are more).
+    A row is copied once for each feature whose value is not the typical one. The copies are scored in batches of at
+    most `batch_bytes`; where the copies of a single row take more, they are one batch.
     """
     reference = np.asarray(typical, dtype=np.float32)
     rows, width = matrix.shape
@@ -89,8 +93,11 @@ def ablation(predict: Predict, matrix: Any, typical: Any, batch_bytes: int = _BA
 
 
 def typical_values(features: Sequence[Feature], matrix: Any) -> list[float | None]:
-    """What a customer usually has of each feature, of a float32 matrix (n, k): the median, or the commonest of codes
-    and of yes and no. None where missing is what is usual."""
+    """The typical value of each of the k features of a float32 matrix (n, k).
+
+    That is the median of numbers, and the commonest of categories and of yes and no; None where more than half of the
+    values are missing, or all.
+    """
     return [_typical(feature, matrix[:, place]) for place, feature in enumerate(features)]
 
 
@@ -101,14 +108,14 @@ def _typical(feature: Feature, column: Any) -> float | None:
     if feature.dtype in ("boolean", "category"):
         values, counts = np.unique(present, return_counts=True)
         return float(values[np.argmax(counts)])
-    # a value that somebody has: half a visit is nobody's, and lies where trees were never split
+    # a value that somebody has: nobody has half a visit, and trees were never split there
     return float(np.quantile(present, 0.5, method="inverted_cdf"))
 
 
 def top_reasons(explained: Explained, features: Sequence[Feature], matrix: Any, count: int) -> Any:
-    """Per row the `count` features that moved the score most, either way: object array of lists of structs.
+    """For each row the `count` features that moved the score most, up or down: object (n,) of lists of dicts.
 
-    A feature that moved next to nothing (1e-4) is no reason; empty lists where there is no method.
+    A feature that moved the score by less than 1e-4 logits is no reason. Without a method the lists are empty.
     """
     out = np.empty(len(matrix), dtype=object)
     parts = explained.contributions
@@ -127,16 +134,18 @@ def top_reasons(explained: Explained, features: Sequence[Feature], matrix: Any, 
 
 
 def sentence(feature: Feature, value: float, typical: float) -> str:
-    """What a person reads, e.g. `last purchase 12 days ago; typical 80`."""
+    """The sentence that a person reads, for example `last purchase 12 days ago; typical 80`."""
     if isnan(value):
         return f"{feature.description}: unknown"
     if feature.reason is None:
         return f"{feature.description}: {_shown(feature, value)}"
-    said = {"value": _shown(feature, value), "typical": _shown(feature, typical)}
-    return _Sentence().vformat(feature.reason, (), said)
+    shown = {"value": _shown(feature, value), "typical": _shown(feature, typical)}
+    return _Sentence().vformat(feature.reason, (), shown)
 
 
 class _Sentence(Formatter):
+    """Writes `unknown` for a missing value, whatever its format."""
+
     def format_field(self, value: Any, format_spec: str) -> Any:
         missing = isinstance(value, float) and isnan(value)
         return "unknown" if missing else super().format_field(value, format_spec)

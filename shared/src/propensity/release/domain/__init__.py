@@ -1,1 +1,1 @@
-"""Who may move an alias, and what a replay must repeat."""
+"""The rules by which an alias moves, and what a replay must repeat."""

@@ -1,22 +1,86 @@
-"""What a replay says: whether a version came out again, and what stands in the way where it did not."""
+"""What a replay proves: whether a version came out again, and what stands in the way where it did not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MAX_ABS = 1e-6  # largest difference of a score
+from propensity.kernel.spec import Frozen
+
+MAX_ABS = 1e-6  # the largest difference of a score that still counts as the same
+
+
+class ComparedSets(Frozen):
+    """Hashes of training sets: of the version, of the replay, and of the version's own files as they are today."""
+
+    registered: str | None
+    replayed: str
+    original_now: str | None
+    same: bool | None
+
+
+class ComparedSeeds(Frozen):
+    registered: int | None
+    replayed: int
+
+
+class ComparedPackages(Frozen):
+    """Versions of packages by name; `differ`: for each package that differs, its version then and now."""
+
+    registered: Mapping[str, str]
+    replayed: Mapping[str, str]
+    differ: Mapping[str, Sequence[str | None]]
+
+
+class ComparedModels(Frozen):
+    """Family and parameters of each."""
+
+    registered: Sequence[Any]
+    replayed: Sequence[Any]
+
+
+class ComparedScores(Frozen):
+    """Largest differences of a score; see Replayed."""
+
+    max_abs_raw: float
+    max_abs_calibrated: float
+    max_abs_laddered: float | None = None
+    limit: float
+
+
+class ReplayReport(Frozen):
+    """The report of a replay: `registry/<model>/replays/<version>-<request>.json`.
+
+    `silver`: the versions of the tables that were read. `rows`: how many rows both models scored. `said`: sentences on
+    what differs. `erased`: rows of those tables that were erased since, by dataset. `tenants_moved`: tenants that stand
+    elsewhere on the ladder.
+    """
+
+    version: int
+    run: str
+    silver: Mapping[str, int]
+    rows: int
+    same: bool
+    said: Sequence[str]
+    training_set: ComparedSets
+    seed: ComparedSeeds
+    packages: ComparedPackages
+    model: ComparedModels
+    erased: Mapping[str, int]
+    scores: ComparedScores
+    tenants_moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A registered version and its replay, side by side. A hash is None where nobody wrote one down, or can any more.
+    """A registered version and its replay, side by side.
 
-    `original_now`: the hash of the files that the version was trained on, as they lie there today. `erased`: rows of
-    the pinned tables that were erased since, by dataset. `raw` and `calibrated`: largest differences of a score by the
-    version's own model; `laddered`: by whichever model of the ladder scores the row's tenant, None where neither has a
-    ladder. `moved`: tenants that stand elsewhere on it now.
+    A hash is None where it was never recorded, or where the files to hash are gone. `original_now`: the hash of the
+    version's training files as they are today. `erased`: rows of the pinned tables that were erased since, by dataset.
+    `raw`, `calibrated`: the largest difference of a score by the version's own model, before and after calibration.
+    `laddered`: the same by the model of the ladder that scores the row's tenant; None where neither has a ladder.
+    `moved`: how many tenants stand elsewhere on the ladder now.
     """
 
     registered_hash: str | None
@@ -33,11 +97,11 @@ class Replayed:
     calibrated: float
     laddered: float | None = None
     moved: int = 0
-    without_ladder: bool = False  # the version has one, and the replay made none
+    without_ladder: bool = False  # the version has a ladder, and the replay made none
 
     @property
     def same_set(self) -> bool | None:
-        """None where the version has no hash."""
+        """Whether the training sets are the same; None where the version has no hash."""
         return None if self.registered_hash is None else self.registered_hash == self.replayed_hash
 
     @property
@@ -46,6 +110,7 @@ class Replayed:
 
     @property
     def furthest(self) -> float:
+        """The largest difference of any score."""
         return max(self.raw, self.calibrated, self.laddered or 0.0)
 
     @property
@@ -54,68 +119,77 @@ class Replayed:
 
     @property
     def packages(self) -> dict[str, list[str | None]]:
-        """Packages whose versions differ: then and now."""
+        """For each package whose version differs: its version then and now."""
         then, now = self.registered_packages, self.replayed_packages
         return {
             name: [then.get(name), now.get(name)]
             for name in sorted({*then, *now})
-            # a package that the version did not write down is no difference
+            # a package that the version did not record is no difference
             if name in then and then.get(name) != now.get(name)
         }
 
-    def said(self) -> list[str]:
-        """Sentences: what differs, and why as far as can be told."""
-        told = []
+    def sentences(self) -> list[str]:
+        """What differs, and why as far as it can be told."""
+        sentences = []
         if self.same_set is None:
-            told.append("the version is from before training sets were hashed: only scores are held against each other")
+            sentences.append(
+                "the version is from before training sets were hashed: only scores are held against each other"
+            )
         elif not self.same_set:
-            told.append("the training set is another one than was hashed when the version was registered")
+            sentences.append("the training set is another one than was hashed when the version was registered")
         if self.erased:
             rows = ", ".join(f"{rows} of {dataset}" for dataset, rows in sorted(self.erased.items()))
-            told.append(f"rows of the pinned tables were erased since ({rows}), so neither can be the same")
+            sentences.append(f"rows of the pinned tables were erased since ({rows}), so neither can be the same")
         if self.registered_hash is not None and self.original_now not in (None, self.registered_hash):
-            told.append("the files that the version was trained on are not what they were: changed, or rows erased")
+            sentences.append(
+                "the files that the version was trained on are not what they were: changed, or rows erased"
+            )
         if self.registered_seed not in (None, self.replayed_seed):
-            told.append(f"the seed was {self.registered_seed} and is {self.replayed_seed}")
-        told += [f"{name} was {then} and is {now or 'not there'}" for name, (then, now) in self.packages.items()]
+            sentences.append(f"the seed was {self.registered_seed} and is {self.replayed_seed}")
+        sentences += [f"{name} was {then} and is {now or 'not there'}" for name, (then, now) in self.packages.items()]
         if self.registered_model != self.replayed_model:
-            told.append(
+            sentences.append(
                 f"the search ended with {_named(self.replayed_model)} where it was {_named(self.registered_model)}"
             )
         if self.without_ladder:
-            told.append("the ladder was not replayed: replay again, by an execution that begins after this deployment")
+            sentences.append(
+                "the ladder was not replayed: replay again, by an execution that begins after this deployment"
+            )
         if self.moved:
-            told.append(f"tenants that stand on another rung, or with other numbers on it: {self.moved}")
+            sentences.append(f"tenants that stand on another rung, or with other numbers on it: {self.moved}")
         if not self.same_scores:
-            told.append(f"scores differ by up to {self.furthest:.3g}, more than {MAX_ABS:g}")
-        return told
+            sentences.append(f"scores differ by up to {self.furthest:.3g}, more than {MAX_ABS:g}")
+        return sentences
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "same": self.same,
-            "said": self.said(),
-            "training_set": {
-                "registered": self.registered_hash,
-                "replayed": self.replayed_hash,
-                "original_now": self.original_now,
-                "same": self.same_set,
-            },
-            "seed": {"registered": self.registered_seed, "replayed": self.replayed_seed},
-            "packages": {
-                "registered": dict(self.registered_packages),
-                "replayed": dict(self.replayed_packages),
-                "differ": self.packages,
-            },
-            "model": {"registered": list(self.registered_model), "replayed": list(self.replayed_model)},
-            "erased": dict(self.erased),
-            "scores": {
-                "max_abs_raw": self.raw,
-                "max_abs_calibrated": self.calibrated,
-                "max_abs_laddered": self.laddered,
-                "limit": MAX_ABS,
-            },
-            "tenants_moved": self.moved,
-        }
+    def report(self, *, version: int, run: str, silver: Mapping[str, int], rows: int) -> ReplayReport:
+        """The report of the replay by `run`, over `rows` scored rows."""
+        return ReplayReport(
+            version=version,
+            run=run,
+            silver=silver,
+            rows=rows,
+            same=self.same,
+            said=self.sentences(),
+            training_set=ComparedSets(
+                registered=self.registered_hash,
+                replayed=self.replayed_hash,
+                original_now=self.original_now,
+                same=self.same_set,
+            ),
+            seed=ComparedSeeds(registered=self.registered_seed, replayed=self.replayed_seed),
+            packages=ComparedPackages(
+                registered=self.registered_packages, replayed=self.replayed_packages, differ=self.packages
+            ),
+            model=ComparedModels(registered=self.registered_model, replayed=self.replayed_model),
+            erased=self.erased,
+            scores=ComparedScores(
+                max_abs_raw=self.raw,
+                max_abs_calibrated=self.calibrated,
+                max_abs_laddered=self.laddered,
+                limit=MAX_ABS,
+            ),
+            tenants_moved=self.moved,
+        )
 
 
 def _named(model: tuple[str, Mapping[str, Any]]) -> str:

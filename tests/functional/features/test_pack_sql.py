@@ -12,7 +12,7 @@ from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.features.silver_session import SilverSession, check_definition
 from propensity.kernel.errors import PackError
 from propensity.lake.domain.as_of_views import SilverShape
-from propensity.lake.domain.run_records import Source
+from propensity.lake.domain.run_records import ItemSource
 from propensity.lake.silver_tables import shape_of
 from propensity.pack.current import contract_of
 from propensity.pack.domain.definition import parse_definition, parse_pack
@@ -119,7 +119,7 @@ def test_every_query_of_every_pack_runs_on_a_lake_of_the_contracts_columns(
     info = parse_pack(files, pack)
     ports: Any = Drops(files)
     definition = parse_definition(files, model, where=pack, entity=info.entity)
-    sources = {dataset: Source(shape=shape_of(contract_of(ports, dataset)), keys=()) for dataset in info.datasets}
+    sources = {dataset: ItemSource(shape=shape_of(contract_of(ports, dataset)), keys=()) for dataset in info.datasets}
     with DuckDbSql() as sql:
         session = SilverSession(sql, FolderStore(tmp_path), sources, definition)
         session.cut(date(2025, 7, 1))
@@ -136,7 +136,7 @@ def test_what_was_cut_as_of_another_day_or_window_is_there_no_more(tmp_path: Pat
     info = parse_pack(files, "retail")
     ports: Any = Drops(files)
     [dataset] = info.datasets
-    sources = {dataset: Source(shape=shape_of(contract_of(ports, dataset)), keys=())}
+    sources = {dataset: ItemSource(shape=shape_of(contract_of(ports, dataset)), keys=())}
     cut = "select schema_name from duckdb_tables() where table_name = ? and schema_name <> 'typed' order by all"
     with DuckDbSql() as sql:
         definition = parse_definition(files, info.models[0], where="retail", entity=info.entity)

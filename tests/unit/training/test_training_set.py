@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import ModelSpec, Treatment
 from propensity.training.content_hash import ContentHash
-from propensity.training.domain.training_set import REASONS, TrainingSet, capped, validation_days
+from propensity.training.domain.training_set import LEFT_OUT, TrainingSet, capped, validation_days
 from tests.kit.specs import model_spec
 
 DAYS = [date(2025, 1, 1) + timedelta(days=40 * number) for number in range(5)]
@@ -66,7 +66,7 @@ def test_rows_in_are_rows_kept_and_rows_left_out_however_the_work_was_cut(
     parts = [counted(rows[:cut], last), counted(rows[cut:], {})]
     assert TrainingSet.of(parts, spec(), until=UNTIL, silent_days=45) == whole
     assert sum(whole.population.values()) == len(rows) == whole.rows + sum(whole.left_out.values())
-    assert {reason for _, reason in whole.left_out} <= set(REASONS)
+    assert {reason for _, reason in whole.left_out} <= set(LEFT_OUT)
     gone = {tenant for tenant, day in last.items() if UNTIL - day > timedelta(days=45)}
     for one in whole.strata:
         assert one.tenant_id not in gone or one.as_of + timedelta(days=30) <= last[one.tenant_id] + timedelta(days=1)

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from propensity.erasure.domain.record import (
-    Call,
+from propensity.erasure.domain.erasure_report import (
+    ErasureCall,
     ErasureRecord,
     Note,
     Proof,
@@ -139,8 +139,8 @@ class _Erasure:
 
     # Notes and the record ---------------------------------------------------------------------------
 
-    def _call(self) -> Call:
-        return Call(by=self.ticket.by, at=self.ticket.at, why=self.ticket.why)
+    def _call(self) -> ErasureCall:
+        return ErasureCall(by=self.ticket.by, at=self.ticket.at, why=self.ticket.why)
 
     def _notes(self) -> list[Note]:
         store = self.ports.lake

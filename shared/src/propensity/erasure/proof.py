@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from propensity.erasure.domain.record import Proof
+from propensity.erasure.domain.erasure_report import Proof
 from propensity.erasure.domain.subject import telling
 from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from propensity.erasure.domain.record import Removal, TableChange, rows_of
+from propensity.erasure.domain.erasure_report import Removal, TableChange, rows_of
 from propensity.erasure.rows import RowFinder
 from propensity.erasure.texts import NameFinder, is_gzip, is_parquet
 from propensity.evaluation.golden_cases import CASES, split_cases

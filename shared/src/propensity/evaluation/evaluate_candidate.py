@@ -13,6 +13,7 @@ from propensity.evaluation.card import card_facts, card_files, write_card
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import champion_of
 from propensity.evaluation.domain.gates import Gate
+from propensity.evaluation.evaluations import Evaluation, write_evaluation
 from propensity.evaluation.gains_report import report_columns, report_of
 from propensity.evaluation.golden_cases import golden_root, read_cases
 from propensity.evaluation.golden_set import freeze_golden
@@ -20,7 +21,6 @@ from propensity.evaluation.judge import judge_case
 from propensity.evaluation.mlflow_files import write_mlflow_files
 from propensity.evaluation.newest_fold import NewestFold, group
 from propensity.evaluation.parity import parity_of
-from propensity.evaluation.record import Evaluation, write_evaluation
 from propensity.evaluation.slicing import judged_columns
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition

@@ -67,7 +67,7 @@ class Gains(Frozen):
     gains: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-class TrainingReport(Frozen):
+class CandidateReports(Frozen):
     """What stands in report.json, where the fields of `gains` stand beside the others."""
 
     hypothesis: str
@@ -94,10 +94,10 @@ def report_of(
     candidates: Sequence[Mapping[str, Any]],
     sound: Sequence[Mapping[str, Any]],
     family: str,
-) -> TrainingReport:
+) -> CandidateReports:
     """`candidates`: what every fit said; `sound`: the fits that were to choose from; `family`: the chosen one's."""
     spec = case.definition.model
-    return TrainingReport(
+    return CandidateReports(
         hypothesis=spec.hypothesis,
         population=spec.population.description,
         target=spec.target.description,

@@ -10,7 +10,7 @@ from propensity.features.domain.columns import expression, indicator, known_colu
 from propensity.kernel.errors import PackError, SqlError
 from propensity.kernel.sql_text import instant, midnight, quote, text
 from propensity.lake.domain.as_of_views import SilverShape, as_of_rows, history_rows, newest_row, outcome_rows
-from propensity.lake.domain.run_records import Source
+from propensity.lake.domain.run_records import ItemSource
 from propensity.lake.session import silver_views
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.feature_spec import FeatureGroup
@@ -29,7 +29,7 @@ class SilverSession:
         self,
         sql: Sql,
         lake: ObjectStore,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, ItemSource],
         definition: Definition,
         tenant: str | None = None,
     ) -> None:

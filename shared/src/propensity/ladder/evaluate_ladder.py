@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from propensity.evaluation.evaluations import Evaluation, read_evaluation
 from propensity.evaluation.newest_fold import group
 from propensity.evaluation.parity import parity_of
-from propensity.evaluation.record import Evaluation, read_evaluation
 from propensity.kernel.errors import EvidenceError
 from propensity.ladder.domain.choice import Climb, climb_alone, climb_segment
 from propensity.ladder.domain.evidence import by_name

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from propensity.evaluation.record import read_evaluation
+from propensity.evaluation.evaluations import read_evaluation
 from propensity.kernel.errors import ConflictError
 from propensity.ladder.domain.evidence import by_name
 from propensity.ladder.domain.rungs import FittedGroup, LadderFits

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from propensity.evaluation.evaluations import Evaluation
 from propensity.evaluation.parity import read_frame
-from propensity.evaluation.record import Evaluation
 from propensity.kernel.errors import ConflictError
 from propensity.ladder.domain.choice import RungLosses
 from propensity.ladder.domain.evidence import between, by_name, intercept, shift_of, smoothed_rate

@@ -12,7 +12,7 @@ from propensity.kernel.sql_text import text
 from propensity.lake.domain.as_of_views import SilverShape
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.run_names import BucketRows, group_buckets
-from propensity.lake.domain.run_records import Source, TrainingPlan
+from propensity.lake.domain.run_records import ItemSource, TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.silver_tables import datasets_used, shape_of, silver_table
 from propensity.lake.taken_back import retracted
@@ -50,10 +50,10 @@ class Pins:
                 rows[int(file.partition["bucket"])] += file.rows
         return group_buckets([BucketRows(bucket, count) for bucket, count in rows.items()], rows_per_item)
 
-    def sources(self, buckets: Sequence[int]) -> dict[str, Source]:
+    def sources(self, buckets: Sequence[int]) -> dict[str, ItemSource]:
         """Per dataset, for a work item: the shape, and the keys of the files of these buckets."""
         return {
-            dataset: Source(
+            dataset: ItemSource(
                 shape=shape,
                 keys=[
                     key

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.domain.as_of_views import SilverShape
-from propensity.lake.domain.run_records import Source
+from propensity.lake.domain.run_records import ItemSource
 from propensity.ports import ObjectStore, Sql
 
 
 def silver_views(
-    sql: Sql, lake: ObjectStore, sources: Mapping[str, Source], tenant: str | None = None
+    sql: Sql, lake: ObjectStore, sources: Mapping[str, ItemSource], tenant: str | None = None
 ) -> dict[str, SilverShape]:
     """Download the files of each dataset and make a view `silver.<dataset>` of them. Returns the datasets' shapes.
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import ConflictError
 from propensity.lake.domain.run_names import parse_day
-from propensity.lake.domain.run_records import Source
+from propensity.lake.domain.run_records import ItemSource
 from propensity.lake.json_objects import find_json
 from propensity.lake.pins import Pins, pin_datasets, tenant_keys
 from propensity.lake.silver_tables import datasets_used
@@ -148,7 +148,7 @@ def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Fo
     return _Found(rows, min(first, default=None), int(population), segment, tuple(dates))
 
 
-def _check_size(pins: Pins, sources: Mapping[str, Source], tenant: str) -> None:
+def _check_size(pins: Pins, sources: Mapping[str, ItemSource], tenant: str) -> None:
     keys = {key for source in sources.values() for key in source.keys}
     size = sum(
         file.size

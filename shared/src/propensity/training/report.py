@@ -13,7 +13,7 @@ from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.training.content_hash import ContentHash
 from propensity.training.data import Chosen, TrainingData, chosen_of, read_training
-from propensity.training.domain.training_set import REASONS, Rates, TrainingSet
+from propensity.training.domain.training_set import LEFT_OUT, Rates, TrainingSet
 
 
 def hash_of(definition: Definition) -> ContentHash:
@@ -131,7 +131,7 @@ def training_report(
 def _counts(plan: TrainingPlan, built: Sequence[BuildResult], spec: ModelSpec, chosen: Chosen) -> dict[str, Any]:
     """The fields of a `TrainingReport` that say who was left out."""
     rows = chosen.rows
-    left_out = {reason: sum(rows.left_out.get((day, reason), 0) for day in rows.population) for reason in REASONS}
+    left_out = {reason: sum(rows.left_out.get((day, reason), 0) for day in rows.population) for reason in LEFT_OUT}
     return {
         "population": sum(rows.population.values()),
         "left_out": {reason: count for reason, count in left_out.items() if count},
@@ -150,7 +150,7 @@ def _counts(plan: TrainingPlan, built: Sequence[BuildResult], spec: ModelSpec, c
 def _date(day: date, rows: TrainingSet, rates: Rates, spec: ModelSpec) -> DateReport:
     window = spec.label_window(day)
     strata = [stratum for stratum in rows.strata if stratum.as_of == day]
-    left_out = {reason: rows.left_out.get((day, reason), 0) for reason in REASONS}
+    left_out = {reason: rows.left_out.get((day, reason), 0) for reason in LEFT_OUT}
     return DateReport(
         as_of=day.isoformat(),
         window=(window.start.isoformat(), window.end.isoformat()),

@@ -16,7 +16,7 @@ from propensity.lake.domain.time_travel import SilverAt
 from propensity.pack.domain.model_spec import Candidate
 
 
-class Source(Record):
+class ItemSource(Record):
     """What a work item reads of a dataset: its table's shape, and the keys of the files."""
 
     shape: SilverShape
@@ -107,7 +107,7 @@ class BuildItem(Item):
     known_by: str | None
     outcomes_until: str | None = None
     closed: Mapping[str, Sequence[tuple[str | None, str | None]]] = {}
-    sources: Mapping[str, Source]
+    sources: Mapping[str, ItemSource]
     buckets: Sequence[int]
     bucket_count: int
     partition_key: str

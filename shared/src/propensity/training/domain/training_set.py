@@ -17,7 +17,7 @@ from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import LabelWindow, ModelSpec
 
 # a row is left out for the first of these that holds
-REASONS = ("immature", "tenant_closed", "censored", "treated", "tenant_silent")
+LEFT_OUT = ("immature", "tenant_closed", "censored", "treated", "tenant_silent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class TrainingSet:
 
     def _check(self) -> None:
         for day, rows in self.population.items():
-            out = sum(self.left_out.get((day, reason), 0) for reason in REASONS)
+            out = sum(self.left_out.get((day, reason), 0) for reason in LEFT_OUT)
             kept = sum(stratum.rows for stratum in self.strata if stratum.as_of == day)
             if rows != out + kept:
                 raise ConflictError(

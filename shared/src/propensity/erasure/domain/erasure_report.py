@@ -14,7 +14,7 @@ from propensity.kernel.spec import Frozen
 from propensity.lake.domain.erasure_records import ERASURES
 
 
-class Call(Frozen):
+class ErasureCall(Frozen):
     """Who called for the erasure, when (RFC 3339) and why."""
 
     by: str
@@ -51,7 +51,7 @@ class Note(Frozen):
 
     attempt: int
     zone: str
-    call: Call
+    call: ErasureCall
     objects: Mapping[str, Removal]
     tables: Mapping[str, TableChange]
 
@@ -82,7 +82,7 @@ class ErasureRecord(Frozen):
     """
 
     attempts: int
-    calls: Sequence[Call]
+    calls: Sequence[ErasureCall]
     objects: Mapping[str, ErasedObject]
     tables: Mapping[str, ErasedTable]
     request: str
@@ -100,7 +100,7 @@ class Done:
     """What all attempts have done: the first four fields of a record."""
 
     attempts: int
-    calls: list[Call]
+    calls: list[ErasureCall]
     objects: dict[str, ErasedObject]
     tables: dict[str, ErasedTable]
 

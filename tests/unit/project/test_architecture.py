@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections import Counter
@@ -114,3 +115,16 @@ def test_a_rooms_tests_stand_under_its_name() -> None:
     for kind in ("unit", "functional", "contract"):
         folders = {path.parent.name for path in (ROOT / "tests" / kind).rglob("test_*.py")}
         assert folders <= ROOMS | others, kind
+
+
+def test_no_name_stands_for_two_things() -> None:
+    """Public classes, functions and modules: who searches for a name finds one definition, and no other thing."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        room = str(path.relative_to(PACKAGE))
+        if path.stem != "__init__" and not room.startswith(("runtime/", "adapters/", "ports/")):
+            places.setdefault(f"module {path.stem}", []).append(room)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(room)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -60,11 +60,8 @@ def erase(ports: Ports, subject: Subject, ticket: Ticket) -> dict[str, Any]:
     A second call finds nothing more and answers with the record as it is. Raises ConflictError where something is left,
     and RetryableError where another call can go on.
     """
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         record = _Erasure(ports, sql, subject, ticket).run()
-    finally:
-        sql.close()
     # the objects may be thousands, and an answer holds 6 MB
     return {"record": record_key(ticket.request), **record.model_dump(exclude={"objects"})}
 

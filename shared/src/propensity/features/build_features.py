@@ -39,8 +39,7 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
     """
     work = read_record(ports.lake, item, BuildItem)
     definition = read_definition(ports.lake, work.definition, work.model)
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         session = SilverSession(sql, ports.lake, work.sources, definition)
         days = [parse_day(day, "as_of") for day in work.as_of]
         known_by = parse_day(work.known_by, "known_by") if work.known_by else None
@@ -66,8 +65,6 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
             counts |= {"population_by_date": population, **count_rows(session, known_by)}
         if known_by and definition.has_segments:
             counts["segments"] = session.segments_on(known_by)
-    finally:
-        sql.close()
     record_result(ports.lake, work, BuildResult(**counts, features=work.out))
     return {}
 

@@ -31,8 +31,7 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
     count = len(plan.groups)
     features = [result.features for result in results_of(ports.lake, run, BuildResult, count)]
     scores = [result.scored for result in results_of(ports.lake, run, ScoreResult, count)]
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         drifts = []
         for folder, keys, columns in (
             ("features", features, reference["features"]),
@@ -51,8 +50,6 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
                     )
                 )
         _append(ports, sql, run, plan, drifts)
-    finally:
-        sql.close()
     report = DriftReport(
         run=run,
         model=plan.model,

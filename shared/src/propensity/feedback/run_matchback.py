@@ -53,8 +53,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         raise EvidenceError(
             f"{run}: its outcomes are those of {window.start} to {window.end}; on {day} they are not all known yet"
         )
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         seen = _match(ports, sql, run, plan, definition, window, day, silver)
         left_out = dict(sql.rows("select reason, count(*) from marked where reason is not null group by 1 order by 1"))
         found = _measure(sql, definition, left_out)
@@ -79,8 +78,6 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         )
         append_once(ports, sql, MATCHBACK, f"select *, {stamp} from measured", name)
         _keep_outcomes(ports, sql, f"{run}/outcomes/{day.isoformat()}.parquet")
-    finally:
-        sql.close()
     report = MatchbackReport(
         run=run,
         model=plan.model,

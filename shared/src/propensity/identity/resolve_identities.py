@@ -106,8 +106,7 @@ def _resolve(ports: Ports, day: str) -> IdentityReport:
     plan, as_of = IdentityPlan.model_validate_json(kept), date.fromisoformat(day)
     pins = pin_datasets(ports, datasets, SilverAt(versions=plan.silver, retracted=plan.retracted))
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         for dataset, shape in silver_views(sql, ports.lake, pins.sources(buckets)).items():
             rows = as_of_rows(shape, f"silver.{quote(dataset)}", as_of)
             sql.execute(f"create view {quote(dataset)} as {rows}")
@@ -124,8 +123,6 @@ def _resolve(ports: Ports, day: str) -> IdentityReport:
         append_once(ports, sql, IDENTITIES, changed, name)
         tenants = _figures(sql)
         return IdentityReport(slot=day, **dict(plan), totals=_totals(tenants), tenants=tenants)
-    finally:
-        sql.close()
 
 
 def _refuse_out_of_order(sql: Sql, as_of: date) -> None:

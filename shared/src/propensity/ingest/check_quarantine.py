@@ -88,14 +88,11 @@ def check_quarantine(ports: Ports, *, slot: str) -> dict[str, Any]:
     validation found them, so a later revalidation changes no past day.
     """
     last = parse_day(slot, "slot") - timedelta(days=1)
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         days = [last - timedelta(days=back) for back in reversed(range(_DAYS))]
         done = ports.tables.committed(QUARANTINE, map(_transaction, days))
         checked = [day.isoformat() for day in days if _transaction(day) not in done and _check(ports, sql, day)]
         breaching = {row.tenant_id for row in _rows(ports, sql, last, last) if row.breach != "none"}
-    finally:
-        sql.close()
     ports.metrics.count("TenantsBreaching", len(breaching))
     return {"slot": slot, "day": last.isoformat(), "checked": checked, "breaching": len(breaching)}
 

@@ -102,8 +102,7 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
             f"{ports.pack}/contracts/{dataset}.yaml: partitionKey is {contract.partition_key!r}, expected "
             f"{info.entity!r}: pack.yaml says partition_key: entity"
         )
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         sql.execute("create temp table announced (filename varchar, tenant varchar, _known_from timestamptz)")
         paths = download(sql, ports.lake, [file.bronze_key for file in files], "announced")
         for path, file in zip(paths, files, strict=True):
@@ -126,6 +125,4 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
             transactions=[file.transaction for file in files],
             buckets=rule.count,
         )
-    finally:
-        sql.close()
     return int(source[0][0])

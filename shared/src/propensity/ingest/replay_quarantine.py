@@ -104,14 +104,11 @@ def _again(ports: Ports, reports: list[FileReport]) -> FileReport:
     upload = Upload(first.bucket, first.key, first.version_id, first.etag)
     modified = datetime.fromisoformat(first.ingested_at)
     arrival = Arrival(upload, modified, after=reports[-1].contract_version)
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         local = sql.scratch / "upload"
         _fetch(ports, first, arrival, local)
         report = validate_file(ports, sql, local, arrival, reports)
         return register_report(ports.lake, arrival.entry(pack_info(ports).datasets), report)
-    finally:
-        sql.close()
 
 
 def _fetch(ports: Ports, first: FileReport, arrival: Arrival, local: Path) -> None:

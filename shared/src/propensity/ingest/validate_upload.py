@@ -70,8 +70,7 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     A file that was validated before, by any contract version, is not validated again; `replay_quarantine` does that.
     Raises where a retry or an engineer has to help.
     """
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         local = sql.scratch / "upload"
         try:
             info = ports.landing.download(upload.key, local, upload.version_id)
@@ -87,8 +86,6 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
         report = find_report(ports.lake, entry)
         if report is None:
             report = register_report(ports.lake, entry, validate_file(ports, sql, local, arrival))
-    finally:
-        sql.close()
     announce(ports, report)
     ports.metrics.count("RowsIn", report.rows_in, dataset=report.dataset)
     ports.metrics.count("RowsQuarantined", report.quarantine, dataset=report.dataset)

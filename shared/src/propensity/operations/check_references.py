@@ -68,8 +68,7 @@ def _orphans(
     """
     name = f"{contract.dataset}.{reference.column}"
     snapshot = ports.tables.snapshot(silver_table(contract.dataset))
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         if snapshot is None or not _flagged(ports, sql, contract, reference, day):
             return None
         sql.execute("create temp table targets (tenant_id varchar, value varchar, primary key (tenant_id, value))")
@@ -103,8 +102,6 @@ def _orphans(
         flags = f"select tenant_id, entity as {quote(entity)}, _key as row_key, orphan, {stamp} from changed"
         append_once(ports, sql, ORPHANS, flags, f"orphans/{name}/{day}")
         append_once(ports, sql, REFERENCES, f"select *, {stamp} from counted", f"references/{name}/{day}")
-    finally:
-        sql.close()
     return orphans
 
 

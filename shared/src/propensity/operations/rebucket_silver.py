@@ -112,12 +112,9 @@ def _move(
     """Write the rows of a chunk into files of their new buckets, and the receipt; returns the new files."""
     sources = [file.path for file in chunk]
     name = hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         rows = read_files(download(sql, ports.lake, [f"{snapshot.root}/{path}" for path in sources], "old"))
         files = _write(ports, sql, snapshot.root, name, _spread(rows, contract, ports, buckets))
-    finally:
-        sql.close()
     # this overwrites a receipt whose files a vacuum removed; of two writers' receipts either is right
     ports.lake.put(f"{folder}/{name}.json", dumps(MoveReceipt(sources=sources, files=files).model_dump()))
     return files

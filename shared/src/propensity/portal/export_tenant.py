@@ -99,8 +99,7 @@ def _export(ports: Ports, tenant_id: str, folder: str, request: str) -> ExportMa
         snapshot = ports.tables.snapshot(table, version=version)
         if snapshot is None or not snapshot.files:
             continue
-        sql = ports.sql()
-        try:
+        with ports.sql() as sql:
             # with one thread, a second call writes the rows in the same order, and so the same bytes
             sql.execute("set threads = 1")
             export = _Export(ports, sql, tenant_id, folder)
@@ -109,8 +108,6 @@ def _export(ports: Ports, tenant_id: str, folder: str, request: str) -> ExportMa
                 continue
             file = _file(export, snapshot)
             files += [file] if file else []
-        finally:
-            sql.close()
     if not files:
         raise NotFoundError(f"tenant {tenant_id}: no table has a row of it; mend the name")
     return ExportManifest(

@@ -108,8 +108,7 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
     values. Raises BadInputError naming the field.
     """
     dataset, file, content = _text(body, "dataset"), _text(body, "file"), _content(body)
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         local = sql.scratch / "upload"
         local.write_bytes(content)
         try:
@@ -121,8 +120,6 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
             answer = {"status": "accepted", "contract_version": contract.version, **counts}
         except BadInputError as error:
             answer = {"status": "rejected", "why": str(error), "rows_in": 0, "bronze": 0, "quarantine": 0}
-    finally:
-        sql.close()
     return {"tenant_id": tenant_id, "dataset": dataset, **answer}
 
 
@@ -173,8 +170,7 @@ def _rows(ports: Ports, tenant_id: str, dataset: str) -> dict[str, int | None]:
     snapshot = ports.tables.snapshot(silver_table(dataset))
     if snapshot is None:
         return {"rows": 0}
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         keys = tenant_keys(ports, sql, snapshot, tenant_id)
         files = {f"{snapshot.root}/{file.path}": file for file in snapshot.files}
         if sum(files[key].size for key in keys) > _COUNTED:
@@ -183,6 +179,4 @@ def _rows(ports: Ports, tenant_id: str, dataset: str) -> dict[str, int | None]:
             return {"rows": 0}
         paths = download(sql, ports.lake, keys, dataset)
         [(rows,)] = sql.rows(f"select count(*) from {read_files(paths)} where tenant_id = {text(tenant_id)}")
-    finally:
-        sql.close()
     return {"rows": int(rows)}

@@ -113,8 +113,7 @@ def _report(ports: Ports, definition: Definition, tenant: str, today: date) -> d
 def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Found:
     model = definition.model
     pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets))
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         sources = pins.sources([])
         for dataset, snapshot in pins.snapshots.items():
             keys = tenant_keys(ports, sql, snapshot, tenant)
@@ -143,8 +142,6 @@ def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Fo
         session.segments("segments")
         [(population,)] = sql.rows("select count(*) from population")
         segment = dict(sql.rows("select tenant_id, segment from segments")).get(tenant)
-    finally:
-        sql.close()
     return _Found(rows, min(first, default=None), int(population), segment, tuple(dates))
 
 

@@ -62,8 +62,7 @@ def _commit(
         return  # nobody was without a score
     model, version = plan.model, load_version(ports.lake, plan.model, plan.version)
     table = feature_table(str(version.lineage["feature_set"]))
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         [sample] = download(sql, ports.lake, [built[0].features], "features")
         # features first: the commit of the scores makes the run visible
         if run not in ports.tables.committed(table, [run]):
@@ -92,8 +91,6 @@ def _commit(
             partition_by=SCORES_PARTITION,
             transactions=[run],
         )
-    finally:
-        sql.close()
 
 
 def _data_file(table: str, result: BuildResult) -> DataFile:

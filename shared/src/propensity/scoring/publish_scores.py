@@ -25,8 +25,7 @@ def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
     labelled = read_record(ports.lake, result_key(work.run, LabelResult.step, work.index), LabelResult)
     definition = read_definition(ports.lake, work.definition, work.model)
     published = 0
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         keys = [f"{SCORES}/{file.path}" for file in labelled.files]
         if keys:
             scores = read_files(download(sql, ports.lake, keys, "scores"))
@@ -41,8 +40,6 @@ def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
             for batch in _batches(sql, work.model):
                 ports.online.put_many(batch)
                 published += len(batch)
-    finally:
-        sql.close()
     record_result(ports.lake, work, PublishResult(rows=published))
     return {}
 

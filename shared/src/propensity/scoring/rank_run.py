@@ -24,16 +24,13 @@ def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
         ports.lake.put_new(cuts_key(run), ports.lake.get(cuts_key(plan.batch_run)))
         return {"run": run, "rows": sum(result.rows for result in results)}
     fractions = [percent / 100 for percent in range(1, 100)]
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         source = read_files(download(sql, ports.lake, [result.scored for result in results], "scored"))
         tenants = sql.rows(
             f"select tenant_id, quantile_disc(score, {fractions}) from {source} group by tenant_id order by tenant_id"
         )
         everyone = sql.rows(f"select coalesce(quantile_disc(score, {fractions}), []) from {source}")
         rows = sql.rows(f"select count(*) from {source}")
-    finally:
-        sql.close()
     cuts = {"tenants": dict(tenants), "everyone": everyone[0][0]}
     ports.lake.put_new(cuts_key(run), dumps(cuts))
     return {"run": run, "rows": rows[0][0]}

@@ -83,12 +83,9 @@ def explain_score(ports: Ports, question: Question) -> dict[str, Any]:
     history = _History.read(ports.lake, question)
     if not history.lines and not version_numbers(ports.lake, question.model):
         raise NotFoundError(f"model {question.model!r}: never registered; expected one of {_models(ports)}")
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         rows = [history.dated(row) for row in _scores(ports, sql, question)]
         answers = _answers(ports, sql, question)
-    finally:
-        sql.close()
     newest = _held(rows, history.champion, question)
     of_day = [row for row in rows if row["as_of"] == question.day.isoformat()]
     return {

@@ -18,8 +18,7 @@ def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[s
     fresh = [message for request, message in sorted(by_request.items()) if request not in logged]
     if not fresh:
         return {"files": 0, "rows": 0}
-    sql = ports.sql()
-    try:
+    with ports.sql() as sql:
         path = sql.scratch / "messages.json"
         path.write_text("\n".join(json.dumps(message) for message in fresh))
         scores = "STRUCT(customer_id VARCHAR, score DOUBLE, decile INTEGER, source VARCHAR)[]"
@@ -38,6 +37,4 @@ def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[s
             sql.stream("select * from answered"),
             transactions=[str(message["request_id"]) for message in fresh],
         )
-    finally:
-        sql.close()
     return {"files": len(fresh), "rows": int(rows)}

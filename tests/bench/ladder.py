@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propensity.evaluation.newest_fold import group
+from propensity.evaluation.calibrate import group
 from propensity.kernel.errors import EvidenceError
 from propensity.ladder.domain.evidence import clustered_gain as gain
 from propensity.registry.artifact import load_artifact

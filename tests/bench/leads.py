@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from propensity.evaluation.newest_fold import group
+from propensity.evaluation.calibrate import group
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import load_version
 from propensity.stats.calibration import Calibration, fit_sigmoid

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from propensity.adapters.frames import ArrowFrames
+from propensity.evaluation.calibrate import NewestFold as Held
 from propensity.evaluation.calibrate import calibrate as _calibrate
-from propensity.evaluation.newest_fold import NewestFold as Held
 from tests.fakes.folder_store import FolderStore
 from tests.kit.specs import model_spec
 

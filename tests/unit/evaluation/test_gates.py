@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
-from propensity.evaluation.domain.gates import floor, latency, leaks, within
-from propensity.evaluation.domain.leakage import sentinels
+from propensity.evaluation.domain.gates import floor, latency, leaks, sentinels, within
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, wilson
 from propensity.training.domain.probes import probes

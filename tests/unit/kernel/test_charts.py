@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.evaluation.domain.effects import direction, trend
+from propensity.evaluation.card import direction, trend
 from propensity.kernel.charts import HEIGHT, WIDTH, Labels, Point, bars, nice, scatter
 from propensity.kernel.pages import Figure, Page, Section, Table, to_html, to_markdown
 from propensity.stats.curves import gains, reliability

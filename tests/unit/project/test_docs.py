@@ -167,6 +167,19 @@ def test_every_page_that_the_code_names_is_there() -> None:
     assert sorted(one for one in named if not (ROOT / one[0]).exists()) == []
 
 
+def test_every_python_file_that_pages_and_comments_name_is_there() -> None:
+    package = ROOT / "shared/src/propensity"
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), ROOT / "template.yaml"]
+    gone = set()
+    for path in [*pages, *package.rglob("*.py"), *(ROOT / "tests/kit").rglob("*.*")]:
+        if "__pycache__" in path.parts:
+            continue
+        for named in re.findall(r"(?<![\w./<{-])((?:[a-z_]+/)+[a-z_]+\.py)\b", path.read_text()):
+            if not any((base / named).exists() for base in (ROOT, package)):
+                gone.add((str(path.relative_to(ROOT)), named))
+    assert gone == set()
+
+
 def test_every_decision_has_its_head_and_is_listed_once() -> None:
     assert len(list((ROOT / DECISIONS).glob("[0-9]*.md"))) >= 90  # a decision is never removed
     assert faulty_decisions(ROOT) == []

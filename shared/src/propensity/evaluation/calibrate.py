@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from propensity.evaluation.newest_fold import NewestFold, group
 from propensity.evaluation.parity import read_frame
-from propensity.kernel.errors import EvidenceError
+from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.calibration import FITS, Calibration, choose, identity
-from propensity.stats.figures import auc, average_precision, brier, brier_skill, calibration, ece, lift, log_loss
-from propensity.training.data import known_by
+from propensity.stats.figures import (
+    Scored,
+    auc,
+    average_precision,
+    brier,
+    brier_skill,
+    calibration,
+    ece,
+    lift,
+    log_loss,
+    scored,
+)
+from propensity.training.data import TrainingData, folds, known_by
 
 
 def calibrate(
@@ -67,3 +77,29 @@ def _metrics(fold: NewestFold) -> dict[str, Any]:
         "lift_top_decile": lift(data, data.rows / 10),
     }
     return {name: asdict(figure) for name, figure in figures.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class NewestFold:
+    """Its labels, and scores by a model and a calibrator that were fitted on older dates, (n,) each."""
+
+    labels: Any
+    scores: Any
+
+    def rows(self, data: TrainingData, spec: ModelSpec) -> Any:
+        """Where its rows stand in the training set, int64 (n,). Raises ConflictError where the labels there differ."""
+        rows = np.flatnonzero(folds(data, spec)[-1].valid)
+        if not np.array_equal(data.labels[rows], self.labels):
+            raise ConflictError(
+                f"model {spec.name}: the newest validation fold has other labels than the fit kept; the run's feature "
+                "files were changed after the fit: start a new run"
+            )
+        return rows
+
+
+def group(scores: Any, labels: Any) -> Scored:
+    """Scores and labels, (n,) each, with equal scores merged. Raises EvidenceError where one class is empty."""
+    values, inverse = np.unique(scores, return_inverse=True)
+    rows = np.bincount(inverse, minlength=len(values))
+    positives = np.bincount(inverse, weights=labels, minlength=len(values)).astype(int)
+    return scored(zip(values.tolist(), rows.tolist(), positives.tolist(), strict=True))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from propensity.evaluation.domain.effects import direction, trend
 from propensity.evaluation.domain.model_card import CardSource, model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.kernel.spec import Frozen
@@ -19,7 +18,8 @@ from propensity.lake.run_files import read_plan
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports
 from propensity.registry.domain.ledger import CARDS
-from propensity.registry.domain.reasons import Explained, explain
+from propensity.registry.domain.reasons import Explained, Predict, explain
+from propensity.stats.calibration import logit
 from propensity.stats.curves import Bin, Tenth, gains, reliability
 from propensity.stats.figures import Scored
 from propensity.stats.sampling import spread
@@ -29,9 +29,14 @@ _ROWS = 1_000  # of the newest date, spread evenly, that importances are measure
 _TREND_ROWS = 300  # of these, that effects are measured on
 _TOP = 5  # features that are named per segment
 
+Effect = Literal["rises", "falls", "mixed", "none"]
+_POINTS = 9  # values of a feature that are tried, at its quantiles
+_LEAST = 1e-3  # logits; a feature that moves the mean score by less has no effect
+_CLEAR = 0.9  # share of all movement that must go one way, or the effect is mixed
+
 
 class FeatureFacts(Frozen):
-    """A feature's effect on the score (effects.Effect, or `by category`), and its importance in logits."""
+    """A feature's effect on the score (`Effect`, or `by category`), and its importance in logits."""
 
     name: str
     effect: str
@@ -157,3 +162,30 @@ def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Expla
             best = np.argsort(-means, kind="stable")[:_TOP]
             top = tuple((names[place], float(means[place])) for place in best)
             yield SegmentFacts(segment=segment, n=int(mask.sum()), top=top)
+
+
+def trend(predict: Predict, matrix: Any, column: int) -> Effect:
+    """How the mean logit of the rows, float32 (n, k), moves while one feature runs through its values in order.
+
+    All other features stay as they are (partial dependence, Friedman 2001). The feature's missing values are not tried.
+    """
+    present = matrix[~np.isnan(matrix[:, column]), column]
+    if len(present) == 0:
+        return "none"
+    values = np.unique(np.quantile(present, np.linspace(0.05, 0.95, _POINTS), method="inverted_cdf"))
+    if len(values) == 1:  # a feature that nearly always has one value: take its least and its greatest
+        values = np.unique(present[[present.argmin(), present.argmax()]])
+    copies = np.tile(matrix, (len(values), 1))
+    copies[:, column] = np.repeat(values, len(matrix)).astype(np.float32)
+    return direction(logit(predict(copies)).reshape(len(values), -1).mean(axis=1))
+
+
+def direction(curve: Any) -> Effect:
+    """The direction of a curve. `curve`: its values in order, shape (m,), in logits."""
+    steps = np.diff(curve)
+    up, down = float(steps[steps > 0].sum()), -float(steps[steps < 0].sum())
+    if max(up, down) < _LEAST:
+        return "none"
+    if max(up, down) < _CLEAR * (up + down):
+        return "mixed"
+    return "rises" if up > down else "falls"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from propensity.evaluation.calibrate import NewestFold
 from propensity.evaluation.champions import Champion
-from propensity.evaluation.newest_fold import NewestFold
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model
 from propensity.stats.calibration import Calibration

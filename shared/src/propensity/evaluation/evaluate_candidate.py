@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
-from propensity.evaluation.calibrate import calibrate
+from propensity.evaluation.calibrate import NewestFold, calibrate, group
 from propensity.evaluation.card import card_facts, card_files, write_card
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import champion_of
 from propensity.evaluation.domain.gates import Gate
+from propensity.evaluation.domain.mlflow_model import mlflow_files
 from propensity.evaluation.evaluations import Evaluation, write_evaluation
 from propensity.evaluation.gains_report import report_columns, report_of
 from propensity.evaluation.golden_cases import golden_root, read_cases
 from propensity.evaluation.golden_set import freeze_golden
 from propensity.evaluation.judge import judge_case
-from propensity.evaluation.mlflow_files import write_mlflow_files
-from propensity.evaluation.newest_fold import NewestFold, group
 from propensity.evaluation.parity import parity_of
 from propensity.evaluation.slicing import judged_columns
 from propensity.kernel.tenant import TENANT
@@ -34,6 +36,8 @@ from propensity.stats.drift import reference_bins
 from propensity.training.data import TrainingData
 from propensity.training.domain.selection import Entrant, select
 from propensity.training.report import read_hashed, training_report
+
+_PACKAGES = ("numpy", "onnxruntime")  # what the loader needs, in the versions that the parity gate was passed with
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
     report = report_of(case, choice.candidates, choice.sound, chosen["family"]).to_json()
     ports.lake.put_new(f"{run}/report.json", dumps(report))
-    files = _scoring_files(run, chosen) | write_mlflow_files(ports, run, trained.plan.as_of, definition)
+    files = _scoring_files(run, chosen) | _write_mlflow_files(ports, run, trained.plan.as_of, definition)
     held_out = group(case.fold.scores, case.fold.labels)
     evaluation = Evaluation(
         family=chosen["family"],
@@ -200,3 +204,18 @@ def _scoring_files(run: str, chosen: Mapping[str, Any]) -> dict[str, str]:
         **{name: f"{chosen['out']}/{name}" for name in ("model.onnx", "explanation.json")},
         **{name: f"{run}/{name}" for name in own},
     }
+
+
+def _write_mlflow_files(ports: Ports, run: str, as_of: str, definition: Definition) -> dict[str, str]:
+    """Names in the version's folder, with the keys of the files that were written."""
+    made = mlflow_files(
+        definition,
+        run=run,
+        as_of=as_of,
+        loader=files("propensity").joinpath("pyfunc_loader.py").read_text(),
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        packages={name: version(name) for name in _PACKAGES},
+    )
+    for name, text in made.items():
+        ports.lake.put_new(f"{run}/mlflow/{name}", text.encode())
+    return {name: f"{run}/mlflow/{name}" for name in made}

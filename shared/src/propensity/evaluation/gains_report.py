@@ -52,7 +52,8 @@ class CandidateReport(Frozen):
 class Gains(Frozen):
     """What lists on the newest fold would have brought. Only `fold` and `lists` are there where no list has anybody.
 
-    `model`, `filter` and `champion`: figures of the lists by each (domain/gains.py), None where there is no such list.
+    `model`, `filter` and `champion`: figures of the lists by each, None where there is no such list
+    (evaluation/domain/gains.py).
     """
 
     fold: str

@@ -13,8 +13,7 @@ from propensity.evaluation.case import Case
 from propensity.evaluation.champion_gates import champion_gates
 from propensity.evaluation.changed_features import changed_features
 from propensity.evaluation.domain import gates
-from propensity.evaluation.domain.gates import Gate
-from propensity.evaluation.domain.leakage import sentinels
+from propensity.evaluation.domain.gates import Gate, sentinels
 from propensity.evaluation.domain.slices import slice_gates
 from propensity.evaluation.slicing import parts_of
 from propensity.lake.domain.run_records import TrainingPlan

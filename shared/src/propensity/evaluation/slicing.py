@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from propensity.evaluation.calibrate import NewestFold, group
 from propensity.evaluation.domain.slices import UNKNOWN, SlicePart
-from propensity.evaluation.newest_fold import NewestFold, group
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.pack.domain.definition import Definition
 from propensity.stats.figures import Estimate, auc

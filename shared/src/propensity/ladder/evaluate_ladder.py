@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from propensity.evaluation.calibrate import group
 from propensity.evaluation.evaluations import Evaluation, read_evaluation
-from propensity.evaluation.newest_fold import group
 from propensity.evaluation.parity import parity_of
 from propensity.kernel.errors import EvidenceError
 from propensity.ladder.domain.choice import Climb, climb_alone, climb_segment

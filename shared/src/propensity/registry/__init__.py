@@ -1,1 +1,1 @@
-"""Model versions, their ledger, and the artifact: the one scoring path."""
+"""The registry of models: versions, the ledger of each model, and the artifact by which every run scores."""

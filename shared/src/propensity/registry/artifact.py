@@ -1,6 +1,6 @@
 """The one scoring path: an artifact and a matrix go in, calibrated scores come out.
 
-Batch runs, gap runs and scores on demand all call it.
+Batch runs, gap runs and scores on demand all score through this module.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from propensity.registry.tenant_models import TenantModels, load_tenant_models
 from propensity.registry.versions import Version, newest_calibration
 from propensity.stats.calibration import Calibration
 
-REASONS = 3  # of each score
+REASONS = 3  # how many reasons a score gets
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A version in memory, with everything that its scores rest on."""
+    """A version loaded into memory, with everything that its scores rest on."""
 
     version: Version
     definition: Definition
@@ -32,14 +32,14 @@ class Artifact:
     calibration: Calibration
     explanation: dict[str, Any]
     ladder: TenantModels | None = None
-    calibration_number: int = 0  # 0: the one it was registered with; recalibrate_model adds later ones
+    calibration_number: int = 0  # 0 is the calibration of the registration; recalibrate_model adds later ones
 
     def score(self, matrix: Any, tenants: Any) -> tuple[Any, Any]:
-        """(raw, score): float64, shape (n,), in [0, 1], for a float32 matrix of shape (n, features).
+        """Return (raw, score): float64, shape (n,), in [0, 1], for a float32 matrix of shape (n, features).
 
         `tenants`, object (n,), names the tenant of each row. A version with a ladder scores a row by the model of its
-        tenant, and by the global model where training did not know the tenant. Raises ConflictError for a matrix of
-        another shape.
+        tenant. It scores a row by the global model where training did not know the row's tenant. Raises ConflictError
+        for a matrix of another shape.
         """
         width = len(self.definition.feature_names)
         if matrix.ndim != 2 or matrix.shape[1] != width:
@@ -49,27 +49,30 @@ class Artifact:
             )
         if len(tenants) != len(matrix):
             raise ConflictError(f"{len(matrix)} rows with {len(tenants)} tenants, expected one tenant per row")
-        # all rows, also those that other models score: onnxruntime adds up the leaves of trees in another order when it
-        # gets few rows than when it gets many
+        # The global model scores all rows, also the rows that other models score. With few rows, onnxruntime adds up
+        # the leaves of trees in another order than with many rows.
         raw = np.asarray(self.model.predict(np.ascontiguousarray(matrix, dtype=np.float32)), dtype=np.float64)
         score = np.asarray(self.calibration.apply(raw), dtype=np.float64)
         return (raw, score) if self.ladder is None else self.ladder.apply(matrix, tenants, raw, score)
 
     def rungs(self, tenants: Any) -> Any | None:
-        """The rung that scored each row, object (n,), for tenants (n,); None for a version without a ladder."""
+        """Return the rung that scored each row, object (n,), for tenants (n,); None for a version without a ladder."""
         return None if self.ladder is None else self.ladder.rungs(tenants)
 
     def one_tenant_each(self) -> Any:
-        """Tenants, object (n,): one row of each of them is enough to call every model of the version."""
+        """Return tenants, object (n,), such that one row of each tenant is enough to call every model of the
+        version.
+        """
         return np.array(["", *(self.ladder.one_of_each() if self.ladder else [])], dtype=object)
 
     def reasons(self, matrix: Any, tenants: Any, count: int) -> tuple[Any, Any]:
-        """(reasons, methods), object (n,): what moved each row's raw score most, and the method that found it.
+        """Return (reasons, methods), object (n,): what moved each row's raw score most, and the method that found it.
 
-        The model that scored a row explains it. A heuristic score is the same for all of a tenant and has no reasons.
+        The model that scored a row explains the row. The heuristic gives all customers of a tenant the same score, so
+        such a score has no reasons.
         """
         out, methods = np.empty(len(matrix), dtype=object), np.full(len(matrix), None, dtype=object)
-        rest = np.ones(len(matrix), dtype=bool)  # the rows of the global model
+        rest = np.ones(len(matrix), dtype=bool)  # a mask of the rows that the global model scored
         parts: list[tuple[dict[str, Any], Model, Any]] = []
         for place, sub, rows in self.ladder.parts(tenants) if self.ladder else ():
             if sub is not None:
@@ -88,7 +91,10 @@ class Artifact:
 
 
 def load_artifact(ports: Ports, version: Version, calibration: int | None = None) -> Artifact:
-    """Load a version with its newest calibration, or with that of a number: a run keeps one from beginning to end."""
+    """Load a version with its newest calibration, or with the calibration of a given number.
+
+    A run passes the number, because it keeps one calibration from beginning to end.
+    """
     store = ports.lake
     definition = version.definition(store)
     number = newest_calibration(store, version.model, version.number) if calibration is None else calibration

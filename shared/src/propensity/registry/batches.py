@@ -1,4 +1,4 @@
-"""The batch runs that were committed, told by their receipts."""
+"""Batch runs that were committed, found by their receipts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Batch:
 
 
 def last_batch(ports: Ports, champion: Version, day: date) -> Batch | None:
-    """The newest batch that this version scored and committed, as of a day or before."""
+    """Return the newest batch that this version scored and committed, as of a day or before."""
     prefix = f"runs/score/{champion.model}/"
     suffix = f"-v{champion.number:06d}-batch/receipt.json"
     days = [key.removeprefix(prefix).removesuffix(suffix) for key in ports.lake.keys(prefix) if key.endswith(suffix)]
@@ -30,6 +30,6 @@ def last_batch(ports: Ports, champion: Version, day: date) -> Batch | None:
 
 
 def batch_runs(ports: Ports, model: str | None = None) -> list[str]:
-    """Prefixes of the committed batch runs, of one model or of all, in order of model and day."""
+    """Return the prefixes of the committed batch runs, of one model or of all models, in order of model and day."""
     prefix, suffix = f"runs/score/{model}/" if model else "runs/score/", "-batch/receipt.json"
     return [key.removesuffix("/receipt.json") for key in ports.lake.keys(prefix) if key.endswith(suffix)]

@@ -1,6 +1,7 @@
 """The calibrations of a registered version.
 
-Number 0 lies in the version's folder. Later ones lie beside the folder, one file each, and none is rewritten.
+Calibration number 0 lies in the version's folder. Each later calibration is a file beside the folder, and no file is
+ever rewritten.
 """
 
 from __future__ import annotations
@@ -20,18 +21,21 @@ from propensity.stats.figures import Estimate
 
 
 class HeldAgainst(Frozen):
-    """The batch run that a new calibration was proven on, and the older batch runs that it was fitted on for that."""
+    """The proof's data: the batch run that a new calibration was proven on, and the older batch runs that it was fitted
+    on.
+    """
 
     run: str
     fitted_on: Sequence[str]
 
 
 class CalibrationFile(Frozen):
-    """A later calibration: the calibration itself, who asked for it when and why, and the proof.
+    """A later calibration of a version: the calibration itself, who asked for it, when and why, and its proof.
 
-    `restores`: the number of the calibration that it repeats; None where it was fitted anew. Only a fitted one has the
-    fields behind `calibration`: the batch runs that it was fitted on, the log loss of each method that was tried, the
-    figures of the newest batch before and after, and by how much the log loss fell.
+    `restores` is the number of the earlier calibration that this one repeats; it is None for a newly fitted
+    calibration. Only a newly fitted calibration has the fields behind `calibration`. They are the batch runs that it
+    was fitted on, the log loss of each method that was tried, the figures of the newest batch before and after, and by
+    how much the log loss fell.
     """
 
     model: str
@@ -54,7 +58,7 @@ class CalibrationFile(Frozen):
 
 
 def read_calibration(store: ObjectStore, version: Version, number: int) -> Calibration:
-    """Raises NotFoundError for a number that the version does not have."""
+    """Read the calibration with this number. Raises NotFoundError where the version has no such number."""
     if number == 0:
         return Calibration.from_json(version.json(store, "calibration.json"))
     try:
@@ -67,7 +71,7 @@ def read_calibration(store: ObjectStore, version: Version, number: int) -> Calib
 
 
 def calibrated_on(store: ObjectStore, version: Version, number: int) -> tuple[str, ...]:
-    """The as-of dates of the batches that a calibration was fitted on; none for number 0, the version's own."""
+    """Return the as-of dates of the batches that a calibration was fitted on; number 0, the version's own, has none."""
     if number == 0:
         return ()
     file = _read(store, version, number)
@@ -77,7 +81,7 @@ def calibrated_on(store: ObjectStore, version: Version, number: int) -> tuple[st
 
 
 def add_calibration(store: ObjectStore, version: Version, file: CalibrationFile) -> bool:
-    """Write a calibration under its number; False where another process has taken the number."""
+    """Write a calibration under its number. Return False where another process has taken the number."""
     return store.put_new(calibration_key(version.model, version.number, file.number), dumps(file.to_json()))
 
 

@@ -1,4 +1,4 @@
-"""The versions of tables that a registered model or an open run pins, so that maintenance keeps them."""
+"""The versions of tables that maintenance keeps, because a registered model or an open run pins them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPEN = timedelta(days=60)  # runs of the last two months may still be resumed
 
 
 def pinned_versions(ports: Ports, day: date) -> tuple[Mapping[str, set[int]], list[str]]:
-    """(the versions to keep, per table; the names of all tables)."""
+    """Return (the versions to keep, per table; the names of all tables)."""
     pinned: defaultdict[str, set[int]] = defaultdict(set)
     tables = {silver_table(dataset) for dataset in pack_info(ports).datasets}
     tables |= set(GOLD)

@@ -1,6 +1,6 @@
-"""The models of a version's ladder, which score the rows of some tenants only.
+"""The models of a version's ladder, each of which scores the rows of some tenants only.
 
-Each is loaded when the first row of such a tenant comes.
+A model is loaded when the first row of one of its tenants comes.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class SubModel:
 
 @dataclass(frozen=True, slots=True)
 class TenantModels:
-    """A ladder and the models below the folder of a version, or of the run that trained it.
+    """The ladder of a version, or of the run that trained it, and the models below the folder of that version or run.
 
-    A model once loaded stays in memory: a function may answer many requests.
+    A model once loaded stays in memory, because a function may answer many requests.
     """
 
     ports: Ports
@@ -42,17 +42,20 @@ class TenantModels:
     _loaded: dict[str, SubModel | None] = field(default_factory=dict)
 
     def place(self, tenant: str) -> Place:
-        """Where a tenant stands. One whose own model was erased with its other data stands on the global model."""
+        """Return the place of a tenant on the ladder.
+
+        A tenant whose own model was erased together with its other data stands on the global model.
+        """
         place = self.ladder.place(tenant)
         return GLOBAL if place.rung == "own" and place.model and self._find(place.model) is None else place
 
     def rungs(self, tenants: Any) -> Any:
-        """The rung of each tenant: object (n,), for tenants (n,)."""
+        """Return the rung of each row's tenant: object (n,), for tenants (n,)."""
         names, inverse = np.unique(tenants.astype(str), return_inverse=True)
         return np.array([self.place(name).rung for name in names], dtype=object)[inverse]
 
     def parts(self, tenants: Any) -> Iterator[tuple[Place, SubModel | None, Any]]:
-        """Each place but the global model: the place, its model if it has one, and its rows as a mask (n,)."""
+        """Yield each place but the global model: the place, its model if it has one, and the mask (n,) of its rows."""
         names, inverse = np.unique(tenants.astype(str), return_inverse=True)
         rows: dict[Place, list[int]] = {}
         for number, name in enumerate(names):
@@ -63,7 +66,7 @@ class TenantModels:
             yield place, self._load(place.model) if place.model else None, np.isin(inverse, numbers)
 
     def apply(self, matrix: Any, tenants: Any, raw: Any, score: Any) -> tuple[Any, Any]:
-        """(raw, score), float64 (n,): those of the global model, with the rows of other places replaced.
+        """Return (raw, score), float64 (n,): the global model's results, with the rows of other places replaced.
 
         Rows of tenants on the global model stay as they are, bit for bit.
         """
@@ -79,7 +82,7 @@ class TenantModels:
         return raw, score
 
     def one_of_each(self) -> list[str]:
-        """A tenant for each model of the ladder, so that one row of each of them tries every model."""
+        """Return one tenant for each model of the ladder, so that one row of each tenant tries every model."""
         found = {place.model: tenant for tenant, place in sorted(self.ladder.places.items()) if place.model}
         return sorted(found.values())
 
@@ -97,7 +100,9 @@ class TenantModels:
 
 
 def load_sub_model(ports: Ports, folder: str) -> SubModel:
-    """The model in a folder. Raises NotFoundError where there is none, or where an erasure emptied one of its files."""
+    """Load the model in a folder. Raises NotFoundError where the folder has none, or where an erasure emptied a file of
+    it.
+    """
     names = ("model.onnx", "calibration.json", "explanation.json")
     onnx, calibration, explanation = (ports.lake.get(f"{folder}/{name}") for name in names)
     if not (onnx and calibration and explanation):
@@ -110,11 +115,11 @@ def load_sub_model(ports: Ports, folder: str) -> SubModel:
 
 
 def load_tenant_models(ports: Ports, version: Version) -> TenantModels | None:
-    """The ladder of a version with its models; None for a version without one."""
+    """Load the ladder of a version with its models; None for a version without a ladder."""
     ladder = find_json(ports.lake, f"{version.folder}/{LADDER}")
     return None if ladder is None else TenantModels(ports, version.folder, Ladder.from_json(ladder))
 
 
 def shifted(score: Any, intercept: float) -> Any:
-    """Probabilities, float64 (n,), moved by an intercept in logits."""
+    """Return probabilities, float64 (n,), moved by an intercept in logits."""
     return 1 / (1 + np.exp(-(logit(score) + intercept)))

@@ -1,7 +1,7 @@
 """The model registry in the object store: one folder per version, never rewritten, and an append-only ledger per model.
 
-Every write is conditional. Two processes that write to one ledger therefore get one order, and a version once written
-stays as it is.
+Every write is conditional. The lines of two processes that write to one ledger therefore get one order, and a written
+version stays as it is.
 """
 
 from __future__ import annotations
@@ -37,27 +37,29 @@ from propensity.registry.domain.ledger import (
 )
 
 _RACES = 20
-_READERS = 8  # fewer than the connections that a boto3 client keeps
-# files that the scores depend on. Other files of a version may hold customers' rows, and erasures rewrite those
+_READERS = 8  # threads that read ledger lines; they are fewer than the connections that a boto3 client keeps
+# The scores depend on these files. Other files of a version may hold customers' rows, and erasures rewrite such files.
 _SCORES_REST_ON = ("model.onnx", "calibration.json", "explanation.json", "reference.json", LADDER)
-_FOLDERS = ("definition/", "ladder/")  # and every file in these: features and SQL, the models of segments and tenants
-_SEAL = "lineage.json"  # written last: a version that lacks it does not exist
+# The scores also depend on every file in these folders: features and SQL, the models of segments and tenants.
+_FOLDERS = ("definition/", "ladder/")
+_SEAL = "lineage.json"  # lineage.json is written last: a version without it does not exist
 
 
 class VersionSchema(Frozen):
-    """The features of a version in order, and per dataset the columns that its SQL names, with their DuckDB types."""
+    """The features of a version in order, and per dataset the columns in the version's SQL, with their DuckDB types."""
 
     features: tuple[str, ...] | None = None
     columns: Mapping[str, Mapping[str, str]] | None = None
 
 
 class VersionLineage(Frozen):
-    """Where a version comes from: its lineage.json. (The lineage of columns is another thing: kernel/lineage.py.)
+    """The lineage of a version, as its lineage.json has it. (The lineage of columns is another thing:
+    kernel/lineage.py.)
 
     The check before an alias moves compares the version with `schema` and with `files`, the SHA-256 of each file that
     its scores depend on. A replay repeats `dates` (as-of dates), `silver` (the version of each table), `retracted`,
-    `silver_at` and `seed`, and compares `training_set` (a hash), `packages`, `family` and `parameters`.
-    A field with a default may be missing in an older lineage.json.
+    `silver_at` and `seed`. A replay compares `training_set` (a hash), `packages`, `family` and `parameters`. A field
+    with a default may be missing in an older lineage.json.
     """
 
     run: str
@@ -82,7 +84,9 @@ class VersionLineage(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A registered version. `lineage` is the content of its lineage.json, `provenance` the same as a record."""
+    """A registered version. `lineage` is the content of its lineage.json, and `provenance` is that content as a
+    record.
+    """
 
     model: str
     number: int
@@ -100,7 +104,7 @@ class Version:
         return read_json(store, f"{self.folder}/{name}")
 
     def gates(self, store: ObjectStore) -> GateSummary:
-        """Raises NotFoundError where none were recorded."""
+        """Return the version's passed and failed gates. Raises NotFoundError where no gates were recorded."""
         return GateSummary.of(json.loads(store.get(f"{self.folder}/gates.json")))
 
     def onnx(self, store: ObjectStore) -> bytes:
@@ -108,15 +112,18 @@ class Version:
 
 
 def read_ledger(store: ObjectStore, model: str, known: Sequence[LedgerLine] = ()) -> list[LedgerLine]:
-    """All lines of a model, in order. `known`: the first lines, already read; they never change."""
+    """Read all lines of a model's ledger, in order.
+
+    `known` has the first lines, which the caller has read already; lines never change.
+    """
     keys = list(store.keys(ledger_root(model)))[len(known) :]
-    # lines are small objects, so the time goes into waiting for each
+    # the lines are small objects, so nearly all the time is waiting for each of them
     with ThreadPoolExecutor(_READERS) as pool:
         return [*known, *(LedgerLine.model_validate_json(body) for body in pool.map(store.get, keys))]
 
 
 def dated_ledger(store: ObjectStore, model: str) -> list[tuple[datetime, LedgerLine]]:
-    """All lines of a model, each with the time of its object, when it was written.
+    """Read all lines of a model's ledger, each with the time at which the line's object was written.
 
     The `at` of a line is not always that time: it may be the day of a run's plan.
     """
@@ -125,7 +132,7 @@ def dated_ledger(store: ObjectStore, model: str) -> list[tuple[datetime, LedgerL
 
 
 def written_at(store: ObjectStore, key: str) -> datetime | None:
-    """The time when an object was written, of one that is written only once; None where there is none."""
+    """Return the time at which an object was written that is written only once; None where there is no such object."""
     try:
         return store.head(key).last_modified
     except NotFoundError:
@@ -133,7 +140,7 @@ def written_at(store: ObjectStore, key: str) -> datetime | None:
 
 
 def champion_number(store: ObjectStore, model: str) -> int | None:
-    """The champion's version number, None without a champion.
+    """Return the champion's version number; None without a champion.
 
     It is read from the newest line that sets the alias, because it is asked for often and the ledger only grows.
     """
@@ -145,13 +152,15 @@ def champion_number(store: ObjectStore, model: str) -> int | None:
 
 
 def newest_calibration(store: ObjectStore, model: str, version: int) -> int:
-    """The number of the calibration that a version scores with: 0 where it was never recalibrated."""
+    """Return the number of the calibration that a version scores with: 0 where the version was never recalibrated."""
     root = calibration_root(model, version)
     return max((int(key.removeprefix(root).removesuffix(".json")) for key in store.keys(root)), default=0)
 
 
 def present_champion(store: ObjectStore, model: str) -> dict[str, int] | None:
-    """The champion's version and calibration, as a plan records them: a rerun compares with the same ones."""
+    """Return the champion's version and calibration, as a plan records them, so that a rerun compares with the same
+    champion.
+    """
     number = champion_number(store, model)
     return None if number is None else {"version": number, "calibration": newest_calibration(store, model, number)}
 
@@ -162,12 +171,12 @@ def append_to_ledger(
     decide: Callable[[Sequence[LedgerLine]], LedgerLine],
     known: Sequence[LedgerLine] = (),
 ) -> LedgerLine:
-    """Append the line that `decide` makes of the ledger, and return it.
+    """Append the line that `decide` makes of the ledger, and return the line.
 
-    The line has the next number. `decide` may also return a line that is in the ledger already; nothing is written
-    then. The process that loses the race for a number reads the ledger again and decides again, so that a rule is
-    always applied to the newest ledger. `known`: as in `read_ledger`. Raises what `decide` raises, and RetryableError
-    where others keep winning the race.
+    The line has the next number. `decide` may also return a line that is in the ledger already; then nothing is
+    written. The process that loses the race for a number reads the ledger again and decides again. A rule is therefore
+    always applied to the newest ledger. `known` is as in `read_ledger`. Raises what `decide` raises, and RetryableError
+    where other processes keep winning the race.
     """
     for _ in range(_RACES):
         known = read_ledger(store, model, known)
@@ -178,7 +187,7 @@ def append_to_ledger(
 
 
 def version_numbers(store: ObjectStore, model: str) -> list[int]:
-    """The numbers of the versions that were written to the end, in order."""
+    """Return the numbers of the versions that were written to the end, in order."""
     root = f"{model_root(model)}/versions/"
     names = [key.removeprefix(root) for key in store.keys(root)]
     return sorted(int(name.split("/")[0]) for name in names if name.endswith(f"/{_SEAL}"))
@@ -202,10 +211,11 @@ def load_champion(store: ObjectStore, model: str) -> Version:
 
 
 def register(store: ObjectStore, model: str, files: Mapping[str, bytes], lineage: Mapping[str, Any]) -> Version:
-    """Write the folder of a new version. The run that `lineage` names gets one version, however often it registers.
+    """Write the folder of a new version. One training run gets one version, however often it registers.
 
-    The number is claimed first, then the files are written, the lineage last. A crash in between leaves a claim, and
-    the same run goes on with that number. `lineage`: the content of lineage.json, as VersionLineage writes it.
+    `lineage` is the content of lineage.json, as VersionLineage writes it, and names the run. First the number is
+    claimed, then the files are written, and the lineage is written last. A crash in between leaves a claim, and the
+    same run goes on with that number.
     """
     number = _claim_number(store, model, str(lineage["run"]))
     folder = version_folder(model, number)
@@ -216,7 +226,7 @@ def register(store: ObjectStore, model: str, files: Mapping[str, bytes], lineage
 
 
 def recorded_files(files: Mapping[str, bytes]) -> dict[str, str]:
-    """The SHA-256 of each file that the version's scores depend on, for its lineage."""
+    """Return the SHA-256 of each file that the version's scores depend on, for its lineage."""
     return {
         name: hashlib.sha256(body).hexdigest()
         for name, body in sorted(files.items())
@@ -225,13 +235,13 @@ def recorded_files(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def claimed_runs(store: ObjectStore, model: str) -> set[str]:
-    """The training runs that registered a version, also those whose plans have expired (RunsDays)."""
+    """Return the training runs that registered a version, also the runs whose plans have expired (RunsDays)."""
     with ThreadPoolExecutor(_READERS) as pool:
         return {str(json.loads(body)["run"]) for body in pool.map(store.get, store.keys(_claims(model)))}
 
 
 def was_planned(store: ObjectStore, model: str, run: str) -> bool:
-    """Whether a training run has a plan, or had one that has expired: its claim of a version number stays."""
+    """Whether a training run has a plan, or had a plan that has expired: its claim of a version number stays."""
     return is_planned(store, run) or run in claimed_runs(store, model)
 
 

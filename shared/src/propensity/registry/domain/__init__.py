@@ -1,1 +1,1 @@
-"""Values: the lines of the ledger, the rungs of the ladder, and reasons."""
+"""Pure values of the registry: the lines of the ledger, the rungs of the ladder, and the reasons of a score."""

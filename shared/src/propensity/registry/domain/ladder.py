@@ -1,8 +1,14 @@
-"""The ladder as scoring reads it: which model scores a tenant.
+"""The ladder at scoring time: which model scores which tenant.
 
-Rungs, lowest first: `heuristic` (the tenant's own rate, the same for everyone), `global` (the model of all tenants),
-`intercept` (global, shifted by a tenant's intercept in logits), `segment` (the model of the tenant's segment), `own`
-(the tenant's own model). ladder/domain/evidence.py and docs/reference/ladder.md say what evidence a rung asks for.
+The ladder has five rungs, here from the lowest to the highest:
+
+- `heuristic`: the tenant's own rate is the score of every customer
+- `global`: the model of all tenants scores
+- `intercept`: the global model scores, shifted by a tenant's intercept in logits
+- `segment`: the model of the tenant's segment scores
+- `own`: the tenant's own model scores
+
+ladder/domain/evidence.py and docs/reference/ladder.md say what evidence a rung asks for.
 """
 
 from __future__ import annotations
@@ -15,15 +21,15 @@ from propensity.kernel.errors import ConflictError
 
 Rung = Literal["heuristic", "global", "intercept", "segment", "own"]
 RUNGS: tuple[Rung, ...] = ("heuristic", "global", "intercept", "segment", "own")
-LADDER = "ladder.json"  # in a version's folder
+LADDER = "ladder.json"  # the name of the ladder's file in a version's folder
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tenant stands on the ladder.
+    """The place of a tenant on the ladder.
 
-    `model`: for segment and own, the folder of that model, below the version's. `intercept`: in logits. `rate`: for
-    the heuristic, its answer, in (0, 1).
+    `model` is the folder of the model below the version's folder, for the rungs `segment` and `own`. `intercept` is in
+    logits. `rate` is the score that the rung `heuristic` gives to everyone, in (0, 1).
     """
 
     rung: Rung
@@ -42,7 +48,7 @@ class Place:
             raise ConflictError(f"{LADDER}: rung {self.rung} with rate {self.rate}; the heuristic has one, no other")
 
     def is_near(self, other: Place, most: float) -> bool:
-        """Whether rung and model are the same, and intercept and rate differ by `most` at the most."""
+        """Whether two places have the same rung and model, and intercepts and rates that differ by at most `most`."""
         apart = abs(self.intercept - other.intercept), abs((self.rate or 0.0) - (other.rate or 0.0))
         return (self.rung, self.model) == (other.rung, other.model) and max(apart) <= most
 
@@ -52,7 +58,7 @@ GLOBAL = Place("global")
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The place of each tenant. A tenant that training did not know stands on the global model."""
+    """The place of each tenant on the ladder. A tenant that training did not know stands on the global model."""
 
     places: Mapping[str, Place]
 

@@ -17,7 +17,7 @@ from propensity.kernel.spec import Frozen, Name
 CHAMPION = "champion"
 STAGING = "staging"
 REGISTRY = "registry"
-CARDS = {"html": "card.html", "md": "card.md"}  # by format: the file of the model card in a version's folder
+CARDS = {"html": "card.html", "md": "card.md"}  # the file name of the model card in a version's folder, by format
 Stage = Literal["candidate", "staging", "production", "archived"]
 Action = Literal["stage", "approve", "promote", "roll_back"]
 
@@ -30,7 +30,7 @@ class GateSummary(Frozen):
 
     @staticmethod
     def of(gates: Iterable[Mapping[str, Any]]) -> GateSummary:
-        """The summary of the entries of gates.json, each with `name` and `passed`."""
+        """Return the summary of the entries of gates.json; each entry has `name` and `passed`."""
         listed = [(str(gate["name"]), bool(gate["passed"])) for gate in gates]
         return GateSummary(
             passed=tuple(name for name, passed in listed if passed),
@@ -41,9 +41,9 @@ class GateSummary(Frozen):
 class LedgerLine(Frozen):
     """One line of a model's ledger, written as JSON. `at` is an RFC 3339 instant or a day.
 
-    A line with an alias points the alias to the version. The second approval has the alias `champion` itself, so that
-    no version is ever approved twice and not promoted. `action`, `role` and `gates` are None in lines from before they
-    were recorded; `role` is also None for every action but an approval.
+    A line with an alias points the alias to the version. The line of the second approval itself has the alias
+    `champion`, so that no version is ever approved twice and not promoted. `action`, `role` and `gates` are None in old
+    lines, written before these fields were recorded. `role` is also None for every action but an approval.
     """
 
     number: int
@@ -60,10 +60,11 @@ class LedgerLine(Frozen):
 
 @dataclass(slots=True)
 class ModelStanding:
-    """What the lines of a ledger add up to.
+    """The standing of a model's versions, which is the sum of the lines of its ledger.
 
-    `archived`: versions that lost their place. `produced`: versions that have been champion. `back`: the champions that
-    rollbacks go back to, in order, the present one last. `approvals`: the approvals of each version that still count.
+    `archived` has the versions that lost their place. `produced` has the versions that have been champion. `back` has
+    the champions that rollbacks go back to, in order, with the present champion last. `approvals` has the approvals of
+    each version that still count.
     """
 
     champion: int | None = None
@@ -74,7 +75,11 @@ class ModelStanding:
     approvals: dict[int, list[LedgerLine]] = field(default_factory=dict)
 
     def stage(self, version: int) -> Stage:
-        """`candidate`: never staged nor champion, because a gate failed or it was only trained to be looked at."""
+        """Return the stage of a version.
+
+        A `candidate` was never staged nor champion, because a gate failed or because it was only trained to be looked
+        at.
+        """
         if version == self.champion:
             return "production"
         if version == self.staged:
@@ -86,15 +91,15 @@ class ModelStanding:
         return [alias for alias, number in pointed if number == version]
 
     def approved_by(self, version: int) -> dict[Role, LedgerLine]:
-        """The approvals of a version that count, by role."""
+        """Return the approvals of a version that still count, by role."""
         return {line.role: line for line in self.approvals.get(version, ()) if line.role}
 
     def _archive(self, version: int) -> None:
         self.archived.add(version)
-        self.approvals.pop(version, None)  # they were given to promote it, not to bring it back later
+        self.approvals.pop(version, None)  # the approvals were given to promote the version, not to bring it back later
 
     def take(self, line: LedgerLine) -> None:
-        """Change the standing by the next line."""
+        """Change the standing by the next line of the ledger."""
         if line.action == "approve":
             self.approvals.setdefault(line.version, []).append(line)
         if line.alias == STAGING and line.version not in (self.staged, self.champion):
@@ -113,12 +118,12 @@ class ModelStanding:
             if line.action == "roll_back" and line.version in self.back:
                 del self.back[self.back.index(line.version) + 1 :]
             else:
-                # each version once: one that is champion again moves to the end
+                # `back` has each version once; a version that is champion again moves to the end
                 self.back = [number for number in self.back if number != line.version] + [line.version]
 
 
 def model_standing(ledger: Iterable[LedgerLine]) -> ModelStanding:
-    """The standing after all lines, taken in the order of their numbers."""
+    """Return the standing after all lines, taken in the order of their numbers."""
     standing = ModelStanding()
     for line in sorted(ledger, key=lambda line: line.number):
         standing.take(line)
@@ -126,9 +131,9 @@ def model_standing(ledger: Iterable[LedgerLine]) -> ModelStanding:
 
 
 def way_back(standing: ModelStanding, model: str) -> int:
-    """The version that a rollback goes to: the champion before the present one.
+    """Return the version that a rollback goes to: the champion before the present one.
 
-    A version that was rolled back from is passed over. Raises NotFoundError where no version is left.
+    A version from which a rollback was made is passed over. Raises NotFoundError where no version is left.
     """
     if len(standing.back) < 2:
         raise NotFoundError(
@@ -147,7 +152,7 @@ def model_root(model: str) -> str:
 
 
 def version_folder(model: str, version: int) -> str:
-    # six digits, so that a listing of keys is in the order of numbers
+    # a number has six digits, so that a listing of keys is in the order of numbers
     return f"{model_root(model)}/versions/{version:06d}"
 
 
@@ -156,7 +161,9 @@ def ledger_root(model: str) -> str:
 
 
 def calibration_root(model: str, version: int) -> str:
-    """The folder of a version's later calibrations: beside the version's folder, which is never written again."""
+    """Return the folder of a version's later calibrations. It lies beside the version's folder, which is never
+    rewritten.
+    """
     return f"{model_root(model)}/calibrations/{version:06d}/"
 
 

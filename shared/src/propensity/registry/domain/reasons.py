@@ -1,10 +1,14 @@
-"""Why a score is what it is: how far each feature moved it, in logits of the raw score, said in sentences.
+"""The reasons of a score: how far each feature moved it, in logits of the raw score, said in sentences.
 
-There are two methods (docs/reference/scoring.md). `exact` is for a linear model: coefficient x (value - reference).
-The reference is the mean of training, so that the contributions add up to the score's logit less the logit of the mean
-customer. `ablation` is for every other model: logit(p) - logit(p with the feature at its typical value), one feature at
-a time. An effect that two features have together counts for both of them, so these contributions do not add up. For a
-linear model both methods give the same.
+There are two methods (docs/reference/scoring.md).
+
+The method `exact` is for a linear model. A feature's contribution is coefficient x (value - reference), where the
+reference is the mean of training. The contributions therefore add up to the score's logit less the logit of the mean
+customer.
+
+The method `ablation` is for every other model. A feature's contribution is logit(p) - logit(p with the feature at its
+typical value), one feature at a time. An effect that two features have together counts for both of them, so these
+contributions do not add up. For a linear model both methods give the same contributions.
 """
 
 from __future__ import annotations
@@ -21,18 +25,20 @@ from propensity.pack.domain.feature_spec import Feature
 from propensity.stats.calibration import logit
 
 ReasonMethod = Literal["exact", "ablation"]
-Predict = Callable[[Any], Any]  # float32 (n, k) -> raw probabilities (n,)
+Predict = Callable[[Any], Any]  # a model takes float32 (n, k) and returns raw probabilities (n,)
 _BATCH_BYTES = 64 * 2**20
-# logits. onnxruntime adds up float32 leaves in another order for few rows than for many, which differs by up to 1e-5
+# Smaller contributions, in logits, are no reason. onnxruntime adds up float32 leaves in another order for few rows than
+# for many, which moves a logit by up to 1e-5.
 _LEAST = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What moved the scores of n rows with k features.
+    """How far each of k features moved the scores of n rows.
 
-    `contributions`: float64 (n, k), in logits. `typical`: float64 (k,), the value that each feature was compared with,
-    NaN for missing. `method` is None where the version recorded nothing to explain with; then all contributions are 0.
+    `contributions` is float64 (n, k), in logits. `typical` is float64 (k,), the value that each feature was compared
+    with, NaN for missing. `method` is None where the version recorded nothing to explain with; then all contributions
+    are 0.
     """
 
     method: ReasonMethod | None
@@ -41,7 +47,7 @@ class Explained:
 
 
 def explain(explanation: Mapping[str, Any], predict: Predict, matrix: Any) -> Explained:
-    """How far each feature moved each row's score, by the method that the version's explanation.json allows.
+    """Return how far each feature moved each row's score, by the method that the version's explanation.json allows.
 
     Versions of trees that were registered before typical values were recorded have no reasons.
     """
@@ -55,10 +61,10 @@ def explain(explanation: Mapping[str, Any], predict: Predict, matrix: Any) -> Ex
 
 
 def contributions(explanation: Mapping[str, Any], matrix: Any) -> Any:
-    """The contributions of a linear model: float64 (n, k), in logits, for a float32 matrix (n, k).
+    """Return the contributions of a linear model: float64 (n, k), in logits, for a float32 matrix (n, k).
 
-    A missing value counts as the value that the imputer puts in its place. `explanation` holds coefficients, imputed,
-    mean and scale, each of length k.
+    A missing value counts as the value that the imputer puts in its place. `explanation` holds `coefficients`,
+    `imputed`, `mean` and `scale`, each of length k.
     """
     imputed = np.asarray(explanation["imputed"])
     filled = np.where(np.isnan(matrix), imputed, matrix).astype(np.float64)
@@ -67,11 +73,11 @@ def contributions(explanation: Mapping[str, Any], matrix: Any) -> Any:
 
 
 def ablation(predict: Predict, matrix: Any, typical: Any, batch_bytes: int = _BATCH_BYTES) -> Any:
-    """The contributions of any model: float64 (n, k), in logits: the row's logit less that with the feature at its
-    typical value.
+    """Return the contributions of any model: float64 (n, k), in logits.
 
-    A row is copied once for each feature whose value is not the typical one. The copies are scored in batches of at
-    most `batch_bytes`; where the copies of a single row take more, they are one batch.
+    A contribution is the row's logit less the logit with the feature at its typical value. A row is copied once for
+    each feature whose value is not the typical one. The copies are scored in batches of at most `batch_bytes`. Where
+    the copies of a single row take more bytes, they are one batch.
     """
     reference = np.asarray(typical, dtype=np.float32)
     rows, width = matrix.shape
@@ -93,10 +99,10 @@ def ablation(predict: Predict, matrix: Any, typical: Any, batch_bytes: int = _BA
 
 
 def typical_values(features: Sequence[Feature], matrix: Any) -> list[float | None]:
-    """The typical value of each of the k features of a float32 matrix (n, k).
+    """Return the typical value of each of the k features of a float32 matrix (n, k).
 
-    That is the median of numbers, and the commonest of categories and of yes and no; None where more than half of the
-    values are missing, or all.
+    The typical value of numbers is their median. The typical value of categories and of yes and no is the commonest
+    one. It is None where more than half of the values are missing, or all.
     """
     return [_typical(feature, matrix[:, place]) for place, feature in enumerate(features)]
 
@@ -108,12 +114,12 @@ def _typical(feature: Feature, column: Any) -> float | None:
     if feature.dtype in ("boolean", "category"):
         values, counts = np.unique(present, return_counts=True)
         return float(values[np.argmax(counts)])
-    # a value that somebody has: nobody has half a visit, and trees were never split there
+    # The typical value is one that somebody has. Nobody has half a visit, and trees were never split there.
     return float(np.quantile(present, 0.5, method="inverted_cdf"))
 
 
 def top_reasons(explained: Explained, features: Sequence[Feature], matrix: Any, count: int) -> Any:
-    """For each row the `count` features that moved the score most, up or down: object (n,) of lists of dicts.
+    """Return for each row the `count` features that moved the score most, up or down: object (n,) of lists of dicts.
 
     A feature that moved the score by less than 1e-4 logits is no reason. Without a method the lists are empty.
     """
@@ -134,7 +140,7 @@ def top_reasons(explained: Explained, features: Sequence[Feature], matrix: Any, 
 
 
 def sentence(feature: Feature, value: float, typical: float) -> str:
-    """The sentence that a person reads, for example `last purchase 12 days ago; typical 80`."""
+    """Return the sentence that a person reads, for example `last purchase 12 days ago; typical 80`."""
     if isnan(value):
         return f"{feature.description}: unknown"
     if feature.reason is None:
@@ -144,7 +150,7 @@ def sentence(feature: Feature, value: float, typical: float) -> str:
 
 
 class _Sentence(Formatter):
-    """Writes `unknown` for a missing value, whatever its format."""
+    """A formatter that writes `unknown` for a missing value, whatever the format of the value."""
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         missing = isinstance(value, float) and isnan(value)

@@ -1,1 +1,1 @@
-"""The steps of a batch or gap run: plan, score, rank, label, commit, publish."""
+"""The steps of a batch or gap run: plan, score, rank, label, commit and publish."""

@@ -1,4 +1,4 @@
-"""commit_run: one Delta commit makes a whole run visible, or nothing of it."""
+"""commit_run: one Delta commit makes a whole run visible; without the commit nothing of the run is visible."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from propensity.registry.versions import load_version
 
 
 def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
-    """Commit the features and the scores of a run, write its receipt and return it.
+    """Commit the features and the scores of a run, write its receipt and return the receipt.
 
-    The receipt: population, had (scored before), new (scored by this run), failed, coverage in [0, 1].
-    A second call finds the transaction in the table's log and gives the same receipt. Raises IncompleteRunError where a
-    result is missing, or where the counts of an item's steps differ.
+    The receipt has the population, `had` (scored before), `new` (scored by this run), `failed`, and the coverage in [0,
+    1]. A second call finds the transaction in the table's log and gives the same receipt. Raises IncompleteRunError
+    where a result is missing, or where the counts of an item's steps differ.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     count = len(plan.groups)
@@ -59,12 +59,12 @@ def _commit(
 ) -> None:
     files = [file for result in labelled for file in result.files]
     if not files:
-        return  # nobody was without a score
+        return  # every customer of the population had a score already
     model, version = plan.model, load_version(ports.lake, plan.model, plan.version)
     table = feature_table(str(version.lineage["feature_set"]))
     with ports.sql() as sql:
         [sample] = download(sql, ports.lake, [built[0].features], "features")
-        # features first: the commit of the scores makes the run visible
+        # the features are committed first, because the commit of the scores makes the run visible
         if run not in ports.tables.committed(table, [run]):
             ports.tables.add_files(
                 table,

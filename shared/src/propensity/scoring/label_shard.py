@@ -21,7 +21,7 @@ from propensity.stats.ranking import decile, rank
 
 
 def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
-    """Write one file per bucket below gold/scores. A file becomes visible when commit_run adds it to the table."""
+    """Write one file per bucket below gold/scores. Each file becomes visible when commit_run adds it to the table."""
     work = read_record(ports.lake, item, ScoreItem)
     cuts = read_json(ports.lake, cuts_key(work.run))
     plan = read_plan(ports.lake, work.run, ScoringPlan)
@@ -63,13 +63,14 @@ def _labels(artifact: Artifact, columns: dict[str, Any], matrix: Any, cuts: dict
         "percentile": percentiles,
         "decile": decile(percentiles),
         "reasons": reasons,
-        # a column of its own: the structs of the list in a table that exists cannot be given another field
+        # The method has a column of its own, because the structs in an existing table's list cannot be given another
+        # field.
         "reason_method": methods,
     }
 
 
 def _provenance(artifact: Artifact, work: ScoreItem, plan: ScoringPlan, rows: int) -> dict[str, Any]:
-    """The columns that say where a score comes from, the same in all rows of an item."""
+    """Return the columns that say where a score comes from; they are the same in all rows of a work item."""
     facts: dict[str, object] = {
         "model_version": np.int32(artifact.version.number),
         "calibration": np.int32(artifact.calibration_number),

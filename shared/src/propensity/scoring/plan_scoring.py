@@ -1,4 +1,4 @@
-"""plan_scoring: decide who is scored, by which model version, from which versions of Silver."""
+"""plan_scoring: decide which customers are scored, by which model version, and from which versions of Silver."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def plan_scoring(
 ) -> dict[str, Any]:
     """Plan a run and write its work items. A second call finds the first call's plan and goes on from it.
 
-    A gap run scores the customers who have no score by the champion since its last batch. It needs a `request` that
-    tells it from the day's other gap runs. A run over another Silver than the newest has a name of its own, and no gap
-    run builds on it. Returns the run's prefix and the key of the list of its items. Raises NotFoundError where there is
-    no champion, for a gap run before the first batch, and for a version of a table that never was.
+    A gap run scores the customers who have no score by the champion since its last batch. A gap run needs a `request`
+    that tells it from the day's other gap runs. A run over another Silver than the newest has a name of its own, and no
+    gap run builds on it. Returns the run's prefix and the key of the list of its items. Raises NotFoundError where
+    there is no champion, for a gap run before the first batch, and for a table version that never existed.
     """
     day, kind = parse_day(as_of, "as_of"), parse_scope(scope)
     champion = load_champion(ports.lake, model)
@@ -46,7 +46,7 @@ def plan_scoring(
 
 
 def _items(ports: Ports, champion: Version, run: str, plan: ScoringPlan) -> list[ScoreItem]:
-    """A work item for each group of buckets of the plan."""
+    """Return a work item for each group of buckets of the plan."""
     model, stem, info = champion.model, file_stem(run), pack_info(ports)
     pins = pin_silver(ports, champion.definition(ports.lake), plan.pinned)
     scores = ports.tables.snapshot(SCORES, version=plan.scores_version) if plan.scope == "gap" else None
@@ -101,7 +101,7 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: Silv
         )
     return plan.model_copy(
         update={
-            # the batch's cut points hold for scores of the batch's calibration only
+            # the batch's cut points hold only for scores of the batch's calibration
             "calibration": read_plan(ports.lake, batch.run, ScoringPlan).calibration,
             "batch_as_of": batch.as_of,
             "batch_run": batch.run,
@@ -111,7 +111,7 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: Silv
 
 
 def _scored(scores: Snapshot, model: str, bucket_count: int, buckets: Sequence[int], since: str) -> list[str]:
-    """Keys of the files that can hold scores, since the last batch, of customers of these buckets.
+    """Return the keys of the files that can hold scores, since the last batch, of customers of these buckets.
 
     A file of a run over another number of buckets can hold any customer.
     """

@@ -14,9 +14,10 @@ from propensity.ports import Ports
 
 
 def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
-    """Write `<run>/cuts.json`: 99 ascending quantiles of the scores, per tenant and of everyone.
+    """Write `<run>/cuts.json`: 99 ascending quantiles of the scores, per tenant and over all tenants.
 
-    The quantiles are exact, from one pass over (tenant, score), 12 bytes a customer. A gap run copies its batch's.
+    The quantiles are exact, from one pass over (tenant, score), 12 bytes a customer. A gap run copies the cuts of its
+    batch.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     results = results_of(ports.lake, run, ScoreResult, len(plan.groups))

@@ -17,7 +17,7 @@ from propensity.registry.versions import load_version
 def score_shard(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write `item.scored_out`: tenant_id, customer_id, bucket, as_of, raw, score, in the order of the features' rows.
 
-    Where the version has a ladder, it has the rung that scored each row too.
+    For a version with a ladder, the file also has the rung that scored each row.
     """
     work = read_record(ports.lake, item, ScoreItem)
     version = load_version(ports.lake, work.model, work.version)

@@ -1,1 +1,1 @@
-"""Scores on demand, their log, and the explanation of one score."""
+"""Scores on demand, the log of the answers, and the explanation of one score."""

@@ -1,7 +1,8 @@
 """explain_score: which version scored a customer on a day, from which data, and what was answered on demand.
 
 Nothing is computed again: the answer is read from gold/scores, gold/inference_log and the registry. Each fact counts
-from the time of the object that made it so, in UTC: a score from its run's receipt, a champion from its ledger line.
+from the time (UTC) at which an object recorded it. A score counts from its run's receipt, a champion from its ledger
+line.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from propensity.ports import DataFile, ObjectStore, Ports, Snapshot, Sql
 from propensity.registry.domain.ledger import LedgerLine, model_standing
 from propensity.registry.versions import dated_ledger, load_version, version_numbers, written_at
 
-_READ = 256_000_000  # bytes of the inference log that one answer reads at most
-# a table that was written before some of these columns existed lacks them; they are left out then
+_READ = 256_000_000  # the most bytes of the inference log that one answer reads
+# Columns that were added to gold/scores later. A table that is older than such a column lacks it, and so does the
+# answer.
 _SCORE = (
     "score",
     "percentile",
@@ -43,7 +45,7 @@ _SCORE = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Whose score, by which model, on which day (in UTC)."""
+    """The question to answer: whose score, by which model, on which day (in UTC)."""
 
     tenant_id: str
     customer_id: str
@@ -52,7 +54,7 @@ class Question:
 
     @staticmethod
     def parse(tenant_id: str, body: Mapping[str, Any]) -> Question:
-        """Raises BadInputError naming the field."""
+        """Read the question from a request. Raises BadInputError naming the field."""
         for field in ("customer_id", "model", "day"):
             if not isinstance(body.get(field), str) or not body[field]:
                 raise BadInputError(f"{field}: expected text")
@@ -65,17 +67,17 @@ class Question:
 
     @property
     def end(self) -> datetime:
-        """The end of the day: everything that was written before it counts."""
+        """Return the end of the day: everything that was written before the end counts."""
         return self.start + timedelta(days=1)
 
 
 def explain_score(ports: Ports, question: Question) -> dict[str, Any]:
-    """The score that held when the day ended, every score as of the day, and the day's answers on demand.
+    """Return the score that held when the day ended, every score as of the day, and the day's answers on demand.
 
-    `held` is the newest score that was committed when the day ended, of the version that was champion then. Where that
-    version had not scored the customer yet, it is the newest score of any other version. `scores` may have been
-    committed later; each says when. `answers` is null, with `answers_bytes`, where more than 256 MB would have to be
-    read for them.
+    `held` is the newest committed score of the version that was champion when the day ended. Where that version had not
+    scored the customer yet, `held` is the newest score of any other version. Scores in `scores` may have been committed
+    later; each score says when. `answers` is null, with `answers_bytes`, where more than 256 MB would have to be read
+    for the answers.
 
     Raises BadInputError for a tenant's name that cannot be one, and NotFoundError for a model that was never
     registered.
@@ -105,9 +107,9 @@ def _models(ports: Ports) -> str:
 
 
 def _held(rows: Sequence[dict[str, Any]], champion: int | None, question: Question) -> dict[str, Any] | None:
-    """The score that held when the day ended; None where there was none.
+    """Return the score that held when the day ended; None where no score held.
 
-    A receipt may have expired. The scores of its run then count from their as-of date.
+    A run's receipt may have expired. The scores of such a run count from their as-of date.
     """
     known = [
         row
@@ -124,7 +126,7 @@ def _order(row: Mapping[str, Any]) -> tuple[str, str, str]:
 
 @dataclass(slots=True)
 class _History:
-    """The ledger of a model, each line with the time when it was written."""
+    """The ledger of a model, each line with the time at which the line was written."""
 
     store: ObjectStore
     question: Question
@@ -136,16 +138,21 @@ class _History:
 
     @property
     def champion(self) -> int | None:
-        """The champion when the day ended."""
+        """Return the version that was champion when the day ended."""
         return model_standing(line for written, line in self.lines if written < self.question.end).champion
 
     def dated(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A score with the time when its run was committed; None where the receipt has expired."""
+        """Return a score with the time at which its run was committed; the time is None where the receipt has
+        expired.
+        """
         committed = written_at(self.store, f"{row['run']}/receipt.json")
         return {**row, "committed_at": committed and committed.isoformat()}
 
     def explained(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A score with its version's lineage, and its stage when the day ended (null: not registered yet) and now."""
+        """Return a score with its version's lineage, and the version's stages when the day ended and now.
+
+        The stage is null where the version was not registered yet.
+        """
         number, end = row["model_version"], self.question.end
         version = load_version(self.store, self.question.model, number)
         provenance = version.provenance
@@ -165,7 +172,7 @@ class _History:
 
 
 def _scores(ports: Ports, sql: Sql, question: Question) -> list[dict[str, Any]]:
-    """The rows of gold/scores that are the customer's, as of the day or an earlier one."""
+    """Return the customer's rows of gold/scores, as of the day or an earlier one."""
     snapshot = ports.tables.snapshot(SCORES)
     keys = [f"{SCORES}/{file.path}" for file in _files(ports, sql, snapshot, question)] if snapshot else []
     if not keys:
@@ -189,7 +196,7 @@ def _scores(ports: Ports, sql: Sql, question: Question) -> list[dict[str, Any]]:
 
 
 def _files(ports: Ports, sql: Sql, snapshot: Snapshot, question: Question) -> Iterator[DataFile]:
-    """The files of the model and of the customer's bucket, without those of runs of later days."""
+    """Return the files of the model and of the customer's bucket, without the files of runs of later days."""
     by_tenant = pack_info(ports).partition_key == "tenant"
     key = text(question.tenant_id if by_tenant else question.customer_id)
     buckets: dict[str, str] = {}
@@ -204,7 +211,7 @@ def _files(ports: Ports, sql: Sql, snapshot: Snapshot, question: Question) -> It
 
 
 def _answers(ports: Ports, sql: Sql, question: Question) -> dict[str, Any]:
-    """The day's answers on demand, from the files of the log that were written since the day began."""
+    """Return the day's answers on demand, from the files of the log that were written since the day began."""
     snapshot = ports.tables.snapshot(INFERENCE_LOG)
     if snapshot is None:
         return {"answers": []}

@@ -12,7 +12,7 @@ from propensity.ports import Ports
 
 
 def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Append the scores of the messages in one commit, without the requests that the log has already."""
+    """Append the scores of the messages in one commit, without the requests that the log holds already."""
     by_request = {str(message["request_id"]): message for message in messages}
     logged = ports.tables.committed(INFERENCE_LOG, by_request)
     fresh = [message for request, message in sorted(by_request.items()) if request not in logged]

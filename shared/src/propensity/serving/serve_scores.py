@@ -16,13 +16,13 @@ from propensity.ports import OnlineScore, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.versions import load_version, version_numbers
 
-MAX_CUSTOMERS = 100  # as many as one read of the online table returns
-_OTHER_VERSIONS = 3  # whose vectors are tried where the champion has none
+MAX_CUSTOMERS = 100  # customers of one request; one read of the online table returns as many
+_OTHER_VERSIONS = 3  # versions whose feature vectors are tried where the champion has published none
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """What a caller asks: the scores of up to 100 customers of one tenant."""
+    """The request of a caller: the scores of up to 100 customers of one tenant."""
 
     model: str
     tenant_id: str
@@ -30,7 +30,7 @@ class ScoreRequest:
 
     @staticmethod
     def parse(body: Any) -> ScoreRequest:
-        """Raises BadInputError naming the field."""
+        """Read the request from a body. Raises BadInputError naming the field."""
         if not isinstance(body, dict):
             raise BadInputError("body: expected a JSON object with model, tenant_id and customer_ids")
         for field in ("model", "tenant_id"):
@@ -46,10 +46,10 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A champion that is ready to answer.
+    """A champion that is ready to answer requests.
 
-    `fallback`: the score of a customer of whom nothing is known. `versions`: the versions whose feature vectors it can
-    score because they have the same feature set, the champion itself first.
+    `fallback` is the score of a customer of whom nothing is known. `versions` are the versions whose feature vectors
+    the champion can score because they have the same feature set, the champion itself first.
     """
 
     artifact: Artifact
@@ -62,7 +62,7 @@ class Serving:
 
 
 def load_serving(ports: Ports, model: str, number: int) -> Serving:
-    """Raises NotFoundError for a version that is not there."""
+    """Load the champion for answering. Raises NotFoundError where the version does not exist."""
     version = load_version(ports.lake, model, number)
     feature_set = version.provenance.feature_set
     same = [
@@ -76,11 +76,11 @@ def load_serving(ports: Ports, model: str, number: int) -> Serving:
 
 
 def serve_scores(ports: Ports, serving: Serving, request: ScoreRequest, *, request_id: str, at: str) -> dict[str, Any]:
-    """One answer per customer, in the order asked: score, percentile, decile, reasons, reason_method, model_version,
-    calibration, as_of, source, rung.
+    """Return one answer per customer, in the order asked.
 
-    `source` is champion, or fallback for a customer without a feature vector; percentile, decile and as_of are null
-    then. `rung` names the rung of the ladder that answered; null for a version without a ladder.
+    An answer has score, percentile, decile, reasons, reason_method, model_version, calibration, as_of, source and rung.
+    `source` is `champion`, or `fallback` for a customer without a feature vector; then percentile, decile and as_of are
+    null. `rung` names the rung of the ladder that answered; it is null for a version without a ladder.
     """
     found: dict[str, OnlineScore] = {}
     for version in serving.versions:

@@ -1,1 +1,1 @@
-"""The steps of a training run up to its fits: plan, data, search and fit."""
+"""The steps of a training run up to the fitted candidates: plan, data, search and fit."""

@@ -1,4 +1,4 @@
-"""The training set of a run as arrays, in one order, for fitting and for evaluating."""
+"""The training set of a run as arrays in a fixed order, for fitting and for evaluating."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from propensity.training.domain.training_set import TrainingSet
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """`matrix` float32 (n, k); `labels` int8 (n,); `as_of` datetime64[D] (n,).
+    """The rows of a training set as arrays: `matrix` float32 (n, k); `labels` int8 (n,); `as_of` datetime64[D] (n,).
 
-    `fit_weights` float64 (n,): how many rows of the population each row stands for where a model is fitted.
-    `valid_weights` float64 (n,): the same where a model is validated or calibrated. A row of weight 0 takes no part;
-    None: every row counts once. `columns`: other columns that were asked for, (n,) each.
+    `fit_weights`, float64 (n,), says how many rows of the population each row stands for where a model is fitted.
+    `valid_weights`, float64 (n,), says the same where a model is validated or calibrated. A row of weight 0 takes no
+    part. Where the weights are None, every row counts once. `columns` has the other columns that were asked for, (n,)
+    each.
     """
 
     matrix: Any
@@ -43,12 +44,12 @@ class TrainingData:
 
     @property
     def fitted(self) -> Any:
-        """Mask (n,) of the rows that models are fitted on."""
+        """Return the mask (n,) of the rows that models are fitted on."""
         return self._takes_part(self.fit_weights)
 
     @property
     def validated(self) -> Any:
-        """Mask (n,) of the rows that models are validated on."""
+        """Return the mask (n,) of the rows that models are validated on."""
         return self._takes_part(self.valid_weights)
 
     def _takes_part(self, weights: Any) -> Any:
@@ -56,16 +57,19 @@ class TrainingData:
 
     @property
     def fit_counts(self) -> Any:
-        """`fit_weights`, 1 where every row counts once: float64 (n,)."""
+        """Return `fit_weights`, float64 (n,); 1 where every row counts once."""
         return np.ones(len(self.labels)) if self.fit_weights is None else self.fit_weights
 
     @property
     def valid_counts(self) -> Any:
-        """`valid_weights`, 1 where every row counts once: float64 (n,)."""
+        """Return `valid_weights`, float64 (n,); 1 where every row counts once."""
         return np.ones(len(self.labels)) if self.valid_weights is None else self.valid_weights
 
     def weights_of(self, rows: Any) -> Any:
-        """`fit_weights` of some rows, by mask or indices, as `Trainer.fit` takes them; None: each counts once."""
+        """Return the `fit_weights` of some rows, given by mask or indices, as `Trainer.fit` takes weights.
+
+        None says that each row counts once.
+        """
         return None if self.fit_weights is None else self.fit_weights[rows]
 
     @property
@@ -73,11 +77,11 @@ class TrainingData:
         return list(np.unique(self.as_of))
 
     def newest(self, rows: Any, dates: int) -> Any:
-        """The rows of a mask (n,) that are of its newest as-of dates, at most `dates` of them."""
+        """Return the rows of a mask (n,) that are of its newest as-of dates, at most `dates` of these."""
         return rows & np.isin(self.as_of, np.unique(self.as_of[rows])[-dates:])
 
     def sample(self, rows: Any, share: float, seed: int) -> Any:
-        """A share, in (0, 1], of each class of a mask's rows (n,), at least one row each.
+        """Draw a share, in (0, 1], of each class of a mask's rows (n,), at least one row of each class.
 
         The rows are drawn at random; equal inputs give equal rows.
         """
@@ -86,7 +90,8 @@ class TrainingData:
         chance, kept = np.random.default_rng(seed), np.zeros(len(rows), dtype=bool)
         for label in (0, 1):
             there = np.flatnonzero(rows & (self.labels == label))
-            size = min(len(there), max(1, round(share * len(there))))  # at least one, else nothing could be fitted
+            # at least one row is drawn of each class, else nothing could be fitted
+            size = min(len(there), max(1, round(share * len(there))))
             kept[chance.choice(there, size=size, replace=False)] = True
         return kept
 
@@ -99,10 +104,10 @@ def read_training(
     *,
     hashed: ContentHash | None = None,
 ) -> TrainingData:
-    """The rows of a run's files below `<run>/features/`, sorted by as-of date and draw, however the work was cut.
+    """Read the rows of a run's files below `<run>/features/`, sorted by as-of date and draw, however the work was cut.
 
-    Rows that a cap leaves out are in memory only while their file is read. `columns`: read besides. `hashed`: gets
-    every row that takes part. Raises EvidenceError where there are no rows, or rows of one class only.
+    Rows that a cap leaves out are in memory only while their file is read. `columns` names further columns to read.
+    `hashed` gets every row that takes part. Raises EvidenceError where there are no rows, or rows of one class only.
     """
     chosen = training_set(ports, keys, definition)
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +116,7 @@ def read_training(
             ports.lake.download(key, path)
         parts = [_choose(ports, path, chosen) for path in files]
         merged = _Part(*(np.concatenate(values) for values in zip(*(part.arrays() for part in parts), strict=True)))
-        # an early run, whose rows have no draw, keeps the order of its files
+        # the rows of an early run have no draw, and keep the order of the run's files
         order = np.lexsort((merged.draw, merged.as_of)) if chosen else np.arange(len(merged.rows))
         data = _weighed(merged.at(order), definition, chosen)
         places = np.empty_like(order)
@@ -133,14 +138,14 @@ def read_training(
 
 
 def training_set(ports: Ports, keys: Sequence[str], definition: Definition) -> Chosen | None:
-    """Which rows of a run's files take part, by the run's plan and results: `chosen_of`."""
+    """Return which rows of a run's files take part, by the run's plan and results, as `chosen_of` does."""
     run = keys[0].rpartition("/features/")[0]
     results = results_of(ports.lake, run, BuildResult, len(keys))
     return chosen_of(results, read_plan(ports.lake, run, TrainingPlan), definition)
 
 
 def chosen_of(results: Sequence[BuildResult], plan: TrainingPlan, definition: Definition) -> Chosen | None:
-    """Which rows of a run take part; None for an early run, which left nobody out."""
+    """Return which rows of a run take part; None for an early run, which left nobody out."""
     if any(result.strata is None for result in results):
         return None
     until = parse_day(plan.last_outcomes, "outcomes_until")
@@ -150,7 +155,7 @@ def chosen_of(results: Sequence[BuildResult], plan: TrainingPlan, definition: De
 
 
 class Chosen:
-    """Which rows of a file take part, and how much each counts."""
+    """The rule that says which rows of a file take part, and how much each row counts."""
 
     def __init__(self, rows: TrainingSet, spec: ModelSpec) -> None:
         self.rows, self.rates = rows, rows.rates(spec)
@@ -158,7 +163,7 @@ class Chosen:
         self.treated_weight = spec.treatment.weight if spec.treatment else None
 
     def left_out(self) -> str:
-        """How many rows were left out, by reason, for an error's text; empty where none was."""
+        """Return how many rows were left out, by reason, for an error's text; empty where none was left out."""
         by_reason: Counter[str] = Counter()
         for (_, reason), count in self.rows.left_out.items():
             by_reason[reason] += count
@@ -168,7 +173,9 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The rows of one file that take part: their places in the file, and what orders and weighs them; (n,) each."""
+    """The rows of one file that take part: their places in the file, and the columns that order and weigh them, (n,)
+    each.
+    """
 
     rows: Any
     labels: Any
@@ -184,7 +191,7 @@ class _Part:
 
 
 def _choose(ports: Ports, path: Path, chosen: Chosen | None) -> _Part:
-    """The rows of a file whose draw is below their share, without those of tenants that fell silent."""
+    """Return the rows of a file whose draw is below their share, without the rows of tenants that fell silent."""
     wanted = ["as_of", "label"] if chosen is None else ["as_of", *COLUMNS]
     if chosen and chosen.silent:
         wanted.append("tenant_id")
@@ -208,7 +215,7 @@ def _choose(ports: Ports, path: Path, chosen: Chosen | None) -> _Part:
 
 
 def _weighed(rows: _Part, definition: Definition, chosen: Chosen | None) -> TrainingData:
-    """The rows, in their order, with their weights; the matrix is filled afterwards."""
+    """Return the rows, in their order, with their weights; the matrix is filled afterwards."""
     matrix = np.empty((len(rows.labels), len(definition.feature_names)), dtype=np.float32)
     fit = valid = None
     if chosen and not chosen.rates.whole:
@@ -221,10 +228,10 @@ def _weighed(rows: _Part, definition: Definition, chosen: Chosen | None) -> Trai
 
 
 def _sampled(chosen: Chosen, rows: _Part) -> tuple[Any, Any]:
-    """(fit, valid) weights of the rows of a capped set, float64 (n,) each.
+    """Return (fit, valid): the weights of the rows of a capped set, float64 (n,) each.
 
-    A row that is fitted on stands for its share of the rows of its date and label; any other has 0. In validation a row
-    counts 1 or 0.
+    A row that is fitted on stands for its share of the rows of its date and label; any other row has the fit weight 0.
+    In validation a row counts 1 or 0.
     """
     fit, valid = np.zeros(len(rows.labels)), np.zeros(len(rows.labels))
     for (day, label), count in chosen.rows.counts().items():
@@ -245,7 +252,10 @@ def _fill(
     definition: Definition,
     columns: Sequence[str],
 ) -> None:
-    """Put a file's rows at their places `here`: memory never holds more than one file beside the matrix."""
+    """Put a file's rows at their places `here` in the arrays.
+
+    Memory never holds more than one file beside the matrix.
+    """
     data.matrix[here] = ports.frames.matrix(path, definition.feature_names)[part.rows]
     if columns:
         read = ports.frames.read(path, columns)
@@ -273,9 +283,9 @@ def _hash(ports: Ports, path: Path, part: _Part, here: Any, data: TrainingData, 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A validation date: `train`, the rows of earlier dates whose outcomes were known by then, and `valid`, its own.
+    """A fold with its validation date: `train` are rows of earlier dates whose outcomes were known by then.
 
-    Both are masks (n,).
+    `valid` are the rows of the date itself. Both are masks (n,).
     """
 
     day: Any
@@ -284,11 +294,11 @@ class Fold:
 
 
 def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
-    """The newest dates to validate on, oldest first, at most `validation.folds` of them.
+    """Return the newest folds to validate on, oldest first, at most `validation.folds` of them.
 
-    A fold trains on earlier dates whose label windows had ended and settled by its own date (purging). A date with
-    fewer positives or negatives than `validation.min_positives` is no fold, because every fold counts alike, however
-    few rows it has. Raises EvidenceError where there is no fold.
+    A fold trains on earlier dates whose label windows had ended and settled by the fold's own date (purging). A date
+    with fewer positives or negatives than `validation.min_positives` is no fold, because every fold counts alike,
+    however few rows it has. Raises EvidenceError where there is no fold.
     """
     made = []
     for day in data.dates:
@@ -307,11 +317,11 @@ def folds(data: TrainingData, spec: ModelSpec) -> list[Fold]:
 
 
 def known_by(days: Any, day: Any, spec: ModelSpec) -> Any:
-    """Mask of the as-of days, datetime64 (n,), whose outcomes were all known by `day`."""
+    """Return the mask of the as-of days, datetime64 (n,), whose outcomes were all known by `day`."""
     return days + np.timedelta64(timedelta(days=spec.reach_days), "D") <= np.datetime64(day, "D")
 
 
 def as_date(day: Any) -> date:
-    """A numpy day as a date."""
+    """Convert a numpy day to a date."""
     value: date = day.astype("datetime64[D]").item()
     return value

@@ -1,4 +1,4 @@
-"""fit_candidate: try a family's settings forward in time, fit the best on its dates, and export it."""
+"""fit_candidate: try a family's settings forward in time, fit the best setting on its dates, and export the model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from propensity.training.search_run import Search
 
 
 class FitResult(StepResult):
-    """fit.json of a fitted candidate, which is the step's result too.
+    """The content of fit.json of a fitted candidate, which is also the result of the step.
 
-    `tried`: every trial of a setting. `untried`: how many settings the budget, or their dates, left out. `losses`: log
-    loss per fold, as `folds`. `offset`: what balanced classes put on the logit. `probes`: key of probes.parquet.
+    `tried` has every trial of a setting. `untried` says how many settings the budget, or their dates, left out.
+    `losses` has the log loss per fold, in the order of `folds`. `offset` is what balanced classes put on the logit.
+    `probes` is the key of probes.parquet.
     """
 
     step: ClassVar[str] = "fit_candidate"
@@ -44,13 +45,15 @@ class FitResult(StepResult):
 
 
 def fit_candidate(ports: Ports, *, item: str) -> dict[str, Any]:
-    """Write below `item.out`: model.onnx, explanation.json, oof.parquet, reference.parquet, probes.parquet, fit.json.
+    """Write the candidate's files below `item.out` and return the content of fit.json.
 
-    oof.parquet (out of fold): fold, label, raw probability and weight of the validation rows. The model that gave a
-    row's probability was not fitted on that row.
-    reference.parquet: row numbers of the training set, with scikit-learn's own probabilities.
-    probes.parquet: made-up rows, with scikit-learn's own probabilities. The exported model is checked against both.
-    Raises EvidenceError where there is too little history to validate on.
+    The files are model.onnx, explanation.json, oof.parquet, reference.parquet, probes.parquet and fit.json. oof.parquet
+    (out of fold) has fold, label, raw probability and weight of the validation rows. The model that gave a row's
+    probability was not fitted on that row.
+
+    reference.parquet has row numbers of the training set, with scikit-learn's own probabilities. probes.parquet has
+    made-up rows, with scikit-learn's own probabilities. The exported model is checked against both files. Raises
+    EvidenceError where there is too little history to validate on.
     """
     work = read_record(ports.lake, item, FitItem)
     spec = read_definition(ports.lake, work.definition, work.model)

@@ -1,4 +1,4 @@
-"""The files of a fitted model, a candidate's or one of the ladder's, which judging it needs."""
+"""The files of a fitted model, from which the model is judged. It may be a candidate's or the ladder's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from propensity.training.data import TrainingData
 from propensity.training.domain.probes import probes
 
 PARITY_ROWS = 10_000
-PROBE, PROBABILITY = "_probe", "_probability"  # no feature's name begins with an underscore
+# no feature's name begins with an underscore, so this column cannot be taken for a feature
+PROBE, PROBABILITY = "_probe", "_probability"
 
 
 def write_fitted(
@@ -32,11 +33,11 @@ def write_fitted(
     rows: Any,
     newest: Any,
 ) -> None:
-    """Put below `out` model.onnx, explanation.json, oof.parquet, reference.parquet and probes.parquet.
+    """Write model.onnx, explanation.json, oof.parquet, reference.parquet and probes.parquet below `out`.
 
-    `out_of_fold`: oof.parquet's columns. `rows` (indices): the model's rows; reference.parquet has at most PARITY_ROWS
-    of them, evenly spread so that every date and tenant is among them. `newest` (mask): the rows of the newest date,
-    which say what is typical.
+    `out_of_fold` has the columns of oof.parquet. `rows` (indices) are the model's rows. reference.parquet has at most
+    PARITY_ROWS of these rows, evenly spread so that every date and tenant is among them. `newest` (mask) are the rows
+    of the newest date, which say what is typical.
     """
     reference = rows[spread(len(rows), PARITY_ROWS)]
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +54,10 @@ def write_fitted(
 
 
 def _explanation(fitted: FittedModel, newest: Any, definition: Definition) -> dict[str, Any]:
-    """The model's own explanation; where it has none, the values of a typical customer, to compare others with."""
+    """Return the model's own explanation.
+
+    A model without one gets the values of a typical customer, with which other customers are compared.
+    """
     explanation = dict(fitted.explanation())
     if explanation["kind"] == "opaque":
         explanation["typical"] = typical_values(definition.features, newest)
@@ -61,7 +65,7 @@ def _explanation(fitted: FittedModel, newest: Any, definition: Definition) -> di
 
 
 def probe_columns(fitted: FittedModel, data: TrainingData, definition: Definition) -> dict[str, Any]:
-    """The columns of probes.parquet: what each row probes, the features, and scikit-learn's own probability."""
+    """Return the columns of probes.parquet: what each row probes, the features, and scikit-learn's own probability."""
     names = definition.feature_names
     probed, rows = probes(names, data.matrix, [len(feature.categories) for feature in definition.features])
     features = {name: np.ascontiguousarray(rows[:, number]) for number, name in enumerate(names)}

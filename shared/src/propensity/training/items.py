@@ -14,7 +14,7 @@ from propensity.ports import ObjectStore
 def write_training_items(
     store: ObjectStore, run: str, plan: TrainingPlan, pins: Pins, definition: Definition, partition_key: str
 ) -> dict[str, Any]:
-    """Write the items. Returns the run's prefix, and the keys of the lists that its Maps read."""
+    """Write the items. Return the run's prefix, and the keys of the lists that the workflow's Map states read."""
     build = [
         BuildItem(
             model=plan.model,

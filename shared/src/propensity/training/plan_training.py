@@ -1,4 +1,4 @@
-"""plan_training: decide what a training run reads, and cut it into work items."""
+"""plan_training: decide which data a training run reads, and cut the run into work items."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from propensity.training.items import write_training_items
 def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
     """Plan the run of this model, day and Silver. A second call finds the first call's plan and goes on from it.
 
-    Returns the run's prefix and the keys of the lists of its items. Raises NotFoundError for an unknown model or
-    version of a table, EvidenceError where Silver is empty, and PackError for a ladder with segments in a pack that
-    spreads rows by entity: no worker sees the whole of a tenant there.
+    Returns the run's prefix and the keys of the lists of its items. Raises NotFoundError for an unknown model or table
+    version, and EvidenceError where Silver is empty. Raises PackError for a ladder with segments in a pack that spreads
+    rows by entity, because in such a pack no worker sees the whole of a tenant.
     """
     day = parse_day(as_of, "as_of")
     run = training_run(model, day, silver.name())
@@ -53,7 +53,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         columns=columns_named(definition, pins.shapes),
         silver=pins.versions(),
         retracted=pins.retracted(),
-        # a replay reads the tables as this run does, whatever the contracts say by then
+        # a replay reads the tables like this run, even if the contracts have changed by then
         shapes=pins.shapes,
         partition_key=info.partition_key,
         silver_at=silver.said(),

@@ -1,4 +1,4 @@
-"""A run's training.json: which rows the training set has, which were left out and why, and its hash."""
+"""training.json of a run: which rows the training set has, which were left out and why, and the set's hash."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from propensity.training.domain.training_set import LEFT_OUT, Rates, TrainingSet
 
 
 def hash_of(definition: Definition) -> ContentHash:
-    """A hash for a definition's training set, still without rows."""
+    """Return an empty hash for the training set of a definition; rows are added later."""
     return ContentHash(
         ["tenant_id", "customer_id", "as_of", "label", "fit_weight", "valid_weight", *definition.feature_names]
     )
@@ -26,22 +26,22 @@ def hash_of(definition: Definition) -> ContentHash:
 def read_hashed(
     ports: Ports, keys: Sequence[str], definition: Definition, columns: Sequence[str] = ()
 ) -> tuple[TrainingData, str]:
-    """The training set of a run's files, and its hash: 64 hex digits."""
+    """Return the training set of a run's files, and its hash: 64 hex digits."""
     hashed = hash_of(definition)
     return read_training(ports, keys, definition, columns, hashed=hashed), hashed.hexdigest()
 
 
 class FittedRows(Record):
-    """How many of the rows take part in fits."""
+    """The number of rows that take part in fits."""
 
     rows: int
     positives: int
 
 
 class Sampled(Record):
-    """Shares of the rows of a date, in (0, 1], that a cap leaves: for fits by label, and for validation.
+    """The shares of the rows of a date, in (0, 1], that a cap leaves: for fits by label, and for validation.
 
-    `validation`: None for a date that is not validated on.
+    `validation` is None for a date that is not validated on.
     """
 
     negatives: float
@@ -50,7 +50,7 @@ class Sampled(Record):
 
 
 class DateReport(Record):
-    """The rows of one as-of date: population = `rows` (kept) and `left_out`, by reason. `window`: [start, end)."""
+    """The rows of one as-of date: population = `rows` (kept) + `left_out` (by reason). `window` is [start, end)."""
 
     as_of: str
     window: tuple[str, str]
@@ -63,7 +63,7 @@ class DateReport(Record):
 
 
 class TreatmentReport(Record):
-    """What the model does with rows under treatment: `rows` were kept, and `left_out` were not."""
+    """What the model does with rows of customers under treatment: `rows` were kept, and `left_out` were not."""
 
     policy: str
     description: str
@@ -73,10 +73,10 @@ class TreatmentReport(Record):
 
 
 class TrainingReport(Record):
-    """training.json. An early run, which left no row out, has the fields without a default only.
+    """The content of training.json. An early run, which left no row out, has only the fields without a default.
 
-    `hash`: of the training set, 64 hex digits. `silent_tenants`: each with the day after its newest event. `limits`:
-    sentences for whoever uses the model.
+    `hash` is the hash of the training set, 64 hex digits. `silent_tenants` has each silent tenant with the day after
+    its newest event. `limits` has sentences for whoever uses the model.
     """
 
     model: str
@@ -107,9 +107,10 @@ def training_report(
     data: TrainingData,
     digest: str,
 ) -> dict[str, Any]:
-    """The run's `TrainingReport`, as JSON. `built`: the results of build_features; `digest`: the training set's hash.
+    """Return the run's `TrainingReport`, as JSON.
 
-    Raises ConflictError where the rows kept and the rows left out are not the population.
+    `built` are the results of build_features, and `digest` is the training set's hash. Raises ConflictError where the
+    rows kept and the rows left out do not add up to the population.
     """
     chosen = chosen_of(built, plan, definition)
     report = TrainingReport(
@@ -129,7 +130,7 @@ def training_report(
 
 
 def _counts(plan: TrainingPlan, built: Sequence[BuildResult], spec: ModelSpec, chosen: Chosen) -> dict[str, Any]:
-    """The fields of a `TrainingReport` that say who was left out."""
+    """Return the fields of a `TrainingReport` that say which customers were left out."""
     rows = chosen.rows
     left_out = {reason: sum(rows.left_out.get((day, reason), 0) for day in rows.population) for reason in LEFT_OUT}
     return {

@@ -19,15 +19,15 @@ from propensity.training.data import TrainingData, folds
 from propensity.training.domain.cost import GROWING, MAX_ITER, affordable, fit_seconds, search_seconds
 from propensity.training.domain.search import Setting, Trial, halve, settings_of
 
-_EVERY = 5  # iterations: of two numbers that are nearer, the folds cannot tell which is better
+_EVERY = 5  # iterations; the folds cannot tell which of two nearer numbers is better
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The end of a search: the best setting, the rows to fit it on (a mask (n,)), and how it was found.
+    """The result of a search: the best setting, the rows to fit it on (a mask (n,)), and how it was found.
 
-    `best`: the setting's out-of-fold predictions. `untried`: how many settings the budget, or their dates, left out.
-    `cpu_seconds`: the search's estimated cost.
+    `best` has the setting's out-of-fold predictions. `untried` says how many settings the budget, or their dates, left
+    out. `cpu_seconds` is the search's estimated cost.
     """
 
     setting: Setting
@@ -39,7 +39,7 @@ class Found:
 
 
 class Search:
-    """Fits models of one family, and validates them forward in time."""
+    """A search that fits models of one family and validates them forward in time."""
 
     def __init__(
         self, ports: Ports, spec: ModelSpec, family: Family, data: TrainingData, directions: Sequence[int] = ()
@@ -50,11 +50,12 @@ class Search:
         self.rows = max(int(fold.train.sum()) for fold in self.folds)
         counts = data.fit_counts
         positives = float(counts @ (data.labels == 1))
-        # over all rows, not over each fold's, so that a calibrator is fitted on predictions with one offset
+        # The balance is that of all rows, not of each fold's rows, so that a calibrator sees predictions with one
+        # offset.
         self.balance = balance_of(spec.imbalance, positives, float(counts.sum()) - positives)
 
     def run(self, candidate: Candidate) -> Found:
-        """Halve as many of the candidate's settings as the model's cpu_seconds allow."""
+        """Try as many of the candidate's settings by halving as the model's cpu_seconds allow."""
         training = self._spec.training
         asked = settings_of(candidate, training.date_counts, training.seed)
         settings = self._with_both_outcomes(asked)
@@ -80,12 +81,14 @@ class Search:
         )
 
     def fit(self, setting: Setting, rows: Any) -> FittedModel:
-        """Fit on a mask of rows (n,)."""
+        """Fit a model with a setting on the rows of a mask (n,)."""
         train = self._sample(rows, self._data.weights_of(rows))
         return self._ports.trainer.fit(self._family, setting.parameters, train, **self._options)
 
     def _with_both_outcomes(self, settings: Sequence[Setting]) -> list[Setting]:
-        """The settings whose number of dates leaves each fold, and the last fit, with positives and negatives."""
+        """Return the settings whose number of dates leaves each fold, and the last fit, with positives and
+        negatives.
+        """
         data = self._data
         masks = [*(fold.train for fold in self.folds), data.fitted]
         counts = {
@@ -103,7 +106,7 @@ class Search:
         return found
 
     def validate(self, setting: Setting, share: float, patience: int) -> Tried:
-        """Fit a setting on a share of each fold's training rows, and predict all of its validation rows."""
+        """Fit a setting on a share of each fold's training rows, and predict all of the fold's validation rows."""
         data, seed = self._data, self._spec.training.seed
         train = [data.sample(data.newest(fold.train, setting.dates), share, seed) for fold in self.folds]
         if patience and self._family in GROWING:
@@ -118,9 +121,9 @@ class Search:
     def _grown(self, setting: Setting, train: Sequence[Any], patience: int) -> Tried:
         """Find the number of iterations that is best over all folds together, so that the last fit can use it.
 
-        Each fold's model grows until its own loss has not fallen for `patience` iterations. Then all models grow to the
-        best number of the one whose best came last. The mean loss is compared at every _EVERY iterations; while its
-        last value is the least, all models grow on.
+        Each fold's model grows until its own loss has not fallen for `patience` iterations. One model's best number is
+        the largest, and then all models grow to that number. The mean loss is compared at every _EVERY iterations.
+        While its last value is the least, all models grow on.
         """
         most = int(setting.parameters.get("max_iter", MAX_ITER))
         parameters = {**setting.parameters, "max_iter": most}
@@ -154,7 +157,7 @@ class Search:
         return Tried([self._predicted(number, raw) for number, raw in enumerate(chosen)], best)
 
     def _mean_losses(self, models: Sequence[GrowingModel], valid: Sequence[Sample], looked: Sequence[int]) -> Any:
-        """Mean over the folds of the loss after each number of iterations in `looked`, in the same order."""
+        """Return the mean over the folds of the loss after each number of iterations in `looked`, in the same order."""
         parts = []
         for number, (model, validation) in enumerate(zip(models, valid, strict=True)):
             stages = enumerate(model.staged(validation.matrix), start=1)
@@ -166,9 +169,9 @@ class Search:
         return Predicted(data.labels[valid], raw, data.valid_counts[valid], self.balance.offset)
 
     def _sample(self, rows: Any, weights: Any) -> Sample:
-        """The rows of a mask (n,), as the trainer takes them.
+        """Return the rows of a mask (n,), as the trainer takes them.
 
-        A row's weight is how many rows it stands for (`weights`), times what balances the classes.
+        A row's weight is how many rows it stands for (`weights`), times the factor that balances the classes.
         """
         labels = self._data.labels[rows]
         if self._spec.imbalance != "none":
@@ -177,7 +180,7 @@ class Search:
         return Sample(self._data.matrix[rows], labels, weights)
 
     def _price(self, setting: Setting) -> float:
-        """Estimated CPU-seconds of a setting on all rows and folds."""
+        """Return the estimated CPU-seconds of a setting on all rows and folds."""
         columns = self._data.matrix.shape[1]
         sizes = [int(self._data.newest(fold.train, setting.dates).sum()) for fold in self.folds]
         return sum(fit_seconds(self._family, setting.parameters, rows, columns) for rows in sizes)
@@ -185,9 +188,9 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """Predictions for one fold's validation rows, beside their labels and weights: (n,) each.
+    """Predictions for one fold's validation rows, with the rows' labels and weights: (n,) each.
 
-    `raw`: the model's own probability. `offset`: what balanced classes put on its logit.
+    `raw` is the model's own probability. `offset` is what balanced classes put on the logit of `raw`.
     """
 
     label: Any
@@ -197,13 +200,13 @@ class Predicted:
 
     @property
     def loss(self) -> float:
-        """Log loss of the probabilities without the offset."""
+        """Return the log loss of the probabilities without the offset."""
         probability = identity(offset=self.offset).apply(self.raw) if self.offset else self.raw
         return mean_log_loss(probability, self.label, self.weight)
 
 
 class Tried:
-    """A setting that was tried: its out-of-fold predictions, and its log loss per fold."""
+    """A setting that was tried, with its out-of-fold predictions and its log loss per fold."""
 
     def __init__(self, parts: Sequence[Predicted], iterations: int | None = None) -> None:
         self._parts, self.iterations = parts, iterations
@@ -214,7 +217,7 @@ class Tried:
         return Trial(setting, share, self.loss, self.iterations)
 
     def columns(self) -> dict[str, Any]:
-        """fold, label, raw and weight of every validation row."""
+        """Return fold, label, raw and weight of every validation row."""
         return {
             "fold": np.concatenate(
                 [np.full(len(part.label), number, np.int32) for number, part in enumerate(self._parts)]

@@ -1,1 +1,1 @@
-"""Settings to try, what they cost, folds, and who is trained on."""
+"""Pure rules of training: the settings to try, what they cost, the folds, and which customers are trained on."""

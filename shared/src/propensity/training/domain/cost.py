@@ -1,8 +1,8 @@
 """What a search may cost. An estimate of CPU-seconds decides which settings are left out, never a clock.
 
-By a clock the search would stop earlier on a slower day, and the same inputs would give another model. An estimate is
+With a clock the search would stop earlier on a slower day, and the same inputs would give another model. An estimate is
 a product of rows, columns and iterations, all known before the first fit, with constants measured on one core
-(docs/reference/training.md). Where a fit may stop early, it is an upper bound.
+(docs/reference/training.md). Where a fit may stop early, the estimate is an upper bound.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from propensity.pack.domain.model_spec import Candidate, Family
 from propensity.training.domain.parameters import check_parameter
 from propensity.training.domain.search import FACTOR, Setting, halving_shares
 
-GROWING = ("hist_gradient_boosting",)  # families that grow by one iteration at a time
-MAX_ITER = 100  # of those families, where a setting does not say it
-# scikit-learn's parameters that end such a fit by rows drawn at random
+GROWING = ("hist_gradient_boosting",)  # the families that grow by one iteration at a time
+MAX_ITER = 100  # the iterations of a growing family's fit where its setting does not state them
+# these parameters of scikit-learn let a growing fit end by rows drawn at random
 STOPPING = ("early_stopping", "n_iter_no_change", "scoring", "tol", "validation_fraction", "warm_start")
-TREE_ROWS = 200_000  # one tree of a forest draws at most so many
-# a forest's defaults, and its limits, since scoring has to afford it: 13 CPU-seconds for 1,000,000 rows
-# (docs/decisions/0064-forests-are-bounded-by-scoring-cost.md)
+TREE_ROWS = 200_000  # one tree of a forest draws at most this many rows
+# These are a forest's defaults and also its limits, because scoring has to afford the forest. At these values scoring
+# takes 13 CPU-seconds for 1,000,000 rows (docs/decisions/0064-forests-are-bounded-by-scoring-cost.md).
 FOREST = {"n_estimators": 100, "max_depth": 10, "min_samples_leaf": 50}
-_PASSES = 60  # about so many passes over its rows until a linear model converges; saga's are counted alike
+_PASSES = 60  # a linear model converges after about this many passes over its rows; passes of saga are counted alike
 
 
 def fit_seconds(family: Family, parameters: Mapping[str, Any], rows: int, columns: int) -> float:
-    """About how many CPU-seconds one fit takes on a matrix (rows, columns)."""
+    """Return about how many CPU-seconds one fit takes on a matrix (rows, columns)."""
     cells = rows * max(1, columns)
     match family:
         case "hist_gradient_boosting":
@@ -51,9 +51,11 @@ def fit_seconds(family: Family, parameters: Mapping[str, Any], rows: int, column
 
 
 def check_candidate(candidate: Candidate, where: str) -> None:
-    """Raises PackError naming the parameter, for each of these: one that the family does not have, or a value that it
-    does not take; one with which scoring by a forest costs too much; one that lets scikit-learn stop a boosted model
-    by rows of its own choice.
+    """Check the parameters of a candidate before anything is fitted. Raises PackError naming the parameter.
+
+    Three kinds of parameters are refused. The first kind is a parameter that the family does not have, or a value that
+    the parameter does not take. The second kind makes scoring by a forest cost too much. The third kind lets
+    scikit-learn stop a boosted model by rows of its own choice.
     """
     stated: list[tuple[str, Any]] = [(name, value) for setting in candidate.grid for name, value in setting.items()]
     for name, values in candidate.space.items():
@@ -86,10 +88,10 @@ def _check_forest(stated: Sequence[tuple[str, Any]], where: str) -> None:
 
 
 def affordable(settings: Sequence[Setting], rows: int, price: Callable[[Setting], float], budget: float) -> int:
-    """How many of the first settings can be halved, and the best of them fitted, within a budget; at least one.
+    """Return how many of the first settings can be halved, and the best of them fitted, within a budget; at least one.
 
-    `price`: CPU-seconds of a setting on all rows and folds. `budget`: CPU-seconds. The reckoning takes each round to
-    keep its dearest settings, so the search costs no more whichever it keeps.
+    `price` gives the CPU-seconds of a setting on all rows and folds. `budget` is in CPU-seconds. The reckoning takes
+    each round to keep its dearest settings. The search therefore costs no more, whichever settings a round keeps.
     """
     prices = [price(setting) for setting in settings]
     for count in range(len(settings), 1, -1):
@@ -99,12 +101,14 @@ def affordable(settings: Sequence[Setting], rows: int, price: Callable[[Setting]
 
 
 def search_seconds(prices: Sequence[float], rows: int) -> float:
-    """CPU-seconds of halving settings of these prices, at most, with the last fit of the best one."""
+    """Return the most CPU-seconds that halving settings of these prices takes, with the last fit of the best
+    setting.
+    """
     dearest = sorted(prices, reverse=True)
     spent, left = (
         dearest[0],
         len(prices),
-    )  # the last fit takes all dates, which costs about as much as a setting's folds
+    )  # the last fit takes all dates, which costs about as much as fitting a setting on all folds
     for share in halving_shares(left, rows):
         spent += share * sum(dearest[:left])
         left = ceil(left / FACTOR)

@@ -1,8 +1,8 @@
-"""The parameters that a candidate may state of each family, to check before anything is fitted.
+"""The parameters that a candidate may state for each family, for a check before anything is fitted.
 
 The function that plans a training has no room for scikit-learn, so scikit-learn's names and ranges are repeated here.
-`tests/unit/training/test_parameters.py` compares them with its own. A candidate may not state other parameters: seeds,
-threads and stopping are the engine's, and class weights are the model's `imbalance`.
+`tests/unit/training/test_parameters.py` compares this copy with scikit-learn. A candidate may not state other
+parameters. The engine sets seeds, threads and stopping, and the model's `imbalance` sets class weights.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ PARAMETERS: Mapping[Family, Mapping[str, Any]] = {
 
 
 def check_parameter(family: Family, name: str, value: Any, where: str) -> None:
-    """Raises PackError naming the parameter and what was expected of it."""
+    """Check one parameter. Raises PackError naming the parameter and the expected values."""
     known = PARAMETERS[family]
     if name not in known:
         expected = f"expected one of {', '.join(known)}"

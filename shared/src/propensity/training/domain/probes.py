@@ -1,6 +1,6 @@
-"""Made-up rows of the kinds that a wrong converter gets wrong first.
+"""Made-up rows of the kinds that a faulty converter of models gets wrong first.
 
-They have missing and extreme values, codes of unseen categories, and values on both sides of a split.
+The rows have missing and extreme values, codes of unseen categories, and values on both sides of a split.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 
 from propensity.stats.sampling import spread
 
-MIDPOINTS = 8  # per feature: a tree splits midway between two neighbouring values
-SAMPLE = 20_000  # the values are taken from at most so many rows
+MIDPOINTS = 8  # values per feature; a tree splits midway between two neighbouring values
+SAMPLE = 20_000  # the values are taken from at most this many rows
 
 
 def probes(names: Sequence[str], matrix: Any, codes: Sequence[int]) -> tuple[list[str], Any]:
-    """(what each row probes, float32 (m, k)): about 33 rows per feature.
+    """Return (what each row probes, float32 (m, k)): about 33 rows per feature.
 
-    A row has the median of every feature but one, which is set to the value that is probed. `matrix` float32 (n, k),
-    NaN for missing. `codes`: the number of categories of a coded feature, 0 for the others. Equal inputs give equal
-    rows.
+    A row has the median of every feature but one. The one feature is set to the value that is probed. `matrix` is
+    float32 (n, k), NaN for missing. `codes` gives the number of categories of a coded feature, 0 for other features.
+    Equal inputs give equal rows.
     """
     width = len(names)
     some = matrix[spread(len(matrix), SAMPLE)]
@@ -32,7 +32,7 @@ def probes(names: Sequence[str], matrix: Any, codes: Sequence[int]) -> tuple[lis
     for number, (name, column) in enumerate(zip(names, columns, strict=True)):
         for what, value in _values(column, codes[number]):
             if np.isinf(np.float32(value)):
-                continue  # an infinity never comes: build_features makes it a missing value
+                continue  # no row has an infinity, because build_features makes it a missing value
             row = usual.copy()
             row[number] = value
             probed.append(f"{name} {what}")
@@ -41,7 +41,7 @@ def probes(names: Sequence[str], matrix: Any, codes: Sequence[int]) -> tuple[lis
 
 
 def _values(column: Any, codes: int) -> Iterator[tuple[str, Any]]:
-    """(name, value) of each probe of a feature. `column`: its distinct values, ascending, float32."""
+    """Return (name, value) of each probe of a feature. `column` has its distinct values, ascending, float32."""
     yield "missing", np.nan
     yield "0", 0.0
     if codes:

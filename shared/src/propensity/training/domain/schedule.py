@@ -8,7 +8,7 @@ from propensity.pack.domain.model_spec import Cadence, ModelSpec
 
 
 def months_before(day: date, months: int) -> date:
-    """The same day of an earlier month, or the last day of that month if it is shorter."""
+    """Return the same day of an earlier month, or the last day of that month if the month is shorter."""
     index = day.year * 12 + day.month - 1 - months
     year, month = divmod(index, 12)
     for last in (day.day, 30, 29, 28):
@@ -20,13 +20,14 @@ def months_before(day: date, months: int) -> date:
 
 
 def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
-    """As-of dates of the training set, oldest first. The label window of each has ended and settled by the run's date.
+    """Return the as-of dates of the training set, oldest first.
 
-    A date from before the data begins gives no rows.
+    The label window of each date has ended and settled by the run's date. A date from before the data begins gives no
+    rows.
     """
     newest = run_date - timedelta(days=spec.reach_days)
     if spec.training.every_months is not None:
-        # as-of dates fall on the run's own day of the month, as the dates of scoring do
+        # as-of dates fall on the run's own day of the month, like the dates of scoring
         aligned = 0
         while months_before(run_date, aligned) > newest:
             aligned += 1
@@ -39,7 +40,7 @@ def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
 
 
 def last_due(cadence: Cadence, slot: date, every_months: int) -> date:
-    """The newest day on which a run is due, not after the slot's."""
+    """Return the newest day on which a run is due, not after the slot's day."""
     year, month = slot.year, slot.month
     while True:
         if (month - cadence.anchor_month) % every_months == 0 and date(year, month, cadence.day) <= slot:

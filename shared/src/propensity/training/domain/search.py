@@ -15,13 +15,15 @@ from typing import Any
 
 from propensity.pack.domain.model_spec import Candidate, Range
 
-FACTOR = 3  # a round keeps 1 of 3 settings, and the next one has 3 times the rows
-MIN_ROWS = 5_000  # on fewer rows, chance ranks the settings
+FACTOR = 3  # a round keeps 1 of 3 settings, and the next round has 3 times the rows
+MIN_ROWS = 5_000  # with fewer rows, chance would rank the settings
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a fit takes: a family's parameters, by scikit-learn's names, and how many of the newest as-of dates."""
+    """The setting of one fit: a family's parameters, by scikit-learn's names, and how many of the newest as-of dates it
+    uses.
+    """
 
     parameters: Mapping[str, Any]
     dates: int
@@ -29,9 +31,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A setting's mean log loss over the validation folds, fitted on a `share` of the training rows, in (0, 1].
+    """The result of one setting, fitted on a `share` of the training rows, in (0, 1]: mean log loss over the folds.
 
-    `iterations`: the number of a boosted model's iterations that was best there; None for other families.
+    `iterations` is the number of a boosted model's iterations with the least loss; it is None for other families.
     """
 
     setting: Setting
@@ -41,7 +43,7 @@ class Trial:
 
 
 def settings_of(candidate: Candidate, dates: Sequence[int], seed: int) -> list[Setting]:
-    """The settings of the grid with every number of dates, then `draws` settings from the space; each setting once.
+    """Return the grid's settings with every number of dates, then `draws` settings from the space; each setting once.
 
     The same candidate, dates and seed give the same settings.
     """
@@ -61,12 +63,15 @@ def _draw(chance: random.Random, values: Range | tuple[Any, ...]) -> Any:
         found = math.exp(chance.uniform(math.log(values.low), math.log(values.high)))
     else:
         found = chance.uniform(values.low, values.high)
-    # a search can tell no more than three digits apart, and they read well in a report
+    # A search can tell no more than three digits apart, and three digits read well in a report.
     return round(found) if values.whole else float(f"{found:.3g}")
 
 
 def halving_shares(settings: int, rows: int) -> list[float]:
-    """The share of the rows, in (0, 1], of each round, rising to 1. No round has fewer than MIN_ROWS of the `rows`."""
+    """Return the share of the rows, in (0, 1], of each round, rising to 1.
+
+    No round has fewer than MIN_ROWS of the `rows`.
+    """
     least = min(1.0, MIN_ROWS / rows)
     found = [1.0]
     while settings > FACTOR and found[-1] / FACTOR >= least:
@@ -78,7 +83,7 @@ def halving_shares(settings: int, rows: int) -> list[float]:
 def halve(
     settings: Sequence[Setting], rows: int, measure: Callable[[Setting, float], Trial]
 ) -> tuple[list[Trial], list[Setting]]:
-    """Every trial but the last round's, and the settings that are left to be tried on all rows, best first.
+    """Return every trial but those of the last round, and the settings left for all rows, best first.
 
     `measure` tries a setting on a share of the rows; equal losses keep the order of the settings.
     """

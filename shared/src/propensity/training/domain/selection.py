@@ -1,4 +1,4 @@
-"""Which candidate is chosen: the one with the best log loss, or the simplest within one standard error of it."""
+"""The choice among candidates: the one with the best log loss, or the simplest within one standard error of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIMPLEST_FIRST = ("logistic_regression", "hist_gradient_boosting", "random_fores
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A candidate in the choice, with its log loss per validation fold; all entrants have the same folds."""
+    """A candidate that can be chosen, with its log loss per validation fold; all entrants have the same folds."""
 
     family: str
     losses: tuple[float, ...]
@@ -26,11 +26,12 @@ class Entrant:
 
 
 def select(entrants: Sequence[Entrant], rule: Literal["one_standard_error", "best"]) -> Entrant:
-    """The entrant that is chosen. The standard error is that of the paired differences to the best, over the folds.
+    """Return the entrant that is chosen.
 
-    Hastie, Tibshirani and Friedman (2009), 7.10, with paired instead of raw losses. Folds of different months differ by
+    The choice follows Hastie, Tibshirani and Friedman (2009), 7.10, with paired instead of raw losses. The standard
+    error is that of the paired differences to the best entrant, over the folds. Folds of different months differ by
     more than the candidates do, and that spread does not tell which candidate is better. With one fold there is no
-    standard error, and the best is chosen. Raises EvidenceError without entrants.
+    standard error, and the best entrant is chosen. Raises EvidenceError without entrants.
     """
     if not entrants:
         raise EvidenceError("no candidate is left to choose from; see the evaluation for why each was refused")
@@ -46,10 +47,10 @@ def select(entrants: Sequence[Entrant], rule: Literal["one_standard_error", "bes
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """How an entrant came out, against the best one.
+    """How an entrant came out against the best entrant.
 
-    `error`: standard error of its own loss over the folds. `gap`: its loss above the best's, and `gap_error` that
-    gap's standard error. `why`: in words, why it was chosen or not.
+    `error` is the standard error of the entrant's own loss over the folds. `gap` is its loss above the best entrant's
+    loss, and `gap_error` is the standard error of the gap. `why` says in words why the entrant was chosen or not.
     """
 
     family: str
@@ -60,7 +61,7 @@ class Placing:
 
 
 def placings(entrants: Sequence[Entrant], chosen: str, rule: Literal["one_standard_error", "best"]) -> list[Placing]:
-    """The placing of every entrant, in their order. With one fold all standard errors are 0."""
+    """Return the placing of every entrant, in the order of the entrants. With one fold all standard errors are 0."""
     best = _best(entrants)
     found = []
     for entrant in entrants:
@@ -84,11 +85,11 @@ def placings(entrants: Sequence[Entrant], chosen: str, rule: Literal["one_standa
 
 
 def _best(entrants: Sequence[Entrant]) -> Entrant:
-    """The least loss; of equal losses the simplest family."""
+    """Return the entrant with the least loss; of equal losses the one of the simplest family."""
     return min(entrants, key=lambda entrant: (entrant.loss, SIMPLEST_FIRST.index(entrant.family)))
 
 
 def _paired_error(entrant: Entrant, best: Entrant) -> float:
-    """Standard error of the differences of two entrants' losses, fold by fold."""
+    """Return the standard error of the differences of two entrants' losses, fold by fold."""
     gaps = [loss - least for loss, least in zip(entrant.losses, best.losses, strict=True)]
     return stdev(gaps) / sqrt(len(gaps)) if len(gaps) > 1 else 0.0

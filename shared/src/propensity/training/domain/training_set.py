@@ -1,7 +1,7 @@
 """The training set of a run, as counts: which rows are left out and why, and which of the others a capped fit takes.
 
-Each item of a run counts its own rows. What takes the counts of all items (whether a tenant fell silent, how many rows
-of a label a cap leaves) is decided here. So it does not depend on how the work was cut into items.
+Each work item of a run counts its own rows. This module decides what takes the counts of all items: whether a tenant
+fell silent, and how many rows of a label a cap leaves. So these decisions do not depend on how the work was cut.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from propensity.kernel.errors import ConflictError
 from propensity.pack.domain.model_spec import LabelWindow, ModelSpec
 
-# a row is left out for the first of these that holds
+# a row counts under the first of these reasons that holds
 LEFT_OUT = ("immature", "tenant_closed", "censored", "treated", "tenant_silent")
 
 
@@ -33,22 +33,23 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Shares of rows, in (0, 1], that take part: `fit` per label, `valid` per as-of date for both labels alike."""
+    """The shares of rows, in (0, 1], that take part: `fit` per label, `valid` per as-of date for both labels alike."""
 
     fit: Mapping[int, float] = field(default_factory=dict)
     valid: Mapping[date, float] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
-        """Whether every row is taken."""
+        """Whether every row takes part."""
         return all(rate == 1 for rate in (*self.fit.values(), *self.valid.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Counts of a run's rows. `population`: by as-of date. `left_out`: by date and reason. `strata`: all other rows.
+    """The counts of a run's rows.
 
-    `silent`: tenants that fell silent, each with the day from which nothing of it was seen.
+    `population` is by as-of date, and `left_out` by date and reason. `strata` counts all other rows. `silent` has the
+    tenants that fell silent, each with the day from which nothing of the tenant was seen.
     """
 
     population: Mapping[date, int]
@@ -60,9 +61,11 @@ class TrainingSet:
     def of(
         results: Iterable[Mapping[str, Any]], spec: ModelSpec, *, until: date, silent_days: int | None
     ) -> TrainingSet:
-        """From the results of build_features. `until`: the day before which outcomes were known to the run.
+        """Add up the counts in the results of build_features. `until` is the day before which outcomes were known to
+        the run.
 
-        `silent_days`: `silent_tenants`; None: no tenant counts as silent. Raises ConflictError where rows were lost.
+        `silent_days` is as in `silent_tenants`; with None no tenant counts as silent. Raises ConflictError where rows
+        were lost.
         """
         population: Counter[date] = Counter()
         left_out: Counter[tuple[date, str]] = Counter()
@@ -114,18 +117,18 @@ class TrainingSet:
         return sum(stratum.treated for stratum in self.strata)
 
     def counts(self) -> Counter[tuple[date, int]]:
-        """Rows by as-of date and label."""
+        """Return the number of rows by as-of date and label."""
         found: Counter[tuple[date, int]] = Counter()
         for stratum in self.strata:
             found[stratum.as_of, stratum.label] += stratum.rows
         return found
 
     def silent_on(self, spec: ModelSpec) -> dict[date, set[str]]:
-        """Per as-of date, the tenants whose rows of that date are left out because they fell silent."""
+        """Return, per as-of date, the tenants whose rows of that date are left out because they fell silent."""
         return {day: _gone_on(day, self.silent, spec) for day in self.population}
 
     def rates(self, spec: ModelSpec) -> Rates:
-        """The shares that a cap leaves: of each label for fits, and of each date that is validated on."""
+        """Return the shares that a cap leaves: of each label for fits, and of each date that is validated on."""
         counts, most = self.counts(), spec.training.max_rows
         if most is None or self.rows <= most:
             return Rates({0: 1.0, 1: 1.0}, dict.fromkeys(self.population, 1.0))
@@ -140,12 +143,14 @@ def _gone_on(day: date, silent: Mapping[str, date], spec: ModelSpec) -> set[str]
 
 
 def gone_within(window: LabelWindow, silent: Mapping[str, date]) -> set[str]:
-    """The tenants of `silent` of which nothing was seen at the end of a window: not all of its outcomes were seen."""
+    """Return the tenants of `silent` of which nothing was seen at a window's end, so that outcomes may be unseen."""
     return {tenant for tenant, end in silent.items() if window.end > end}
 
 
 def silent_tenants(newest: Mapping[str, date], *, until: date, silent_days: int | None) -> dict[str, date]:
-    """Tenants without an event in the `silent_days` before a day, each with the day after its newest event."""
+    """Return the tenants without an event in the `silent_days` before a day, each with the day after its newest
+    event.
+    """
     if silent_days is None:
         return {}
     return {
@@ -156,7 +161,7 @@ def silent_tenants(newest: Mapping[str, date], *, until: date, silent_days: int 
 
 
 def capped(negatives: int, positives: int, most: int) -> tuple[float, float]:
-    """Shares of the negatives and of the positives, in (0, 1], that leave `most` rows where there are more.
+    """Return the shares of negatives and of positives, in (0, 1], that leave `most` rows where there are more.
 
     The rarer label is kept whole as long as it is at most half of `most`.
     """
@@ -165,21 +170,24 @@ def capped(negatives: int, positives: int, most: int) -> tuple[float, float]:
 
 
 def _validated(counts: Mapping[tuple[date, int], int], day: date, spec: ModelSpec) -> float:
-    """Share of a day's rows that are validated on under the cap, the same for both labels."""
+    """Return the share of a day's rows that are validated on under the cap, the same for both labels."""
     rows, most = sum(counts.get((day, label), 0) for label in (0, 1)), spec.training.max_rows
     return 1.0 if most is None or rows <= most else most / rows
 
 
 def _sure(least: int, share: float) -> float:
-    """How many rows there must be for a draw of `share` to leave at least `least` of them.
+    """Return how many rows are needed so that a draw of `share` surely leaves at least `least` rows.
 
-    So many that the average is three standard deviations above `least`.
+    With that many rows the average of such draws is three standard deviations above `least`.
     """
     return least if share == 1 else ((3 + sqrt(9 + 4 * least)) / 2) ** 2 / share
 
 
 def validation_days(counts: Mapping[tuple[date, int], int], spec: ModelSpec) -> list[date]:
-    """The days that folds may validate on, by what a cap leaves of them, oldest first; the newest day always."""
+    """Return the days that folds may validate on, by the rows that a cap leaves, oldest first.
+
+    The newest day is always among the days.
+    """
     days = sorted({day for day, _ in counts})
     reach = timedelta(days=spec.reach_days)
 

@@ -1,1 +1,1 @@
-"""What a trained model has to prove: gates, slices, golden set and model card."""
+"""The judgement of a trained model: gates, slices, golden set and model card."""

@@ -31,18 +31,21 @@ from propensity.training.data import TrainingData, folds, known_by
 def calibrate(
     ports: Ports, chosen: Mapping[str, Any], spec: ModelSpec
 ) -> tuple[Calibration, NewestFold, dict[str, Any]]:
-    """The calibration; the newest fold as scored by models and a calibrator fitted on older folds; and its metrics.
+    """Return the chosen candidate's calibration, the newest fold with its scores, and the metrics on that fold.
 
-    `chosen`: what the chosen candidate's fit said. The method is chosen on the newest fold, after a fit on the folds
-    whose outcomes were known by its day. The calibration itself is then fitted on all folds. Where no outcome was known
-    by that day, the raw scores are measured, and the sigmoid, which has two parameters, is fitted.
+    The newest fold is scored by models and a calibrator that were fitted on older folds. `chosen` is what the chosen
+    candidate's fit said.
 
-    Family, grid and method were chosen with the newest fold among others, so the metrics are a little too good. How
-    good the scores are, matchback measures later.
+    The method is chosen on the newest fold, after a fit on the folds whose outcomes were known by its day. The
+    calibration itself is then fitted on all folds. Where no outcome was known by that day, the raw scores are measured,
+    and the sigmoid, which has two parameters, is fitted.
+
+    Family, grid and method were chosen with the newest fold among others, so the metrics are a little too good.
+    Matchback measures later how good the scores are.
     """
     frame = read_frame(ports, f"{chosen['out']}/oof.parquet")
     fold, label, raw = frame["fold"], frame["label"], frame["raw"]
-    weight = frame.get("weight", np.ones(len(label)))  # a fit from before there were weights has none
+    weight = frame.get("weight", np.ones(len(label)))  # a fit from before rows had weights records no weights
     newest, offset = fold == fold.max(), chosen.get("offset", 0.0)
     days = np.array(chosen["folds"], dtype="datetime64[D]")
     older = known_by(days, days[-1], spec)[fold]
@@ -81,13 +84,19 @@ def _metrics(fold: NewestFold) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class NewestFold:
-    """Its labels, and scores by a model and a calibrator that were fitted on older dates, (n,) each."""
+    """The newest validation fold: its labels, and its scores, (n,) each.
+
+    The model and the calibrator that give the scores were fitted on older dates.
+    """
 
     labels: Any
     scores: Any
 
     def rows(self, data: TrainingData, spec: ModelSpec) -> Any:
-        """Where its rows stand in the training set, int64 (n,). Raises ConflictError where the labels there differ."""
+        """Return where the fold's rows stand in the training set, int64 (n,).
+
+        Raises ConflictError where the labels there differ from the fold's labels.
+        """
         rows = np.flatnonzero(folds(data, spec)[-1].valid)
         if not np.array_equal(data.labels[rows], self.labels):
             raise ConflictError(
@@ -98,7 +107,7 @@ class NewestFold:
 
 
 def group(scores: Any, labels: Any) -> Scored:
-    """Scores and labels, (n,) each, with equal scores merged. Raises EvidenceError where one class is empty."""
+    """Return scores and labels, (n,) each, with equal scores merged. Raises EvidenceError where one class is empty."""
     values, inverse = np.unique(scores, return_inverse=True)
     rows = np.bincount(inverse, minlength=len(values))
     positives = np.bincount(inverse, weights=labels, minlength=len(values)).astype(int)

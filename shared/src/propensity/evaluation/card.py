@@ -1,4 +1,6 @@
-"""The model card of a training run: the figures that only it shows, and its two files, HTML and Markdown."""
+"""The model card of a training run: the figures that only the card shows, and the card's two files, HTML and
+Markdown.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,14 @@ from propensity.stats.figures import Scored
 from propensity.stats.sampling import spread
 from propensity.training.data import TrainingData
 
-_ROWS = 1_000  # of the newest date, spread evenly, that importances are measured on
-_TREND_ROWS = 300  # of these, that effects are measured on
-_TOP = 5  # features that are named per segment
+_ROWS = 1_000  # importances are measured on this many rows of the newest date, spread evenly
+_TREND_ROWS = 300  # effects are measured on this many of the rows for importances
+_TOP = 5  # the number of features that are named per segment
 
 Effect = Literal["rises", "falls", "mixed", "none"]
-_POINTS = 9  # values of a feature that are tried, at its quantiles
+_POINTS = 9  # the number of values of a feature that are tried, at the feature's quantiles
 _LEAST = 1e-3  # logits; a feature that moves the mean score by less has no effect
-_CLEAR = 0.9  # share of all movement that must go one way, or the effect is mixed
+_CLEAR = 0.9  # the share of all movement that must go one way, or the effect is `mixed`
 
 
 class FeatureFacts(Frozen):
@@ -52,11 +54,11 @@ class SegmentFacts(Frozen):
 
 
 class CardFacts(Frozen):
-    """`card` of evaluation.json: what a card shows beyond metrics and gates.
+    """The content of `card` in evaluation.json: what a card shows beyond metrics and gates.
 
-    `reliability` and `gains` are of the newest fold's scores. `rows`: how many customers importances are measured on;
-    `method`: how, None for a model that cannot be explained, which has no `features`. `segments` are there where the
-    tenants of the customers are known.
+    `reliability` and `gains` are of the newest fold's scores. `rows` says how many customers importances are measured
+    on. `method` says how; it is None for a model that cannot be explained, which has no `features`. `segments` are
+    there where the tenants of the customers are known.
     """
 
     reliability: tuple[Bin, ...]
@@ -67,19 +69,22 @@ class CardFacts(Frozen):
     segments: tuple[SegmentFacts, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Without what could not be measured."""
+        """Return the facts as JSON, without the facts that could not be measured."""
         return self.model_dump(exclude_unset=True)
 
 
 def card_files(run: str) -> dict[str, str]:
-    """Names in the version's folder, with the keys of the run's files."""
+    """Return the names of the card's files in the version's folder, with the keys of the run's files."""
     return {name: f"{run}/{name}" for name in CARDS.values()}
 
 
 def card_facts(
     definition: Definition, data: TrainingData, model: Model, explanation: Mapping[str, Any], held_out: Scored
 ) -> CardFacts:
-    """Measure the facts. `held_out`: scores of the newest validation fold. The rest is of the newest date's rows."""
+    """Measure the facts of the card.
+
+    `held_out` has the scores of the newest validation fold. All other facts are measured on the newest date's rows.
+    """
     newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
     rows = newest[spread(len(newest), _ROWS)]
     matrix = np.ascontiguousarray(data.matrix[rows])
@@ -119,7 +124,9 @@ def card_facts(
 
 
 def write_card(ports: Ports, run: str, evaluation: Mapping[str, Any]) -> None:
-    """Put card.html and card.md below the run, made of its plan, its definition and this evaluation (as JSON)."""
+    """Write card.html and card.md below the run, made of the run's plan, its definition and this evaluation (as
+    JSON).
+    """
     plan = read_plan(ports.lake, run, TrainingPlan)
     definition = read_definition(ports.lake, f"{run}/definition", plan.model)
     source = CardSource(
@@ -141,15 +148,16 @@ def _read[T](ports: Ports, evaluation: Mapping[str, Any], name: str, default: T)
 
 
 def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Explained) -> Iterator[SegmentFacts]:
-    """Customers of larger and of smaller tenants. The larger tenants are the fewest that have at least half.
+    """Return the facts of two segments: customers of larger tenants and customers of smaller tenants.
 
-    `everyone`: the tenant of each row of the newest date; `mine`: of each row that is explained; object (n,) each.
+    The larger tenants are the fewest tenants that have at least half of the customers. `everyone` is the tenant of each
+    row of the newest date, and `mine` the tenant of each row that is explained; object (n,) each.
     """
     tenants, counts = np.unique(everyone, return_counts=True)
     if len(tenants) < 2:
         return
     order = np.argsort(-counts, kind="stable")
-    # a tenant is among the larger ones if all that are larger than it have less than half
+    # A tenant is among the larger tenants if all tenants that are larger than it have less than half of the rows.
     before = np.concatenate([[0], np.cumsum(counts[order])[:-1]])
     larger = set(tenants[order[before < len(everyone) / 2]].tolist())
     among = np.array([tenant in larger for tenant in mine])
@@ -165,7 +173,7 @@ def _segments(everyone: Any, mine: Any, names: tuple[str, ...], explained: Expla
 
 
 def trend(predict: Predict, matrix: Any, column: int) -> Effect:
-    """How the mean logit of the rows, float32 (n, k), moves while one feature runs through its values in order.
+    """Return how the mean logit of the rows, float32 (n, k), moves while one feature runs through its values in order.
 
     All other features stay as they are (partial dependence, Friedman 2001). The feature's missing values are not tried.
     """
@@ -173,7 +181,7 @@ def trend(predict: Predict, matrix: Any, column: int) -> Effect:
     if len(present) == 0:
         return "none"
     values = np.unique(np.quantile(present, np.linspace(0.05, 0.95, _POINTS), method="inverted_cdf"))
-    if len(values) == 1:  # a feature that nearly always has one value: take its least and its greatest
+    if len(values) == 1:  # where a feature nearly always has one value, its least and its greatest value are tried
         values = np.unique(present[[present.argmin(), present.argmax()]])
     copies = np.tile(matrix, (len(values), 1))
     copies[:, column] = np.repeat(values, len(matrix)).astype(np.float32)
@@ -181,7 +189,7 @@ def trend(predict: Predict, matrix: Any, column: int) -> Effect:
 
 
 def direction(curve: Any) -> Effect:
-    """The direction of a curve. `curve`: its values in order, shape (m,), in logits."""
+    """Return the direction of a curve. `curve` has its values in order, shape (m,), in logits."""
     steps = np.diff(curve)
     up, down = float(steps[steps > 0].sum()), -float(steps[steps < 0].sum())
     if max(up, down) < _LEAST:

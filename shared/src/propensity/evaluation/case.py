@@ -1,4 +1,4 @@
-"""The case that the gates judge."""
+"""The case of a training run on which the gates judge."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from propensity.training.data import TrainingData
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The chosen candidate, with the training set of its run.
+    """The chosen candidate together with the training set of its run.
 
-    `model` and `calibration` are what would be registered. `scores`, float64 (n,): their scores of the newest date's
-    rows. `fold`: the newest validation fold. `rows`, int64 (m,): where the fold's rows stand in the training set.
-    `metrics`: the estimates on the fold, as JSON. `champion_scores`, float64 (m,): the champion's of the fold's rows;
-    None where there is no champion, or where it cannot score them.
+    `model` and `calibration` are what would be registered. `scores`, float64 (n,), are their scores of the newest
+    date's rows. `fold` is the newest validation fold. `rows`, int64 (m,), says where the fold's rows stand in the
+    training set. `metrics` has the estimates on the fold, as JSON. `champion_scores`, float64 (m,), are the champion's
+    scores of the fold's rows. They are None where there is no champion, or where the champion cannot score the rows.
     """
 
     definition: Definition

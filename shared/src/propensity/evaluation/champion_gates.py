@@ -19,11 +19,12 @@ _ROLLING, _GOLDEN = "champion", "golden"
 
 
 def champion_gates(ports: Ports, plan: TrainingPlan, case: Case) -> list[Gate]:
-    """Both comparisons; one gate that passes and says so where there is no champion."""
+    """Return the gates of both comparisons. Without a champion, return one gate that passes and says so."""
     limits, seed, champion = case.definition.model.gates, case.definition.model.training.seed, case.champion
     if champion is None:
         return [Gate("champion_auc", None, -limits.champion_tolerance, True, "there is no champion to be held against")]
-    # the champion has the easier task on rows that it was fitted on; a sound challenger need not beat it there
+    # the champion has the easier task on rows that it was fitted on; a sound challenger need not beat the champion
+    # there
     seen = overlap(str(case.data.as_of[case.rows][0]), champion.dates, case.definition.model)
     why_not = "it was fitted on outcomes of their days" if seen else champion.why_not
     if case.champion_scores is None or why_not:
@@ -36,9 +37,10 @@ def champion_gates(ports: Ports, plan: TrainingPlan, case: Case) -> list[Gate]:
 
 
 def _golden(ports: Ports, case: Case, champion: Champion) -> list[Gate]:
-    """Judged on the frozen rows whose outcomes neither model was fitted on. With too few such rows: only reported.
+    """Compare the two models on the frozen rows whose outcomes neither model was fitted on.
 
-    Why: on rows that a champion of trees was fitted on, a sound logistic regression was "proven" worse (measured).
+    With too few such rows the gate only reports. Rows that the champion was fitted on are left out for a measured
+    reason: on such rows of a champion of trees, a sound logistic regression was "proven" worse.
     """
     limits, seed = case.definition.model.gates, case.definition.model.training.seed
     golden = golden_rows(ports, case.definition)

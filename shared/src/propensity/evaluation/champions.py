@@ -1,4 +1,7 @@
-"""The model to beat: the version that was champion when the training run was planned. It scores the run's rows."""
+"""The champion that a challenger must beat: the version that was champion when the training run was planned.
+
+The champion scores the run's rows.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ from propensity.registry.versions import load_version
 class Champion:
     """The champion of a training run's plan.
 
-    `dates`: the as-of dates that it, or its calibration, was fitted on. `why_not`: why it cannot score this run's rows;
-    None where it can.
+    `dates` are the as-of dates that the champion, or its calibration, was fitted on. `why_not` says why the champion
+    cannot score this run's rows; it is None where the champion can.
     """
 
     version: int
@@ -26,19 +29,23 @@ class Champion:
     dates: tuple[str, ...]
     why_not: str | None = None
     _artifact: Artifact | None = None
-    _places: tuple[int, ...] = ()  # the columns of its features among the definition's features
+    _places: tuple[int, ...] = ()  # where the features of the champion stand among the definition's features
 
     def score(self, matrix: Any, tenants: Any) -> Any | None:
-        """Calibrated scores, float64 (n,), of rows float32 (n, features of the definition); None where it cannot."""
+        """Return calibrated scores, float64 (n,), of rows float32 (n, features of the definition).
+
+        The result is None where the champion cannot score the rows.
+        """
         if self._artifact is None:
             return None
         return self._artifact.score(matrix[:, self._places], tenants)[1]
 
 
 def champion_of(ports: Ports, plan: TrainingPlan, definition: Definition) -> Champion | None:
-    """The plan's champion, ready to score rows with a definition's features; None where the plan has none.
+    """Return the plan's champion, ready to score rows with a definition's features; None where the plan has no
+    champion.
 
-    It scores without its ladder. The challenger has no ladder yet when the two are compared.
+    The champion scores without its ladder, because the challenger has no ladder yet when the two are compared.
     """
     planned = plan.champion
     if planned is None:

@@ -1,4 +1,4 @@
-"""The gate against changed features: values of this training set against those of the champion's.
+"""The gate against changed features: this training set's values are compared with the champion's training set.
 
 A customer's features as of a date are the same whenever they are computed, because they see only what was known then.
 Where a value has changed since, the feature has another meaning now, or it sees what came after its date.
@@ -25,14 +25,14 @@ from propensity.stats.drift import drift_of
 from propensity.stats.figures import Estimate, wilson
 from propensity.stats.sampling import spread
 
-COMPARED_ROWS = 50_000  # the most rows of common dates that are compared
+COMPARED_ROWS = 50_000  # at most this many rows of common dates are compared
 _NAME = "changed_features"
 
 
 def changed_features(ports: Ports, plan: TrainingPlan, case: Case) -> Gate:
-    """Compare row by row where the two training sets share dates.
+    """Compare row by row where the two training sets share dates, and by distributions elsewhere.
 
-    Elsewhere compare distributions: that on the newest date with the champion's reference.
+    The distribution on the newest date is compared with the champion's reference.
     """
     limits, planned = case.definition.model.gates, plan.champion
     if planned is None:
@@ -90,14 +90,14 @@ def _by_distribution(ports: Ports, case: Case, version: Version, names: Sequence
 
 
 def _counts(values: Any, edges: Sequence[float]) -> list[int]:
-    """Rows per bin of a reference; the rows without a value come last."""
+    """Return the rows per bin of a reference; the rows without a value come last."""
     known = values[np.isfinite(values)]
     counts = np.bincount(np.searchsorted(np.asarray(edges), known, side="right"), minlength=len(edges) + 1)
     return [*counts.tolist(), len(values) - len(known)]
 
 
 def _differing(ports: Ports, case: Case, version: Version, names: Sequence[str]) -> tuple[Any, int]:
-    """(how many values differ, per feature, int64 (k,); rows that the two training sets have in common)."""
+    """Return (how many values differ, per feature, int64 (k,); how many rows the two training sets have in common)."""
     ours, keys = _rows_of_dates(case, version.lineage["dates"]), _files(ports, version.lineage)
     places = [case.definition.feature_names.index(name) for name in names]
     differing, rows = np.zeros(len(names), dtype=np.int64), 0
@@ -121,7 +121,7 @@ def _differing(ports: Ports, case: Case, version: Version, names: Sequence[str])
 
 
 def _rows_of_dates(case: Case, dates: Sequence[str]) -> dict[tuple[str, str, Any], int]:
-    """Where rows of these dates stand in our training set, by (tenant, customer, as-of date)."""
+    """Return where rows of these dates stand in this run's training set, by (tenant, customer, as-of date)."""
     data = case.data
     common = np.flatnonzero(np.isin(data.as_of, np.array(dates, dtype="datetime64[D]")))
     common = common[spread(len(common), COMPARED_ROWS)]
@@ -134,7 +134,7 @@ def _identities(tenants: Any, customers: Any, days: Any) -> Any:
 
 
 def _files(ports: Ports, lineage: Mapping[str, Any]) -> list[str]:
-    """The feature files of the champion's training run that are still there; none where the run was removed."""
+    """Return the feature files of the champion's training run that still exist; none where the run was removed."""
     try:
         plan = read_plan(ports.lake, lineage["run"], TrainingPlan)
         results = results_of(ports.lake, lineage["run"], BuildResult, len(plan.groups))

@@ -1,4 +1,4 @@
-"""evaluate_candidate: one candidate is chosen, calibrated and judged, and what was found is written."""
+"""evaluate_candidate: choose one candidate, calibrate and judge it, and write the findings."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ from propensity.training.data import TrainingData
 from propensity.training.domain.selection import Entrant, select
 from propensity.training.report import read_hashed, training_report
 
-_PACKAGES = ("numpy", "onnxruntime")  # what the loader needs, in the versions that the parity gate was passed with
+# the packages that the loader needs, in the versions with which the parity gate was passed
+_PACKAGES = ("numpy", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     """A training run up to its fits.
 
-    `fits`: what each fit said; `digest`: the hash of the training set; `report`: training.json.
+    `fits` has what each fit said. `digest` is the hash of the training set. `report` is the content of training.json.
     """
 
     run: str
@@ -58,9 +59,10 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """`candidates`: what every fit said, with its parity. `sound`: the fits that were to choose from.
+    """The choice among the candidates of a run.
 
-    `parity`: the parity gates of the chosen one.
+    `candidates` has what every fit said, with the fit's parity. `sound` are the fits that could be chosen. `parity` has
+    the parity gates of the chosen candidate.
     """
 
     candidates: Sequence[dict[str, Any]]
@@ -71,7 +73,10 @@ class _Choice:
 
 @dataclass(frozen=True, slots=True)
 class _Calibrated:
-    """The chosen candidate as it would score. `scores`: of the newest date's rows; `metrics`: on the newest fold."""
+    """The chosen candidate as it would score.
+
+    `scores` are the scores of the newest date's rows; `metrics` are the metrics on the newest fold.
+    """
 
     model: Model
     calibration: Calibration
@@ -83,8 +88,8 @@ class _Calibrated:
 def evaluate_candidate(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write `<run>/evaluation.json`, calibration.json and reference.json of the chosen candidate, and training.json.
 
-    A candidate whose ONNX disagrees with scikit-learn cannot be chosen. If all candidates disagree, one is chosen
-    among them: it is registered with its failed gate and never promoted. Same inputs, same bytes.
+    A candidate whose ONNX disagrees with scikit-learn cannot be chosen. If all candidates disagree, one of them is
+    still chosen: it is registered with its failed gate and never promoted. The same inputs give the same bytes.
     """
     trained = _read_run(ports, run)
     choice = _choose(ports, trained)
@@ -124,7 +129,7 @@ def _choose(ports: Ports, trained: _Run) -> _Choice:
 
 
 def _calibrate_chosen(ports: Ports, trained: _Run, choice: _Choice) -> _Calibrated:
-    """Calibrate the chosen candidate. Writes calibration.json, reference.json (for drift) and training.json."""
+    """Calibrate the chosen candidate. Write calibration.json, reference.json (for drift) and training.json."""
     run, data, definition, chosen = trained.run, trained.data, trained.definition, choice.chosen
     calibration, fold, metrics = calibrate(ports, chosen, definition.model)
     metrics |= {
@@ -145,11 +150,14 @@ def _calibrate_chosen(ports: Ports, trained: _Run, choice: _Choice) -> _Calibrat
 
 
 def _judge(ports: Ports, trained: _Run, choice: _Choice, calibrated: _Calibrated) -> tuple[Case, list[Gate]]:
-    """The case, and all gates of the chosen candidate. Writes slices.json; freezes golden rows if every gate passed."""
+    """Judge the chosen candidate, and return the case and all its gates.
+
+    The function writes slices.json, and freezes golden rows if every gate passed.
+    """
     data, definition, plan = trained.data, trained.definition, trained.plan
-    # a run over an older Silver, or a replay, is there to be looked at, and freezes nothing
+    # a run over an older Silver, or a replay, only serves to be looked at, and freezes nothing
     may_freeze = plan.silver_at is None and plan.replay_of is None
-    # read first: a cases.json that cannot be read is an error before anything is judged
+    # the cases are read first, so that a cases.json that cannot be read is an error before anything is judged
     golden_cases = read_cases(ports, golden_root(definition.model.name)) if may_freeze else []
     rows, champion = calibrated.fold.rows(data, definition.model), champion_of(ports, plan, definition)
     case = Case(
@@ -193,12 +201,12 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
         files=files | card_files(run),
         card=card_facts(definition, case.data, case.model, explanation, held_out).to_json(),
     )
-    # an earlier try may have written its evaluation already: then the card is of that one
+    # an earlier try may have written its evaluation already; then the card is made of that evaluation
     write_card(ports, run, write_evaluation(ports.lake, run, evaluation).model_dump())
 
 
 def _scoring_files(run: str, chosen: Mapping[str, Any]) -> dict[str, str]:
-    """Names in the version's folder, with the keys of the run's files, but for MLflow's and the card."""
+    """Return names in the version's folder with keys of the run's files, without the files for MLflow and the card."""
     own = ("calibration.json", "reference.json", "report.json", "training.json", "plan.json", "slices.json")
     return {
         **{name: f"{chosen['out']}/{name}" for name in ("model.onnx", "explanation.json")},
@@ -207,7 +215,7 @@ def _scoring_files(run: str, chosen: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _write_mlflow_files(ports: Ports, run: str, as_of: str, definition: Definition) -> dict[str, str]:
-    """Names in the version's folder, with the keys of the files that were written."""
+    """Write the MLflow files. Return names in the version's folder, with the keys of the files that were written."""
     made = mlflow_files(
         definition,
         run=run,

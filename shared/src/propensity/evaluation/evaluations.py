@@ -12,11 +12,12 @@ from propensity.ports import ObjectStore
 
 
 class Evaluation(Frozen):
-    """What a training run found. The fields with a default are those that older evaluations lack.
+    """The findings about a training run. The fields with a default are missing in older evaluations.
 
-    `family`, `parameters`, `metrics`, `gates`, `packages` and `files` are the chosen candidate's; `files` has names in
-    the version's folder with the keys of the run's files. `candidates`: what each fit said, with its parity. `report`:
-    report.json. `card`: figures that only the model card shows. `training_set`: the hash of the training set.
+    `family`, `parameters`, `metrics`, `gates`, `packages` and `files` are the chosen candidate's. `files` has names in
+    the version's folder with the keys of the run's files. `candidates` has what each fit said, with the fit's parity.
+    `report` is the content of report.json. `card` has figures that only the model card shows. `training_set` is the
+    hash of the training set.
     """
 
     family: str
@@ -33,17 +34,17 @@ class Evaluation(Frozen):
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """What the fit of the chosen candidate said."""
+        """What the fit of the chosen candidate said about itself."""
         return next(candidate for candidate in self.candidates if candidate["family"] == self.family)
 
 
 def read_evaluation(store: ObjectStore, run: str) -> Evaluation:
-    """Raises NotFoundError for a run that was not evaluated yet."""
+    """Read the evaluation of a run. Raises NotFoundError for a run that was not evaluated yet."""
     return Evaluation.model_validate(read_json(store, _key(run)))
 
 
 def write_evaluation(store: ObjectStore, run: str, evaluation: Evaluation) -> Evaluation:
-    """The evaluation that stands: this one, or that of an earlier try of the step."""
+    """Write an evaluation. Return the evaluation that stands: this one, or the one of an earlier try of the step."""
     write_once(store, _key(run), dumps(evaluation.model_dump()))
     return read_evaluation(store, run)
 

@@ -1,7 +1,8 @@
 """report.json of a training run: why each candidate was chosen or not, and what the chosen one gains.
 
-Gains are measured on the newest validation fold. Neither the model nor the calibrator that score its rows have seen
-them. Each tenant has lists of one size, which is the manual filter's: by the model, by the filter and by the champion.
+Gains are measured on the newest validation fold. Neither the model nor the calibrator that score the fold's rows have
+seen these rows. Each tenant has three lists, by the model, by the manual filter and by the champion. All three have the
+size of the filter's list.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from propensity.stats.figures import log_loss_gain
 from propensity.training.data import as_date
 from propensity.training.domain.selection import Entrant, placings
 
-_SHARE = 0.1  # of each tenant's customers, where the model has no filter
+_SHARE = 0.1  # the share of each tenant's customers on a list, where the model has no filter
 
 
 class CandidateReport(Frozen):
-    """How a candidate came out. `folds`: its log loss per fold; `log_loss`: their mean, in nats.
+    """The result of one candidate. `folds` has its log loss per fold; `log_loss` is their mean, in nats.
 
-    `standard_error`: of that mean. `behind_best`: how far it is above the best candidate's, with the standard error of
-    this difference. These three are None for a candidate that was refused. `dates`: on how many of the newest as-of
-    dates it was fitted, None for an older fit. `tried` and `untried`: how many settings were tried, and were not.
+    `standard_error` is the standard error of that mean. `behind_best` says how far the mean is above the best
+    candidate's, with the standard error of this difference. These three are None for a candidate that was refused.
+    `dates` says on how many of the newest as-of dates the candidate was fitted; it is None for an older fit. `tried`
+    and `untried` say how many settings were tried, and were not.
     """
 
     family: str
@@ -50,10 +52,10 @@ class CandidateReport(Frozen):
 
 
 class Gains(Frozen):
-    """What lists on the newest fold would have brought. Only `fold` and `lists` are there where no list has anybody.
+    """The gains that lists on the newest fold would have brought.
 
-    `model`, `filter` and `champion`: figures of the lists by each, None where there is no such list
-    (evaluation/domain/gains.py).
+    Only `fold` and `lists` are there where no list has anybody. `model`, `filter` and `champion` are the figures of the
+    lists by each, None where there is no such list (evaluation/domain/gains.py).
     """
 
     fold: str
@@ -69,7 +71,7 @@ class Gains(Frozen):
 
 
 class CandidateReports(Frozen):
-    """What stands in report.json, where the fields of `gains` stand beside the others."""
+    """The content of report.json, where the fields of `gains` stand beside the others."""
 
     hypothesis: str
     population: str
@@ -78,14 +80,15 @@ class CandidateReports(Frozen):
     gains: Gains
 
     def to_json(self) -> dict[str, Any]:
-        """The keys of report.json, without what could not be measured."""
+        """Return the keys of report.json with their values, without what could not be measured."""
         return self.model_dump(exclude={"gains"}) | self.gains.model_dump(exclude_unset=True)
 
 
 def report_columns(built: Sequence[BuildResult]) -> list[str]:
-    """The columns of the training rows, besides features, that the report needs.
+    """Return the columns of the training rows, besides features, that the report needs.
 
-    `chosen` says whom the manual filter chooses. Feature files from before there was this column do not have it.
+    The column `chosen` says which customers the manual filter chooses. Feature files that are older than this column
+    lack it.
     """
     return ["tenant_id", "chosen"] if all(result.chosen for result in built) else ["tenant_id"]
 
@@ -96,7 +99,10 @@ def report_of(
     sound: Sequence[Mapping[str, Any]],
     family: str,
 ) -> CandidateReports:
-    """`candidates`: what every fit said; `sound`: the fits that were to choose from; `family`: the chosen one's."""
+    """Return the report of a training run.
+
+    `candidates` has what every fit said, `sound` the fits that could be chosen, and `family` the chosen family.
+    """
     spec = case.definition.model
     return CandidateReports(
         hypothesis=spec.hypothesis,
@@ -184,7 +190,10 @@ def _champion(champion: Champion, fold: str, spec: ModelSpec) -> dict[str, Any]:
 
 
 def _sizes(tenants: Any, filtered: Any | None) -> dict[str, int]:
-    """How many customers each tenant's list has. `filtered`: whom the filter chooses, a mask; None without a filter."""
+    """Return how many customers each tenant's list has.
+
+    `filtered` is the mask of the customers whom the filter chooses; it is None without a filter.
+    """
     names, place, counts = np.unique(tenants.astype(str), return_inverse=True, return_counts=True)
     if filtered is None:
         found = np.maximum(1, np.round(_SHARE * counts))
@@ -194,7 +203,9 @@ def _sizes(tenants: Any, filtered: Any | None) -> dict[str, int]:
 
 
 def _top(scores: Any, tenants: Any, sizes: Mapping[str, int]) -> Any:
-    """A mask of each tenant's highest scores, as many as its list's size; equal scores in the order of the rows."""
+    """Return a mask of each tenant's highest scores, as many as its list's size; equal scores in the order of the
+    rows.
+    """
     mask = np.zeros(len(scores), dtype=bool)
     for tenant, size in sizes.items():
         there = np.flatnonzero(tenants == tenant)

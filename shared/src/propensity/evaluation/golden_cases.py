@@ -1,4 +1,7 @@
-"""The edge cases of a model's golden set, which people write. A training reads them; an erasure takes cases out."""
+"""The edge cases of a model's golden set, which people write.
+
+A training reads the cases; an erasure takes cases out.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +39,9 @@ def golden_root(model: str) -> str:
 
 
 def split_cases(key: str, written: bytes, subject: Subject) -> tuple[list[GoldenCase], list[GoldenCase]]:
-    """The cases of a cases.json in two lists: those of others, and those of the subject, a customer or a whole tenant.
+    """Split the cases of a cases.json into two lists: the cases of others, and the cases of the subject.
 
-    Raises PackError for a cases.json that cannot be read.
+    The subject is a customer or a whole tenant. Raises PackError for a cases.json that cannot be read.
     """
     cases = _parsed(key, written)
     gone = [
@@ -63,5 +66,5 @@ def _parsed(key: str, written: bytes) -> list[GoldenCase]:
     try:
         return TypeAdapter(list[GoldenCase]).validate_python(json.loads(written))
     except (ValueError, ValidationError) as error:
-        # the message leaves the values out: they name customers
+        # the message leaves the values out, because the values name customers
         raise PackError(f"{key}: expected a list of {{tenant_id, customer_id, as_of, why}}") from error

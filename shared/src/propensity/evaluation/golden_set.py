@@ -1,11 +1,12 @@
 """A model's golden set: rows that are frozen once and never change, and the edge cases that the business adds.
 
 `registry/<model>/golden/base.parquet` is frozen by the first training whose gates all pass. People write `cases.json`,
-a list of {tenant_id, customer_id, as_of, why}. Every training whose gates all pass looks the open cases up. Once one
-has a row of the customer on a date not after the case's, that row is frozen as `cases/<id>.parquet`.
+a list of {tenant_id, customer_id, as_of, why}. Every training whose gates all pass looks the open cases up. A case is
+open until such a training has a row of the customer on a date not after the case's date. The training then freezes that
+row as `cases/<id>.parquet`.
 
-A frozen row holds the features by name, what each feature meant, label and date; and tenant and customer, so that an
-erasure finds it.
+A frozen row holds the features by name, what each feature meant, and the label and date. It also holds tenant and
+customer, so that an erasure finds the row.
 """
 
 from __future__ import annotations
@@ -26,16 +27,19 @@ from propensity.ports import Ports
 from propensity.stats.sampling import spread
 from propensity.training.data import TrainingData
 
-FROZEN_ROWS = 2_000  # the most rows of the base
-_LABEL, _DAY, _WHY, _MEANINGS = "_label", "_as_of", "_why", "_meanings"  # no feature's name begins with an underscore
+FROZEN_ROWS = 2_000  # the base has at most this many rows
+# no feature's name begins with an underscore, so these columns cannot be taken for features
+_LABEL, _DAY, _WHY, _MEANINGS = "_label", "_as_of", "_why", "_meanings"
 _BASE = "base.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """The frozen rows, n of them: `labels`, `days` and `tenants`, (n,) each, and `matrix`, float32 (n, k).
+    """The frozen rows of a golden set, n of them: `labels`, `days` and `tenants`, (n,) each, and `matrix`, float32 (n,
+    k).
 
-    `missing`: features of the definition that some rows lack, or have with another meaning. Then `matrix` is None.
+    `missing` has the features of the definition that some rows lack, or have with another meaning. If there are any,
+    `matrix` is None.
     """
 
     labels: Any
@@ -48,7 +52,7 @@ class Golden:
 def freeze_golden(ports: Ports, definition: Definition, data: TrainingData, cases: Sequence[GoldenCase]) -> None:
     """Freeze the base where there is none yet, and every open case of which this training set has a row.
 
-    Frozen rows never change, so call this only for a training whose gates all passed.
+    Frozen rows never change, so this function may be called only for a training whose gates all passed.
     """
     root = golden_root(definition.model.name)
     there = set(ports.lake.keys(f"{root}/"))
@@ -65,7 +69,7 @@ def freeze_golden(ports: Ports, definition: Definition, data: TrainingData, case
 
 
 def _find(data: TrainingData, case: GoldenCase) -> int | None:
-    """The customer's newest row not after the case's date; None where there is none."""
+    """Return the customer's newest row that is not after the case's date; None where there is none."""
     mine = (data.columns[TENANT] == case.tenant_id) & (data.columns[CUSTOMER] == case.customer_id)
     rows = np.flatnonzero(mine & (data.as_of <= np.datetime64(case.as_of, "D")))
     return int(rows[np.argmax(data.as_of[rows])]) if len(rows) else None
@@ -91,7 +95,7 @@ def _freeze(ports: Ports, key: str, definition: Definition, data: TrainingData, 
 
 
 def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
-    """All frozen rows, those of the base first; None where nothing is frozen."""
+    """Return all frozen rows, the rows of the base first; None where nothing is frozen."""
     names, parts = definition.feature_names, list(_frozen(ports, golden_root(definition.model.name)))
     if not parts:
         return None
@@ -107,13 +111,13 @@ def golden_rows(ports: Ports, definition: Definition) -> Golden | None:
 
 
 def _meanings(part: Mapping[str, Any]) -> dict[str, str]:
-    """What each feature of a frozen file meant, by name; empty for files from before meanings were written."""
+    """Return the meaning of each feature of a frozen file, by name; empty for files that are older than this record."""
     meanings: dict[str, str] = json.loads(str(part[_MEANINGS][0])) if _MEANINGS in part else {}
     return meanings
 
 
 def _frozen(ports: Ports, root: str) -> Iterator[Mapping[str, Any]]:
-    """The frozen files' columns by name, file by file, without the files that an erasure emptied."""
+    """Return the frozen files' columns by name, file by file, without the files that an erasure emptied."""
     for key in ports.lake.keys(f"{root}/"):
         if key.endswith(".parquet"):
             with tempfile.TemporaryDirectory() as folder:

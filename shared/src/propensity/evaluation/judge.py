@@ -1,4 +1,7 @@
-"""Measures the chosen candidate for its gates. The rules stand in evaluation/domain/gates.py."""
+"""The measurements of the chosen candidate for its gates.
+
+The rules of the gates stand in evaluation/domain/gates.py.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,25 @@ from propensity.ports import Ports
 from propensity.stats.figures import Estimate
 
 _THREADS = 4
-_CALLS = 100  # per thread and round
+_CALLS = 100  # scores per thread and round
 _ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All gates but parity's, in the order in which a reader wants them; and `slices`, the lines of slices.json."""
+    """The judgement of a case: all gates but the parity gates, in reading order, and `slices`, the lines of
+    slices.json.
+    """
 
     gates: list[Gate]
     slices: list[dict[str, Any]]
 
 
 def judge_case(ports: Ports, plan: TrainingPlan, case: Case) -> Judgement:
-    """Every gate but parity's, which are measured for each candidate before one is chosen."""
+    """Measure and return every gate but the parity gates.
+
+    Parity is measured for each candidate before one is chosen.
+    """
     data, definition, limits = case.data, case.definition, case.definition.model.gates
     coded = {feature.name for feature in definition.features if feature.dtype == "category"}
     alone = sentinels(definition.feature_names, data.matrix, data.labels, coded)
@@ -55,12 +63,15 @@ def judge_case(ports: Ports, plan: TrainingPlan, case: Case) -> Judgement:
 
 
 def _count(labels: Any) -> tuple[int, int]:
-    """(positives, rows)."""
+    """Return (positives, rows)."""
     return int(labels.sum()), len(labels)
 
 
 def _latency(ports: Ports, case: Case) -> Gate:
-    """The 99th percentile of the best of three rounds: a busy neighbour on the machine is not the model's fault."""
+    """Return the gate on the time of a score, the 99th percentile of the best of three rounds.
+
+    The best round counts, because a busy neighbour on the machine is not the model's fault.
+    """
     limits, matrix = case.definition.model.gates, case.data.matrix
     rows = np.linspace(0, len(matrix) - 1, _CALLS).astype(np.int64)
 

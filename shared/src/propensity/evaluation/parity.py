@@ -1,4 +1,4 @@
-"""Parity: the exported model against scikit-learn's own probabilities, on real rows and on made-up ones."""
+"""Parity: the exported model is compared with scikit-learn's own probabilities, on real rows and on made-up rows."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from propensity.stats.ranking import decile, percentile
 from propensity.training.data import TrainingData
 from propensity.training.fitted_files import PROBABILITY, PROBE
 
-_TIE = 1e-6  # probabilities as close as this differ only by float32's rounding; seen are up to 2e-7
+# probabilities that are as close as this differ only by float32's rounding; the largest such difference seen is 2e-7
+_TIE = 1e-6
 
 
 def parity_of(
     ports: Ports, data: TrainingData, definition: Definition, *, out: str, probes: str | None
 ) -> tuple[dict[str, Any], list[Gate]]:
-    """(figures on real rows and on probes, their gates) of one fitted model.
+    """Return (figures on real rows and on probes, their gates) of one fitted model.
 
-    `out`: the folder of its files; `probes`: key of the made-up rows, None for a fit from before there were probes.
+    `out` is the folder of the model's files. `probes` is the key of the made-up rows; it is None for a fit that is
+    older than probes.
     """
     limits = definition.model.gates
     model = ports.scorer(ports.lake.get(f"{out}/model.onnx"))
@@ -50,14 +52,14 @@ def parity_of(
 
 
 def flips(expected: Any, got: Any) -> int:
-    """How many rows the exported model puts into another tenth, ties left out. Probabilities, (n,) each."""
+    """Return how many rows the exported model puts into another tenth, without ties. Probabilities are (n,) each."""
     cuts = np.quantile(expected, np.arange(1, 100) / 100, method="inverted_cdf")
     moved = decile(percentile(got, cuts)) != decile(percentile(expected, cuts))
     return int((moved & (np.abs(got - expected) > _TIE)).sum())
 
 
 def read_frame(ports: Ports, key: str) -> Any:
-    """All columns of a Parquet file in the lake."""
+    """Read all columns of a Parquet file in the lake."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.parquet"
         ports.lake.download(key, path)

@@ -1,4 +1,4 @@
-"""Cuts the newest validation fold into slices: those of the model's YAML, and those that every model has."""
+"""The slices of the newest validation fold: the slices of the model's YAML, and the slices that every model has."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from propensity.pack.domain.definition import Definition
 from propensity.stats.figures import Estimate, auc
 from propensity.training.data import TrainingData
 
-MOST_VALUES = 20  # of a slice; where there are more, the rarest are judged together
+MOST_VALUES = 20  # the most values of a slice; where a slice has more values, the rarest values are judged together
 _OTHERS = "others"
 _THIRDS = ("smallest third", "middle third", "largest third")
 
 
 def judged_columns(definition: Definition) -> list[str]:
-    """The columns of a training set, besides features, that gates need: whose rows they are, and those of slices."""
+    """Return the columns of a training set, besides features, that gates need: tenant, customer, and the slices'
+    columns.
+    """
     return [TENANT, CUSTOMER, *(cut.column for cut in definition.model.slices)]
 
 
 def parts_of(
     fold: NewestFold, rows: Any, data: TrainingData, definition: Definition
 ) -> tuple[list[SlicePart], SlicePart]:
-    """Every value of every slice, and everyone. `rows`: where the fold's rows stand in the training set."""
+    """Return every value of every slice as a part, and everyone as one more part.
+
+    `rows` says where the fold's rows stand in the training set.
+    """
     order = np.sort(fold.scores)
     cut = order[len(order) - max(1, round(len(order) / 10))]
     whole = _part("everyone", "", False, fold, np.ones(len(rows), dtype=bool), cut)
@@ -43,7 +48,10 @@ def parts_of(
 
 
 def _slicings(rows: Any, data: TrainingData, definition: Definition) -> Iterator[tuple[str, bool, Any]]:
-    """(name, protected, value of each row as text). There is no slice by tenant size where there is only one tenant."""
+    """Yield (name, protected, value of each row as text) of each slice.
+
+    A fold with only one tenant has no slice by tenant size.
+    """
     tenants, place, counts = np.unique(data.columns[TENANT].astype(str), return_inverse=True, return_counts=True)
     if len(tenants) > 1:
         size = np.empty(len(tenants), dtype=np.int64)
@@ -58,7 +66,7 @@ def _slicings(rows: Any, data: TrainingData, definition: Definition) -> Iterator
 
 
 def _part(name: str, value: str, protected: bool, fold: NewestFold, mask: Any, cut: float) -> SlicePart:
-    """`mask`: the part's rows, (n,); `cut`: the lowest score of everyone's top tenth."""
+    """Count one part. `mask` has the part's rows, (n,); `cut` is the lowest score of everyone's top tenth."""
     scores, labels = fold.scores[mask], fold.labels[mask]
     rows, positives, listed = len(labels), int(labels.sum()), scores >= cut
     return SlicePart(

@@ -1,1 +1,1 @@
-"""Gates, comparisons, gains and the card's words as values."""
+"""Pure rules of evaluation: gates, comparisons of models, gains, and the words of the model card."""

@@ -1,7 +1,8 @@
-"""What a list of customers brings: expected and observed conversions, its gain over another list, and money.
+"""The gain of a list of customers: expected and observed conversions, the gain over another list, and money.
 
-Two lists of one size share customers. They differ only by the customers who are on one list and not on the
-other. So the gain's interval is Newcombe's (1998) for the two rates among those customers, times their number.
+Two lists of one size share customers. They differ only by the customers who are on one list and not on the other. So
+the gain's interval is Newcombe's (1998) for the two rates among the customers who differ, times the number of these
+customers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from propensity.stats.figures import Estimate, difference, wilson
 class Listed:
     """A list of `size` customers, of whom `hits` converted.
 
-    `expected`: the sum of their scores, which is the expected number of conversions; None where nothing was scored.
+    `expected` is the sum of their scores, which is the expected number of conversions; it is None where nothing was
+    scored.
     """
 
     size: int
@@ -26,20 +28,20 @@ class Listed:
     hits: int
 
     def observed(self) -> Estimate:
-        """The number of conversions, with an interval from that of their rate."""
+        """Return the number of conversions, with an interval that comes from the interval of the rate."""
         return wilson(self.hits, self.size).scaled(self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """The customers who are on one of two lists only, and how many of them converted."""
+    """The customers who are on just one of two lists, and how many of them converted."""
 
     size: int
     hits: int
 
 
 def gained(mine: Only, other: Only) -> Estimate:
-    """By how many conversions a list exceeds another of the same size. Raises ConflictError where the sizes differ."""
+    """Return by how many conversions a list exceeds another of the same size. Raises ConflictError for other sizes."""
     if mine.size != other.size:
         raise ConflictError(f"lists of one size differ in {mine.size} and {other.size} customers; expected as many")
     if mine.size == 0:
@@ -48,7 +50,10 @@ def gained(mine: Only, other: Only) -> Estimate:
 
 
 def list_to_json(listed: Listed, value: Value | None, lists: int) -> dict[str, Any]:
-    """Figures of all lists together; where a conversion has a value, also the profit of all lists and of each list."""
+    """Return the figures of all lists together.
+
+    Where a conversion has a value, the figures include the profit of all lists and of each list.
+    """
     observed = listed.observed()
     fields: dict[str, Any] = {"size": listed.size, "expected": listed.expected, "observed": asdict(observed)}
     if value is not None:
@@ -67,7 +72,10 @@ def _less(figure: Estimate, cost: float) -> Estimate:
 
 
 def gain_to_json(gain: Estimate, value: Value | None, lists: int) -> dict[str, Any]:
-    """A gain in conversions and in money. Two lists of one size cost the same, so a gain has no cost of its own."""
+    """Return a gain in conversions and in money.
+
+    Two lists of one size cost the same, so a gain has no cost of its own.
+    """
     fields: dict[str, Any] = {"conversions": asdict(gain), "conversions_per_list": asdict(gain.scaled(1 / lists))}
     if value is not None:
         fields["profit"] = asdict(gain.scaled(value.per_conversion))

@@ -6,11 +6,12 @@ A *floor* is for the candidate to prove. It passes where the unfavourable bound 
 the limit. So a candidate with too few rows fails.
 
 A *limit on harm* fails only where the harm is proven, by the interval's favourable bound. Otherwise every small slice
-would stop every model. A slice with too little evidence is not judged, and the gate's sentence names it.
+would stop every model. A slice with too little evidence is not judged, and the gate's sentence names the slice.
 
-A figure without an interval is compared as it is. So is the Brier skill: a model with an AUC of 0.73 needs about 100
-positives in one fold to prove a skill above 0 (53 positives gave 0.023 with a lower bound of -0.002, 105 gave 0.017
-with one of +0.002), and the AUC already proves that the model ranks.
+A figure without an interval is compared with the limit as it is. The Brier skill is compared in the same way. A model
+with an AUC of 0.73 needs about 100 positives in one fold to prove a skill above 0. (53 positives gave a skill of 0.023
+with a lower bound of -0.002, and 105 gave 0.017 with a lower bound of +0.002.) The AUC already proves that the model
+ranks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import numpy as np
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate
 
-LEAST_KNOWN = 10  # positives, and negatives, among the rows that have a value; fewer agree by chance
+# The least number of positives, and of negatives, among the rows that have a value; fewer rows can agree by chance.
+LEAST_KNOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +58,38 @@ class Gate:
 
 
 def number(value: float) -> str:
-    """A figure as sentences show it: with three digits."""
+    """Format a figure as sentences show it, with three digits."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def span(found: Estimate) -> str:
-    """A figure with its interval and n, as sentences show it."""
+    """Format a figure with its interval and n, as sentences show it."""
     return f"{number(found.value)} (95 % interval {number(found.low)} to {number(found.high)}, n {found.n:,})"
 
 
 def at_most(name: str, figure: float, limit: float, said: str, *, n: int | None = None) -> Gate:
-    """A gate for a figure without an interval: it passes where the figure is at most the limit."""
+    """Return a gate for a figure without an interval: it passes where the figure is at most the limit."""
     return Gate(name, figure, limit, figure <= limit, f"{said} (at most {number(limit)})", n)
 
 
 def at_least(name: str, figure: float, limit: float, said: str) -> Gate:
-    """A gate for a figure without an interval: it passes where the figure is at least the limit."""
+    """Return a gate for a figure without an interval: it passes where the figure is at least the limit."""
     return Gate(name, figure, limit, figure >= limit, f"{said} (at least {number(limit)})")
 
 
 def floor(name: str, found: Estimate, limit: float, what: str) -> Gate:
-    """A gate that the candidate has to prove: it passes where the interval's lower bound is above the limit."""
+    """Return a gate that the candidate has to prove: it passes where the interval's lower bound is above the limit."""
     passed = found.low > limit
     result = "is proven to be above" if passed else "is not proven to be above"
     return _of(name, found, limit, passed, f"{what} is {span(found)}: it {result} {number(limit)}")
 
 
 def within(name: str, found: Estimate, limits: tuple[float, float], what: str) -> Gate:
-    """A gate that fails where the whole interval is outside the range.
+    """Return a gate that fails where the whole interval is outside the range.
 
-    It does not ask for the whole interval inside the range. A model whose slope is right would then need about 100
-    positives (the half-width is 0.36 at 53 positives, 0.24 at 105). Other gates see to it that there is evidence.
+    The gate does not ask for the whole interval inside the range. With such a gate a model whose slope is right would
+    need about 100 positives (the half-width is 0.36 at 53 positives, 0.24 at 105). Other gates see to it that there is
+    evidence.
     """
     low, high = limits
     passed = found.high >= low and found.low <= high
@@ -99,11 +102,12 @@ def _of(name: str, found: Estimate, limit: float | tuple[float, float], passed: 
 
 
 def parity(real: Mapping[str, Any], probes: Mapping[str, Any] | None, limits: Gates) -> list[Gate]:
-    """Gates for the exported model against scikit-learn: the largest difference of probabilities before calibration.
+    """Return the gates for the exported model against scikit-learn.
 
-    `real` (figures on real rows): max_abs, decile_flips, rows. `probes` (on made-up rows): max_abs, rows, worst (the
-    name of the probe that differs most). A decile flip is a row that the two models put into different tenths, where
-    their probabilities differ by more than rounding.
+    The gates look at the largest difference of probabilities before calibration. `real` has the figures on real rows:
+    max_abs, decile_flips and rows. `probes` has the figures on made-up rows: max_abs, rows, and worst (the name of the
+    probe that differs most). A decile flip is a row that the two models put into different tenths, where their
+    probabilities differ by more than rounding.
     """
     limit = limits.parity_max_abs
     said = f"on {real['rows']:,} real rows the exported model and scikit-learn differ by at most {real['max_abs']:.1e}"
@@ -126,10 +130,11 @@ def parity(real: Mapping[str, Any], probes: Mapping[str, Any] | None, limits: Ga
 
 
 def evidence(training: tuple[int, int], fold: tuple[int, int], limits: Gates) -> list[Gate]:
-    """Gates for the number of positives. Both arguments are (positives, rows): of the training set, and of the fold.
+    """Return gates for the number of positives.
 
-    With a handful of positives DeLong's interval is too narrow. With one positive it cannot know how positives differ.
-    The bound of a floor means nothing then.
+    Both arguments are (positives, rows): of the training set, and of the fold. With a handful of positives DeLong's
+    interval is too narrow. With one positive the interval cannot know how positives differ. So with few positives the
+    bound of a floor means nothing.
     """
     in_fold = "of {1:,} rows of the newest validation fold {0:,} are positive"
     return [
@@ -147,7 +152,9 @@ MEASURED = ("auc", "lift_top_decile", "brier_skill", "calibration_slope")
 
 
 def quality(metrics: Mapping[str, Estimate], limits: Gates) -> list[Gate]:
-    """Gates for the metrics in MEASURED on the newest validation fold: three floors, and the range of the slope."""
+    """Return gates for the metrics in MEASURED on the newest validation fold: three floors, and the range of the
+    slope.
+    """
     return [
         floor("auc_floor", metrics["auc"], limits.auc_floor, "ranking (AUC, 0.5 is chance)"),
         floor("lift_floor", metrics["lift_top_decile"], limits.lift_floor, "the top tenth's rate over everyone's"),
@@ -169,14 +176,20 @@ def _skill(found: Estimate, limit: float) -> Gate:
 
 
 def constant(share: float, rows: int, limits: Gates) -> Gate:
-    """A gate for equal scores. `share`: the share of rows that have the most frequent score, in [0, 1]."""
+    """Return a gate for equal scores.
+
+    `share` is the share of rows that have the most frequent score, in [0, 1].
+    """
     said = f"{share:.0%} of {rows:,} customers get one and the same score, and no list can be made among them"
     return at_most("constant_scores", share, limits.constant_share, said, n=rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Sentinel:
-    """How well one feature alone predicts the label: `auc` in [0.5, 1], in either direction; `copy` in [0, 1] (phi)."""
+    """The evidence of how well one feature alone predicts the label.
+
+    `auc` is in [0.5, 1], in either direction; `copy` is in [0, 1] (phi).
+    """
 
     name: str
     auc: float
@@ -184,10 +197,10 @@ class Sentinel:
 
 
 def leaks(found: Sequence[Sentinel], rows: int, limits: Gates) -> list[Gate]:
-    """Gates against leakage, for a sentinel of each feature.
+    """Return gates against leakage, given a sentinel of each feature.
 
     A feature that alone is nearly the answer was most likely not known on the day of the score. The figures are
-    compared, not their bounds: a suspicion is enough to have a person look.
+    compared with the limits, not their bounds, because a suspicion is enough to have a person look.
     """
     by_auc = max(found, key=lambda sentinel: (sentinel.auc, sentinel.name))
     by_copy = max(found, key=lambda sentinel: (sentinel.copy, sentinel.name))
@@ -208,17 +221,17 @@ def _with_names(said: str, over: Sequence[str]) -> str:
 
 
 def latency_steps(limits: Gates) -> tuple[float, ...]:
-    """Upper bounds in milliseconds. A latency is told as the step that it is within, not as it was measured.
+    """Return upper bounds in milliseconds. A latency is told as the step that it is within, not as it was measured.
 
-    A run that is resumed has to end in the same bytes, and no two measurements are equal.
+    A run that is resumed has to end in the same bytes, and no two measurements of a latency are equal.
     """
     return tuple(limits.latency_p99_ms * share for share in (0.1, 0.5, 1, 5, 25))
 
 
 def latency(p99: float, calls: int, threads: int, limits: Gates) -> Gate:
-    """A gate for the time of one row's score. `p99`: the 99th percentile in milliseconds.
+    """Return a gate for the time of one row's score. `p99` is the 99th percentile in milliseconds.
 
-    The figure is the step that it is within; None beyond the last step.
+    The gate's figure is the step that the time is within; it is None beyond the last step.
     """
     steps = latency_steps(limits)
     within = next((step for step in steps if p99 <= step), None)
@@ -230,23 +243,26 @@ def latency(p99: float, calls: int, threads: int, limits: Gates) -> Gate:
 
 
 def sentinels(names: Sequence[str], matrix: Any, labels: Any, categories: Collection[str] = ()) -> list[Sentinel]:
-    """A sentinel per feature. `matrix`: float32 (n, k), NaN for missing; `labels`: 0 and 1, (n,); `categories`: names
-    of the features whose values are codes.
+    """Return a sentinel per feature.
+
+    `matrix` is float32 (n, k), NaN for missing. `labels` are 0 and 1, (n,). `categories` names the features whose
+    values are codes.
     """
     return [_sentinel(name, matrix[:, number], labels, name in categories) for number, name in enumerate(names)]
 
 
 def _sentinel(name: str, values: Any, labels: Any, coded: bool) -> Sentinel:
-    """The highest figures of three readings: missing as the least value, as the greatest, and without missing values.
+    """Return the highest figures of three readings of a feature.
 
-    The leak can be that a value is there at all. Example: a field that is filled in only once the customer has bought.
+    The readings take missing values as the least value, as the greatest value, and not at all. The leak can be that a
+    value is there at all. Example: a field that is filled in only once the customer has bought.
     """
     known = np.isfinite(values)
     distinct, place = np.unique(values[known], return_inverse=True)
     positives = np.bincount(place, weights=labels[known], minlength=len(distinct))
     negatives = np.bincount(place, minlength=len(distinct)) - positives
     if coded:
-        # codes have no order of their own; ordered by their rate they predict the label best
+        # codes have no order of their own; ordered by their rate, codes predict the label best
         order = np.argsort(positives / (positives + negatives), kind="stable")
         positives, negatives = positives[order], negatives[order]
     lost = float(labels[~known].sum())
@@ -265,14 +281,17 @@ def _sentinel(name: str, values: Any, labels: Any, coded: bool) -> Sentinel:
 
 
 def _auc(positives: Any, negatives: Any) -> float:
-    """AUC in [0.5, 1], in either direction, ties half. Counts per value, values ascending; neither sum is 0."""
+    """Return the AUC in [0.5, 1], in either direction; a tie counts half.
+
+    The arguments are counts per value, values ascending. Neither sum may be 0.
+    """
     below = np.cumsum(negatives) - negatives
     value = float(np.sum(positives * (below + negatives / 2)) / (positives.sum() * negatives.sum()))
     return max(value, 1 - value)
 
 
 def _phi(positives: Any, negatives: Any) -> float:
-    """The largest correlation, of either sign, of the label with 'at least this value', over all values."""
+    """Return the largest correlation, of either sign, of the label with 'at least this value', over all values."""
     p, n = positives.sum(), negatives.sum()
     below_p, below_n = np.cumsum(positives)[:-1], np.cumsum(negatives)[:-1]
     spread = np.sqrt((below_p + below_n) * (p + n - below_p - below_n) * p * n)

@@ -1,7 +1,7 @@
-"""The files that make a version's folder an MLflow model. Scoring here does not read them.
+"""The files that make a version's folder an MLflow model. Scoring by this product does not read these files.
 
-The format is MLflow's (mlflow.org, "MLflow Models"), and these functions write it without MLflow. MLflow itself takes
-a random UUID and the clock, so a rerun would give other bytes. Here both are derived from the run.
+The format is MLflow's (mlflow.org, "MLflow Models"), and these functions write it without MLflow. MLflow itself takes a
+random UUID and the clock, so a rerun would give other bytes. These functions derive both from the run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _CODE = "mlflow_code"
 def mlflow_files(
     definition: Definition, *, run: str, as_of: str, loader: str, python: str, packages: Mapping[str, str]
 ) -> dict[str, str]:
-    """Names of files in the version's folder, with their text. Equal arguments give equal files.
+    """Return the names of files in the version's folder, with their text. Equal arguments give equal files.
 
-    `loader`: source text of the loader; `packages`: the packages that it needs, with their versions. The folder must
-    also hold model.onnx and calibration.json.
+    `loader` is the source text of the loader, and `packages` are the packages that the loader needs, with their
+    versions. The folder must also hold model.onnx and calibration.json.
     """
-    # two versions may be loaded into one process, where each module needs a name of its own
+    # two versions may be loaded into one process, so each loader module needs a name of its own
     module = f"propensity_{hashlib.sha256(loader.encode()).hexdigest()[:8]}"
     requirements = ["mlflow", "pandas", *(f"{name}=={version}" for name, version in sorted(packages.items()))]
     model = definition.model
@@ -67,7 +67,8 @@ def mlflow_files(
 
 
 def _column(name: str) -> dict[str, object]:
-    # double, not float: MLflow refuses to narrow a type, and the numbers of a DataFrame are doubles by default
+    # the type is double, not float: MLflow refuses to narrow a type, and the numbers of a DataFrame are doubles by
+    # default
     return {"type": "double", "name": name, "required": True}
 
 

@@ -1,7 +1,7 @@
-"""The model card of a version: what it is for, how good it is, on whom, why it was let through, and what it rests on.
+"""The model card of a version: its purpose, its quality, the customers it was judged on, its gates and its sources.
 
 The sections follow Mitchell et al., "Model Cards for Model Reporting" (2019). Every figure comes from the run's
-evaluation. A section is left out where the evaluation of an older run has no figures for it.
+evaluation. A section is left out where the evaluation of an older run has no figures for the section.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _ALWAYS = (
 
 @dataclass(frozen=True, slots=True)
 class CardSource:
-    """What a card is made of, as the run's JSON files have it.
+    """The sources of a card, as the run's JSON files have them.
 
-    `plan`: plan.json, with `run` and `seed` added. `evaluation`: evaluation.json. `slices` and `training`: slices.json
-    and training.json, empty where the run has none.
+    `plan` is plan.json, with `run` and `seed` added. `evaluation` is evaluation.json. `slices` and `training` are
+    slices.json and training.json; they are empty where the run has none.
     """
 
     definition: Definition
@@ -49,7 +49,7 @@ class CardSource:
 
 
 def model_card(source: CardSource) -> Page:
-    """The card as a page, which kernel/pages.py writes as HTML and as Markdown."""
+    """Return the card as a page, which kernel/pages.py writes as HTML and as Markdown."""
     definition, plan, evaluation = source.definition, source.plan, source.evaluation
     model, facts = definition.model, evaluation.get("card", {})
     metrics, gates = evaluation["metrics"], evaluation["gates"]
@@ -119,7 +119,7 @@ def _performance(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> Sectio
 
 
 def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
-    """A chart of rates against scores. `bins`: each a curves.Bin as JSON."""
+    """Draw a chart of rates against scores. `bins` are curves.Bin records as JSON."""
     points = [charts.Point(row["rate"]["value"], row["rate"]["low"], row["rate"]["high"], row["score"]) for row in bins]
     n = sum(row["rate"]["n"] for row in bins)
     labels = charts.Labels(
@@ -135,7 +135,7 @@ def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def lift_chart(tenths: Sequence[Mapping[str, Any]]) -> Figure:
-    """A chart of the lift of each tenth. `tenths`: each a curves.Tenth as JSON."""
+    """Draw a chart of the lift of each tenth. `tenths` are curves.Tenth records as JSON."""
     points = [
         charts.Point(row["lift"]["value"], row["lift"]["low"], row["lift"]["high"], label=str(row["number"]))
         for row in tenths
@@ -155,7 +155,10 @@ def lift_chart(tenths: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _against(report: Mapping[str, Any]) -> Section | None:
-    """Lists of equal size by the model, by the manual filter and by the last champion; and the other candidates."""
+    """Return the section that compares lists of equal size, and the other candidates.
+
+    The lists are those by the model, by the manual filter and by the last champion.
+    """
     blocks: list[str | Table] = []
     lists = {"this version": "model", "the manual filter": "filter", "the last champion": "champion"}
     found = [(who, report[name]) for who, name in lists.items() if (report.get(name) or {}).get("observed")]

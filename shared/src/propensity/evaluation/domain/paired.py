@@ -16,16 +16,16 @@ from propensity.stats.figures import Estimate
 from propensity.stats.sampling import spread
 
 RESAMPLES = 1_000
-PAIRED_ROWS = 20_000  # the most that are compared; with as many, the interval is narrow enough to decide
-_CHUNK = 50  # resamples at a time: 8 MB of weights with that many rows
+PAIRED_ROWS = 20_000  # at most this many rows are compared; with as many, the interval is narrow enough to decide
+_CHUNK = 50  # resamples that are held at a time: 8 MB of weights with PAIRED_ROWS rows
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The challenger's figures less the champion's.
+    """The differences of two models on the same rows: the challenger's figures less the champion's.
 
     `log_loss` is in nats, and lower is better. `auc` is None where one of the classes is missing. `champion_log_loss`
-    is the champion's own: the tolerance is a share of it.
+    is the champion's own log loss, because the tolerance is a share of it.
     """
 
     log_loss: Estimate
@@ -36,7 +36,8 @@ class Paired:
 def overlap(day: str, dates: Collection[str], spec: ModelSpec) -> bool:
     """Whether the label window of as-of date `day` shares days with the label window of any of `dates`.
 
-    If so, a model that was fitted on `dates` has seen some outcomes of `day`, and has the easier task.
+    If the windows share days, a model that was fitted on `dates` has seen some outcomes of `day`, and has the easier
+    task.
     """
     own = date.fromisoformat(day)
     window_days = spec.horizon_days - spec.gap_days
@@ -74,7 +75,7 @@ def paired(labels: Any, challenger: Any, champion: Any, seed: int) -> Paired:
 
 
 class _Order:
-    """Rows sorted by score once, equal scores together: then the AUC of each weighting takes one pass."""
+    """Rows sorted by score once, equal scores together, so that the AUC of each weighting takes one pass."""
 
     def __init__(self, scores: Any, labels: Any) -> None:
         self._order = np.argsort(scores, kind="stable")
@@ -83,7 +84,10 @@ class _Order:
         self._labels = labels[self._order]
 
     def auc(self, weights: Any) -> Any:
-        """AUC, ties half, float64 (m,), for weights (m, n); NaN where a resample has only one class."""
+        """Return the AUC, float64 (m,), for weights (m, n); a tie counts half.
+
+        The AUC is NaN where a resample has only one class.
+        """
         weighed = weights[:, self._order]
         positives = np.add.reduceat(weighed * self._labels, self._starts, axis=1)
         negatives = np.add.reduceat(weighed * (1 - self._labels), self._starts, axis=1)
@@ -99,9 +103,9 @@ def _estimate(value: float, drawn: list[Any], n: int) -> Estimate:
 
 
 def paired_gates(name: str, found: Paired, said: str, limits: Gates) -> list[Gate]:
-    """Gates that fail where the challenger is proven to be worse by more than the tolerance.
+    """Return gates that fail where the challenger is proven to be worse by more than the tolerance.
 
-    `said` begins their sentences: against whom, and on which rows.
+    `said` begins the gates' sentences: against which champion, and on which rows.
     """
     most = limits.champion_tolerance * found.champion_log_loss
     made = [
@@ -120,10 +124,11 @@ def _gate(name: str, found: Estimate, limit: float, said: str, worse: bool) -> G
 
 
 def unpaired(mine: Estimate, theirs: Estimate, why: str, limits: Gates) -> Gate:
-    """A gate for when the champion's scores of these rows prove nothing. It compares AUCs, each on its own newest fold.
+    """Return a gate for the case that the champion's scores of these rows prove nothing.
 
-    The rule is weak, because the folds have other customers in other months. It stops only a challenger whose whole
-    interval is below the champion's. `why`: why the scores prove nothing.
+    The gate compares two AUCs, each model's on its own newest fold. The rule is weak, because the folds have other
+    customers in other months. It stops only a challenger whose whole interval is below the champion's. `why` says why
+    the scores prove nothing.
     """
     limit = theirs.low - limits.champion_tolerance
     passed = mine.high >= limit

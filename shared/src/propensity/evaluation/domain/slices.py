@@ -1,4 +1,4 @@
-"""Slices: parts of the customers, on each of which a version is judged by itself; their figures and their gates."""
+"""Slices: parts of the customers, on each of which a version is judged by itself; with their figures and gates."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, difference, wilson
 
 UNKNOWN = "unknown"
-NAMED = 5  # how many small slices a sentence names; slices.json has all of them
+NAMED = 5  # a sentence names at most this many small slices; slices.json has all of them
 
 
 @dataclass(frozen=True, slots=True)
 class SlicePart:
     """The customers with one value of a slice, on the newest validation fold. Example: region `north`.
 
-    `expected`: the sum of their calibrated scores. `listed` and `hits`: their rows, and positives, with a score in the
-    top tenth of everyone's. `auc`: their own; `others_auc`: that of all other rows; each is None where those rows are
-    all positive or all negative.
+    `expected` is the sum of their calibrated scores. `listed` counts their rows with a score in the top tenth of
+    everyone's scores, and `hits` counts the positives among these rows. `auc` is the part's own AUC, and `others_auc`
+    the AUC of all other rows. Each AUC is None where its rows are all positive or all negative.
     """
 
     slice: str
@@ -36,16 +36,16 @@ class SlicePart:
 
     @property
     def name(self) -> str:
-        """As sentences name it. Example: `region north`."""
+        """The name of the part as sentences have it. Example: `region north`."""
         return f"{self.slice} {self.value}"
 
     def enough(self, least: int) -> bool:
-        """Whether there are at least so many positives, and as many negatives."""
+        """Whether the part has at least `least` positives, and at least `least` negatives."""
         return min(self.positives, self.rows - self.positives) >= least
 
     @property
     def lag(self) -> Estimate | None:
-        """How far its AUC is below that of all others; None where one of the two is missing."""
+        """How far the part's AUC is below the AUC of all others; None where one of the two is missing."""
         return difference(self.others_auc, self.auc) if self.auc and self.others_auc else None
 
     @property
@@ -55,12 +55,14 @@ class SlicePart:
 
     @property
     def rates(self) -> tuple[Estimate, Estimate]:
-        """(true, false) positive rate: the share of its positives, and of its negatives, that are listed."""
+        """The (true, false) positive rates: the share of the part's positives, and of its negatives, that are
+        listed.
+        """
         others = self.rows - self.positives
         return wilson(self.hits, self.positives), wilson(self.listed - self.hits, others)
 
     def to_json(self, least: int) -> dict[str, Any]:
-        """Its line of slices.json. `least`: how many positives, and negatives, are enough evidence."""
+        """Return the part's line of slices.json. `least` is how many positives, and negatives, are enough evidence."""
         fields: dict[str, Any] = {
             "slice": self.slice,
             "value": self.value,
@@ -79,7 +81,7 @@ class SlicePart:
 
 
 def slice_gates(parts: Sequence[SlicePart], whole: SlicePart, limits: Gates) -> list[Gate]:
-    """Gates for the slices: none may be worse than a stated gap.
+    """Return the gates for the slices: no slice may be worse than a stated gap.
 
     A gate fails only for a slice with enough evidence, and only by the bound of its interval.
     """
@@ -102,9 +104,10 @@ def _unjudged(small: Sequence[SlicePart]) -> str:
 
 
 def _auc(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates, left: str) -> Gate:
-    """A slice fails that is proven to be far below the others, or proven to be below the floor for everyone.
+    """Return the gate on the AUC of the slices.
 
-    The others need as much evidence as the slice. Of 15 positives among them, one that is ranked low moves the lag.
+    A slice fails that is proven to be far below the others, or proven to be below the floor for everyone. The others
+    need as much evidence as the slice, because of 15 positives among them, one that is ranked low moves the lag.
     """
     gap = limits.slice_max_gap
     comparable = [part for part in judged if _rest(part, whole).enough(limits.min_positives)]
@@ -122,10 +125,11 @@ def _auc(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates, left: str
 
 
 def _calibration(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates, left: str) -> Gate:
-    """A slice fails whose observed over expected is proven to be far from everyone's.
+    """Return the gate on the calibration of the slices.
 
-    It is divided by everyone's, because a season that lifts all slices alike is no slice's fault. The interval is the
-    slice's; everyone's figure is taken as known.
+    A slice fails if its observed over expected is proven to be far from everyone's. The slice's figure is divided by
+    everyone's, because a season that lifts all slices alike is no slice's fault. The interval is the slice's;
+    everyone's figure is taken as known.
     """
     most = 1 + limits.slice_calibration_gap
     if not judged:
@@ -148,9 +152,10 @@ def _calibration(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates, l
 
 
 def _fairness(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates) -> Gate:
-    """Equalised odds (Hardt, Price and Srebro 2016) on the top tenth's list: a protected slice against all others.
+    """Return the gate on equalised odds (Hardt, Price and Srebro 2016) on the top tenth's list.
 
-    Only protected slices are judged. A model is there to give other rates to customers of, for example, another tenure.
+    Each protected slice is compared with all others. Only protected slices are judged, because a model is there to give
+    other rates to customers of, for example, another tenure.
     """
     gap = limits.fairness_gap
     gaps: list[tuple[Estimate, str]] = []
@@ -171,7 +176,7 @@ def _fairness(judged: Sequence[SlicePart], whole: SlicePart, limits: Gates) -> G
 
 
 def _rest(part: SlicePart, whole: SlicePart) -> SlicePart:
-    """Everyone but the customers of `part`."""
+    """Return the counts of everyone but the customers of `part`."""
     return SlicePart(
         slice=part.slice,
         value="others",

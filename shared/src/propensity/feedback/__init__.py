@@ -1,1 +1,3 @@
-"""Outcomes matched to scores, drift, and requests for a training off the cadence."""
+"""The feedback on scores: outcomes are matched to scores, drift is checked, and trainings off the cadence are
+requested.
+"""

@@ -1,4 +1,4 @@
-"""check_drift: a scoring run's features and scores against the training reference of its model version."""
+"""check_drift: compare a scoring run's features and scores with the training reference of its model version."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from propensity.stats.drift import SCORE, Drift, drift_of
 
 
 def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
-    """Measure the PSI of each feature and of the score: into gold/drift, once a run, and into `<run>/drift.json`.
+    """Measure the PSI of each feature and of the score of a scoring run.
 
-    A metric counts the columns that are over the limit.
+    The figures go into gold/drift, once a run, and into `<run>/drift.json`. A metric counts the columns that are over
+    the limit.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     version = load_version(ports.lake, plan.model, plan.version)
@@ -67,7 +68,7 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
 
 
 def _counts(sql: Sql, source: str, name: str, edges: list[float]) -> list[int]:
-    """Rows per bin of the reference; the rows without a value come last."""
+    """Return the rows per bin of the reference; the rows without a value come last."""
     column = f"{quote(name)}::double"
     place = " + ".join([f"({column} >= {edge!r}::double)::integer" for edge in edges]) or "0"
     bins = len(edges) + 1
@@ -99,7 +100,7 @@ def _append(ports: Ports, sql: Sql, run: str, plan: ScoringPlan, drifts: list[Dr
 
 
 def check_newest(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Check each model's newest batch that is not after the slot's day, unless it was checked before."""
+    """Check each model's newest batch that is not after the slot's day, unless the batch was checked before."""
     day = parse_day(slot, "slot").isoformat()
     newest: dict[str, tuple[str, str]] = {}
     for run in batch_runs(ports):

@@ -1,4 +1,4 @@
-"""What drift checks and matchbacks leave beside their scoring run: drift.json, and matchback-<day>.json."""
+"""The reports that drift checks and matchbacks leave beside their scoring run: drift.json, and matchback-<day>.json."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from propensity.stats.drift import Drift
 
 
 class DriftReport(Frozen):
-    """drift.json of a scoring run. `features`: how many; `over_threshold`: how many columns are over the limit.
+    """The content of a scoring run's drift.json.
 
-    `reference_as_of`: the day of the training's reference; `limit`: of the PSI; `columns`: each feature, and the score.
+    `features` says how many features there are, and `over_threshold` how many columns are over the limit.
+    `reference_as_of` is the day of the training's reference. `limit` is the limit of the PSI. `columns` has each
+    feature, and the score.
     """
 
     run: str
@@ -29,7 +31,7 @@ class DriftReport(Frozen):
 
 
 class MatchbackFigure(Frozen):
-    """A figure with its 95 % interval and n, and the conversions among these n customers."""
+    """A figure with its 95 % interval and n, and the number of conversions among its n customers."""
 
     value: float
     low: float
@@ -39,10 +41,11 @@ class MatchbackFigure(Frozen):
 
 
 class MatchbackReport(Frozen):
-    """matchback-<day>.json of a scoring run. `known_by` is that day; `silver`: the versions of Silver that it saw.
+    """The content of a scoring run's matchback-<day>.json.
 
-    `segments`: by segment and measure, the figure. `left_out`: customers whose outcome could not be seen, by reason;
-    the oldest matchbacks lack it.
+    `known_by` is the day in the file's name, and `silver` has the versions of Silver that the matchback saw. `segments`
+    has the figures by segment and measure. `left_out` counts customers whose outcome could not be seen, by reason; the
+    oldest matchbacks lack it.
     """
 
     run: str
@@ -64,5 +67,5 @@ def matchback_key(run: str, day: str) -> str:
 
 
 def matchback_keys(store: ObjectStore, run: str) -> Iterator[str]:
-    """The keys of a run's matchbacks, oldest first."""
+    """Return the keys of a run's matchbacks, oldest first."""
     return store.keys(f"{run}/matchback-")

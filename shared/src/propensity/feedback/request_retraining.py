@@ -1,4 +1,4 @@
-"""request_retraining: trainings off the cadence, asked for by drift, by performance or by hand.
+"""request_retraining: start trainings off the cadence, requested by drift, by performance or by hand.
 
 Each request is written once as `registry/<model>/retraining/<day>-<cause>-….json`, even if it was declined.
 """
@@ -29,9 +29,10 @@ BY_HAND: Literal["by_hand"] = "by_hand"
 
 
 class RetrainingRequest(Frozen):
-    """What stands in every request. `execution`: of the workflow that trains; None for a request that was declined.
+    """The fields of every request.
 
-    `decision` says in words why it was accepted or declined.
+    `execution` is the execution of the workflow that trains; it is None for a request that was declined. `decision`
+    says in words why the request was accepted or declined.
     """
 
     model: str
@@ -61,11 +62,12 @@ _ANY_REQUEST: TypeAdapter[RequestByChecks | RequestByHand] = TypeAdapter(Request
 
 
 def request_retraining(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:
-    """Look at the checks of each champion. Where the newest of a kind is violated: ask, decide, and start the training.
+    """Look at the checks of each champion, and start a training where the rule decides so.
 
-    A second call on the same day finds the requests of the first, and starts nothing twice. A call on a later day
-    starts a training again that ended before its plan was written. `execution` of a request is the execution in which
-    its training runs or ran; null where there is none.
+    A request is written where the newest check of a kind is violated. A second call on the same day finds the requests
+    of the first call, and starts nothing twice. A training may have ended before its plan was written; a call on a
+    later day starts it again. `execution` of a request is the execution in which its training runs or ran; it is null
+    where there is none.
     """
     day = parse_day(slot, "slot")
     chosen = pack_info(ports).models if models is None else models
@@ -76,7 +78,7 @@ def request_retraining(ports: Ports, *, slot: str, models: Sequence[str] | None 
 def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, request_id: str) -> dict[str, Any]:
     """Train as of the request's day, whatever the checks and the cool-down say; at most once a day.
 
-    Raises BadInputError where the reason or the time is not one.
+    Raises BadInputError where the reason is no reason or the time is no time.
     """
     pack_definition(ports, model)  # raises NotFoundError for a model that the pack does not have
     given = reason_given(why, "record")
@@ -86,8 +88,8 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
     else:
         decision = Decision(True, "asked for by hand")
     # The execution has a name of its own. The day's usual name may belong to a training that ended before its plan, and
-    # would be refused for 90 days. Two people who ask within the seconds before there is a plan start two executions:
-    # these share one plan, and each file is written once.
+    # that name would be refused for 90 days. Two people who ask within the seconds before there is a plan start two
+    # executions. Both executions share one plan, and each file is written once.
     execution = execution_name("train", model, day.isoformat(), request_id)
     request = RequestByHand(
         model=model,
@@ -104,7 +106,7 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
 
 
 def list_requests(ports: Ports, model: str) -> dict[str, Any]:
-    """Every request of a model, oldest first, as it was written."""
+    """Return every request of a model, oldest first, as the request was written."""
     pack_definition(ports, model)
     keys = ports.lake.keys(f"{_folder(model)}/")
     requests = [_ANY_REQUEST.validate_json(ports.lake.get(key)) for key in keys]
@@ -115,7 +117,7 @@ def _of_model(ports: Ports, model: str, day: date) -> Iterator[RequestByChecks]:
     try:
         champion = load_champion(ports.lake, model)
     except NotFoundError:
-        return  # the model was never trained: that is for its cadence
+        return  # the model was never trained; its cadence starts the first training
     rules = champion.definition(ports.lake).model.retraining
     seen = _checks(ports, champion, day)
     kinds: tuple[Kind, ...] = ("drift", "performance")
@@ -135,13 +137,13 @@ def _of_model(ports: Ports, model: str, day: date) -> Iterator[RequestByChecks]:
             version=champion.number,
             checks=tuple(checks[-rules.of_last :]),
         )
-        # one request per check: its name has the check's day, so that tomorrow's look finds today's request
+        # There is one request per check. Its name has the check's day, so that tomorrow's look finds today's request.
         name = f"{checks[-1].day.isoformat()}-{kind}-v{champion.number:06d}"
         yield _write_and_start(ports, name, request, day)
 
 
 def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
-    """The checks of a version up to a day: of each of its batches the drift, and the first matchback."""
+    """Return the checks of a version up to a day: of each of its batches the drift, and the first matchback."""
     spec = version.definition(ports.lake).model
     auc = float(version.json(ports.lake, "metrics.json")["auc"]["value"])
     found: list[Check] = []
@@ -156,7 +158,9 @@ def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
 
 
 def _write_and_start[R: RetrainingRequest](ports: Ports, name: str, request: R, day: date) -> R:
-    """Write the request, or find the one that stands; start the training of an accepted one that is not planned yet."""
+    """Write the request, or find the one that stands; start an accepted request's training unless it is planned
+    already.
+    """
     key = f"{_folder(request.model)}/{name}.json"
     new = ports.lake.put_new(key, dumps(request.model_dump(mode="json")))
     stands = request if new else type(request).model_validate_json(ports.lake.get(key))
@@ -169,9 +173,9 @@ def _write_and_start[R: RetrainingRequest](ports: Ports, name: str, request: R, 
 
 
 def _started(ports: Ports, request: RetrainingRequest, day: date) -> str | None:
-    """The execution of an accepted request, which is started now unless its training is planned already.
+    """Return the execution of an accepted request, which is started now unless its training is planned already.
 
-    None where Step Functions refused every name.
+    The result is None where Step Functions refused every name.
     """
     model, as_of, name = request.model, request.as_of, str(request.execution)
     if was_planned(ports.lake, model, training_run(model, date.fromisoformat(as_of))):
@@ -186,7 +190,7 @@ def _folder(model: str) -> str:
 
 
 def _last_training(ports: Ports, model: str, day: date) -> date | None:
-    """The newest as-of day, not after `day`, of a training that was planned over the newest Silver."""
+    """Return the newest as-of day, not after `day`, of a training that was planned over the newest Silver."""
     found = re.compile(rf"runs/train/{model}/(\d{{4}}-\d{{2}}-\d{{2}})/plan\.json")
     plans = [*ports.lake.keys(f"runs/train/{model}/"), *(f"{run}/plan.json" for run in claimed_runs(ports.lake, model))]
     days = [date.fromisoformat(match[1]) for key in plans if (match := found.fullmatch(key))]

@@ -1,4 +1,4 @@
-"""run_matchback: hold a scoring run's scores against what the customers then did."""
+"""run_matchback: compare a scoring run's scores with what the customers then did."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ _COLUMNS = "segment varchar, measure varchar, value double, low double, high dou
 def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
     """Match a committed scoring run with the outcomes that were known at the start of day `known_by`.
 
-    Nobody knows what customers did whose outcome could not be seen. They are counted in `left_out`, and are in no
-    figure. The reasons are those for which training leaves rows out (docs/reference/training.md).
+    A customer whose outcome could not be seen is counted in `left_out`, and is in no figure, because nobody knows what
+    the customer did. The reasons are those for which training leaves rows out (docs/reference/training.md).
 
-    Writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval and n), once
-    per run and day; and `<run>/matchback-<day>.json`, with the versions of Silver that it saw. Raises EvidenceError
-    while the label window is open, ConflictError where it was matched over another Silver than is asked for.
+    The matchback writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval
+    and n), once per run and day. It also writes `<run>/matchback-<day>.json`, with the versions of Silver that it saw.
+    Raises EvidenceError while the label window is open, and ConflictError where the run was matched over another Silver
+    than is asked for.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     day, as_of = parse_day(known_by, "known_by"), parse_day(plan.as_of, "as_of")
@@ -106,10 +107,10 @@ def _match(
     day: date,
     silver: SilverAt,
 ) -> dict[str, int]:
-    """Make the table `marked` and the view `matched`. Returns the versions of Silver that were read.
+    """Make the table `marked` and the view `matched`. Return the versions of Silver that were read.
 
-    `marked` has the run's scores; whether the customer converted, and was chosen by the manual filter; and the reason
-    where the outcome could not be seen. `matched` has the rows without a reason.
+    `marked` has the run's scores. It says whether the customer converted, and was chosen by the manual filter. It has
+    the reason where the outcome could not be seen. `matched` has the rows without a reason.
     """
     pins = pin_silver(ports, definition, silver)
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
@@ -149,9 +150,9 @@ def _match(
 
 
 def _keep_outcomes(ports: Ports, sql: Sql, key: str) -> None:
-    """Write what recalibration needs: each raw probability by the global model, with rows and positives, and no name.
+    """Write what recalibration needs: each raw probability by the global model, with its rows and positives.
 
-    Rows of other rungs of the ladder are left out, because their rung calibrates them.
+    The file names nobody. Rows of other rungs of the ladder are left out, because their rung calibrates them.
     """
     path = sql.scratch / "outcomes.parquet"
     sql.execute(
@@ -190,7 +191,7 @@ def _segments(found: list[Measure]) -> dict[str, dict[str, MatchbackFigure]]:
 def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
     """Match, once, every committed batch whose label window closed at least `settle_days` before the slot's day.
 
-    It is matched with what was known `settle_days` after the window. A run without enough outcomes is named in
+    A batch is matched with what was known `settle_days` after the window. A run without enough outcomes is named in
     `not_matched`, counted, and tried again the next day.
     """
     day = parse_day(slot, "slot")
@@ -206,7 +207,7 @@ def match_due(ports: Ports, *, slot: str) -> dict[str, Any]:
             try:
                 matched.append(run_matchback(ports, run=run, known_by=settled.isoformat()))
             except EvidenceError as error:
-                # the other runs are matched all the same
+                # one run's failure does not stop the other runs from being matched
                 failed.append(str(error))
     ports.metrics.count("RunsNotMatched", len(failed))
     return {"slot": day.isoformat(), "matched": matched, "not_matched": failed}

@@ -1,1 +1,1 @@
-"""Matchback figures and the rule that asks for a training."""
+"""Pure rules of feedback: the figures of a matchback, and the rule that asks for a training."""

@@ -1,4 +1,7 @@
-"""What scored customers then did: rates and lift by decile and by other segments, and how good the scores were."""
+"""The figures of a matchback: what scored customers then did, and how good the scores were.
+
+Rates and lift are by decile and by other segments.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ from propensity.stats.figures import (
     wilson,
 )
 
-HIGH, LOW = range(8, 11), range(1, 4)  # deciles: the top and the bottom three
+HIGH, LOW = range(8, 11), range(1, 4)  # the segments `high` and `low` are the top three deciles and the bottom three
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One row of gold/matchback: a figure with its interval and n, and the conversions among these n rows."""
+    """One row of gold/matchback: a figure with its interval and n, and the number of conversions among its n rows."""
 
     segment: str
     measure: str
@@ -42,7 +45,10 @@ class DecileCount:
 
 
 def measures(data: Scored, deciles: Sequence[DecileCount], chosen: tuple[int, int] | None) -> list[Measure]:
-    """All figures of a matchback. `chosen`: size and conversions of the manual filter's list, None without a filter."""
+    """Return all figures of a matchback.
+
+    `chosen` has the size and the conversions of the manual filter's list; it is None without a filter.
+    """
     everyone = wilson(data.positives, data.rows)
     out = [Measure("all", "rate", everyone, data.positives), *_quality(data)]
     for count in deciles:

@@ -1,8 +1,8 @@
-"""Whether a model is trained off its cadence: what its checks say, and when that is enough.
+"""The rule by which a model is trained off its cadence: what its checks say, and when the checks are enough.
 
 One violated check can be noise: with 5 % false alarms a month, 46 % of years would have one, and 12 % two. So a
-retraining needs several violated checks among the newest ones of a kind, the newest itself among them, and a pause
-since the last training.
+retraining needs several violated checks among the newest checks of a kind, and the newest check itself must be among
+them. It also needs a pause since the last training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["drift", "performance"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look at a version on a day. `said`: what it saw, in words, with figures and n."""
+    """One check of a version on a day. `said` is what the check saw, in words, with figures and n."""
 
     day: date
     kind: Kind
@@ -30,16 +30,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a training is started, and why, in words."""
+    """The decision whether a training is started, and why, in words."""
 
     accepted: bool
     why: str
 
 
 def drift_check(summary: Mapping[str, Any], rules: Retraining) -> Check:
-    """The check of a scoring run's drift. `summary`: its drift.json.
+    """Return the check of a scoring run's drift. `summary` is the run's drift.json.
 
-    It is violated if the score is over its limit, or if more than `drifted_share` of the features are.
+    The check is violated if the score is over its limit, or if more than `drifted_share` of the features are.
     """
     features = [column for column in summary["columns"] if column["name"] != SCORE]
     over = [column["name"] for column in features if column["over"]]
@@ -52,10 +52,10 @@ def drift_check(summary: Mapping[str, Any], rules: Retraining) -> Check:
 
 
 def performance_check(summary: Mapping[str, Any], registered_auc: float, rules: Retraining) -> Check:
-    """The check of a scoring run's matchback. `summary`: its matchback-<day>.json.
+    """Return the check of a scoring run's matchback. `summary` is the run's matchback-<day>.json.
 
-    It is violated where the whole interval of a figure is beyond the limit, never by the value alone.
-    `registered_auc`: the AUC with which the version was registered.
+    The check is violated where the whole interval of a figure is beyond the limit, never by the value alone.
+    `registered_auc` is the AUC with which the version was registered.
     """
     everyone = summary["segments"]["all"]
     auc, slope, skill = (everyone[name] for name in ("auc", "calibration_slope", "brier_skill"))
@@ -79,10 +79,11 @@ def _figure(found: Mapping[str, Any]) -> str:
 
 
 def decide(checks: Sequence[Check], rules: Retraining, *, day: date, trained: date | None) -> Decision:
-    """Whether a violated newest check leads to a training. `checks`: of one kind and version, oldest first.
+    """Decide whether a violated newest check leads to a training.
 
-    `trained` is the day of the last training, None where there was none. Raises ValueError where the newest check is
-    not violated, or where there is no check: then there is nothing to ask for.
+    `checks` are of one kind and version, oldest first. `trained` is the day of the last training, None where there was
+    none. Raises ValueError where the newest check is not violated, or where there is no check: then there is nothing to
+    ask for.
     """
     if not checks or not checks[-1].violated:
         raise ValueError("decide: the newest check must be violated")

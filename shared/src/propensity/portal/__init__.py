@@ -1,1 +1,1 @@
-"""What a tenant's people ask for: records, uploads, landings, readiness, exports."""
+"""The questions and requests of a tenant's people: records, uploads, landings, readiness, exports."""

@@ -1,4 +1,4 @@
-"""export_tenant: writes all rows of a tenant in the lake to Parquet files that can be taken elsewhere.
+"""export_tenant: write all rows of a tenant in the lake to Parquet files that can be taken elsewhere.
 
 The versions of the tables are pinned first, and the manifest is written last. An export without a manifest is not
 complete; a second call writes the same files under the same keys.
@@ -33,7 +33,9 @@ _SLICE = 512_000_000  # bytes of a table that are on disk at the same time
 
 
 class ExportPins(Frozen):
-    """`pins.json`: table versions, and the tenant's files taken back, whose rows Silver still has."""
+    """The content of `pins.json`: table versions, and the tenant's files that were taken back but have rows in
+    Silver.
+    """
 
     tables: dict[str, int]
     retracted: tuple[Retraction, ...]
@@ -50,7 +52,9 @@ class ExportedFile(Frozen):
 
 
 class ExportManifest(ExportPins):
-    """`manifest.json`: the pins, the files, and the tables that were left out because they have no tenants."""
+    """The content of `manifest.json`: the pins, the files, and the tables that were left out because they have no
+    tenants.
+    """
 
     tenant_id: str
     request: str
@@ -67,10 +71,12 @@ class _Export:
 
 
 def export_tenant(ports: Ports, *, tenant_id: str, request: str) -> dict[str, Any]:
-    """Write `exports/<request>/tenant_id=<tenant>/`: `<dataset>.parquet` with every version of every row in Silver,
-    `gold/<table>.parquet`, and `manifest.json` with rows, bytes and SHA-256 per file, and the uploads taken back.
+    """Write the export of a tenant below `exports/<request>/tenant_id=<tenant>/`.
 
-    Tables without tenants (figures over all of them) are left out, and the manifest names them.
+    The export has `<dataset>.parquet` with every version of every row in Silver, and `gold/<table>.parquet`. Its
+    `manifest.json` has the rows, bytes and SHA-256 of each file, and the uploads taken back. Tables without tenants
+    (figures over all tenants) are left out, and the manifest names these tables.
+
     Raises BadInputError for a name that no tenant or request can have, NotFoundError where no table has a row of the
     tenant.
     """
@@ -134,14 +140,14 @@ def _knows_tenants(export: _Export, snapshot: Snapshot) -> bool:
 
 
 def _file(export: _Export, snapshot: Snapshot) -> ExportedFile | None:
-    """Write the tenant's rows of one table as one object; None where there are none."""
+    """Write the tenant's rows of one table as one object; None where the table has no row of the tenant."""
     sql, lake = export.sql, export.ports.lake
     wanted = set(tenant_keys(export.ports, sql, snapshot, export.tenant_id))
     parts: list[str] = []
     files = [file for file in snapshot.files if f"{snapshot.root}/{file.path}" in wanted]
     for number, piece in enumerate(slices(files, _SLICE)):
         paths = download(sql, lake, [f"{snapshot.root}/{file.path}" for file in piece], f"slice-{number}")
-        # only a table's paths have its partition columns; the bucket is left out, because it means nothing elsewhere
+        # Only a table's paths have its partition columns. The bucket is left out, because it means nothing elsewhere.
         stamps = [f", {text(value)} as {quote(name)}" for name, value in piece[0].partition.items() if name != "bucket"]
         part = sql.scratch / f"part-{number:05d}.parquet"
         chosen = f"select *{''.join(stamps)} from {read_files(paths)} where tenant_id = {text(export.tenant_id)}"
@@ -156,7 +162,7 @@ def _file(export: _Export, snapshot: Snapshot) -> ExportedFile | None:
     rows = _copied(sql, f"select * from {read_files(parts)}", whole)
     key = f"{export.folder}/{name}"
     if not lake.upload_new(key, whole):
-        # a call that died before its manifest has put this object: the manifest must describe that one
+        # A call that died before its manifest has put this object. The manifest must describe the object that is there.
         lake.download(key, whole)
         [(rows,)] = sql.rows(f"select count(*) from {read_files([str(whole)])}")
     with whole.open("rb") as body:
@@ -172,7 +178,10 @@ def _copied(sql: Sql, query: str, path: Path) -> int:
 
 
 def slices(files: Sequence[DataFile], size: int) -> Iterator[list[DataFile]]:
-    """Files in partition order, in slices of one partition each. A slice has at most `size` bytes, or one file."""
+    """Yield files in partition order, in slices of one partition each.
+
+    A slice has at most `size` bytes, or one file.
+    """
     piece: list[DataFile] = []
     for file in sorted(files, key=lambda file: (sorted(file.partition.items()), file.path)):
         if piece and (piece[0].partition != file.partition or sum(other.size for other in [*piece, file]) > size):

@@ -1,4 +1,4 @@
-"""manage_tenants: a tenant's record, its upload links and upload policy, a trial of a file, and what arrived so far."""
+"""manage_tenants: a tenant's record, upload links and upload policy, the trial of a file, and the arrivals so far."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ from propensity.ports import Ports
 from propensity.tenants.domain.record import DATASETS, RecordLine, check_tenant
 from propensity.tenants.record_lines import append_record_line, last_lines, lines
 
-MAX_SAMPLE = 1_000_000  # bytes
-_COUNTED = 256_000_000  # bytes of Silver that one answer reads at most; for more it gives an upper bound of rows
+MAX_SAMPLE = 1_000_000  # the largest file for a trial, in bytes
+# bytes of Silver that one answer reads at most; for more bytes the answer has an upper bound of the rows
+_COUNTED = 256_000_000
 
 
 def set_tenant(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by: str, at: str) -> dict[str, Any]:
-    """Onboard a tenant, or change its state or settings; `body` is {state, why, settings}. Returns the last line.
+    """Onboard a tenant, or change its state or settings; `body` is {state, why, settings}.
 
-    A request that changes nothing adds no line. Raises BadInputError naming the field, ConflictError for a state that
-    cannot follow the present one.
+    Return the record's last line. A request that changes nothing adds no line. Raises BadInputError naming the field,
+    ConflictError for a state that cannot follow the present one.
     """
     return _line(append_record_line(ports.lake, tenant_id, body, pack_info(ports).datasets, by=by, at=at))
 
 
 def list_tenants(ports: Ports) -> dict[str, Any]:
-    """The state of every tenant with a record, sorted by tenant."""
+    """Return the state of every tenant with a record, sorted by tenant."""
     fields = ("tenant_id", "state", "at")
     return {"tenants": [{name: getattr(line, name) for name in fields} for line in last_lines(ports.lake)]}
 
 
 def show_tenant(ports: Ports, tenant_id: str) -> dict[str, Any]:
-    """A tenant's record, and what arrived per dataset.
+    """Return a tenant's record, and what arrived per dataset.
 
     Per dataset: the number of `files` accepted and `refused`, the `first` and `last` day of arrival, and the `rows` in
     Silver, all versions. Where counting would take too long, `rows` is null and `rows_at_most` is an upper bound.
-    `missing` lists datasets that the settings expect and of which no file was accepted.
-    Raises NotFoundError for a tenant that has no record and sent nothing.
+    `missing` lists the datasets that the settings expect and of which no file was accepted. Raises NotFoundError for a
+    tenant that has no record and sent nothing.
     """
     record = lines(ports.lake, tenant_id)
     expected = list(record[-1].settings.get(DATASETS, [])) if record else []
@@ -68,7 +69,7 @@ def show_tenant(ports: Ports, tenant_id: str) -> dict[str, Any]:
 
 
 def upload_link(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
-    """A link that takes one file by PUT, to one key of the tenant; `body` is {dataset, file}.
+    """Return a link that takes one file by PUT, to one key of the tenant; `body` is {dataset, file}.
 
     Raises BadInputError for a name that validation would refuse, ConflictError for a tenant that is suspended or
     offboarded.
@@ -85,7 +86,10 @@ def upload_link(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: st
 
 
 def upload_policy(ports: Ports, tenant_id: str) -> dict[str, Any]:
-    """The IAM policy for a role of the tenant's own: it may put files below the tenant's prefixes, and nothing else."""
+    """Return the IAM policy for a role of the tenant's own.
+
+    The role may put files below the tenant's prefixes, and may do nothing else.
+    """
     check_tenant(tenant_id)
     datasets = pack_info(ports).datasets
     return {
@@ -102,7 +106,7 @@ def upload_policy(ports: Ports, tenant_id: str) -> dict[str, Any]:
 
 
 def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
-    """The report that validation would make of a file; nothing is written.
+    """Return the report that validation would make of a file; nothing is written.
 
     `body` is {dataset, file, text} or {dataset, file, base64}. Reasons have columns, rules, counts and lines, never
     values. Raises BadInputError naming the field.
@@ -148,7 +152,10 @@ def _content(body: Mapping[str, Any]) -> bytes:
 
 
 def _arrived(ports: Ports, tenant_id: str, dataset: str) -> dict[str, Any]:
-    """What arrived of a dataset, by the keys of its reports alone. A content id with several reports is one file."""
+    """Return what arrived of a dataset, by the keys of its reports alone.
+
+    A content id with several reports is one file.
+    """
     contents: defaultdict[bool, set[str]] = defaultdict(set)
     days = set()
     prefix = f"validation/{dataset}/tenant_id={tenant_id}/"

@@ -19,11 +19,12 @@ from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import ObjectInfo, Ports
 
-type History = Sequence[FileReport]  # the reports of one file, the first validation first
+type History = Sequence[FileReport]  # The first validation of a file comes first among the file's reports.
 
 
 def report_landings(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]:
-    """Per dataset the files that came on a day, and whether one was expected by the tenant's own rhythm before.
+    """Return per dataset the files that came on a day, and whether a file was expected by the tenant's own rhythm
+    before.
 
     A file is `waiting` until it is validated, then `accepted`, `accepted_in_part` or `rejected`. Raises BadInputError
     for a name that is no tenant's, or a text that is no day.
@@ -91,7 +92,7 @@ def _superseded(ports: Ports, tenant: str, arrivals: Sequence[ObjectInfo], repor
     arrived = datetime.fromisoformat(first.ingested_at)
     later = [info for info in arrivals if info.key == first.key and info.last_modified > arrived]
     for listed in sorted(later, key=lambda info: info.last_modified, reverse=True):
-        # a listing may have a coarser time than the object itself
+        # a listing may give an object's time more coarsely than the object itself
         info = ports.landing.head(listed.key, listed.version_id)
         content = content_id(first.bucket, info.key, info.etag, info.last_modified)
         later_reports = history(ports.lake, first.dataset, tenant, content, info.last_modified.date())

@@ -1,4 +1,7 @@
-"""report_readiness: which model scores a tenant and why; which others it can have, what is missing, and from when."""
+"""report_readiness: which model scores a tenant and why, which models the tenant could have, and from when.
+
+The report also says what is missing for each such model.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _READ = 256_000_000  # bytes of Silver that one answer reads per model at most, 
 
 
 def show_models(ports: Ports, *, tenant_id: str) -> dict[str, Any]:
-    """Per model of the pack: the champion's version, and the tenant's rung on the ladder with reason and evidence."""
+    """Return per model of the pack the champion's version, and the tenant's rung with its reason and evidence."""
     tenant = check_tenant(tenant_id)
     return {"tenant_id": tenant, "models": [_standing(ports, model, tenant) for model in pack_info(ports).models]}
 
@@ -52,12 +55,12 @@ def _standing(ports: Ports, model: str, tenant: str) -> dict[str, Any]:
 
 
 def report_readiness(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]:
-    """Per model: the rung `today`, what is `missing`, and the tenant's `history` and `training` rows.
+    """Return per model the rung `today`, what is `missing`, and the tenant's `history` and `training` rows.
 
-    The rows are those that a training of the day would find. `rungs` has, for the rungs `intercept` and `own`, the
-    evidence that each `needs`, the evidence that the tenant `has`, and the day from which it has enough.
-    Raises BadInputError for a name that is no tenant's or a text that is no day, ConflictError where the tenant's files
-    are too large for one answer.
+    The `training` rows are the rows that a training of the day would find. `rungs` describes the rungs `intercept` and
+    `own`. Each has the evidence that it `needs`, the evidence that the tenant `has`, and the day from which the tenant
+    has enough. Raises BadInputError for a name that is no tenant's or a text that is no day, ConflictError where the
+    tenant's files are too large for one answer.
     """
     tenant, today = check_tenant(tenant_id), parse_day(day, "day")
     models = [_report(ports, pack_definition(ports, model), tenant, today) for model in pack_info(ports).models]
@@ -72,8 +75,11 @@ class _TrainingDate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The tenant's data in Silver: rows per dataset, the day of the first event, the population today, its segment,
-    and the rows and positives on each training date."""
+    """The data of a tenant in Silver.
+
+    It has the rows per dataset, the day of the first event, the population today, the tenant's segment, and the rows
+    and positives on each training date.
+    """
 
     rows: dict[str, int]
     first: date | None
@@ -83,7 +89,7 @@ class _Found:
 
     @property
     def filled(self) -> list[_TrainingDate]:
-        """The training dates with rows."""
+        """The training dates on which the tenant has rows."""
         return [day for day in self.dates if day.rows]
 
 
@@ -180,7 +186,10 @@ def _missing(model: ModelSpec, found: _Found) -> list[str]:
 
 
 def _intercept(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, Any]:
-    """What rung `intercept` needs: rows on the dates that give its evidence, all validation dates but the oldest."""
+    """Return what rung `intercept` needs: rows on the dates that give its evidence.
+
+    These dates are all validation dates but the oldest.
+    """
     spec, judged = model.ladder or LadderSpec(), max(model.validation.folds - 1, 1)
     have = sum(rows for _, rows, _ in found.dates[-judged:])
     fields = {"rung": "intercept", "needs": spec.min_rows_intercept, "of": f"rows on {judged} dates", "has": have}
@@ -195,7 +204,10 @@ def _intercept(model: ModelSpec, found: _Found, today: date, due: date) -> dict[
 
 
 def _own(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, Any]:
-    """What rung `own` needs: positives on all training dates, or negatives on a date that has fewer of these."""
+    """Return what rung `own` needs: positives on all training dates.
+
+    On a date with fewer negatives than positives, the negatives count instead.
+    """
     spec = model.ladder or LadderSpec()
     counts = [min(day.positives, day.rows - day.positives) for day in found.dates]
     have, filled = sum(counts), len(found.filled)
@@ -218,13 +230,15 @@ def _own(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, A
 
 
 def _day(day: date | None, low: date | None, high: date | None) -> dict[str, Any]:
-    """`from` is the day of a training. `low` and `high` are the 95 % interval of the day with enough evidence."""
+    """Return the day of a training as `from`, and the 95 % interval of the day with enough evidence as `low` and
+    `high`.
+    """
     days = {"from": day, "low": low, "high": high}
     return {name: value.isoformat() if value else None for name, value in days.items()}
 
 
 def _step(model: ModelSpec) -> float:
-    """Days from one training date to the next."""
+    """Return the number of days from one training date to the next."""
     training = model.training
     return training.every_days or (training.every_months or 1) * 30.4375
 
@@ -234,7 +248,7 @@ def _next_training(model: ModelSpec, today: date) -> date:
 
 
 def _training_after(model: ModelSpec, day: date) -> date:
-    """The first day of a training, this day or later."""
+    """Return the first day of a training, this day or later."""
     while last_due(model.cadence, day, model.cadence.train_every_months) != day:
         day += timedelta(days=1)
     return day

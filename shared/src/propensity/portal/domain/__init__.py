@@ -1,1 +1,1 @@
-"""The day from which a tenant will have enough outcomes."""
+"""The rule for the day from which a tenant will have enough outcomes."""

@@ -1,4 +1,4 @@
-"""The day from which a tenant will have enough positives, if they keep coming at the present rate."""
+"""The day from which a tenant will have enough positives, if positives keep coming at the present rate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from math import ceil, exp, sqrt
 
 from propensity.stats.figures import Z
 
-# where no event was seen in a time, the rate is with 95 % below 3 in that time (Hanley, Lippman-Hand 1983)
+# Where no event was seen in a time, fewer than 3 events are expected in such a time, with 95 % confidence (Hanley,
+# Lippman-Hand 1983).
 _NONE_SEEN = 3.0
 _FAR = 3_650  # days; a projection beyond ten years says nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A day with its 95 % interval. Each is None where the present rate does not lead there within ten years."""
+    """A projected day with its 95 % interval.
+
+    A field is None where the present rate does not lead to it within ten years.
+    """
 
     day: date | None
     low: date | None
@@ -23,11 +27,11 @@ class Projection:
 
 
 def project(have: float, need: int, seen_days: float, today: date) -> Projection:
-    """The day on which there will be `need` events, where `have` came in the `seen_days` days up to today.
+    """Return the day on which there will be `need` events, where `have` came in the `seen_days` days up to today.
 
-    Days to go: seen_days x (need - have) / have. The interval is that of the time T x (r / k) x F(2r, 2k) which r more
-    events take in a Poisson process, after k were seen in T days. Its logarithm is about normal with variance
-    1/r + 1/k: the chance in the future and in the past.
+    The days to go are seen_days x (need - have) / have. After k events were seen in T days, r more events take the time
+    T x (r / k) x F(2r, 2k) in a Poisson process, which gives the interval. The logarithm of that time is about normal
+    with variance 1/r + 1/k: the chance in the future and in the past.
     """
     if have >= need:
         return Projection(today, today, today)

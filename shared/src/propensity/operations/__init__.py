@@ -1,1 +1,1 @@
-"""The daily tick, compaction, re-bucketing and rebuilding of tables, and reference checks."""
+"""The upkeep of a stack: the daily tick, compaction, re-bucketing and rebuilding of tables, and reference checks."""

@@ -1,4 +1,4 @@
-"""check_references: find and flag orphans, rows that refer to a row of another dataset that is not there.
+"""check_references: find and flag orphans, which are rows that refer to a missing row of another dataset.
 
 Orphans are kept. Files come in any order, so a row may be an orphan today and none tomorrow. The check therefore looks
 at what was known at a day, and gold/orphans says for each row when it became an orphan and when it ceased to be one.
@@ -50,7 +50,10 @@ def check_references(ports: Ports, *, slot: str) -> dict[str, Any]:
 
 
 def _check(contracts: Mapping[str, Contract], contract: Contract, reference: Reference, pack: str) -> None:
-    """Raises PackError for a reference to a dataset or column that the pack does not have."""
+    """Check one reference of a contract.
+
+    Raises PackError for a reference to a dataset or column that the pack lacks.
+    """
     found = contracts.get(reference.to_dataset)
     if found is None or all(column.name != reference.to_column for column in found.columns):
         raise PackError(
@@ -62,9 +65,9 @@ def _check(contracts: Mapping[str, Contract], contract: Contract, reference: Ref
 def _orphans(
     ports: Ports, contracts: Mapping[str, Contract], contract: Contract, reference: Reference, day: str
 ) -> int | None:
-    """Check a reference as known at a day; how many rows are orphans.
+    """Check a reference as known at a day, and return how many rows are orphans.
 
-    None where this day or a later one was checked before, or where no row of the dataset has come.
+    The result is None where this day or a later one was checked before, or where no row of the dataset has come.
     """
     name = f"{contract.dataset}.{reference.column}"
     snapshot = ports.tables.snapshot(silver_table(contract.dataset))
@@ -98,7 +101,7 @@ def _orphans(
             f"{text(contract.dataset)} as dataset, {text(reference.column)} as column_name, "
             f"{text(f'{reference.to_dataset}.{reference.to_column}')} as refers_to, {text(day)}::date as as_of"
         )
-        # the orphans first: a day that has its counts was checked to the end
+        # the orphans are written first: a day that has its counts was checked to the end
         flags = f"select tenant_id, entity as {quote(entity)}, _key as row_key, orphan, {stamp} from changed"
         append_once(ports, sql, ORPHANS, flags, f"orphans/{name}/{day}")
         append_once(ports, sql, REFERENCES, f"select *, {stamp} from counted", f"references/{name}/{day}")
@@ -106,9 +109,9 @@ def _orphans(
 
 
 def _flagged(ports: Ports, sql: Sql, contract: Contract, reference: Reference, day: str) -> bool:
-    """Create the table `flagged`: rows by whether they were orphans before this day.
+    """Create the table `flagged`: the rows, by whether they were orphans before this day.
 
-    False where this day or a later one was checked before.
+    Return False where this day or a later one was checked before.
     """
     which = f"dataset = {text(contract.dataset)} and column_name = {text(reference.column)}"
     sql.execute("create temp table flagged (tenant_id varchar, _key varchar, entity varchar, orphan boolean)")
@@ -130,7 +133,7 @@ def _flagged(ports: Ports, sql: Sql, contract: Contract, reference: Reference, d
 
 
 def _known(ports: Ports, contract: Contract, day: str) -> str:
-    """SELECT over `silver`: the latest version of each key, as known at the beginning of the day."""
+    """Return a SELECT over `silver`: the latest version of each key, as known at the beginning of the day."""
     moment = instant(date.fromisoformat(day))
     shape = shape_of(contract, retracted(ports.lake, contract.dataset))
     return latest_versions(shape, "silver", known_before=moment, valid_before=moment)
@@ -141,7 +144,7 @@ def _by_bucket(ports: Ports, sql: Sql, snapshot: Snapshot, contract: Contract, s
     columns = ", ".join(f"null::{column.duckdb_type} as {quote(column.name)}" for column in contract.columns)
     for bucket in sorted({file.partition["bucket"] for file in snapshot.files}, key=int):
         paths = download(sql, ports.lake, snapshot.file_keys(bucket=bucket), "bucket")
-        # a file from before the contract had a column gets null in it
+        # a file from before the contract had a column gets null in the column
         rows = f"(select {columns} where false) union all by name select * from {read_files(paths)}"
         sql.execute(f"create or replace temp view silver as {rows}")
         sql.execute(statement)
@@ -150,7 +153,7 @@ def _by_bucket(ports: Ports, sql: Sql, snapshot: Snapshot, contract: Contract, s
 
 
 def _count(sql: Sql) -> int:
-    """Create the table `counted`, a row per tenant; the orphans of all tenants."""
+    """Create the table `counted`, a row per tenant, and return the orphans of all tenants."""
     sql.execute(
         "create temp table counted (tenant_id varchar, row_count bigint, orphans bigint, share double, low double, "
         "high double)"

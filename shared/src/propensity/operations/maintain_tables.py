@@ -1,6 +1,6 @@
 """maintain_tables: join small files of every table, and remove files that nothing needs any more.
 
-A file of a version that a registered model or an open run pins stays.
+A file stays if a registered model or an open run pins the table version that the file belongs to.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ RETENTION = timedelta(days=7)  # a reader or a redriven run may still read a ver
 def maintain_tables(ports: Ports, *, slot: str, retention: timedelta = RETENTION) -> dict[str, Any]:
     """Compact, checkpoint and vacuum every table; a second call finds nothing to do.
 
-    Two kinds of versions are kept at any age: those that a registered model was trained on, and those that a run of
-    the last two months pinned.
+    Two kinds of table versions are kept at any age. The first kind are the versions that a registered model was trained
+    on. The second kind are the versions that a run of the last two months pinned.
     """
     day = parse_day(slot, "slot")
     pinned, tables = pinned_versions(ports, day)

@@ -2,7 +2,8 @@
 
 A table's files are read in chunks. The rows of a chunk go to new files in their new buckets, and a receipt lists the
 old files and the new ones. When every file of the table has a receipt, one commit replaces all old files by the new
-ones. Rows that are promoted meanwhile are more files to move. A call that was cut off goes on from the receipts.
+ones. Rows that are promoted meanwhile lie in further files, which are moved too. A call that was cut off goes on from
+the receipts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from propensity.pack.domain.contract import Contract
 from propensity.pack.domain.definition import MOST_BUCKETS
 from propensity.ports import DataFile, Ports, Snapshot, Sql
 
-_RACES = 20  # tries, each lost to an append between the last chunk and the commit
+_RACES = 20  # tries to commit; a try is lost where rows were appended between the last chunk and the commit
 
 
 class MoveReceipt(Frozen):
@@ -34,11 +35,11 @@ class MoveReceipt(Frozen):
 
 
 def rebucket_silver(ports: Ports, *, buckets: int) -> dict[str, Any]:
-    """Spread every Silver table over `buckets` buckets. All rows and row versions stay; older table versions keep their
-    buckets.
+    """Spread every Silver table over `buckets` buckets.
 
-    Returns the tables that were rewritten, with their rows. Raises BadInputError for a number out of range, and
-    RetryableError where promotion keeps winning the race; another call goes on from there.
+    All rows and row versions stay, and older table versions keep their buckets. Returns the tables that were rewritten,
+    with their rows. Raises BadInputError for a number out of range, and RetryableError where promotion keeps winning
+    the race; another call then goes on from the receipts.
     """
     if type(buckets) is not int or not 1 <= buckets <= MOST_BUCKETS:
         raise BadInputError(f"buckets is {buckets!r}, expected a whole number from 1 to {MOST_BUCKETS}")
@@ -51,7 +52,7 @@ def rebucket_silver(ports: Ports, *, buckets: int) -> dict[str, Any]:
 
 
 def _rebucket(ports: Ports, dataset: str, buckets: int) -> int | None:
-    """The number of rows of the table, or None where there was nothing to do."""
+    """Rewrite one table; return the number of its rows, or None where there was nothing to do."""
     table = silver_table(dataset)
     for _ in range(_RACES):
         snapshot = ports.tables.snapshot(table)
@@ -66,13 +67,13 @@ def _rebucket(ports: Ports, dataset: str, buckets: int) -> int | None:
         try:
             ports.tables.replace(table, files, version=snapshot.version, buckets=buckets)
         except RetryableError:
-            continue  # rows were promoted in between: the next round moves their files too
+            continue  # rows were promoted in between, so the next round moves their files too
         return snapshot.rows()
     raise RetryableError(f"{table}: promotion committed before each of {_RACES} tries; try again, it goes on from here")
 
 
 def _moved(ports: Ports, dataset: str, snapshot: Snapshot, buckets: int) -> list[DataFile]:
-    """New files that hold the rows of all files of a snapshot, in the new buckets."""
+    """Return new files that hold the rows of all files of a snapshot, in the new buckets."""
     folder = f"rebucket/{dataset}/{buckets}"
     waiting = {file.path: file for file in snapshot.files}
     present = set(ports.lake.keys(f"{snapshot.root}/bucket="))
@@ -93,9 +94,9 @@ def _moved(ports: Ports, dataset: str, snapshot: Snapshot, buckets: int) -> list
 
 
 def _chunks(files: Sequence[DataFile], rows: int) -> list[list[DataFile]]:
-    """Files in chunks of `rows` rows at most; a file of more rows is a chunk of its own."""
+    """Return files in chunks of `rows` rows at most; a file of more rows is a chunk of its own."""
     chunks: list[list[DataFile]] = []
-    filled = 0  # rows in the last chunk
+    filled = 0  # the number of rows in the last chunk
     for file in sorted(files, key=lambda file: file.path):
         if chunks and filled + file.rows <= rows:
             chunks[-1].append(file)
@@ -109,23 +110,24 @@ def _chunks(files: Sequence[DataFile], rows: int) -> list[list[DataFile]]:
 def _move(
     ports: Ports, folder: str, snapshot: Snapshot, chunk: Sequence[DataFile], contract: Contract, buckets: int
 ) -> list[DataFile]:
-    """Write the rows of a chunk into files of their new buckets, and the receipt; returns the new files."""
+    """Write the rows of a chunk into files of their new buckets, and write the receipt; return the new files."""
     sources = [file.path for file in chunk]
     name = hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
     with ports.sql() as sql:
         rows = read_files(download(sql, ports.lake, [f"{snapshot.root}/{path}" for path in sources], "old"))
         files = _write(ports, sql, snapshot.root, name, _spread(rows, contract, ports, buckets))
-    # this overwrites a receipt whose files a vacuum removed; of two writers' receipts either is right
+    # This write overwrites a receipt whose files a vacuum removed. Where two writers write a receipt, either receipt is
+    # right.
     ports.lake.put(f"{folder}/{name}.json", dumps(MoveReceipt(sources=sources, files=files).model_dump()))
     return files
 
 
 def _spread(rows: str, contract: Contract, ports: Ports, buckets: int) -> str:
-    """SELECT of the rows, each with its new bucket in the column `bucket`."""
+    """Return a SELECT of the rows, each with its new bucket in the column `bucket`."""
     rule = BucketRule(pack_info(ports).partition_key, buckets)
     source = f"(from {rows})"
     if rule.partition_key == "entity" and contract.partition_key is not None:
-        # rows from before the contract had the column get null in it: they belong to no customer
+        # Rows from before the contract had the column get null in the column, because they belong to no customer.
         [kind] = [column.duckdb_type for column in contract.columns if column.name == contract.partition_key]
         empty = f"select null::{kind} as {quote(contract.partition_key)} where false"
         source = f"({empty} union all by name from {rows})"
@@ -138,7 +140,8 @@ def _write(ports: Ports, sql: Sql, root: str, name: str, query: str) -> list[Dat
     sql.execute(f"copy ({query}) to {text(str(out))} (format parquet, compression zstd, partition_by (bucket))")
     files = []
     for path in sorted(out.rglob("*.parquet")):
-        # the name holds the content's hash: a second writer, whose rows come in another order, writes another file
+        # The name holds the content's hash. A second writer, whose rows come in another order, therefore writes another
+        # file.
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         bucket = path.parent.name.removeprefix("bucket=")
         place = f"bucket={bucket}/{name}-{digest}.parquet"

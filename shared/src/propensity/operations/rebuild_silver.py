@@ -1,7 +1,7 @@
-"""rebuild_silver: promote every file of Bronze that Silver's logs do not name.
+"""rebuild_silver: promote every file of Bronze that is missing in Silver's logs.
 
-Bronze is the source of truth. A table that is gone is restored from it. For a table that is whole there is nothing to
-do, which proves every day that no announcement of a file was lost.
+Bronze is the source of truth. A table that is gone is restored from Bronze. For a table that is whole there is nothing
+to do, which proves every day that no announcement of a file was lost.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
 
-BATCH = 100  # files a commit
-_WAITING = timedelta(days=15)  # a queue keeps a message for 14
+BATCH = 100  # the number of files that one commit promotes
+_WAITING = timedelta(days=15)  # a queue keeps a message for 14 days, and one more day is looked at
 
 
 def rebuild_silver(ports: Ports, *, slot: str | None = None) -> dict[str, Any]:
-    """Promote the Bronze files that Silver lacks: all of them, or with a slot those since 15 days before its day.
+    """Promote the Bronze files that Silver lacks: all of them, or with a slot the files since 15 days before its day.
 
     A call that was cut off is simply made again. Returns how many files were looked at, and how many files and rows
     were promoted. A file that cannot be promoted does not stop the others. IncompleteRunError names the first such file
@@ -49,7 +49,7 @@ def rebuild_silver(ports: Ports, *, slot: str | None = None) -> dict[str, Any]:
 
 
 def _missing(ports: Ports, dataset: str, since: date) -> tuple[int, list[BronzeFile]]:
-    """(how many promotions the keys of Bronze stand for, the files of those that Silver's log does not name).
+    """Return (how many promotions the keys of Bronze stand for, the files whose promotion Silver's log lacks).
 
     The register of landings says which file counts for a promotion, and from when its rows are known. A validation or
     revalidation that another one overtook leaves a file in Bronze that counts for nothing.
@@ -68,7 +68,7 @@ def _missing(ports: Ports, dataset: str, since: date) -> tuple[int, list[BronzeF
 
 
 def _promote(ports: Ports, files: Sequence[BronzeFile], refused: list[str]) -> Iterator[dict[str, Any]]:
-    """Promote files in one commit. Where that is refused for good, each file gets a commit of its own."""
+    """Promote files in one commit. Where that commit is refused for good, each file gets a commit of its own."""
     try:
         yield promote_silver(ports, files)
     except PropensityError as error:

@@ -1,6 +1,6 @@
 """start_due_runs: start the trainings and batches that are due on a day.
 
-The daily tick calls it. A second tick of the same day starts nothing new.
+The daily tick calls this function. A second tick of the same day starts nothing new.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
     """Start the executions of these models, or of all, that are due on the slot's day or were missed.
 
     A model that is due for training and for scoring on the same day is trained first, and the new champion scores. A
-    model without a champion is trained on its scoring day, whatever its cadence says. Where a tick did not come, or an
-    execution ended before its plan, a later tick starts it as of the day it was due; meanwhile the present champion
-    scores. An execution that failed after its plan is redriven by hand.
+    model without a champion is trained on its scoring day, whatever its cadence says. A tick may not come, or an
+    execution may end before its plan. A later tick then starts the execution as of the day it was due; meanwhile the
+    present champion scores. An execution that failed after its plan is redriven by hand.
 
-    `due`: the names of the executions that this call started, and of those that an earlier call started and that still
-    run.
+    The result `due` has the names of the executions that this call started. It also has the executions that an earlier
+    call started and that still run.
     """
     day = parse_day(slot, "slot")
     runs = [
@@ -37,7 +37,7 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
 
 
 def _start(ports: Ports, model: str, day: date) -> Iterator[str]:
-    """Start what is due for a model; the names of the executions."""
+    """Start the executions that are due for a model; yield the names of the executions."""
     cadence = pack_definition(ports, model).model.cadence
     scoring = last_due(cadence, day, cadence.score_every_months)
     training = last_due(cadence, day, cadence.train_every_months)
@@ -57,11 +57,11 @@ def _start(ports: Ports, model: str, day: date) -> Iterator[str]:
             if then_score:
                 return
         elif day == training:
-            return  # an execution of today ended without a plan: tomorrow's tick starts it again
+            return  # an execution of today ended without a plan, and tomorrow's tick starts it again
         else:
-            # The execution of an earlier tick left no plan. It is started again, and the champion does not wait for it.
-            # Should the earlier one still run, and be seconds away from its plan, both go on: they have the same plan,
-            # and each file is written once
+            # The execution of an earlier tick left no plan. The training is started again, and the champion does not
+            # wait for it. The earlier execution may still run, and be seconds away from its plan. Then both executions
+            # go on: they have the same plan, and each file is written once.
             again = execution_name(name, day.isoformat())
             if ports.workflows.start("train_model", again, {**payload, "then_score": champion is None}):
                 yield again
@@ -72,11 +72,11 @@ def _start(ports: Ports, model: str, day: date) -> Iterator[str]:
 
 
 def _score(ports: Ports, model: str, scoring: date, day: date) -> Iterator[str]:
-    """Start the batch; the name of its execution."""
+    """Start the batch; yield the name of its execution."""
     if _has_batch(ports, model, scoring, "plan"):
-        return  # it is under way, or failed and is redriven by hand
+        return  # the batch is under way, or failed and is redriven by hand
     if day - scoring > OPEN:
-        return  # too long ago: the batch may have been scored, and its receipt expired (RunsDays)
+        return  # the day is too long ago: the batch may have been scored, and its receipt may have expired (RunsDays)
     name = execution_name("score", model, scoring.isoformat(), "batch")
     payload = {"model": model, "as_of": scoring.isoformat(), "scope": "batch"}
     for free in names_to_try(name, scoring, day):
@@ -86,7 +86,7 @@ def _score(ports: Ports, model: str, scoring: date, day: date) -> Iterator[str]:
 
 
 def _champion_day(ports: Ports, model: str) -> str | None:
-    """The as-of date that the champion was trained with; None without a champion."""
+    """Return the as-of date that the champion was trained with; None without a champion."""
     try:
         return load_champion(ports.lake, model).provenance.as_of
     except NotFoundError:

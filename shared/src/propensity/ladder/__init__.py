@@ -1,1 +1,1 @@
-"""Models of segments and of tenants, where the evidence supports them."""
+"""The ladder of models: segments and tenants get models of their own, where the evidence supports them."""

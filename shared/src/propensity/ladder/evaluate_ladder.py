@@ -1,4 +1,6 @@
-"""evaluate_ladder: on which rung each tenant stands, by evidence forward in time, with the reason in a sentence."""
+"""evaluate_ladder: decide on which rung each tenant stands, by evidence forward in time, with a reason in a
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +54,8 @@ def evaluate_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write below `<run>/ladder/`: ladder.json, a calibration.json per model, reference.json and files.json.
 
     reference.json has the scores that the ladder gives. files.json lists what register_model adds to the version's
-    folder. Same inputs, same bytes.
-
-    A model whose ONNX disagrees with scikit-learn scores nobody, as such a candidate does not.
+    folder. The same inputs give the same bytes. A model whose ONNX disagrees with scikit-learn scores nobody, like a
+    candidate whose ONNX disagrees.
     """
     plan, evaluation = read_plan(ports.lake, run, TrainingPlan), read_evaluation(ports.lake, run)
     definition = read_definition(ports.lake, f"{run}/definition", plan.model)
@@ -74,7 +75,7 @@ def evaluate_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
 
 
 def _segments_now(store: ObjectStore, run: str, plan: TrainingPlan) -> dict[str, str]:
-    """The segment of each tenant that has one, on the run's day."""
+    """Return the segment of each tenant that has one, on the run's day."""
     results = results_of(store, run, BuildResult, len(plan.groups))
     return {tenant: segment for result in results for tenant, segment in result.segments.items()}
 
@@ -83,8 +84,8 @@ def _segments_now(store: ObjectStore, run: str, plan: TrainingPlan) -> dict[str,
 class _Models:
     """The models whose export is sound, by kind and name of the segment or tenant.
 
-    `scores`: by kind, float64 (n,), of all validation rows, NaN where no model of the kind has a score. `refused`: by
-    folder, why a model is not among them.
+    `scores` has, by kind, the scores of all validation rows, float64 (n,), NaN where no model of the kind has a score.
+    `refused` says by folder why a model is not among the sound models.
     """
 
     by_name: Mapping[tuple[str, str], FittedGroup]
@@ -93,7 +94,7 @@ class _Models:
 
 
 def _sound_models(ports: Ports, data: TrainingData, definition: Definition, out: HeldOut, fits: LadderFits) -> _Models:
-    """Hold each model to parity, calibrate it, and write its calibration.json."""
+    """Hold each model to parity, calibrate the model, and write its calibration.json."""
     models: dict[tuple[str, str], FittedGroup] = {}
     scores: dict[Rung, Any] = {"segment": np.full_like(out.rows.raw, np.nan), "own": np.full_like(out.rows.raw, np.nan)}
     refused = {}
@@ -117,7 +118,7 @@ def _reference(
     calibration: Calibration,
     ladder: LadderRecord,
 ) -> dict[str, Any]:
-    """The reference that drift is measured against: the newest date's rows as the ladder scores them."""
+    """Return the reference that drift is measured against: the newest date's rows as the ladder scores them."""
     newest = data.validated & (data.as_of == data.dates[-1])
     matrix = data.matrix[newest]
     raw = ports.scorer(ports.lake.get(evaluation.files["model.onnx"])).predict(matrix)
@@ -128,7 +129,7 @@ def _reference(
 
 
 class _Judging:
-    """The choice of every tenant's rung. Indices of rows are among the judged ones, unless said otherwise."""
+    """The choice of every tenant's rung. Indices of rows are among the judged rows, unless said otherwise."""
 
     def __init__(
         self,
@@ -169,7 +170,7 @@ class _Judging:
                 rows[name],
                 fitted.get(name, np.empty(0, np.int64)),
                 intercepts.get(name, 0.0),
-                rates.get(name, rates[""]),  # a cap can leave a tenant rows to validate on and none to fit
+                rates.get(name, rates[""]),  # a cap can leave a tenant rows to validate on and no rows to fit on
                 segments,
             )
             for name in names
@@ -185,7 +186,7 @@ class _Judging:
         )
 
     def _allowed(self, name: str, rows: Any) -> set[Rung]:
-        """The rungs that a tenant may try by itself. `rows`: indices of its rows."""
+        """Return the rungs that a tenant may try by itself. `rows` has the indices of the tenant's rows."""
         allowed: set[Rung] = {"heuristic"}
         if len(rows) >= self._spec.min_rows_intercept:
             allowed.add("intercept")
@@ -194,7 +195,7 @@ class _Judging:
         return allowed
 
     def _climb_segments(self, climbs: Mapping[str, Climb], rows: Mapping[str, Any]) -> dict[str, SegmentModel]:
-        """Let the tenants of each segment up together. `rows`: indices of each tenant's rows."""
+        """Move the tenants of each segment up together. `rows` has the indices of each tenant's rows."""
         found = {}
         for (kind, segment), model in sorted(self._models.by_name.items()):
             if kind != "segment":
@@ -221,7 +222,10 @@ class _Judging:
         rate: float,
         segments: Mapping[str, SegmentModel],
     ) -> TenantRung:
-        """Where a tenant of the training set stands. `rows`: indices of its rows; `fitted`: in the training set."""
+        """Return the rung of a tenant of the training set.
+
+        `rows` has the indices of the tenant's rows; `fitted` has their indices in the training set.
+        """
         rung, labels = climb.standing, self._data.labels[fitted]
         segment = self._segment_of.get(name)
         model = self._models.by_name.get((rung, name if rung == "own" else str(segment)))
@@ -245,7 +249,7 @@ class _Judging:
         )
 
     def _newcomer(self, name: str, segments: Mapping[str, SegmentModel]) -> TenantRung:
-        """Where a tenant stands that has no training rows yet, but whose segment is known."""
+        """Return the rung of a tenant that has no training rows yet, but whose segment is known."""
         segment = self._segment_of[name]
         model = segments.get(segment)
         earned = model is not None and model.earned
@@ -266,4 +270,4 @@ class _Judging:
         try:
             return figure_of(auc(group(scores[known], self._losses.labels[rows][known])))
         except EvidenceError:
-            return None  # all rows are of one class: there is nothing to order
+            return None  # all rows are of one class, so there is nothing to order

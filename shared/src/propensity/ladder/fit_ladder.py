@@ -1,7 +1,7 @@
-"""fit_ladder: the models of segments and of single tenants, by the family and setting that training chose.
+"""fit_ladder: fit the models of segments and of single tenants, by the family and setting that training chose.
 
 Each model is fitted forward in time, on the same folds as the candidates, and once more on all its rows. Later
-evaluate_ladder decides whether a model is used. A row belongs to one segment and to one tenant, so all these fits
+evaluate_ladder decides whether a model is used. A row belongs to one segment and to one tenant. So all these fits
 together cost at most about two fits of the chosen setting per fold, and two at the end.
 """
 
@@ -36,7 +36,7 @@ _FITS = "ladder/fit.json"
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The rows that a model of the ladder is fitted on: one segment's or one tenant's, as a mask (n,)."""
+    """The rows that a model of the ladder is fitted on: the rows of one segment or of one tenant, as a mask (n,)."""
 
     kind: Literal["segment", "own"]
     name: str
@@ -47,8 +47,8 @@ class Group:
 def fit_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write `<run>/ladder/fit.json`, and a folder per model below `<run>/ladder/`.
 
-    A folder has model.onnx and explanation.json; reference.parquet and probes.parquet for parity; and oof.parquet, the
-    row number and raw probability of validation rows.
+    A folder has model.onnx and explanation.json. It has reference.parquet and probes.parquet for parity. Its
+    oof.parquet has the row number and raw probability of validation rows.
     """
     plan, evaluation = read_plan(ports.lake, run, TrainingPlan), read_evaluation(ports.lake, run)
     definition = read_definition(ports.lake, f"{run}/definition", plan.model)
@@ -63,12 +63,12 @@ def fit_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
 
 
 def read_fits(store: ObjectStore, run: str) -> LadderFits:
-    """What fit_ladder wrote of a run."""
+    """Read the content of fit.json that fit_ladder wrote for a run."""
     return LadderFits.model_validate(read_json(store, f"{run}/{_FITS}"))
 
 
 def training_of(ports: Ports, run: str, plan: TrainingPlan, definition: Definition) -> TrainingData:
-    """The run's training set, with the tenant, the customer and, where there are segments, the segment of each row."""
+    """Return the run's training set, with tenant and customer of each row, and the segment where there are segments."""
     keys = [result.features for result in results_of(ports.lake, run, BuildResult, len(plan.groups))]
     return read_training(
         ports, keys, definition, ["tenant_id", "customer_id", *(["segment"] if definition.has_segments else [])]
@@ -76,7 +76,10 @@ def training_of(ports: Ports, run: str, plan: TrainingPlan, definition: Definiti
 
 
 def groups_of(data: TrainingData, definition: Definition) -> Iterator[Group]:
-    """The segments with enough evidence and at least two tenants, then the tenants with enough; each most first."""
+    """Return the groups that get a model: segments first, then tenants, each by evidence, most first.
+
+    A segment needs enough evidence and at least two tenants. A tenant needs enough evidence.
+    """
     spec = definition.model.ladder
     if spec is None:
         raise ConflictError(f"model {definition.model.name}: has no ladder to fit")
@@ -101,7 +104,10 @@ def _segments(data: TrainingData, spec: LadderSpec) -> list[str]:
 
 
 def _enough(data: TrainingData, owners: Any, least: int) -> list[str]:
-    """The owners whose rarer class has at least so many rows, most first. `owners`: that of each row, object (n,)."""
+    """Return the owners whose rarer class has at least `least` rows, most first.
+
+    `owners` has each row's owner, object (n,).
+    """
     owned = data.fitted & np.array([owner is not None for owner in owners], dtype=bool)
     counts = {name: rarer(data.labels[rows]) for name, rows in by_name(owners, np.flatnonzero(owned)).items()}
     return sorted((name for name, count in counts.items() if count >= least), key=lambda name: (-counts[name], name))
@@ -120,7 +126,7 @@ def _fit(
     rows = data.newest(group.rows, setting.dates)
     fitted = search.fit(setting, rows)
     validation = _validation(search, setting, group, data)
-    # typical values come from rows that were not chosen by label, where there are any
+    # typical values come from rows that were not chosen by label, where there are such rows
     members = group.rows & data.validated if (group.rows & data.validated).any() else rows
     newest = members & (data.as_of == data.as_of[members].max())
     mine = np.flatnonzero(group.rows)
@@ -137,7 +143,8 @@ def _fit(
 
 
 def _validation(search: Search, setting: Setting, group: Group, data: TrainingData) -> dict[str, Any]:
-    """The group's own validation rows, and their raw probabilities by a model fitted on the fold's earlier dates.
+    """Return the group's own validation rows, and their raw probabilities by a model fitted on the fold's earlier
+    dates.
 
     A fold is left out where the group's rows of the earlier dates are all positive or all negative.
     """

@@ -1,4 +1,4 @@
-"""The validation rows of a training run, scored by every rung: each fold only by what was known by its day."""
+"""The validation rows of a training run, scored by every rung, each fold only by what was known by its day."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ from propensity.stats.calibration import FITS, Calibration, fit_sigmoid, identit
 from propensity.stats.sampling import rarer
 from propensity.training.data import Fold, TrainingData, folds, known_by
 
-_CALIBRATED = 30  # rows of the rarer class for two parameters; with fewer, the model's own probabilities stay
+# the least rows of the rarer class for a fit of two parameters; with fewer, the model's own probabilities stay
+_CALIBRATED = 30
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationRows:
-    """The validation rows of all folds, oldest fold first, (n,) each. `index`: where they stand in the training set."""
+    """The validation rows of all folds, oldest fold first, (n,) each.
+
+    `index` says where the rows stand in the training set.
+    """
 
     index: Any
     fold: Any
@@ -39,10 +43,10 @@ class ValidationRows:
 
 
 class HeldOut:
-    """Every rung's scores of the validation rows, n of them.
+    """The scores that every rung gives to the validation rows, n of them.
 
-    `scores`: by rung, float64 (n,). `judged`: a mask of the rows that are judged. A fold's rows are not judged where no
-    other fold's outcomes were known by its day: they have no scores by a calibration.
+    `scores` has, by rung, float64 (n,). `judged` is the mask of the rows that are judged. A fold's rows are not judged
+    where no other fold's outcomes were known by its day, because such rows have no scores by a calibration.
     """
 
     def __init__(
@@ -61,14 +65,17 @@ class HeldOut:
         self._place[self.rows.index] = np.arange(len(self.rows.index))
         days = np.array([fold.day for fold in self._folds])
         known = [known_by(days, day, definition.model) for day in days]
-        # by number of the fold: a mask of the rows of other folds that it may be calibrated on
+        # by number of the fold, a mask of the rows of other folds on which the fold may be calibrated
         self._older = {number: mask[self.rows.fold] for number, mask in enumerate(known) if mask.any()}
         self.judged = np.isin(self.rows.fold, list(self._older))
         self.scores: dict[Rung, Any] = {"global": self._global(), "heuristic": self._heuristic()}
         self.scores["intercept"] = self._intercepts()
 
     def sub(self, ports: Ports, out: str) -> tuple[Any, Calibration]:
-        """A model's scores of the validation rows, NaN where it has none, and its calibration on all of them."""
+        """Return a model's scores of the validation rows, and the model's calibration on all these rows.
+
+        A score is NaN where the model has none.
+        """
         frame = read_frame(ports, f"{out}/oof.parquet")
         raw = np.full(len(self.rows.index), np.nan)
         raw[self._place[frame["row"].astype(np.int64)]] = frame["raw"]
@@ -79,18 +86,24 @@ class HeldOut:
         return scores, self._sub_calibration(raw, np.ones(len(raw), dtype=bool))
 
     def losses(self, segment: Any, own: Any) -> RungLosses:
-        """The judged rows with their loss by every rung. `segment` and `own`: scores by such models, as of `sub`."""
+        """Return the judged rows with their loss by every rung.
+
+        `segment` and `own` are the scores by such models, as `sub` returns them.
+        """
         rows, label = self.judged, self.rows.label[self.judged]
         scores: dict[Rung, Any] = {**self.scores, "segment": segment, "own": own}
         losses: dict[Rung, Any] = {rung: row_losses(values[rows], label) for rung, values in scores.items()}
         return RungLosses(label, self.rows.weight[rows], self.rows.customer[rows], losses)
 
     def final_intercepts(self, calibrated: Calibration) -> tuple[float, dict[str, float]]:
-        """(variance between the tenants, intercept of each tenant), from the validation rows of all folds."""
+        """Return (variance between the tenants, intercept of each tenant), from the validation rows of all folds."""
         return self._shifts(calibrated.apply(self.rows.raw), np.ones(len(self.rows.raw), dtype=bool))
 
     def rates(self, rows: Any) -> dict[str, float]:
-        """Each tenant's smoothed rate among `rows`, a mask of the training set. Everyone's rate stands under ''."""
+        """Return each tenant's smoothed rate among `rows`, a mask of the training set.
+
+        Everyone's rate has the key ''.
+        """
         data = self._data
         counts = data.fit_counts
         everyone = float(np.average(data.labels[rows], weights=counts[rows]))
@@ -101,13 +114,13 @@ class HeldOut:
         return {"": everyone, **{name: smoothed_rate(hits, count, everyone) for name, hits, count in found}}
 
     def _calibration(self, rows: Any) -> Calibration:
-        """Of the global model, fitted on `rows`, a mask."""
+        """Return the calibration of the global model, fitted on `rows`, a mask."""
         if self._method == "none":
             return identity(offset=self._offset)
         return FITS[self._method](self.rows.raw[rows], self.rows.label[rows], self.rows.weight[rows])
 
     def _sub_calibration(self, raw: Any, rows: Any) -> Calibration:
-        """Of another model of the ladder, by its raw probabilities, fitted on `rows`, a mask."""
+        """Return the calibration of another model of the ladder, by its raw probabilities, fitted on `rows`, a mask."""
         known = rows & np.isfinite(raw)
         label = self.rows.label[known]
         if self._method == "none" or rarer(label) < _CALIBRATED:

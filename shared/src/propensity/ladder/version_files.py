@@ -11,10 +11,10 @@ _FILES = "ladder/files.json"
 
 
 def ladder_files(store: ObjectStore, run: str) -> dict[str, str]:
-    """Names in the version's folder, with keys of the run's files; empty for a run without a ladder."""
+    """Return names in the version's folder, with keys of the run's files; empty for a run without a ladder."""
     return dict(find_json(store, f"{run}/{_FILES}") or {})
 
 
 def write_ladder_files(store: ObjectStore, run: str, files: Mapping[str, str]) -> None:
-    """Write what `ladder_files` reads."""
+    """Write the list of files that `ladder_files` reads."""
     store.put_new(f"{run}/{_FILES}", dumps(dict(files)))

@@ -1,1 +1,1 @@
-"""Evidence for a rung, the choice, and its words."""
+"""Pure rules of the ladder: the evidence for a rung, the choice of a rung, and the reason in words."""

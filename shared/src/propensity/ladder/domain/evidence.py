@@ -1,9 +1,9 @@
-"""What a rung of the ladder has to show before a tenant stands on it: losses on the same rows of later dates.
+"""The evidence that a rung of the ladder needs before a tenant stands on it: losses on the same rows of later dates.
 
-All figures are of validation rows. Their dates are after those that models, calibrators, intercepts and rates were
-fitted on. A loss is the log loss of one row. A gain is the mean loss by the rung that stands less the mean loss by the
-rung that wants its place, so above 0 is better; it has a 95 % interval. One customer has rows on several dates: the
-rows of one customer are one cluster.
+All figures are of validation rows. The dates of these rows are after the dates that models, calibrators, intercepts and
+rates were fitted on. A loss is the log loss of one row. A gain is the mean loss by the rung that stands less the mean
+loss by the rung that wants its place, so above 0 is better. A gain has a 95 % interval. One customer has rows on
+several dates, so the rows of one customer are one cluster.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import numpy as np
 from propensity.stats.calibration import logit
 from propensity.stats.figures import Estimate, Z
 
-MIN_HELD = 10  # held-out positives, and negatives; with fewer, the half-width of an AUC is 0.18 and more
-PRIOR_ROWS = 50.0  # a tenant's own rate is smoothed with so many rows at everyone's rate
+MIN_HELD = 10  # the least held-out positives, and negatives; with fewer, the half-width of an AUC is 0.18 and more
+PRIOR_ROWS = 50.0  # a tenant's own rate is smoothed with this many rows at everyone's rate
 
 
 def by_name(names: Any, rows: Any) -> dict[str, Any]:
-    """The rows of each name, names ascending. `names`: object (n,); `rows`: the indices to divide, ascending.
+    """Return the rows of each name, names ascending.
 
-    It takes one pass. A market has thousands of tenants, and one mask of all rows for each would be gigabytes.
+    `names` is object (n,), and `rows` has the indices to divide, ascending. The division takes one pass. A market has
+    thousands of tenants, and one mask of all rows for each tenant would be gigabytes.
     """
     found, place = np.unique(names[rows].astype(str), return_inverse=True)
     order = np.argsort(place, kind="stable")
@@ -33,7 +34,7 @@ def by_name(names: Any, rows: Any) -> dict[str, Any]:
 
 
 def clustered_gain(standing: Any, wanting: Any, weights: Any, clusters: Any) -> Estimate:
-    """The weighted mean of standing - wanting, losses (n,) each; n of the result is the number of rows.
+    """Return the weighted mean of standing - wanting, losses (n,) each; n of the result is the number of rows.
 
     The interval is by `clusters` (ints, (n,)), with the cluster-robust standard error of a mean (Liang and Zeger 1986)
     and its factor C / (C - 1) for C clusters. One cluster has no standard error, and the interval is infinite.
@@ -52,10 +53,10 @@ def clustered_gain(standing: Any, wanting: Any, weights: Any, clusters: Any) -> 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What one tenant's rows say about its level.
+    """The evidence of one tenant's rows on the level of its scores.
 
-    `surplus`: positives less the sum of the scores. `information`: the sum of p (1 - p). surplus / information is an
-    estimate of the tenant's intercept, and 1 / information is the variance of that estimate.
+    `surplus` is the number of positives less the sum of the scores. `information` is the sum of p (1 - p). surplus /
+    information is an estimate of the tenant's intercept, and 1 / information is the variance of that estimate.
     """
 
     surplus: float
@@ -63,16 +64,16 @@ class Shift:
 
 
 def shift_of(scores: Any, labels: Any, weights: Any) -> Shift:
-    """Of one tenant's rows, (n,) each, weighted."""
+    """Return the shift of one tenant's rows, (n,) each, weighted."""
     return Shift(float(weights @ (labels - scores)), float(weights @ (scores * (1 - scores))))
 
 
 def between(shifts: list[Shift]) -> float:
-    """The variance of the tenants' intercepts around 0, in squared logits, by the method of moments.
+    """Return the variance of the tenants' intercepts around 0, in squared logits, by the method of moments.
 
-    It is by how much the estimates vary more than chance alone would make them: max(0, (Q - k) / sum I), where Q is the
-    sum of I d^2 over k tenants, and d = surplus / I (DerSimonian and Laird 1986). The mean is known to be 0, because
-    the scores are calibrated.
+    The variance is the amount by which the estimates vary more than chance alone would make them: max(0, (Q - k) / sum
+    I). Q is the sum of I d^2 over k tenants, and d = surplus / I, where I is the information (DerSimonian and Laird
+    1986). The mean is known to be 0, because the scores are calibrated.
     """
     informed = [shift for shift in shifts if shift.information > 0]
     if not informed:
@@ -82,11 +83,12 @@ def between(shifts: list[Shift]) -> float:
 
 
 def intercept(scores: Any, labels: Any, weights: Any, variance: float) -> float:
-    """A tenant's intercept in logits: the mode of its posterior under N(0, variance) (empirical Bayes; Morris 1983).
+    """Return a tenant's intercept in logits: the mode of its posterior under N(0, variance).
 
-    `variance` is that of all tenants, by `between`. The intercept b solves sum w (y - sigmoid(logit p + b)) =
-    b / variance, by Newton's method. Near 0 it is d times I variance / (1 + I variance). So a tenant with few
-    positives, which has little information I, hardly moves.
+    The method is empirical Bayes (Morris 1983). `variance` is the variance of all tenants' intercepts, by `between`.
+    The intercept b solves sum w (y - sigmoid(logit p + b)) = b / variance, by Newton's method. Near 0 the intercept is
+    d times I variance / (1 + I variance). So the intercept of a tenant with few positives, and little information I,
+    hardly moves.
     """
     if variance <= 0:
         return 0.0
@@ -103,5 +105,5 @@ def intercept(scores: Any, labels: Any, weights: Any, variance: float) -> float:
 
 
 def smoothed_rate(positives: float, rows: float, everyone: float) -> float:
-    """A tenant's rate, in (0, 1), drawn towards everyone's rate as by `PRIOR_ROWS` rows more."""
+    """Return a tenant's rate, in (0, 1), drawn towards everyone's rate as if by `PRIOR_ROWS` more rows."""
     return (positives + PRIOR_ROWS * everyone) / (rows + PRIOR_ROWS)

@@ -14,7 +14,7 @@ type Figure = dict[str, int | float | None]  # an estimate as JSON; a bound that
 
 
 def figure_of(estimate: Estimate) -> Figure:
-    """An estimate as JSON, which has no infinity."""
+    """Return an estimate as JSON, which has no infinity."""
     return {name: _finite(value) for name, value in asdict(estimate).items()}
 
 
@@ -23,9 +23,10 @@ def _finite[T: float](value: T) -> T | None:
 
 
 class FittedGroup(Frozen):
-    """A model of one segment's or one tenant's rows.
+    """A model that was fitted on the rows of one segment or of one tenant.
 
-    `folder` is its place below the run, and later below the version; `out` is the same place as a key of the lake.
+    `folder` is the model's place below the run, and later below the version. `out` is the same place as a key of the
+    lake.
     """
 
     kind: Literal["segment", "own"]
@@ -38,7 +39,10 @@ class FittedGroup(Frozen):
 
 
 class LadderFits(Frozen):
-    """fit.json. `offset` and `out` are the global model's: its logit offset, and the folder of its fit."""
+    """The content of fit.json.
+
+    `offset` and `out` are the global model's: its logit offset, and the folder of its fit.
+    """
 
     models: tuple[FittedGroup, ...]
     offset: float
@@ -46,7 +50,7 @@ class LadderFits(Frozen):
 
 
 class Gain(Frozen):
-    """What a rung gained over the rung that stood then, in nats a row. A bound is None where it is infinite."""
+    """The gain of a rung over the rung that stood then, in nats a row. A bound is None where it is infinite."""
 
     over: Rung
     value: float
@@ -60,7 +64,7 @@ class Gain(Frozen):
 
 
 class Evidence(Frozen):
-    """What is known of a tenant: its training rows, its held-out rows, what each rung gained, and AUCs by rung."""
+    """The evidence of a tenant: its training rows, its held-out rows, what each rung gained, and AUCs by rung."""
 
     rows: int
     positives: int
@@ -74,7 +78,10 @@ NO_EVIDENCE = Evidence(rows=0, positives=0, held_rows=0, held_positives=0, gains
 
 
 class TenantRung(Frozen):
-    """Where a tenant stands, and why. `model`, `intercept` and `rate` as registry.domain.ladder.Place has them."""
+    """The rung of a tenant, and the reason.
+
+    `model`, `intercept` and `rate` have the same meaning as in registry.domain.ladder.Place.
+    """
 
     rung: Rung
     model: str | None
@@ -88,8 +95,8 @@ class TenantRung(Frozen):
 class SegmentModel(Frozen):
     """The model of a segment: its training rows, and how many tenants of the segment there are.
 
-    `gain`: over where these tenants stood, on all their held-out rows; empty where too few rows could tell. `earned`:
-    whether the gain is proven to be above 0.
+    `gain` is the gain over the rungs where these tenants stood, on all their held-out rows. It is empty where too few
+    rows could tell. `earned` says whether the gain is proven to be above 0.
     """
 
     model: str
@@ -101,7 +108,10 @@ class SegmentModel(Frozen):
 
 
 class LadderRecord(Frozen):
-    """ladder.json. `refused`: folders of models whose export is not sound, and by how much it is off."""
+    """The content of ladder.json.
+
+    `refused` has the folders of models whose export is not sound, and by how much each export is off.
+    """
 
     rungs: dict[Rung, int]
     tenants: dict[str, TenantRung]

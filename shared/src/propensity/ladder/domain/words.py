@@ -1,4 +1,4 @@
-"""Why a tenant stands on its rung, in a sentence for the people of that tenant."""
+"""The reason why a tenant stands on its rung, as a sentence for the people of that tenant."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def reason(
     shift: float,
     rarer: int,
 ) -> str:
-    """The sentence. `segment`: the name of the tenant's segment and the segment's model, None where there is none.
+    """Return the reason for a tenant's rung as a sentence.
 
-    `shift`: the tenant's intercept in logits; `rarer`: how many training rows of the rarer class it has.
+    `segment` has the name of the tenant's segment and the segment's model, None where there is none. `shift` is the
+    tenant's intercept in logits. `rarer` is the tenant's number of training rows of the rarer class.
     """
     held_out = f"{evidence.held_rows} rows held out forward in time"
     if rung == "global":
@@ -78,5 +79,5 @@ def _why_not_more(evidence: Evidence, spec: LadderSpec, rarer: int, held_out: st
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    """Of a gain; empty where it has no end."""
+    """Format the interval of a gain; empty where the interval has no end."""
     return f" (95 % interval {low:.4f} to {high:.4f})" if low is not None else ""

@@ -1,1 +1,1 @@
-"""A person or a tenant taken out of everything, with proof."""
+"""The erasure of a person or a tenant from everything, with proof."""

@@ -1,12 +1,12 @@
 """The engine of erase_customer and erase_tenant: the order of the zones, the notes and the record.
 
-The order is such that another call can finish the erasure, wherever a crash stopped it:
+With this order another call can finish the erasure, wherever a crash stopped it:
 
-1. Texts go first. E-mail addresses and telephone numbers are searched for in them, and only Silver and Bronze say what
-   those of the person are.
-2. Bronze goes before Silver, and what is announced is promoted in between. Silver's log then names these files, so that
+1. Texts go first. E-mail addresses and telephone numbers are searched for in texts, and only Silver and Bronze say
+   which addresses and numbers are the person's.
+2. Bronze goes before Silver, and announced files are promoted in between. Silver's log then names these files, so that
    a promotion that had read the rows before cannot bring them back.
-3. What is computed from Silver goes after Silver.
+3. Tables that are computed from Silver go after Silver.
 """
 
 from __future__ import annotations
@@ -51,18 +51,19 @@ from propensity.lake.silver_tables import SILVER
 from propensity.ports import ObjectStore, Ports, Sql
 from propensity.registry.pinned import pinned_versions
 
-_ROUNDS = 5  # tries at a table, each lost to a compaction that came in between
+_ROUNDS = 5  # tries at a table; a try is lost where a compaction came in between
 
 
 def erase(ports: Ports, subject: Subject, ticket: Ticket) -> dict[str, Any]:
-    """Remove the subject everywhere, search for what is left, and write the record; the record's key and figures.
+    """Remove the subject everywhere, search for what is left, and write the record; return the record's key and
+    figures.
 
     A second call finds nothing more and answers with the record as it is. Raises ConflictError where something is left,
     and RetryableError where another call can go on.
     """
     with ports.sql() as sql:
         record = _Erasure(ports, sql, subject, ticket).run()
-    # the objects may be thousands, and an answer holds 6 MB
+    # the answer leaves the objects out: there may be thousands, and an answer holds 6 MB
     return {"record": record_key(ticket.request), **record.model_dump(exclude={"objects"})}
 
 
@@ -121,7 +122,7 @@ class _Erasure:
             try:
                 table.take_out(snapshot, found)
             except RetryableError:
-                continue  # a compaction replaced the same files: find them again
+                continue  # a compaction replaced the same files, so the files are found again
             for key in found:
                 table.files.erase(key)
             return
@@ -144,7 +145,7 @@ class _Erasure:
         return [Note.model_validate_json(store.get(key)) for key in store.keys(notes_folder(self.ticket.request))]
 
     def _note(self, zone: str, objects: Mapping[str, Removal], tables: Mapping[str, TableChange] | None = None) -> None:
-        """Write down what is about to be done in a zone."""
+        """Write a note of what is about to be done in a zone."""
         if not objects:
             return
         note = Note(attempt=self.attempt, zone=zone, call=self._call(), objects=objects, tables=tables or {})
@@ -153,7 +154,7 @@ class _Erasure:
         self.ports.lake.put(f"{folder}{self.attempt:04d}-{number:04d}.json", dumps(note.model_dump()))
 
     def _finish(self, proof: Proof) -> ErasureRecord:
-        """Write one record of all attempts: a later attempt did what an earlier one had noted and not done."""
+        """Write one record of all attempts, because a later attempt did what an earlier one had noted and not done."""
         before, subject = self.record, self.reach.subject
         done = merge_notes(before, self._notes())
         if before is not None and before.attempts == done.attempts:
@@ -181,7 +182,7 @@ class _Erasure:
         return record
 
     def _pinned(self, objects: Mapping[str, Removal], tables: Iterable[str]) -> dict[str, dict[str, int]]:
-        """Rows removed from each version of a touched table that a model or a run pins."""
+        """Return the rows removed from each version of a touched table that a model or a run pins."""
         pinned, _ = pinned_versions(self.ports, self.ticket.moment.date())
         removed: dict[str, dict[str, int]] = {}
         for table in tables:
@@ -193,7 +194,9 @@ class _Erasure:
         return removed
 
     def _open_runs(self) -> list[str]:
-        """Runs that were planned and have not finished: they may hold the subject in memory and write it later."""
+        """Return runs that were planned and have not finished: a run may hold the subject in memory and write it
+        later.
+        """
         keys = list(self.reach.keys("runs/"))
         runs = {key.rpartition("/")[0]: set[str]() for key in keys if key.endswith("/plan.json")}
         for key in keys:

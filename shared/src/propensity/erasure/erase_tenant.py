@@ -12,5 +12,5 @@ from propensity.ports import Ports
 def erase_tenant(
     ports: Ports, *, tenant_id: object, request: object, why: object, by: object, at: object
 ) -> dict[str, Any]:
-    """Erase a tenant under the caller's reference; returns the record. Raises as erase_customer does."""
+    """Erase a tenant under the caller's reference; return the record. Raises the same errors as erase_customer."""
     return erase(ports, parse_subject(tenant_id, None), parse_ticket(request, why, by, at))

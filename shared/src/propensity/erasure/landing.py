@@ -1,4 +1,4 @@
-"""What a tenant landed: which versions hold the subject, and which files were not promoted yet."""
+"""The landed files of a tenant: which versions hold the subject, and which files were not promoted yet."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from propensity.lake.json_objects import read_json
 from propensity.lake.silver_tables import silver_table
 from propensity.ports import ObjectInfo, Ports, Sql
 
-_PROMOTED_AT_ONCE = 100  # files a commit
-_UNKNOWN = "unknown"  # validate_upload files under this name what it cannot assign to a tenant
+_PROMOTED_AT_ONCE = 100  # the number of files that one commit promotes
+_UNKNOWN = "unknown"  # validate_upload uses this tenant's name for files that it cannot assign to a tenant
 
 
 def reports(ports: Ports, tenant_id: str) -> Iterator[dict[str, Any]]:
-    """The validation reports of the files that a tenant landed."""
+    """Yield the validation reports of the files that a tenant landed."""
     for key in ports.lake.keys("validation/"):
         if tenant_of(key) in (tenant_id, _UNKNOWN):
             yield read_json(ports.lake, key)
 
 
 def outstanding(ports: Ports, tenant_id: str) -> list[BronzeFile]:
-    """The tenant's Bronze files that no commit of Silver names yet: announced, not promoted."""
+    """Return the tenant's Bronze files that no commit of Silver names yet: announced, not promoted."""
     files: defaultdict[str, dict[str, BronzeFile]] = defaultdict(dict)
     for report in reports(ports, tenant_id):
         if report["bronze_key"]:
@@ -45,7 +45,7 @@ def promote_outstanding(ports: Ports, tenant_id: str) -> None:
     """Promote the tenant's outstanding Bronze files.
 
     Other promoters may be at work, and win the race for some files. Raises RetryableError where a try brought no
-    progress, by us or by them.
+    progress, neither by this function nor by another promoter.
     """
     files = outstanding(ports, tenant_id)
     while files:
@@ -67,15 +67,16 @@ def _promote(ports: Ports, files: Sequence[BronzeFile]) -> None:
 
 
 class LandingFinder:
-    """Finds the versions of landed objects that hold the subject."""
+    """A finder of the versions of landed objects that hold the subject."""
 
     def __init__(self, ports: Ports, sql: Sql, subject: Subject, texts: NameFinder, rows: RowFinder) -> None:
         self._ports, self._sql, self._subject, self._texts, self._rows = ports, sql, subject, texts, rows
 
     def versions(self) -> list[ObjectInfo]:
-        """Every version of every object of the tenant that holds the subject.
+        """Return every version of every object of the tenant that holds the subject.
 
-        Raises RetryableError where one of them was not validated: other people's rows in it are nowhere else yet.
+        Raises RetryableError where one of the versions was not validated, because other people's rows in that version
+        are nowhere else yet.
         """
         landed = [
             version for version in self._ports.landing.versions("") if tenant_of(version.key) == self._subject.tenant_id
@@ -94,7 +95,7 @@ class LandingFinder:
         for version in landed:
             contents[_arrived(version)].add(version.etag)
         for version in named:
-            # reports do not tell two contents of one second apart, so both are counted
+            # reports do not tell two contents of one second apart, so both contents are counted
             if len(validated[_arrived(version)]) < len(contents[_arrived(version)]):
                 raise RetryableError(
                     f"landing {version.key}, version {version.version_id}: names the customer and was not validated "
@@ -123,10 +124,12 @@ class LandingFinder:
 
 
 def _arrived(info: ObjectInfo) -> tuple[str, datetime]:
-    """Key and second of arrival, by which a version and its report belong together."""
+    """Return key and second of arrival, by which a version and its report belong together."""
     return info.key, _second(info.last_modified)
 
 
 def _second(moment: datetime) -> datetime:
-    """S3 gives the time of an object to the second when it is read, and to the millisecond when it is listed."""
+    """Return a time to the second: S3 gives an object's time to the second when read, to the millisecond when
+    listed.
+    """
     return moment.replace(microsecond=0)

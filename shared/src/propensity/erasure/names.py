@@ -1,4 +1,4 @@
-"""The names of a customer: their id, and the restricted values that no other customer of the tenant has."""
+"""The names of a customer: the customer's id, and the restricted values that no other customer of the tenant has."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from propensity.ports import Ports, Sql
 
 
 def people_columns(ports: Ports) -> tuple[str, ...]:
-    """Columns that hold customers' ids: the pack's entity in data that came in, customer_id in data that we compute."""
+    """Return the columns that hold customers' ids: the pack's entity in data that came in, customer_id in computed
+    data.
+    """
     return tuple(dict.fromkeys((pack_info(ports).entity, "customer_id")))
 
 
 def names_of(ports: Ports, sql: Sql, subject: Subject) -> tuple[str, ...]:
-    """The customer's id first, then e-mail addresses, telephone numbers and the like; none for a whole tenant.
+    """Return the customer's id first, then e-mail addresses, telephone numbers and the like; none for a whole tenant.
 
     A value that another customer of the tenant has too names nobody, for example the number of a vehicle that was sold.
     """
@@ -53,12 +55,12 @@ def names_of(ports: Ports, sql: Sql, subject: Subject) -> tuple[str, ...]:
 
 
 def _of_tenant(key: str, subject: Subject) -> str:
-    """SQL that adds the condition for the tenant's rows; a Bronze file has no others."""
+    """Return SQL that adds the condition for the tenant's rows; a Bronze file has rows of no other tenant."""
     return "" if key.startswith("bronze/") else f"and tenant_id = {text(subject.tenant_id)}"
 
 
 def _restricted(contract: Contract, entity: str) -> list[str]:
-    """Columns that the contract classifies as restricted; none where its rows belong to no customer."""
+    """Return the columns that the contract classifies as restricted; none where its rows belong to no customer."""
     if not any(column.name == entity for column in contract.columns):
         return []
     return [

@@ -1,8 +1,8 @@
 """The proof of an erasure: every object is searched again, by code that shares nothing with the code that removed.
 
-A name counts where it stands as a whole word. A short number may be a price or an article too. It counts only in
-columns that hold customers' ids, and in texts of the tenant. Other tenants' objects are not searched: they hold other
-people.
+A name counts where it stands as a whole word. A short number may be a price or an article too. Such a number counts
+only in columns that hold customers' ids, and in texts of the tenant. Other tenants' objects are not searched, because
+they hold other people.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHOWN = 20
 
 
 def search(ports: Ports, sql: Sql, subject: Subject, names: Sequence[str], people: Collection[str]) -> Proof:
-    """Search the lake, the tenant's landed versions and the online table; returns how much was searched.
+    """Search the lake, the tenant's landed versions and the online table; return how much was searched.
 
     Raises ConflictError naming the objects that still hold the subject.
     """
@@ -65,7 +65,7 @@ class _Search:
         try:
             download(key, path)
         except NotFoundError:
-            return  # a vacuum removed it since it was listed
+            return  # a vacuum removed the object since it was listed
         self.searched["objects"] += 1
         self.searched["bytes"] += size
         # the key is searched too, because the name of a file came from outside
@@ -95,7 +95,7 @@ class _Search:
         if mine and not key.startswith("validation/"):
             return any(stands_alone(piece, name) for piece in _text(path) for name in self._names)
         if key.endswith((".json", "_last_checkpoint")):
-            # only texts are searched: numbers in JSON are counts
+            # only texts are searched, because numbers in JSON are counts
             return any(
                 value == name or (name in self._telling and stands_alone(value, name, joined=_JOINED))
                 for value in _strings(path)
@@ -144,7 +144,7 @@ def stands_alone(value: str, name: str, *, joined: frozenset[str] = frozenset())
 
 
 def _text(path: Path) -> Iterator[str]:
-    """A file as lower-case text in pieces, each with the end of the piece before.
+    """Yield a file as lower-case text in pieces, each with the end of the piece before.
 
     A file that cannot be unpacked is searched as it is.
     """
@@ -162,7 +162,9 @@ def _text(path: Path) -> Iterator[str]:
 
 
 def _strings(path: Path) -> Iterator[str]:
-    """Every text in a JSON file, or in one with a JSON value per line, in lower case; names of fields are texts too."""
+    """Yield every text in a JSON file, or in a file with a JSON value per line, in lower case; field names are texts
+    too.
+    """
     body = path.read_text(encoding="utf-8")
     try:
         values = [json.loads(body)]

@@ -1,4 +1,4 @@
-"""The subject's rows in a Parquet file: how many there are, and the file without them."""
+"""The subject's rows in a Parquet file: the count of these rows, and the file without them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from propensity.kernel.sql_text import quote, read_files, text
 from propensity.kernel.tenant import Subject, tenant_of
 from propensity.ports import Sql
 
-# ways to write a file; the first that makes it small enough is taken. Without bloom filters is the last resort, because
-# the filters of the rows that are left may be larger than those of all rows
+# These are ways to write a file; the first way that makes the file small enough is taken. Writing without bloom filters
+# is the last resort, because the filters of the rows that are left may be larger than the filters of all rows.
 _WAYS = (*(f"compression_level {level}" for level in (3, 11, 19, 22)), "compression_level 22, write_bloom_filter false")
 _TRAILER = 8  # a Parquet file ends in its footer, the footer's length (4 bytes) and PAR1
 
 
 class RowFinder:
-    """Finds rows by `names`, the customer's names in texts, and by `people`, the columns that hold customers' ids."""
+    """A finder of rows by `names`, the customer's names in texts, and by `people`, the columns that hold customers'
+    ids.
+    """
 
     def __init__(self, sql: Sql, subject: Subject, names: Collection[str], people: Collection[str]) -> None:
         self._sql = sql
@@ -28,11 +30,11 @@ class RowFinder:
         self._telling = pattern([name for name in names if telling(name)])
 
     def predicate(self, path: Path, key: str) -> str | None:
-        """SQL that is true for the subject's rows; None where the file cannot have any.
+        """Return SQL that is true for the subject's rows; None where the file cannot have any.
 
-        The key says whose rows a file has, or else the column tenant_id. A customer's rows have their id. A row of the
-        tenant that has nobody's id is the customer's where its text names them. Raises BadInputError for a damaged
-        file.
+        The key says which tenant's rows a file has; otherwise the column tenant_id says it. A customer's rows have the
+        customer's id. A row of the tenant that has nobody's id is the customer's where its text names the customer.
+        Raises BadInputError for a damaged file.
         """
         holder = tenant_of(key)
         if holder not in (None, self._subject.tenant_id) or path.stat().st_size == 0:
@@ -53,7 +55,7 @@ class RowFinder:
         return f"{of_tenant} and ({' or '.join(theirs)})" if theirs else None
 
     def count(self, path: Path, key: str) -> int:
-        """How many of a file's rows are the subject's."""
+        """Return how many of a file's rows are the subject's."""
         found = self.predicate(path, key)
         if found is None:
             return 0
@@ -72,10 +74,10 @@ class RowFinder:
             return None
 
     def rewrite(self, path: Path, key: str, out: Path, size: int | None = None) -> int:
-        """Write the file without the subject's rows, all others unchanged and in order; returns how many are left.
+        """Write the file without the subject's rows, all others unchanged and in order; return how many rows are left.
 
-        With a size in bytes, the file gets exactly that size: the logs of a table's older versions name it, and readers
-        look for the footer from the end. Raises ConflictError where the file cannot be made that small.
+        With a size in bytes, the file gets exactly that size. The logs of a table's older versions name the size, and
+        readers look for the footer from the end. Raises ConflictError where the file cannot be made that small.
         """
         found = self.predicate(path, key) or "false"
         rest = f"select * from {_read(path)} where ({found}) is not true"

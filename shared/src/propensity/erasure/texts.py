@@ -1,4 +1,4 @@
-"""Names of a person in files that are no tables of ours: landed files, and copies of refused files."""
+"""The search for a person's names in files that are no tables: landed files, and copies of refused files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from propensity.erasure.domain.subject import pattern
 
 _PIECE = 1 << 22
-_OVERLAP = 512  # longer than any name with its separators
+_OVERLAP = 512  # bytes; the overlap is longer than any name with its separators
 _NO_SPACES = dict.fromkeys(map(ord, " ()/.-"))
 
 
 class NameFinder:
-    """Finds names as whole tokens in bytes, whatever their case and encoding (UTF-8, Windows-1252, UTF-16)."""
+    """A finder of names as whole tokens in bytes, whatever their case and encoding (UTF-8, Windows-1252, UTF-16)."""
 
     def __init__(self, names: Collection[str]) -> None:
         # a search for plain text comes first, because it is fifty times as fast as the expression
@@ -51,10 +51,11 @@ class NameFinder:
         return False
 
     def without_lines(self, data: bytes) -> tuple[bytes, int] | None:
-        """The text without the lines that hold a name, and how many those are; None where it must go whole.
+        """Return the text without the lines that hold a name, and the number of such lines.
 
-        It must go whole where lines cannot be told apart (UTF-16, other binary data). It must also go whole where a
-        record runs over several lines, because its other lines may be the person's without a name in them.
+        The result is None where the file must go whole because its lines cannot be told apart (UTF-16, other binary
+        data). A file must also go whole where a record runs over several lines, because the record's other lines may be
+        the person's without a name in them.
         """
         if b"\0" in data:
             return None
@@ -76,7 +77,10 @@ def is_parquet(path: Path) -> bool:
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    """A file's bytes, unpacked where it is compressed. Raises OSError, EOFError or zlib.error where it is damaged."""
+    """Yield a file's bytes, unpacked where the file is compressed.
+
+    Raises OSError, EOFError or zlib.error where the file is damaged.
+    """
     with gzip.open(path) if is_gzip(path) else path.open("rb") as raw:
         while piece := raw.read(_PIECE):
             yield piece

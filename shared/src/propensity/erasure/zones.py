@@ -1,6 +1,6 @@
-"""The zones of an erasure: each finds the objects that hold the subject, and takes the subject out of one of them.
+"""The zones of an erasure: each zone finds the objects that hold the subject, and takes the subject out of an object.
 
-To find changes nothing. The engine writes down what a zone found before it erases the first object of it.
+Finding changes nothing. The engine writes down what a zone found before the zone erases its first object.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Zone(Protocol):
     def name(self) -> str: ...
 
     def find(self) -> Mapping[str, Removal]:
-        """The objects that hold the subject, and what is to be done to each."""
+        """Return the objects that hold the subject, and what is to be done to each object."""
 
     def erase(self, key: str) -> None:
         """Take the subject out of one of the objects that were found."""
@@ -39,7 +39,7 @@ class Zone(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What every zone uses: the ports, the subject, and the finders of its rows and names."""
+    """The tools that every zone uses: the ports, the subject, and the finders of its rows and names."""
 
     ports: Ports
     sql: Sql
@@ -65,9 +65,10 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class ParquetFiles:
-    """Parquet files below a prefix, without those below the prefixes `besides`.
+    """The zone of Parquet files below a prefix, without the files below the prefixes `besides`.
 
-    Each is rewritten without the subject's rows. Where a whole tenant is erased, the tenant's own files are removed.
+    Each file is rewritten without the subject's rows. Where a whole tenant is erased, the tenant's own files are
+    removed.
     """
 
     reach: Reach
@@ -91,7 +92,7 @@ class ParquetFiles:
             return
         path, info = self.reach.fetch(key)
         out = self.reach.sql.scratch / "rewritten.parquet"
-        # a table's log names the size of a file, so the size stays; nothing names that of a file of one tenant
+        # a table's log names the size of a file, so the size stays; nothing names the size of a file of one tenant
         self.reach.rows.rewrite(path, key, out, None if tenant_of(key) else info.size)
         self.reach.ports.lake.replace(key, out, etag=info.etag)
 
@@ -104,13 +105,13 @@ class ParquetFiles:
         try:
             path, _ = self.reach.fetch(key)
         except NotFoundError:
-            return 0  # a vacuum removed it since it was listed
+            return 0  # a vacuum removed the file since it was listed
         return self.reach.rows.count(path, key)
 
 
 @dataclass(frozen=True, slots=True)
 class TextFiles:
-    """The tenant's files that are no tables of ours: copies of refused files, and exports."""
+    """The zone of the tenant's files that are no tables: copies of refused files, and exports."""
 
     reach: Reach
     name: str = "quarantine"
@@ -137,12 +138,14 @@ class TextFiles:
         path, info = self.reach.fetch(key)
         kept = self._without_lines(key, path)
         out = self.reach.sql.scratch / "rewritten"
-        # emptied, not removed: an upload's event that comes again would write the copy again
+        # the file is emptied, not removed, because an upload's event that comes again would write the copy again
         out.write_bytes(kept[0] if kept else b"")
         self.reach.ports.lake.replace(key, out, etag=info.etag)
 
     def _without_lines(self, key: str, path: Path) -> tuple[bytes, int] | None:
-        """The file without the lines that name the customer, and how many those are; None where it must go whole."""
+        """Return the file without the lines that name the customer, and the number of such lines; None where it must go
+        whole.
+        """
         if self._names_customer(path) is None or is_parquet(path) or key.endswith(".json"):
             return None
         packed = is_gzip(path)
@@ -150,13 +153,13 @@ class TextFiles:
         return (gzip.compress(kept[0], mtime=0), kept[1]) if packed and kept else kept
 
     def _names_customer(self, path: Path) -> bool | None:
-        """None where the file cannot be read."""
+        """Whether the file names the customer; None where the file cannot be read."""
         return self.reach.rows.named_in(path) if is_parquet(path) else self.reach.texts.within_file(path)
 
 
 @dataclass(frozen=True, slots=True)
 class LandedVersions:
-    """Versions of landed objects. A mark of each stays, for the case that its event comes again."""
+    """The zone of landed objects' versions. A mark of each version stays, for the case that its event comes again."""
 
     reach: Reach
     request: str
@@ -178,7 +181,10 @@ class LandedVersions:
 
 @dataclass(frozen=True, slots=True)
 class GoldenCases:
-    """Lists of golden cases that name the subject. The rows that were frozen for a case are found with other files."""
+    """The zone of the lists of golden cases that name the subject.
+
+    The rows that were frozen for a case are found with other files.
+    """
 
     reach: Reach
     name: str = "golden"
@@ -192,13 +198,13 @@ class GoldenCases:
         path, info = self.reach.fetch(key)
         kept, _ = split_cases(key, path.read_bytes(), self.reach.subject)
         path.write_bytes(dumps([case.model_dump(mode="json") for case in kept]))
-        # people write the list: with the etag, a case that they added in between is not lost
+        # People write the list. The etag makes sure that a case that they added in between is not lost.
         self.reach.ports.lake.replace(key, path, etag=info.etag)
 
 
 @dataclass(frozen=True, slots=True)
 class RestOfTenant:
-    """Reports, and every other object whose key names the tenant."""
+    """The zone of reports, and of every other object whose key names the tenant."""
 
     reach: Reach
     name: str = "files"
@@ -213,7 +219,7 @@ class RestOfTenant:
 
 @dataclass(frozen=True, slots=True)
 class TableFiles:
-    """All files of a Delta table, those of older versions too.
+    """The zone of all files of a Delta table, the files of older versions too.
 
     `take_out` replaces the files of the newest version by others in a commit, so that what the log says stays true. The
     old files are then rewritten like any other.
@@ -232,7 +238,7 @@ class TableFiles:
         return ParquetFiles(self.reach, self.name, f"{self.root}/")
 
     def leaving(self, snapshot: Snapshot, found: Mapping[str, Removal]) -> dict[str, DataFile]:
-        """The files of the newest version that hold the subject, by key."""
+        """Return the files of the newest version that hold the subject, by key."""
         live = {f"{self.root}/{file.path}": file for file in snapshot.files}
         return {key: live[key] for key in found if key in live}
 
@@ -240,7 +246,10 @@ class TableFiles:
         return TableChange(before=snapshot.version, rows=rows_of(found, self.leaving(snapshot, found)))
 
     def take_out(self, snapshot: Snapshot, found: Mapping[str, Removal]) -> None:
-        """Raises RetryableError where a compaction replaced the same files."""
+        """Replace the files by files without the subject.
+
+        Raises RetryableError where a compaction replaced the same files.
+        """
         leaving = self.leaving(snapshot, found)
         if not leaving:
             return

@@ -1,1 +1,1 @@
-"""Who is to be erased, how their names are found, and the record of an erasure."""
+"""Pure rules of erasure: who is to be erased, how their names are found, and the record of an erasure."""

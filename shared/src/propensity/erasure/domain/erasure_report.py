@@ -1,7 +1,7 @@
-"""The record of an erasure, and the notes from which it is made.
+"""The record of an erasure, and the notes from which the record is made.
 
 An attempt writes a note before it touches a zone. Where the attempt dies, its notes stay, and the next attempt merges
-them into the record. The record is therefore true whichever attempt died.
+these notes into the record. The record is therefore true whichever attempt died.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from propensity.lake.domain.erasure_records import ERASURES
 
 
 class ErasureCall(Frozen):
-    """Who called for the erasure, when (RFC 3339) and why."""
+    """The call for an erasure: who called, when (RFC 3339) and why."""
 
     by: str
     at: str
@@ -23,7 +23,10 @@ class ErasureCall(Frozen):
 
 
 class Removal(Frozen):
-    """What is done to an object. `rows`: how many rows leave it, None where it goes whole or nobody can count them."""
+    """The removal of rows from one object.
+
+    `rows` says how many rows leave the object; it is None where the object goes whole or nobody can count the rows.
+    """
 
     rows: int | None
     how: Literal["removed", "rewritten", "emptied"]
@@ -34,20 +37,20 @@ class ErasedObject(Removal):
 
 
 class TableChange(Frozen):
-    """`before`: the newest version of a table before the erasure. `rows`: how many rows leave that version."""
+    """The change of one table. `before` is its newest version before the erasure; `rows` of that version leave it."""
 
     before: int
     rows: int
 
 
 class ErasedTable(TableChange):
-    """`now`: the newest version after the erasure; None where the table is gone."""
+    """The table after an erasure. `now` is its newest version; it is None where the table is gone."""
 
     now: int | None = None
 
 
 class Note(Frozen):
-    """What an attempt is about to do in a zone: removals by object, and changes by table."""
+    """The note of what an attempt is about to do in a zone: removals by object, and changes by table."""
 
     attempt: int
     zone: str
@@ -57,7 +60,7 @@ class Note(Frozen):
 
 
 class ZoneTotal(Frozen):
-    """Of a zone: objects touched, rows removed from them, and how many objects went whole."""
+    """The totals of a zone: objects touched, rows removed from these objects, and how many objects went whole."""
 
     objects: int
     rows: int
@@ -65,7 +68,7 @@ class ZoneTotal(Frozen):
 
 
 class Proof(Frozen):
-    """What the search after the erasure looked through; `hits` is 0, because a hit is an error."""
+    """The amounts that the search after an erasure looked through; `hits` is 0, because a hit is an error."""
 
     objects: int
     bytes: int
@@ -75,10 +78,11 @@ class Proof(Frozen):
 
 
 class ErasureRecord(Frozen):
-    """The record of all attempts under one reference: `audit/erasures/<request>.json`. It names no person.
+    """The record of all attempts under one reference: `audit/erasures/<request>.json`. The record names no person.
 
-    `names`: how many names of the person were searched for. `pinned`: rows removed from each version of a table that a
-    model or a run pins, by table and version. `open_runs`: runs that were planned and have not finished.
+    `names` says how many names of the person were searched for. `pinned` counts the rows removed from each version of a
+    table that a model or a run pins, by table and version. `open_runs` are the runs that were planned and have not
+    finished.
     """
 
     attempts: int
@@ -97,7 +101,7 @@ class ErasureRecord(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What all attempts have done: the first four fields of a record."""
+    """The work of all attempts: the first four fields of a record."""
 
     attempts: int
     calls: list[ErasureCall]
@@ -110,15 +114,16 @@ def record_key(request: str) -> str:
 
 
 def notes_folder(request: str) -> str:
-    """The folder in which attempts write down what they are about to do."""
+    """Return the folder in which attempts write down what they are about to do."""
     return f"audit/erasing/{request}/"
 
 
 def merge_notes(record: ErasureRecord | None, notes: Iterable[Note]) -> Done:
-    """A record with the notes of the attempts that came after it.
+    """Return a record merged with the notes of the attempts that came after it.
 
-    The attempt after one that died finds again what was not done. Of the counts that several notes give for one object,
-    the largest is therefore the true one. What the record says was done before, so rows found later are added to it.
+    An attempt that follows a dead attempt finds again what was not done. Several notes may therefore give a count for
+    one object, and the largest count is the true one. What the record says was done before, so rows found later are
+    added to its counts.
     """
     closed = record.attempts if record else 0
     calls = list(record.calls) if record else []
@@ -152,7 +157,7 @@ def _most(rows: int | None, other: int | None) -> int | None:
 def _added[Counted: (ErasedObject, ErasedTable)](
     before: Mapping[str, Counted], more: Mapping[str, Counted]
 ) -> dict[str, Counted]:
-    """The entries of both, by name; rows of one name are added up."""
+    """Return the entries of both, by name; rows of one name are added up."""
     added = dict(before)
     for name, entry in more.items():
         earlier = before.get(name)
@@ -174,5 +179,5 @@ def zone_totals(objects: Mapping[str, ErasedObject]) -> dict[str, ZoneTotal]:
 
 
 def rows_of(objects: Mapping[str, Removal], keys: Iterable[str]) -> int:
-    """How many rows leave these objects, or have left them."""
+    """Return how many rows leave these objects, or have left them."""
     return sum(objects[key].rows or 0 for key in keys if key in objects)

@@ -1,4 +1,4 @@
-"""Who is to be erased, a person or a whole tenant, and how their names are found in a text."""
+"""The subject of an erasure, a person or a whole tenant, and how the subject's names are found in a text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _SEPARATORS = "[ ()/.-]"
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The call as the record has it: the caller's reference, why, who and when (RFC 3339). It names no person."""
+    """The call for an erasure as the record has it: the caller's reference, why, who and when (RFC 3339), no person's
+    name.
+    """
 
     request: str
     why: str
@@ -31,7 +33,7 @@ class Ticket:
 
 
 def parse_subject(tenant_id: object, customer_id: object) -> Subject:
-    """Raises BadInputError, which never repeats the customer's id."""
+    """Read the subject of a call. Raises BadInputError, which never repeats the customer's id."""
     if not isinstance(tenant_id, str) or not TENANT_NAME.fullmatch(tenant_id):
         raise BadInputError(
             "tenant_id: expected 1 to 64 letters, digits, dots, - or _, as in the landing bucket's keys"
@@ -42,7 +44,7 @@ def parse_subject(tenant_id: object, customer_id: object) -> Subject:
 
 
 def parse_ticket(request: object, why: object, by: object, at: object) -> Ticket:
-    """Raises BadInputError naming the field."""
+    """Read the ticket of a call. Raises BadInputError naming the field."""
     if not isinstance(request, str) or not _REQUEST.fullmatch(request):
         raise BadInputError(
             "request: expected your reference of 3 to 64 letters, digits, dots, - or _, as a ticket's number; "
@@ -61,7 +63,7 @@ def parse_ticket(request: object, why: object, by: object, at: object) -> Ticket
 
 
 def telling(value: str) -> bool:
-    """Whether a value can hardly mean anything else: a short number may be a price, an article or a postcode too."""
+    """Whether a value can hardly mean anything else; a short number may be a price, an article or a postcode too."""
     return len(value) >= 9 or "@" in value or (len(value) >= 6 and re.search(r"[A-Za-z]", value) is not None)
 
 
@@ -71,9 +73,11 @@ def identifies(value: str) -> bool:
 
 
 def pattern(names: Collection[str]) -> str | None:
-    """A regular expression, for RE2 and for Python, that finds any of the names as a whole token in lower-case text.
+    """Return a regular expression, for RE2 and for Python, that finds any of the names as a whole token in lower-case
+    text.
 
-    A telephone number in E.164 is found however it is spaced, with its country's code or without. None without names.
+    A telephone number in E.164 is found however it is spaced, with its country's code or without. Without names there
+    is no expression: None.
     """
     if not names:
         return None
@@ -84,5 +88,5 @@ def pattern(names: Collection[str]) -> str | None:
 def _spelt(name: str) -> str:
     if _PHONE.fullmatch(name):
         return rf"\+?[0-9 ()/.-]{{0,9}}{f'{_SEPARATORS}*'.join(name[-8:])}"
-    # written as a code, because RE2 does not know \- and \@, which is how Python escapes these characters
+    # these characters are written as a code, because RE2 does not know \- and \@, which is how Python escapes them
     return "".join(char if re.match(r"[0-9a-z]|[^\x00-\x7f]", char) else f"\\x{ord(char):02x}" for char in name)

@@ -1,1 +1,1 @@
-"""Register, approve, promote, roll back, recalibrate and replay versions."""
+"""The release of versions: register, approve, promote, roll back, recalibrate and replay them."""

@@ -1,7 +1,7 @@
-"""Whether a version can score now, checked before an alias is pointed to it.
+"""The check that a version can score now, made before an alias is pointed to the version.
 
-Its artifact is loaded, compared with what was recorded when it was registered and with today's contracts, and made to
-score a row.
+The version's artifact is loaded. It is compared with the record of its registration and with today's contracts. Then it
+is made to score a row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOT_RECORDED = "not recorded"
 
 
 def check_artifact(ports: Ports, version: Version) -> dict[str, Any]:
-    """The result of each check: `ok`, or `not recorded` where the version is older than the record.
+    """Return the result of each check: `ok`, or `not recorded` where the version is older than the record.
 
     Raises ConflictError that says what is wrong with the version; nothing was changed then.
     """
@@ -44,7 +44,7 @@ def check_artifact(ports: Ports, version: Version) -> dict[str, Any]:
 
 
 def check_files(store: ObjectStore, version: Version) -> str:
-    """Whether every file is as it was registered. Raises ConflictError naming the files that are not."""
+    """Check that every file is as it was registered. Raises ConflictError naming the files that are not."""
     recorded = version.provenance.files
     if recorded is None:
         return NOT_RECORDED
@@ -67,21 +67,21 @@ def check_files(store: ObjectStore, version: Version) -> str:
 
 
 def _erased(found: Mapping[str, str | None]) -> set[str]:
-    """The tenants whose own model was erased; the global model scores their rows.
+    """Return the tenants whose own model was erased; the global model scores their rows.
 
-    The erasure of a tenant removes all files of its model, the erasure of a customer may leave one of them empty.
-    `found`: for each file the SHA-256 of what is there, None where nothing is.
+    The erasure of a tenant removes all files of its model. The erasure of a customer may leave one of these files
+    empty. `found` has for each file the SHA-256 of its content, None where the file is missing.
     """
     files: dict[str, list[str | None]] = {}
     for name, digest in found.items():
         if tenant := tenant_of(name):
             files.setdefault(tenant, []).append(digest)
-    # damage is different: it takes one file of several, and hardly ever leaves a file of no bytes
+    # Damage looks different: it takes one file of several, and hardly ever leaves a file of no bytes.
     return {tenant for tenant, digests in files.items() if not any(digests) or _EMPTY in digests}
 
 
 def _columns(ports: Ports, version: Version, fitted: VersionSchema) -> str:
-    """Whether today's contracts have the columns that the version's SQL names, with the types of then."""
+    """Check that today's contracts have the columns that the version's SQL names, with the types of then."""
     recorded = fitted.columns
     wanted = recorded or {dataset: {} for dataset in version.provenance.silver}
     wrong = list(_misfits(ports, wanted))
@@ -106,12 +106,12 @@ def _misfits(ports: Ports, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[
 
 @contextmanager
 def _loading(version: Version) -> Iterator[None]:
-    """Turns every error that says that the version cannot be loaded into a ConflictError."""
+    """Turn every error that says that the version cannot be loaded into a ConflictError."""
     try:
         yield
     except RetryableError:
         raise
-    # PropensityError: a file is missing or is no model; the others: a parser met another content than it expects
+    # a PropensityError says that a file is missing or is no model; the others, that a parser met unexpected content
     except (PropensityError, ValueError, KeyError, TypeError) as error:
         reason = str(error) if isinstance(error, PropensityError) else type(error).__name__
         raise _refused(version, f"it cannot be loaded: {reason}") from error
@@ -129,7 +129,9 @@ def _features(artifact: Artifact, recorded: Sequence[str] | None) -> str:
 
 
 def _score(artifact: Artifact) -> str:
-    """Whether each model of the version scores a row of missing values; if one cannot, it must not become champion."""
+    """Check that each model of the version scores a row of missing values; if one cannot, the version must not be
+    champion.
+    """
     tenants = artifact.one_tenant_each()
     rows = np.full((len(tenants), len(artifact.definition.feature_names)), np.nan, dtype=np.float32)
     with _loading(artifact.version):  # a model of the ladder is loaded when its first row comes

@@ -43,7 +43,7 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     data, digest = read_hashed(ports, _keys(ports, run, plan), definition, [TENANT])
     rows = spread(len(data.labels), REFERENCE_ROWS)
     matrix, tenants = np.ascontiguousarray(data.matrix[rows]), data.columns[TENANT][rows]
-    del data  # frees memory for the original's training set, which is as large
+    del data  # this frees memory for the original's training set, which is as large
     then, now = (
         ports.scorer(onnx).predict(matrix)
         for onnx in (version.onnx(store), store.get(evaluation["files"]["model.onnx"]))
@@ -53,7 +53,7 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     provenance, scores = version.provenance, (before.apply(then), after.apply(now))
     ladders = load_tenant_models(ports, version), _replayed_ladder(ports, run)
     laddered = None
-    # an execution that began before ladders were replayed makes none: the ladders cannot be compared then
+    # an execution that began before ladders were replayed makes no ladder, so the ladders cannot be compared then
     without_ladder = ladders[0] is not None and ladders[1] is None
     if without_ladder:
         ladders = None, None
@@ -100,7 +100,7 @@ def _keys(ports: Ports, run: str, plan: TrainingPlan) -> list[str]:
 
 
 def _hash_of_original(ports: Ports, run: str, definition: Definition) -> str | None:
-    """The hash of the files that a version was trained on, as they are today; None where they are gone."""
+    """Return the hash of the files that a version was trained on, as they are today; None where the files are gone."""
     try:
         plan = read_plan(ports.lake, run, TrainingPlan)
         return read_hashed(ports, _keys(ports, run, plan), definition)[1]
@@ -114,7 +114,10 @@ def _replayed_ladder(ports: Ports, run: str) -> TenantModels | None:
 
 
 def _moved(then: TenantModels | None, now: TenantModels | None) -> int:
-    """How many tenants stand elsewhere: on another rung, or on the same rung with another model, intercept or rate."""
+    """Return how many tenants stand elsewhere: on another rung, or on the same rung with another place.
+
+    Another place has another model, intercept or rate.
+    """
     tenants = {tenant for models in (then, now) if models for tenant in models.ladder.places}
 
     def place(models: TenantModels | None, tenant: str) -> Place:

@@ -1,4 +1,7 @@
-"""manage_registry: list a model's versions, approve one, promote one, roll back; one call each, no deployment."""
+"""manage_registry: list a model's versions, approve one, promote one, or roll back, by one call each.
+
+None of these calls needs a deployment.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,10 @@ _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "md": "text/markdown; char
 
 
 def list_versions(ports: Ports, model: str) -> dict[str, Any]:
-    """Every version with its stage, approvals, gates and figures, and the ledger, oldest line first.
+    """Return every version with its stage, approvals, gates and figures, and the ledger, oldest line first.
 
-    `rows_erased` of a version: per dataset, how many of the rows that it was trained from were erased since.
-    Raises NotFoundError for a model that the pack does not have and that was never registered.
+    `rows_erased` of a version says per dataset how many of the rows that it was trained from were erased since. Raises
+    NotFoundError for a model that the pack does not have and that was never registered.
     """
     lines = read_ledger(ports.lake, model)
     standing, erased = model_standing(lines), erasure_records(ports.lake)
@@ -59,9 +62,9 @@ def list_versions(ports: Ports, model: str) -> dict[str, Any]:
 
 
 def read_card(ports: Ports, model: str, version: str, kind: str) -> tuple[str, str]:
-    """(content type, text) of a version's model card; `kind` is html or md.
+    """Return (content type, text) of a version's model card; `kind` is html or md.
 
-    Raises BadInputError naming the field, and NotFoundError for a version that is not there or has no card.
+    Raises BadInputError naming the field, and NotFoundError for a version that does not exist or has no card.
     """
     if kind not in CARDS:
         raise BadInputError(f"format: {kind!r}, expected {' or '.join(CARDS)}")
@@ -79,7 +82,7 @@ def promote(
 ) -> dict[str, Any]:
     """Make a version the champion, once its artifact has proven that it can score.
 
-    Raises BadInputError naming the field, NotFoundError for a version that is not there, and ConflictError where the
+    Raises BadInputError naming the field, NotFoundError for a version that does not exist, and ConflictError where the
     promotion takes two people or the version cannot be loaded.
     """
     request, found = _request(ports, model, _number(version), by=by, why=why, at=at)

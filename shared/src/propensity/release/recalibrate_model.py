@@ -25,12 +25,12 @@ from propensity.registry.versions import Version, load_champion, load_version, n
 from propensity.stats.calibration import FITS, Calibration
 from propensity.stats.figures import Estimate, Scored, brier, calibration, log_loss, log_loss_gain, scored
 
-FITTED_ON = 3  # batches before the newest: older ones show a market that is gone
+FITTED_ON = 3  # the number of batches before the newest that are fitted on; older batches show a market that is gone
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What came of one batch: its distinct raw probabilities, and the rows and positives of each, (n,)."""
+    """The outcomes of one batch: its distinct raw probabilities, and the rows and positives of each, (n,)."""
 
     run: str
     raw: Any
@@ -42,7 +42,7 @@ class Outcomes:
         return batch_day(self.run)
 
     def scored(self, by: Calibration) -> Scored:
-        """The outcomes against the scores that a calibration gives."""
+        """Return the outcomes against the scores that a calibration gives."""
         return scored(
             zip(by.apply(self.raw).tolist(), self.rows.tolist(), self.positives.tolist(), strict=True), self.run
         )
@@ -91,14 +91,14 @@ def _whole(value: object, field: str) -> int | None:
 
 
 def _fitted(ports: Ports, version: Version, present: Calibration) -> dict[str, Any]:
-    """The fields of a CalibrationFile with a new calibration, and how it and the present one do on the newest batch.
+    """Return the fields of a CalibrationFile with a new calibration, with the proof on the newest batch.
 
-    The proof is a fit that has not seen the newest batch.
+    The proof says how the new calibration and the present one do on the newest batch, after a fit without that batch.
     """
     spec = version.definition(ports.lake).model
     batches = matched(ports, version)
     newest, reach = batches[-1:], timedelta(days=spec.reach_days)
-    # a fair proof: fitted on the outcomes that were known when the newest batch was scored
+    # a fair proof is fitted on the outcomes that were known when the newest batch was scored
     older = [batch for batch in batches[:-1] if batch.day + reach <= batches[-1].day][-FITTED_ON:]
     what = f"model {version.model} version {version.number}"
     for part, purpose in ((older, "to fit on"), (newest, "to hold it against")):
@@ -137,7 +137,7 @@ def _fitted(ports: Ports, version: Version, present: Calibration) -> dict[str, A
 def _fit(method: str, batches: Sequence[Outcomes]) -> Calibration:
     """Fit a calibration on some batches.
 
-    Each raw probability is there twice: weighted by its rows that converted, and by its rows that did not.
+    Each raw probability goes in twice: weighted by its rows that converted, and by its rows that did not.
     """
     raw, rows, positives = (
         np.concatenate([getattr(batch, name) for batch in batches]) for name in ("raw", "rows", "positives")
@@ -172,13 +172,13 @@ def _figures(data: Scored) -> dict[str, Estimate]:
 
 
 def matched(ports: Ports, version: Version) -> list[Outcomes]:
-    """The outcomes of the version's matched batches, oldest first; of each batch those of its last matchback."""
+    """Return the outcomes of the version's matched batches, oldest first; of each batch those of its last matchback."""
     prefix = f"runs/score/{version.model}/"
     batch = f"-v{version.number:06d}-batch/outcomes/"
     newest: dict[str, str] = {}
     for key in ports.lake.keys(prefix):
         if batch in key:
-            newest[key.split("/outcomes/")[0]] = key  # keys come in order of known_by, so the last one stays
+            newest[key.split("/outcomes/")[0]] = key  # keys come in order of known_by, so the last key stays
     return [_read(ports, run, key) for run, key in sorted(newest.items())]
 
 

@@ -26,14 +26,14 @@ BY = "register_model"
 
 
 def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
-    """Write the version's folder; where all gates passed, promote it or stage it for approvals, as the policy says.
+    """Write the version's folder; where all gates passed, promote or stage the version, as the policy says.
 
-    A version whose gates failed stays a candidate. One that was trained on another Silver than the newest was only
-    trained to be looked at, and stays a candidate too.
+    A version whose gates failed stays a candidate. A version that was trained on another Silver than the newest was
+    only trained to be looked at, and stays a candidate too.
 
-    The run's evaluation names the files of the chosen candidate. A second call for the run finds its version and its
-    line. `at` is the instant of the call (RFC 3339) for the ledger's line, because the run's day may be months ago. It
-    is None in an execution that began before the workflow passed it on; the line then has the run's day.
+    The run's evaluation names the files of the chosen candidate. A second call for the run finds the run's version and
+    ledger line. `at` is the instant of the call (RFC 3339) for the ledger's line, because the run's day may be months
+    ago. It is None in an execution that began before the workflow passed it on; the line then has the run's day.
     """
     store = ports.lake
     plan, evaluation = read_plan(store, run, TrainingPlan), read_json(store, f"{run}/evaluation.json")
@@ -55,7 +55,7 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         retracted=plan.retracted,
         silver_at=plan.silver_at,
         packages=evaluation["packages"],
-        # a plan from before columns were recorded has none
+        # a plan from before columns were recorded has no columns
         schema=VersionSchema(features=features, columns=plan.columns),
         files=recorded_files(files),
         # an evaluation from before training sets were hashed has no hash
@@ -81,8 +81,8 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         "as_of": plan.as_of,
         "promoted": promoted,
         "staged": staged,
-        # without a champion nobody is scored until people approve this version, so the scoring run that follows waits.
-        # Where a gate failed it does not wait: it fails for want of a champion, and that rings the alarm
+        # Without a champion nobody is scored until people approve this version, so the scoring run that follows waits.
+        # Where a gate failed, the scoring run does not wait: it fails for want of a champion, and that rings the alarm.
         "waits": staged and champion_number(store, plan.model) is None,
         "failed_gates": list(gates.failed),
     }

@@ -25,7 +25,7 @@ def replay_version(ports: Ports, *, model: str, version: int, request: str) -> d
     """Write a plan as plan_training does, with the version's own definition, table versions, shapes, dates and seed.
 
     Each `request` (1 to 80 letters, digits, - and _) is a run of its own; a second call finds the plan of the first.
-    Raises NotFoundError for a version, or a table version, that is not there, and BadInputError naming the field.
+    Raises NotFoundError for a version, or a table version, that does not exist, and BadInputError naming the field.
     """
     if type(version) is not int or version < 1:
         raise BadInputError(f"replay_of is {version!r}, expected the number of a version, as 3")
@@ -42,9 +42,9 @@ def replay_version(ports: Ports, *, model: str, version: int, request: str) -> d
 
 
 def _pinned(ports: Ports, version: Version) -> tuple[TrainingPlan, Pins]:
-    """The plan that a version was trained by, and the tables that it pins.
+    """Return the plan that a version was trained by, and the tables that the version pins.
 
-    A version from before plans were kept in its folder gets one from its lineage.
+    A version from before plans were kept in its folder gets a plan from its lineage.
     """
     plan = find_record(ports.lake, plan_key(version.folder), TrainingPlan)
     if plan is not None and plan.shapes is not None:

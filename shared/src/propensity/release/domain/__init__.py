@@ -1,1 +1,1 @@
-"""The rules by which an alias moves, and what a replay must repeat."""
+"""Pure rules of releases: the rules by which an alias moves, and what a replay must repeat."""

@@ -1,7 +1,8 @@
-"""Who may make which version the champion. Each rule looks at the ledger and returns the next line.
+"""The rules for making a version the champion. Each rule looks at the ledger and returns the next line.
 
-Asking twice adds nothing: where a version already is what the request asks for, the rule returns the line that made it
-so. `append_to_ledger` in registry/versions.py writes the line, and asks the rule again when others were faster.
+A second request adds nothing. Where a version already is what the request asks for, the rule returns the line that made
+it so. `append_to_ledger` in registry/versions.py writes the line, and asks the rule again when another process was
+faster.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from propensity.registry.domain.ledger import (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asks of a version: who, why and when, and the gates of the version."""
+    """A request about a version: who asks, why and when, and the gates of the version."""
 
     model: str
     version: int
@@ -43,7 +44,7 @@ class Request:
         previous: int | None = None,
         role: Role | None = None,
     ) -> LedgerLine:
-        """The next line after the `known` ones, for this request."""
+        """Return the next line after the `known` ones, for this request."""
         return LedgerLine(
             number=next_number(known),
             action=action,
@@ -61,11 +62,11 @@ class Request:
 def registration_line(
     request: Request, policy: Policy, held_against: int | None, known: Sequence[LedgerLine]
 ) -> LedgerLine:
-    """The line of a version that passed its gates: it becomes champion, or staging to wait for people.
+    """Return the line of a version that passed its gates: it becomes champion, or staging to wait for people.
 
-    `held_against`: the champion that the gates compared it with. Where another version is champion by now, the two
-    were never compared, and people decide. Each asker gets one line per version: when a training run is redriven, it
-    must not take back what was decided since.
+    `held_against` is the champion that the gates compared the version with. Where another version is champion by now,
+    the two were never compared, and people decide. Each asker gets one line per version. A training run that is
+    redriven must not take back what was decided since.
     """
     written = [line for line in known if line.version == request.version and line.by == request.by]
     if written:
@@ -83,7 +84,10 @@ def registration_line(
 
 
 def promotion_line(request: Request, policy: Policy, approvers: Approvers, known: Sequence[LedgerLine]) -> LedgerLine:
-    """The line of a promotion by one person. Raises ConflictError, with what to do, where it takes two people."""
+    """Return the line of a promotion by one person.
+
+    Raises ConflictError, with what to do, where a promotion takes two people.
+    """
     standing = model_standing(known)
     if standing.champion == request.version:
         return _line_of_champion(known, request.version)
@@ -105,7 +109,7 @@ def promotion_line(request: Request, policy: Policy, approvers: Approvers, known
 
 
 def rollback_line(request: Request, seen: int | None, known: Sequence[LedgerLine]) -> LedgerLine:
-    """The line of a rollback to a former champion; `seen` is the champion that the asker wants to replace.
+    """Return the line of a rollback to a former champion; `seen` is the champion that the asker wants to replace.
 
     One person is enough under every policy: the version earned its place before, and a bad list cannot wait for two
     people. Raises ConflictError for a version that never was champion, and where `seen` is not the champion any more.
@@ -128,10 +132,10 @@ def rollback_line(request: Request, seen: int | None, known: Sequence[LedgerLine
 
 
 def approval_line(request: Request, role: Role, known: Sequence[LedgerLine]) -> LedgerLine:
-    """The line of an approval; the second one, by another person in the other role, is the promotion.
+    """Return the line of an approval; the second one, by another person in the other role, is the promotion.
 
-    Raises ConflictError where another person approved in this role or the version is champion, and ForbiddenError
-    where the same person gave the other approval.
+    Raises ConflictError where another person approved in this role or the version is champion, and ForbiddenError where
+    the same person gave the other approval.
     """
     standing = model_standing(known)
     given = standing.approved_by(request.version)
@@ -150,5 +154,5 @@ def approval_line(request: Request, role: Role, known: Sequence[LedgerLine]) -> 
 
 
 def _line_of_champion(known: Sequence[LedgerLine], champion: int) -> LedgerLine:
-    """The line that made the version champion."""
+    """Return the line that made the version champion."""
     return next(line for line in reversed(known) if line.alias == CHAMPION and line.version == champion)

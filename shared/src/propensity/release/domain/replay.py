@@ -1,4 +1,4 @@
-"""What a replay proves: whether a version came out again, and what stands in the way where it did not."""
+"""The findings of a replay: whether a version came out again, and what stands in the way where it did not."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from propensity.kernel.spec import Frozen
 
-MAX_ABS = 1e-6  # the largest difference of a score that still counts as the same
+MAX_ABS = 1e-6  # the largest difference of a score that still counts as the same score
 
 
 class ComparedSets(Frozen):
-    """Hashes of training sets: of the version, of the replay, and of the version's own files as they are today."""
+    """The hashes of three training sets: the version's, the replay's, and the version's own files as they are today."""
 
     registered: str | None
     replayed: str
@@ -26,7 +26,7 @@ class ComparedSeeds(Frozen):
 
 
 class ComparedPackages(Frozen):
-    """Versions of packages by name; `differ`: for each package that differs, its version then and now."""
+    """The versions of packages by name; `differ` has, for each package that differs, its version then and now."""
 
     registered: Mapping[str, str]
     replayed: Mapping[str, str]
@@ -34,14 +34,14 @@ class ComparedPackages(Frozen):
 
 
 class ComparedModels(Frozen):
-    """Family and parameters of each."""
+    """The family and parameters of the version's model and of the replay's model."""
 
     registered: Sequence[Any]
     replayed: Sequence[Any]
 
 
 class ComparedScores(Frozen):
-    """Largest differences of a score; see Replayed."""
+    """The largest differences of a score; Replayed says what each field means."""
 
     max_abs_raw: float
     max_abs_calibrated: float
@@ -52,9 +52,9 @@ class ComparedScores(Frozen):
 class ReplayReport(Frozen):
     """The report of a replay: `registry/<model>/replays/<version>-<request>.json`.
 
-    `silver`: the versions of the tables that were read. `rows`: how many rows both models scored. `said`: sentences on
-    what differs. `erased`: rows of those tables that were erased since, by dataset. `tenants_moved`: tenants that stand
-    elsewhere on the ladder.
+    `silver` has the versions of the tables that were read. `rows` says how many rows both models scored. `said` has
+    sentences on what differs. `erased` counts the rows of these tables that were erased since, by dataset.
+    `tenants_moved` counts the tenants that stand elsewhere on the ladder.
     """
 
     version: int
@@ -76,11 +76,11 @@ class ReplayReport(Frozen):
 class Replayed:
     """A registered version and its replay, side by side.
 
-    A hash is None where it was never recorded, or where the files to hash are gone. `original_now`: the hash of the
-    version's training files as they are today. `erased`: rows of the pinned tables that were erased since, by dataset.
-    `raw`, `calibrated`: the largest difference of a score by the version's own model, before and after calibration.
-    `laddered`: the same by the model of the ladder that scores the row's tenant; None where neither has a ladder.
-    `moved`: how many tenants stand elsewhere on the ladder now.
+    A hash is None where it was never recorded, or where the files to hash are gone. `original_now` is the hash of the
+    version's training files as they are today. `erased` counts the rows of the pinned tables that were erased since, by
+    dataset. `raw` and `calibrated` are the largest difference of a score by the version's own model, before and after
+    calibration. `laddered` is the same difference by the model of the ladder that scores the row's tenant; it is None
+    where neither has a ladder. `moved` says how many tenants stand elsewhere on the ladder now.
     """
 
     registered_hash: str | None
@@ -119,17 +119,17 @@ class Replayed:
 
     @property
     def packages(self) -> dict[str, list[str | None]]:
-        """For each package whose version differs: its version then and now."""
+        """Return, for each package whose version differs, its version then and now."""
         then, now = self.registered_packages, self.replayed_packages
         return {
             name: [then.get(name), now.get(name)]
             for name in sorted({*then, *now})
-            # a package that the version did not record is no difference
+            # a package that the version did not record counts as no difference
             if name in then and then.get(name) != now.get(name)
         }
 
     def sentences(self) -> list[str]:
-        """What differs, and why as far as it can be told."""
+        """Say in sentences what differs, and why as far as the reason can be told."""
         sentences = []
         if self.same_set is None:
             sentences.append(
@@ -162,7 +162,7 @@ class Replayed:
         return sentences
 
     def report(self, *, version: int, run: str, silver: Mapping[str, int], rows: int) -> ReplayReport:
-        """The report of the replay by `run`, over `rows` scored rows."""
+        """Return the report of the replay by `run`, over `rows` scored rows."""
         return ReplayReport(
             version=version,
             run=run,

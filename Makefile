@@ -110,7 +110,7 @@ types: $(DEV)
 imports: $(DEV)
 	@PYTHONPATH=shared/src .venv/bin/lint-imports --no-logo
 
-# the files that `lock` writes hold no address of a registry, and no path of a machine
+# the files that `make lock` writes hold no address of a registry, and no path of a machine
 COMPILE := uv pip compile -q --universal --generate-hashes --python-version 3.13 --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links
 lock: $(TOOLS) ## pin every requirement again, with hashes

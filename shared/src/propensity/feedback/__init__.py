@@ -1,3 +1,1 @@
-"""The feedback on scores: outcomes are matched to scores, drift is checked, and trainings off the cadence are
-requested.
-"""
+"""The feedback on scores: outcomes matched to scores, drift checks, and requests for a training off the cadence."""

@@ -55,8 +55,7 @@ _ROUNDS = 5  # tries at a table; a try is lost where a compaction came in betwee
 
 
 def erase(ports: Ports, subject: Subject, ticket: Ticket) -> dict[str, Any]:
-    """Remove the subject everywhere, search for what is left, and write the record; return the record's key and
-    figures.
+    """Remove the subject everywhere, search for what is left, write the record, and return its key and figures.
 
     A second call finds nothing more and answers with the record as it is. Raises ConflictError where something is left,
     and RetryableError where another call can go on.
@@ -194,8 +193,9 @@ class _Erasure:
         return removed
 
     def _open_runs(self) -> list[str]:
-        """Return runs that were planned and have not finished: a run may hold the subject in memory and write it
-        later.
+        """Return runs that were planned and have not finished.
+
+        Such a run may hold the subject in memory and write it later.
         """
         keys = list(self.reach.keys("runs/"))
         runs = {key.rpartition("/")[0]: set[str]() for key in keys if key.endswith("/plan.json")}

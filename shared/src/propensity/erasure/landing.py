@@ -129,7 +129,8 @@ def _arrived(info: ObjectInfo) -> tuple[str, datetime]:
 
 
 def _second(moment: datetime) -> datetime:
-    """Return a time to the second: S3 gives an object's time to the second when read, to the millisecond when
-    listed.
+    """Return a time to the second.
+
+    S3 gives an object's time to the second when the object is read, and to the millisecond when it is listed.
     """
     return moment.replace(microsecond=0)

@@ -14,8 +14,9 @@ from propensity.ports import Ports, Sql
 
 
 def people_columns(ports: Ports) -> tuple[str, ...]:
-    """Return the columns that hold customers' ids: the pack's entity in data that came in, customer_id in computed
-    data.
+    """Return the columns that hold customers' ids.
+
+    The column is the pack's entity in data that came in, and customer_id in data that the product computes.
     """
     return tuple(dict.fromkeys((pack_info(ports).entity, "customer_id")))
 

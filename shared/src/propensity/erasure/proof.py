@@ -162,8 +162,9 @@ def _text(path: Path) -> Iterator[str]:
 
 
 def _strings(path: Path) -> Iterator[str]:
-    """Yield every text in a JSON file, or in a file with a JSON value per line, in lower case; field names are texts
-    too.
+    """Yield every text in a JSON file, or in a file with a JSON value per line, in lower case.
+
+    Names of fields are texts too.
     """
     body = path.read_text(encoding="utf-8")
     try:

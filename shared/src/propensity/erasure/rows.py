@@ -18,8 +18,9 @@ _TRAILER = 8  # a Parquet file ends in its footer, the footer's length (4 bytes)
 
 
 class RowFinder:
-    """A finder of rows by `names`, the customer's names in texts, and by `people`, the columns that hold customers'
-    ids.
+    """A finder of rows.
+
+    `names` are the customer's names in texts, and `people` are the columns that hold customers' ids.
     """
 
     def __init__(self, sql: Sql, subject: Subject, names: Collection[str], people: Collection[str]) -> None:

@@ -143,8 +143,9 @@ class TextFiles:
         self.reach.ports.lake.replace(key, out, etag=info.etag)
 
     def _without_lines(self, key: str, path: Path) -> tuple[bytes, int] | None:
-        """Return the file without the lines that name the customer, and the number of such lines; None where it must go
-        whole.
+        """Return the file without the lines that name the customer, and the number of such lines.
+
+        The result is None where the file must go whole.
         """
         if self._names_customer(path) is None or is_parquet(path) or key.endswith(".json"):
             return None

@@ -1,6 +1,4 @@
-"""The model card of a training run: the figures that only the card shows, and the card's two files, HTML and
-Markdown.
-"""
+"""The model card of a training run: figures that only the card shows, and the card's two files, HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -124,9 +122,7 @@ def card_facts(
 
 
 def write_card(ports: Ports, run: str, evaluation: Mapping[str, Any]) -> None:
-    """Write card.html and card.md below the run, made of the run's plan, its definition and this evaluation (as
-    JSON).
-    """
+    """Write card.html and card.md below the run, from the run's plan, its definition and this evaluation (as JSON)."""
     plan = read_plan(ports.lake, run, TrainingPlan)
     definition = read_definition(ports.lake, f"{run}/definition", plan.model)
     source = CardSource(

@@ -42,8 +42,7 @@ class Champion:
 
 
 def champion_of(ports: Ports, plan: TrainingPlan, definition: Definition) -> Champion | None:
-    """Return the plan's champion, ready to score rows with a definition's features; None where the plan has no
-    champion.
+    """Return the plan's champion, ready to score rows with a definition's features; None where there is none.
 
     The champion scores without its ladder, because the challenger has no ladder yet when the two are compared.
     """

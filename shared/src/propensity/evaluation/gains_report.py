@@ -203,8 +203,9 @@ def _sizes(tenants: Any, filtered: Any | None) -> dict[str, int]:
 
 
 def _top(scores: Any, tenants: Any, sizes: Mapping[str, int]) -> Any:
-    """Return a mask of each tenant's highest scores, as many as its list's size; equal scores in the order of the
-    rows.
+    """Return a mask of each tenant's highest scores, as many as its list's size.
+
+    Equal scores are taken in the order of the rows.
     """
     mask = np.zeros(len(scores), dtype=bool)
     for tenant, size in sizes.items():

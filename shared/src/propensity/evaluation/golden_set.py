@@ -35,11 +35,10 @@ _BASE = "base.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """The frozen rows of a golden set, n of them: `labels`, `days` and `tenants`, (n,) each, and `matrix`, float32 (n,
-    k).
+    """The n frozen rows of a golden set.
 
-    `missing` has the features of the definition that some rows lack, or have with another meaning. If there are any,
-    `matrix` is None.
+    `labels`, `days` and `tenants` are (n,) each, and `matrix` is float32 (n, k). `missing` has the features of the
+    definition that some rows lack, or have with another meaning. If there are any, `matrix` is None.
     """
 
     labels: Any

@@ -30,7 +30,9 @@ _ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The judgement of a case: all gates but the parity gates, in reading order, and `slices`, the lines of
+    """The judgement of a case.
+
+    `gates` has all gates but the parity gates, in the order in which a reader wants them. `slices` has the lines of
     slices.json.
     """
 

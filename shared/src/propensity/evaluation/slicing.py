@@ -20,8 +20,9 @@ _THIRDS = ("smallest third", "middle third", "largest third")
 
 
 def judged_columns(definition: Definition) -> list[str]:
-    """Return the columns of a training set, besides features, that gates need: tenant, customer, and the slices'
-    columns.
+    """Return the training set's columns, besides features, that gates need.
+
+    These columns are tenant, customer, and the columns of the slices.
     """
     return [TENANT, CUSTOMER, *(cut.column for cut in definition.model.slices)]
 

@@ -158,8 +158,9 @@ def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
 
 
 def _write_and_start[R: RetrainingRequest](ports: Ports, name: str, request: R, day: date) -> R:
-    """Write the request, or find the one that stands; start an accepted request's training unless it is planned
-    already.
+    """Write the request, or find the request that stands.
+
+    The training of an accepted request is started unless it is planned already.
     """
     key = f"{_folder(request.model)}/{name}.json"
     new = ports.lake.put_new(key, dumps(request.model_dump(mode="json")))

@@ -1,6 +1,4 @@
-"""evaluate_ladder: decide on which rung each tenant stands, by evidence forward in time, with a reason in a
-sentence.
-"""
+"""evaluate_ladder: decide on which rung each tenant stands, by evidence forward in time, and say why in a sentence."""
 
 from __future__ import annotations
 

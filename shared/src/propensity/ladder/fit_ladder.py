@@ -143,10 +143,10 @@ def _fit(
 
 
 def _validation(search: Search, setting: Setting, group: Group, data: TrainingData) -> dict[str, Any]:
-    """Return the group's own validation rows, and their raw probabilities by a model fitted on the fold's earlier
-    dates.
+    """Return the group's own validation rows and their raw probabilities.
 
-    A fold is left out where the group's rows of the earlier dates are all positive or all negative.
+    The model of a fold's probabilities is fitted on the fold's earlier dates. A fold is left out where the group's rows
+    of the earlier dates are all positive or all negative.
     """
     owner = data.columns["segment" if group.kind == "segment" else "tenant_id"] == group.name
     numbers: list[Any] = [np.empty(0, np.int64)]

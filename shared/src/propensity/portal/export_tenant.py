@@ -33,9 +33,7 @@ _SLICE = 512_000_000  # bytes of a table that are on disk at the same time
 
 
 class ExportPins(Frozen):
-    """The content of `pins.json`: table versions, and the tenant's files that were taken back but have rows in
-    Silver.
-    """
+    """The content of `pins.json`: table versions, and the tenant's files taken back that still have rows in Silver."""
 
     tables: dict[str, int]
     retracted: tuple[Retraction, ...]
@@ -52,9 +50,7 @@ class ExportedFile(Frozen):
 
 
 class ExportManifest(ExportPins):
-    """The content of `manifest.json`: the pins, the files, and the tables that were left out because they have no
-    tenants.
-    """
+    """The content of `manifest.json`: the pins, the files, and the tables left out because they have no tenants."""
 
     tenant_id: str
     request: str

@@ -23,8 +23,7 @@ type History = Sequence[FileReport]  # The first validation of a file comes firs
 
 
 def report_landings(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]:
-    """Return per dataset the files that came on a day, and whether a file was expected by the tenant's own rhythm
-    before.
+    """Return per dataset the files that came on a day, and whether the tenant's own rhythm before expected a file.
 
     A file is `waiting` until it is validated, then `accepted`, `accepted_in_part` or `rejected`. Raises BadInputError
     for a name that is no tenant's, or a text that is no day.

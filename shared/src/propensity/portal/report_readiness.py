@@ -230,8 +230,9 @@ def _own(model: ModelSpec, found: _Found, today: date, due: date) -> dict[str, A
 
 
 def _day(day: date | None, low: date | None, high: date | None) -> dict[str, Any]:
-    """Return the day of a training as `from`, and the 95 % interval of the day with enough evidence as `low` and
-    `high`.
+    """Return the day of a training as `from`.
+
+    `low` and `high` are the 95 % interval of the day with enough evidence.
     """
     days = {"from": day, "low": low, "high": high}
     return {name: value.isoformat() if value else None for name, value in days.items()}

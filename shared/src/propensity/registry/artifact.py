@@ -60,9 +60,7 @@ class Artifact:
         return None if self.ladder is None else self.ladder.rungs(tenants)
 
     def one_tenant_each(self) -> Any:
-        """Return tenants, object (n,), such that one row of each tenant is enough to call every model of the
-        version.
-        """
+        """Return one tenant, object (n,), for each model of the version, enough to call every model once."""
         return np.array(["", *(self.ladder.one_of_each() if self.ladder else [])], dtype=object)
 
     def reasons(self, matrix: Any, tenants: Any, count: int) -> tuple[Any, Any]:

@@ -21,9 +21,7 @@ from propensity.stats.figures import Estimate
 
 
 class HeldAgainst(Frozen):
-    """The proof's data: the batch run that a new calibration was proven on, and the older batch runs that it was fitted
-    on.
-    """
+    """The batch run that a new calibration was proven on, and the older batch runs that it was fitted on for that."""
 
     run: str
     fitted_on: Sequence[str]

@@ -100,8 +100,9 @@ class TenantModels:
 
 
 def load_sub_model(ports: Ports, folder: str) -> SubModel:
-    """Load the model in a folder. Raises NotFoundError where the folder has none, or where an erasure emptied a file of
-    it.
+    """Load the model in a folder.
+
+    Raises NotFoundError where the folder has no model, or where an erasure emptied a file of it.
     """
     names = ("model.onnx", "calibration.json", "explanation.json")
     onnx, calibration, explanation = (ports.lake.get(f"{folder}/{name}") for name in names)

@@ -53,13 +53,12 @@ class VersionSchema(Frozen):
 
 
 class VersionLineage(Frozen):
-    """The lineage of a version, as its lineage.json has it. (The lineage of columns is another thing:
-    kernel/lineage.py.)
+    """The lineage of a version, as its lineage.json has it.
 
-    The check before an alias moves compares the version with `schema` and with `files`, the SHA-256 of each file that
-    its scores depend on. A replay repeats `dates` (as-of dates), `silver` (the version of each table), `retracted`,
-    `silver_at` and `seed`. A replay compares `training_set` (a hash), `packages`, `family` and `parameters`. A field
-    with a default may be missing in an older lineage.json.
+    (The lineage of columns is another thing: kernel/lineage.py.) The check before an alias moves compares the version
+    with `schema` and with `files`, the SHA-256 of each file that its scores depend on. A replay repeats `dates` (as-of
+    dates), `silver` (the version of each table), `retracted`, `silver_at` and `seed`. A replay compares `training_set`
+    (a hash), `packages`, `family` and `parameters`. A field with a default may be missing in an older lineage.json.
     """
 
     run: str
@@ -84,8 +83,9 @@ class VersionLineage(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A registered version. `lineage` is the content of its lineage.json, and `provenance` is that content as a
-    record.
+    """A registered version.
+
+    `lineage` is the content of its lineage.json, and `provenance` is that content as a record.
     """
 
     model: str
@@ -158,8 +158,9 @@ def newest_calibration(store: ObjectStore, model: str, version: int) -> int:
 
 
 def present_champion(store: ObjectStore, model: str) -> dict[str, int] | None:
-    """Return the champion's version and calibration, as a plan records them, so that a rerun compares with the same
-    champion.
+    """Return the champion's version and calibration, as a plan records them.
+
+    A rerun of the plan therefore compares with the same champion.
     """
     number = champion_number(store, model)
     return None if number is None else {"version": number, "calibration": newest_calibration(store, model, number)}

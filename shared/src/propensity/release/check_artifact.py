@@ -129,8 +129,9 @@ def _features(artifact: Artifact, recorded: Sequence[str] | None) -> str:
 
 
 def _score(artifact: Artifact) -> str:
-    """Check that each model of the version scores a row of missing values; if one cannot, the version must not be
-    champion.
+    """Check that each model of the version scores a row of missing values.
+
+    If one model cannot score, the version must not become champion.
     """
     tenants = artifact.one_tenant_each()
     rows = np.full((len(tenants), len(artifact.definition.feature_names)), np.nan, dtype=np.float32)

@@ -142,8 +142,9 @@ class _History:
         return model_standing(line for written, line in self.lines if written < self.question.end).champion
 
     def dated(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return a score with the time at which its run was committed; the time is None where the receipt has
-        expired.
+        """Return a score with the time at which its run was committed.
+
+        The time is None where the receipt has expired.
         """
         committed = written_at(self.store, f"{row['run']}/receipt.json")
         return {**row, "committed_at": committed and committed.isoformat()}

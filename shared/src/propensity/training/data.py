@@ -173,8 +173,9 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The rows of one file that take part: their places in the file, and the columns that order and weigh them, (n,)
-    each.
+    """The rows of one file that take part, (n,) each.
+
+    `rows` are the rows' places in the file. The other columns order and weigh the rows.
     """
 
     rows: Any

@@ -86,8 +86,9 @@ class Search:
         return self._ports.trainer.fit(self._family, setting.parameters, train, **self._options)
 
     def _with_both_outcomes(self, settings: Sequence[Setting]) -> list[Setting]:
-        """Return the settings whose number of dates leaves each fold, and the last fit, with positives and
-        negatives.
+        """Return the settings with enough dates for every fit.
+
+        With these dates each fold, and the last fit, has positives and negatives.
         """
         data = self._data
         masks = [*(fold.train for fold in self.folds), data.fitted]

@@ -18,8 +18,9 @@ _SEPARATORS = "[ ()/.-]"
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The call for an erasure as the record has it: the caller's reference, why, who and when (RFC 3339), no person's
-    name.
+    """The call for an erasure, as the record has it: the caller's reference, why, who and when (RFC 3339).
+
+    A ticket names no person.
     """
 
     request: str
@@ -73,11 +74,10 @@ def identifies(value: str) -> bool:
 
 
 def pattern(names: Collection[str]) -> str | None:
-    """Return a regular expression, for RE2 and for Python, that finds any of the names as a whole token in lower-case
-    text.
+    """Return a regular expression that finds any of the names as a whole token in lower-case text.
 
-    A telephone number in E.164 is found however it is spaced, with its country's code or without. Without names there
-    is no expression: None.
+    The expression is for RE2 and for Python. A telephone number in E.164 is found however it is spaced, with its
+    country's code or without. Without names there is no expression: None.
     """
     if not names:
         return None

@@ -152,9 +152,7 @@ MEASURED = ("auc", "lift_top_decile", "brier_skill", "calibration_slope")
 
 
 def quality(metrics: Mapping[str, Estimate], limits: Gates) -> list[Gate]:
-    """Return gates for the metrics in MEASURED on the newest validation fold: three floors, and the range of the
-    slope.
-    """
+    """Return gates for the MEASURED metrics on the newest validation fold: three floors, and the range of the slope."""
     return [
         floor("auc_floor", metrics["auc"], limits.auc_floor, "ranking (AUC, 0.5 is chance)"),
         floor("lift_floor", metrics["lift_top_decile"], limits.lift_floor, "the top tenth's rate over everyone's"),

@@ -55,9 +55,7 @@ class SlicePart:
 
     @property
     def rates(self) -> tuple[Estimate, Estimate]:
-        """The (true, false) positive rates: the share of the part's positives, and of its negatives, that are
-        listed.
-        """
+        """The (true, false) positive rates: the share of the part's positives, and of its negatives, on the list."""
         others = self.rows - self.positives
         return wilson(self.hits, self.positives), wilson(self.listed - self.hits, others)
 

@@ -161,8 +161,9 @@ def ledger_root(model: str) -> str:
 
 
 def calibration_root(model: str, version: int) -> str:
-    """Return the folder of a version's later calibrations. It lies beside the version's folder, which is never
-    rewritten.
+    """Return the folder of a version's later calibrations.
+
+    The folder lies beside the version's folder, which is never rewritten.
     """
     return f"{model_root(model)}/calibrations/{version:06d}/"
 

@@ -101,9 +101,7 @@ def affordable(settings: Sequence[Setting], rows: int, price: Callable[[Setting]
 
 
 def search_seconds(prices: Sequence[float], rows: int) -> float:
-    """Return the most CPU-seconds that halving settings of these prices takes, with the last fit of the best
-    setting.
-    """
+    """Return the most CPU-seconds that halving settings of these prices takes, with the best setting's last fit."""
     dearest = sorted(prices, reverse=True)
     spent, left = (
         dearest[0],

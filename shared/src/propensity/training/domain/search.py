@@ -21,9 +21,7 @@ MIN_ROWS = 5_000  # with fewer rows, chance would rank the settings
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The setting of one fit: a family's parameters, by scikit-learn's names, and how many of the newest as-of dates it
-    uses.
-    """
+    """The setting of one fit: a family's parameters, by scikit-learn's names, and the number of newest as-of dates."""
 
     parameters: Mapping[str, Any]
     dates: int

@@ -61,11 +61,10 @@ class TrainingSet:
     def of(
         results: Iterable[Mapping[str, Any]], spec: ModelSpec, *, until: date, silent_days: int | None
     ) -> TrainingSet:
-        """Add up the counts in the results of build_features. `until` is the day before which outcomes were known to
-        the run.
+        """Add up the counts in the results of build_features.
 
-        `silent_days` is as in `silent_tenants`; with None no tenant counts as silent. Raises ConflictError where rows
-        were lost.
+        `until` is the day before which outcomes were known to the run. `silent_days` is as in `silent_tenants`; with
+        None no tenant counts as silent. Raises ConflictError where rows were lost.
         """
         population: Counter[date] = Counter()
         left_out: Counter[tuple[date, str]] = Counter()
@@ -148,8 +147,9 @@ def gone_within(window: LabelWindow, silent: Mapping[str, date]) -> set[str]:
 
 
 def silent_tenants(newest: Mapping[str, date], *, until: date, silent_days: int | None) -> dict[str, date]:
-    """Return the tenants without an event in the `silent_days` before a day, each with the day after its newest
-    event.
+    """Return the tenants without an event in the `silent_days` before a day.
+
+    Each tenant comes with the day after its newest event.
     """
     if silent_days is None:
         return {}

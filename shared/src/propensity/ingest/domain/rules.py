@@ -24,8 +24,6 @@ _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _EMAIL = rf"[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+"
 
-BLANKS = " \t\r\n\v\f\u00a0\ufeff"
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -43,52 +41,6 @@ class Rule:
     @property
     def message(self) -> str:
         return f"{self.column}: expected {self.expected}" if self.column else f"expected {self.expected}"
-
-
-def trimmed(raw: str, *, only_spaces: bool) -> str:
-    """SQL: the text without blanks at its ends. `only_spaces`: the file has no blank but the space.
-
-    Trimming one character instead of a set takes a fifth of the time. Looking for a space first halves that again,
-    because a trim copies the text even where there is no blank.
-    """
-    if only_spaces:
-        return f"(case when {raw} like ' %' or {raw} like '% ' then trim({raw}) else {raw} end)"
-    return f"trim({raw}, {text(BLANKS)})"
-
-
-def cleaned(column: Column, raw: str, *, only_spaces: bool = False) -> str:
-    """SQL: the text of a value, first trimmed and then normalised.
-
-    It is NULL where the trimmed text is empty or one of the contract's null values.
-    """
-    value = trimmed(raw, only_spaces=only_spaces)
-    if column.null_values:
-        nulls = ", ".join(text(null) for null in ("", *column.null_values))
-        value = f"case when {value} not in ({nulls}) then {value} end"
-    else:
-        value = f"nullif({value}, '')"
-    for step in column.normalise:
-        if step == "integer_text":
-            integer = rf"regexp_replace({value}, '^([+-]?[0-9]+)\.0*$', '\1')"
-            value = f"case when contains({raw}, '.') then {integer} else {value} end"
-        elif step == "phone":
-            value = _international(value, str(column.calling_code))
-        else:
-            value = f"{step}({value})"
-    return value
-
-
-def _international(value: str, code: str) -> str:
-    """SQL: a telephone number as E.164 (+, calling code, at most 15 digits) where its digits allow it.
-
-    Other text stays as it is, so that a rule can find it.
-    """
-    digits = f"regexp_replace({value}, '[^0-9]', '', 'g')"
-    given = f"case when left({value}, 1) = '+' then {digits} when {digits} like '00%' then substr({digits}, 3) end"
-    # a national number begins with 0, which E.164 leaves out
-    whole = f"coalesce({given}, {text(code)} || ltrim({digits}, '0'))"
-    dialled = rf"regexp_full_match({value}, '[+0-9 ()./-]{{5,30}}') and length({whole}) between 8 and 15"
-    return f"case when {dialled} then '+' || {whole} else {value} end"
 
 
 def cast(column: Column) -> str | None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from propensity.ingest.domain.file_report import BrokenRule
 from propensity.ingest.domain.landing_keys import Landed
-from propensity.ingest.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
+from propensity.ingest.domain.normalisation import cleaned, trimmed
+from propensity.ingest.domain.rules import Rule, cast, rules_of, typed, unique_rules
 from propensity.ingest.files.sources import Source
 from propensity.ingest.files.staging import SKIPPED
 from propensity.kernel.errors import BadInputError, ContractError, SqlError

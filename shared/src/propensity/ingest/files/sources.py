@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from propensity.ingest.domain.landing_keys import Landed
-from propensity.ingest.domain.rules import trimmed
+from propensity.ingest.domain.normalisation import trimmed
 from propensity.ingest.files.landed_text import MAX_LINE, LandedText, survey, unpack
 from propensity.ingest.files.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 from propensity.kernel.errors import BadInputError, SqlError

@@ -1,7 +1,7 @@
 """Keeps a pack's SQL to the tables that were cut as of the date.
 
-Such a table has no row from after that date, but a query could name other tables or clocks. So before a query runs, its
-syntax tree is checked for what it names. The tree is the one that DuckDB's own parser gives (`json_serialize_sql`).
+A table that was cut has no row from after the date, but a query could name other tables or clocks. So before a query
+runs, its syntax tree is checked for the names in it. DuckDB's own parser gives the tree (`json_serialize_sql`).
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ _BARE = {"current_date", "current_time", "current_timestamp", "localtime", "loca
 
 
 def escapes(tree: Mapping[str, Any], tables: Collection[tuple[str, str]]) -> list[str]:
-    """What a query uses beyond `tables` and the functions that are allowed; sorted, each once.
+    """The names that a query uses beyond `tables` and the allowed functions, sorted and without repetition.
 
-    `tables`: (schema, name), with schema '' for rows as of the date. `tree`: the parsed answer of json_serialize_sql.
+    `tables` holds (schema, name), with schema '' for rows as of the date. `tree` is the parsed answer of
+    json_serialize_sql.
     """
     return sorted(set(_found(tree, frozenset(), {_folded(table) for table in tables})))
 

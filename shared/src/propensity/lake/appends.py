@@ -13,7 +13,7 @@ def append_once(
 ) -> bool:
     """Append a query's rows to a table, in a commit that carries a transaction name.
 
-    Returns False, and appends nothing, where the table's log has that name already.
+    Returns False, and appends nothing, where the table's log already has the transaction name.
     """
     if transaction in ports.tables.committed(table, [transaction]):
         return False

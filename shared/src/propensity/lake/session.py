@@ -13,7 +13,7 @@ from propensity.ports import ObjectStore, Sql
 def silver_views(
     sql: Sql, lake: ObjectStore, sources: Mapping[str, ItemSource], tenant: str | None = None
 ) -> dict[str, SilverShape]:
-    """Download the files of each dataset and make a view `silver.<dataset>` of them. Returns the datasets' shapes.
+    """Download the files of each dataset and make a view `silver.<dataset>` of the files. Returns the datasets' shapes.
 
     With `tenant`, the views show that tenant's rows only.
     """

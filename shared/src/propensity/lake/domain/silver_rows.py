@@ -1,4 +1,4 @@
-"""Silver's rows: the columns that promotion adds to a Bronze row, as SQL."""
+"""The rows of Silver: the columns that promotion adds to a Bronze row, as SQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTITION = ("bucket",)
 
 @dataclass(frozen=True, slots=True)
 class BucketRule:
-    """How a pack spreads rows over the lake: by the tenant, or by the entity where there is one tenant."""
+    """The rule by which a pack spreads rows over the lake: by tenant, or by entity where there is one tenant."""
 
     partition_key: Literal["tenant", "entity"]
     count: int
@@ -25,8 +25,8 @@ class BucketRule:
 def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
     """SELECT of Silver rows from Bronze rows with tenant_id, and with _known_from: when a row was healed, else NULL.
 
-    Adds _key (the primary key as text), _row_hash (md5 of all values), _known_at, _event_time or _valid_from,
-    and bucket. A column that an old Bronze file does not have yet is NULL.
+    The SELECT adds _key (the primary key as text), _row_hash (md5 of all values), _known_at, _event_time or
+    _valid_from, and bucket. A column that an old Bronze file does not have yet is NULL.
     """
     columns = [column for column in contract.columns if column.name != "tenant_id"]
     key = _joined(contract.primary_key)
@@ -43,7 +43,7 @@ def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
 
 
 def bucket_of_silver(contract: Contract, rule: BucketRule) -> str:
-    """SQL over rows of Silver: the bucket that a row belongs to by this rule."""
+    """SQL over rows of Silver that gives the bucket that a row belongs to by this rule."""
     return bucket_of(_partition_key(contract, rule, "_key"), rule.count)
 
 

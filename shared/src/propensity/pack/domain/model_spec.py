@@ -144,7 +144,10 @@ class CalibrationChoice(Frozen):
 
 
 class Gates(Frozen):
-    """The proofs that a candidate must give, and the harm that stops it. docs/reference/evaluation.md gives the reasons."""
+    """The proofs that a candidate must give, and the harm that stops it.
+
+    docs/reference/evaluation.md gives the reasons.
+    """
 
     parity_max_abs: float = Field(1e-5, gt=0)
     min_positives: int = Field(30, ge=1)  # of the training set, and of a slice before it is judged

@@ -46,7 +46,10 @@ _CONFIGURATION: Mapping[str, str | None] = {
 
 
 class DeltaTables:
-    """`root` is a URI without a slash at its end, for example `s3://lake`. Credentials come from the environment."""
+    """The Tables port. `root` is a URI without a slash at its end, for example `s3://lake`.
+
+    Credentials come from the environment.
+    """
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self._root = root
@@ -161,7 +164,7 @@ class DeltaTables:
 
     @contextmanager
     def _alone(self, table: str, opened: DeltaTable) -> Iterator[None]:
-        """No other compaction of the table begins inside this context."""
+        """A context inside which no other compaction of the table begins."""
         began, now = opened.transaction_version(_COMPACTION) or 0, _milliseconds()
         if now - began < _COMPACTS_FOR / timedelta(milliseconds=1):
             raise RetryableError(
@@ -236,10 +239,11 @@ class DeltaTables:
         *,
         columns: Schema | None = None,
     ) -> int:
-        """Commit, unless the log has one of the names. `columns` are added to the table first, where it lacks them.
+        """Commit, unless the log has one of the names. `columns` that the table lacks are added to the table first.
 
         The names are looked for in the same handle that commits. delta-rs refuses to rebase a commit over one with the
-        same name, but only over commits after the handle's version. A handle refreshed in between let doubles in.
+        same name, but only over commits after the handle's version. A handle that was refreshed in between let doubles
+        in.
         """
         opened, where = self._open(table), self._uri(table)
         try:
@@ -305,7 +309,7 @@ def _has_small(opened: DeltaTable) -> bool:
 
 
 def _say(opened: DeltaTable, compacting_since: int) -> None:
-    """A commit without files. Of two marks that begin at once, delta-rs refuses one."""
+    """Make a commit without files, as a mark. Of two marks that begin at once, delta-rs refuses one."""
     mark = _properties((_COMPACTION,), version=compacting_since)
     opened.create_write_transaction([], "append", opened.schema(), commit_properties=mark)
     opened.update_incremental()
@@ -368,7 +372,7 @@ def _schema(opened: DeltaTable, buckets: int) -> Schema:
 
 
 def _recording(data: ArrowStream, buckets: int) -> RecordBatchReader:
-    """The same rows, with a schema that records the number of buckets: for a table's first commit."""
+    """The same rows, with a schema that records the number of buckets. A table's first commit needs such a schema."""
     reader = RecordBatchReader.from_stream(data)
     place = reader.schema.get_field_index(_COLUMN)
     field = reader.schema.field(place).with_metadata({_BUCKETS: str(buckets)})
@@ -377,7 +381,7 @@ def _recording(data: ArrowStream, buckets: int) -> RecordBatchReader:
 
 
 def _made_after(opened: DeltaTable, moment: datetime) -> bool:
-    """Whether the table was made after a moment. delta-rs gives its first version for any earlier moment."""
+    """Whether the table was made after a moment. For any earlier moment delta-rs gives the table's first version."""
     return bool(moment.timestamp() * 1000 < opened.metadata().created_time)
 
 
@@ -389,7 +393,7 @@ def _properties(names: Sequence[str], *, version: int = 1, retries: int = _COMMI
 
 
 def storage_options(environment: Mapping[str, str]) -> dict[str, str]:
-    """delta-rs options for an S3 endpoint that is not AWS itself; none for AWS."""
+    """The delta-rs options for an S3 endpoint that is not AWS itself. There are no options for AWS."""
     endpoint: Any = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     if not endpoint:
         return {}

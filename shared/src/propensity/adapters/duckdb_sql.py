@@ -1,4 +1,4 @@
-"""The Sql port over DuckDB: sessions inside the process, which write to disk where memory is short."""
+"""The Sql port over DuckDB. Its sessions run inside the process, and write to disk where memory is short."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from propensity.ports import ArrowStream
 class DuckDbSql:
     """A session in UTC, with a database of its own in the process's one instance, and a scratch folder.
 
-    Both go when it is closed: use it as a context manager, or call `close`. An instance of its own would take eight
-    times as long to open and close, for which a small file would wait in a warm function.
+    Closing the session removes its database and its scratch folder. So use the session as a context manager, or call
+    `close`. An instance per session would take eight times as long to open and close, and a small file would wait for
+    it in a warm function.
     """
 
     def __init__(self) -> None:

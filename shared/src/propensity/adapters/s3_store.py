@@ -132,7 +132,10 @@ class S3Store:
 
 
 class _PreconditionError(Exception):
-    """The object is not as the write expected: one of that key exists already, or it is not the one that was read."""
+    """The object is not as the write expected.
+
+    An object of the key exists already, or it is not the one that was read.
+    """
 
 
 def _version(version_id: str | None) -> dict[str, str]:

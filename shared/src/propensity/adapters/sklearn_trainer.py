@@ -65,7 +65,10 @@ class SklearnModel:
 
 
 class SklearnGrowing:
-    """A warm start adds trees to those that are there. The result equals that of one fit (test_trainer.py)."""
+    """A model that grows by a warm start, which adds trees to those it has. The result equals that of one fit.
+
+    test_trainer.py tests this.
+    """
 
     def __init__(self, family: str, estimator: Any, train: Sample) -> None:
         self._family, self._estimator, self._train = family, estimator, train
@@ -95,7 +98,10 @@ class SklearnTrainer:
         seed: int,
         directions: Sequence[int] = (),
     ) -> SklearnModel:
-        """Raises PackError for an unknown family or parameter, or for a value that the parameter cannot have."""
+        """Fit a model.
+
+        Raises PackError for an unknown family or parameter, or for a value that the parameter cannot have.
+        """
         estimator = _made(family, parameters, seed, directions)
         if family == "random_forest" and len(train.labels) > TREE_ROWS and "max_samples" not in parameters:
             # each tree draws its own rows; more of them cost in proportion, and change little
@@ -144,7 +150,7 @@ def _fit(family: str, estimator: Any, train: Sample, valid: Sample | None = None
 
 
 def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:
-    """The arguments of `fit` that pass the weights on; none where each row counts once."""
+    """The arguments of `fit` that pass the weights on. There are none where each row counts once."""
     if weights is None:
         return {}
     if isinstance(estimator, Pipeline):
@@ -154,10 +160,10 @@ def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:
 
 
 def _route_missing(converted: Any, forest: RandomForestClassifier) -> None:
-    """Send a NaN at each node where the forest sends it.
+    """Send a NaN at each node to the side to which the forest sends it.
 
-    skl2onnx 1.20.0 does so for boosted trees only. In a forest every NaN would go right, which moved probabilities by
-    up to 0.85 (github.com/onnx/sklearn-onnx/issues/1253).
+    skl2onnx 1.20.0 routes NaN in this way for boosted trees only. In a forest every NaN would go right, which moved
+    probabilities by up to 0.85 (github.com/onnx/sklearn-onnx/issues/1253).
     """
     for node in converted.graph.node:
         attributes = {attribute.name: attribute.ints for attribute in node.attribute}

@@ -1,4 +1,4 @@
-"""Builds the ports of a deployed function, each when it is first used.
+"""Builds the ports of a deployed function. Each port is built when it is first used.
 
 An adapter is imported inside its factory, so that a function needs only the layers of the ports it uses.
 """

@@ -1,4 +1,4 @@
-"""A contract's rules as SQL over columns of text. Each rule is one condition, true where a row breaks it."""
+"""The rules of a contract as SQL over columns of text. Each rule is one condition, true where a row breaks it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EMAIL = rf"[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. A row breaks it where the SQL `broken` is true; NULL does not break it.
+    """One rule. A row breaks the rule where the SQL `broken` is true; a row for which it is NULL does not.
 
     `broken` may use the typed columns `"<name>"` and the cleaned texts `"<name>$"`.
     """
@@ -44,7 +44,10 @@ class Rule:
 
 
 def cast(column: Column) -> str | None:
-    """SQL: a first cast of the cleaned text, which `typed` finds as column `"<name>^"`. None where none is needed."""
+    """SQL of a first cast of the cleaned text, which `typed` finds as column `"<name>^"`.
+
+    None where no cast is needed.
+    """
     value = quote(column.name + "$")
     match column.logical_type:
         case "integer":
@@ -60,7 +63,7 @@ def cast(column: Column) -> str | None:
 
 
 def typed(column: Column) -> str:
-    """SQL: the cleaned text in the column's type, NULL where it does not fit.
+    """SQL of the cleaned text in the column's type, NULL where the text does not fit the type.
 
     Text of the usual form is taken at once. Only other text is matched with a regular expression, which costs five
     times as much as the cast.
@@ -105,13 +108,13 @@ _EXPECTED_TYPE = {
 
 
 def rules_of(contract: Contract) -> list[Rule]:
-    """All rules that need one row only: the columns' rules in their order, then the rules over several columns."""
+    """All rules that need one row only: the rules of each column in order, then the rules over several columns."""
     own = [rule for column in contract.checked_columns for rule in _rules(column)]
     return [*own, *(Rule(None, rule.name, rule.expected, rule.broken, rule.severity) for rule in contract.row_rules)]
 
 
 def unique_rules(contract: Contract) -> list[Rule]:
-    """The rules that need the whole file: one per column in which no two rows may have the same value."""
+    """The rules that need the whole file. There is one per column in which no two rows may have the same value."""
     return [
         Rule(column.name, "unique", "a value that no other row of the file has", "", column.severity("unique"))
         for column in contract.checked_columns
@@ -158,10 +161,11 @@ def _rules(column: Column) -> Iterator[Rule]:
 
 
 def _wrong_check_digit(value: str) -> str:
-    """SQL: the value is no vehicle identification number (ISO 3779) with the check digit of 49 CFR 565.
+    """SQL that is true where a value is no vehicle identification number (ISO 3779) with the check digit of 49 CFR 565.
 
-    The check digit stands in the ninth place: letters become digits, digits are weighted, and the sum is taken modulo
-    11. Makers outside North America need not set it, so let the rule only warn where the data has such cars.
+    The check digit stands in the ninth place. Letters become digits, digits are weighted, and the sum is taken modulo
+    11. Makers outside North America need not set the check digit, so let the rule only warn where the data has such
+    cars.
     """
     # a letter's value is its place in this text modulo ten
     digit = f"((strpos('0123456789.ABCDEFGH..JKLMN.P.R..STUVWXYZ', substr({value}, place, 1)) - 1) % 10)"

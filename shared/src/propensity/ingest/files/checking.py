@@ -1,6 +1,6 @@
-"""Checks every rule on every row in one pass, and uniqueness after it.
+"""Checks every rule on every row in one pass, and uniqueness after the pass.
 
-The pass writes a Parquet file to disk: each row with its types, and a bit per rule that it breaks, in the file's
+The pass writes a Parquet file to disk: each row with its types, and a bit per rule that the row breaks, in the file's
 order. So memory does not grow with the file, and a row's place in the Parquet file gives its line number.
 """
 
@@ -42,8 +42,9 @@ _LINE_RULES = (
 class Checked:
     """The rows of a file, split into good and bad.
 
-    `good_rows` is a SELECT of _line and the typed columns, `bad_rows` one of line, raw and reasons, both in line order.
-    `reasons` has the broken rules. `warnings` has the rules that only warn, and the expectations that the file misses.
+    `good_rows` is a SELECT of _line and the typed columns. `bad_rows` is a SELECT of line, raw and reasons. Both are in
+    line order. `reasons` has the broken rules. `warnings` has the rules that only warn, and the expectations that the
+    file misses.
     """
 
     good_rows: str
@@ -117,13 +118,13 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract, *, 
 
 
 def _lines(broken: BrokenRule) -> str:
-    """Example: `lines 2, 3, 5, 8, 13 and 4 more: price: expected at least 0`."""
+    """The words for the lines that break a rule: `lines 2, 3, 5, 8, 13 and 4 more: price: expected at least 0`."""
     more = f" and {broken.rows - len(broken.first_lines)} more" if broken.rows > FIRST_LINES else ""
     return f"lines {', '.join(map(str, broken.first_lines))}{more}: {broken.message}"
 
 
 def _missed(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) -> dict[str, list[str]]:
-    """Messages of the expectations that the file as a whole misses, by severity.
+    """The messages of the expectations that the file as a whole misses, by severity.
 
     `rows` is the number of all rows, good and bad. All other measures are taken of the good rows.
     """
@@ -143,7 +144,10 @@ def _missed(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) 
 
 
 def check_contract(sql: Sql, landed: Landed, contract: Contract) -> None:
-    """Raises ContractError where the engine refuses the contract's rules, whatever the file; mostly for a pattern."""
+    """Raises ContractError where the engine refuses the contract's rules, whatever the file.
+
+    Mostly a pattern is refused.
+    """
     names = {column.name: f"_t{number}" for number, column in enumerate(contract.file_columns)}
     texts = ", ".join(f"null::varchar as {name}" for name in names.values())
     nothing = Source(f"select null::varchar as _error, {texts} where false", names)
@@ -173,8 +177,8 @@ def _checked(
 ) -> str:
     """SELECT of the masks, _span and the typed columns. Texts are cleaned, then cast, then checked, step by step.
 
-    `whole_line` is the number of rules for whole lines, which stand first; `unique` that of unique rules, which stand
-    last.
+    `whole_line` is the number of rules for whole lines, which stand first. `unique` is the number of unique rules,
+    which stand last.
     """
     texts, casts, values, kept, derived, shown = [], [], [], [], [], []
     for column in contract.file_columns:
@@ -222,7 +226,7 @@ def _masks(rules: Sequence[Rule]) -> list[str]:
 
 
 def _none_of(rules: Sequence[Rule], masks: Sequence[str]) -> str:
-    """SQL: the row breaks no rule, or only rules that warn."""
+    """SQL that is true where the row breaks no rule, or only rules that warn."""
     conditions = []
     for number, mask in enumerate(masks):
         here = rules[number * _BITS : (number + 1) * _BITS]
@@ -232,10 +236,10 @@ def _none_of(rules: Sequence[Rule], masks: Sequence[str]) -> str:
 
 
 def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[str], order: str) -> bool:
-    """Write table `repeats`: the lines whose value in a unique column stands in another row, with their mask bits.
+    """Write table `repeats` of the lines whose value in a unique column stands in another row, with their mask bits.
 
-    `first` is the bit of the first unique column. Among rows with one value, the first by `order`, then by line, is
-    not marked. False where nothing repeats.
+    `first` is the bit of the first unique column. Among rows with one value, the first by `order`, then by line, is not
+    marked. Returns False where nothing repeats.
     """
     found = []
     for number, name in enumerate(columns):
@@ -269,8 +273,9 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
 def _good_rows(sql: Sql, contract: Contract, good: str, *, ordered: bool) -> str:
     """SELECT of the good rows in the file's order.
 
-    Where the contract has an occurrence column, equal rows are numbered from 1 in it. They are numbered by their other
-    columns first and by line last, so that two files with the same lines in another order get the same numbers.
+    Where the contract has an occurrence column, equal rows are numbered from 1 in that column. Their other columns
+    decide the order of numbering first, and their line last. So two files with the same lines in another order get the
+    same numbers.
     """
     if contract.occurrence is None:
         return good if ordered else f"{good} order by _line"

@@ -1,7 +1,7 @@
 """Prepares a landed text file before its values are read: unpacks it, reads its header, finds and counts its lines.
 
-A line ends in LF or CR LF. In a file without any LF in its first megabyte, a line ends in CR. Lines are numbered from
-1 with the header, as an editor shows them.
+A line ends in LF or CR LF. In a file without any LF in its first megabyte, a line ends in CR. Lines are numbered from 1
+with the header, as an editor shows them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class LandedText:
-    """An unpacked text file. It is UTF-8 but for bad rows; `header_line` is the line with the column names.
+    """An unpacked text file. The text is UTF-8 except for bad rows; `header_line` is the line with the column names.
 
-    `plain`: after the header there is no quote, no control character, no lone CR and no byte that is not UTF-8. An
-    engine may then split the text at every delimiter and line end. Only then `newline` and `lines` (lines after the
-    header) are known. `carriage_only`: lines end in CR. `only_spaces`: the file has no blank but the space.
+    `plain` says that after the header there is no quote, no control character, no lone CR and no byte that is not
+    UTF-8. An engine may then split the text at every delimiter and line end. Only then `newline` and `lines` (lines
+    after the header) are known. `carriage_only` says that lines end in CR. `only_spaces` says that the file has no
+    blank but the space.
     """
 
     path: Path
@@ -47,9 +48,10 @@ class LandedText:
 
 
 def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: bool) -> Path:
-    """Path of the file as UTF-8 text: `source` itself where it is that already, else `target`, which is written.
+    """The path of the file as UTF-8 text.
 
-    Raises BadInputError for a damaged file, or one that unzips to too much.
+    This is `source` where it is such text already, else `target`, which is written. Raises BadInputError for a damaged
+    file, or for a file that unzips to too much.
     """
     if not gzipped and form.encoding == "utf-8":
         return source
@@ -155,7 +157,7 @@ def _header(block: bytes, end: bytes, form: TextForm, key: str) -> tuple[tuple[s
 def whole_lines(text: LandedText, *, key: str) -> Iterator[bytes]:
     """All text after the header in blocks of whole lines, about a megabyte each. Every line ends in LF.
 
-    Raises BadInputError where no line ends within ten times MAX_LINE: such a file is no text.
+    Raises BadInputError where no line ends within ten times MAX_LINE, because such a file is no text.
     """
     skip, rest = text.header_line, b""
     number = 1

@@ -18,27 +18,27 @@ from deltalake.transaction import AddAction, RemoveAction
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
 
-# delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
+# delta-rs gives up after 15 retries by default, which lost 8 of 80 concurrent appends
 _COMMIT_RETRIES = 100
-# for a commit that is right only on the version it has seen, such as one that makes a table: delta-rs would place it
-# after another's first commit, without checking the transaction names there
+# some commits are right only on the version they have seen, such as the commit that makes a table. delta-rs would
+# rebase them onto another process's first commit, without checking the transaction names there
 _NO_REBASE = 0
-# delta-rs lets two compactions of the same files commit, whatever their properties say, and every row stands twice. So
-# a compaction marks the table's log: a transaction whose version is the time in milliseconds, and 0 at its end
+# delta-rs lets two compactions of the same files commit, whatever their properties say, and doubles every row. So a
+# compaction marks the table's log: a transaction whose version is the time in milliseconds, and 0 at its end
 _COMPACTION = "propensity.compaction"
-_COMPACTS_FOR = timedelta(minutes=16)  # a function lives for 15; one that died keeps others away no longer than this
+_COMPACTS_FOR = timedelta(minutes=16)  # a function lives 15 minutes; a dead one keeps others away no longer than this
 _TARGET = 100 * 1024 * 1024  # bytes; files of this size and more are left as they are
 _COLUMN = "bucket"
 _LEAST_HOURS = 168  # delta-rs refuses a shorter retention unless it is told not to
-# metadata of the column `bucket` in the table's schema: only there can a commit that replaces files change the number,
+# metadata of the column `bucket` in the table's schema. A commit that replaces files can change the number only there,
 # and such a change makes every commit that began before it fail
 _BUCKETS = "propensity.buckets"
-# transaction names never expire: as long as there is Bronze, they tell which of its files Silver holds
+# transaction names never expire: as long as Bronze exists, the names tell which Bronze files Silver holds
 _CONFIGURATION: Mapping[str, str | None] = {
     # a version that a model or a run names must stay readable, so no commit may clean up old ones
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 3650 days",
-    # the most commits that a cold function reads one by one, at 2 to 20 ms each
+    # a cold function reads at most so many commits one by one, at 2 to 20 ms each
     "delta.checkpointInterval": "20",
     # statistics would keep least and greatest values, such as a person's e-mail address, in a log for ever
     "delta.dataSkippingNumIndexedCols": "0",
@@ -46,15 +46,12 @@ _CONFIGURATION: Mapping[str, str | None] = {
 
 
 class DeltaTables:
-    """The Tables port. `root` is a URI without a slash at its end, for example `s3://lake`.
-
-    Credentials come from the environment.
-    """
+    """Tables below `root`, a URI without a slash at its end (`s3://lake`). Credentials come from the environment."""
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self._root = root
         self._options = dict(storage_options or {})
-        # so that a warm function reads only the commits since its last call, not the whole log
+        # kept so that a warm function reads only the commits since its last call, not the whole log
         self._newest: dict[str, DeltaTable] = {}
 
     def snapshot(
@@ -103,7 +100,7 @@ class DeltaTables:
             write_deltalake(
                 opened if opened is not None else self._uri(table),
                 data if opened is not None or buckets is None else _recording(data, buckets),
-                # given its address, delta-rs would open the table anew, maybe with names that were not looked for
+                # with an address, delta-rs would open the table anew, maybe with names that nobody looked for
                 mode="append" if opened is not None else "error",
                 partition_by=list(partition_by) or None,
                 schema_mode="merge",
@@ -183,7 +180,7 @@ class DeltaTables:
         if opened is None:
             return
         hours = int(retention / timedelta(hours=1))
-        # its answer is no figure to report: it names files that an earlier call removed once more
+        # delta-rs's answer is no figure to report: the answer also names files that an earlier call removed
         opened.vacuum(
             retention_hours=hours,
             dry_run=False,
@@ -205,7 +202,7 @@ class DeltaTables:
                 "overwrite",
                 _schema(opened, buckets),
                 opened.metadata().partition_columns,
-                # never rebased: an append in between would keep its old buckets, and a compaction would double rows
+                # the commit is never rebased: an append would keep old buckets, a compaction would double rows
                 commit_properties=_properties((), retries=_NO_REBASE),
             )
 
@@ -219,7 +216,7 @@ class DeltaTables:
             if opened is None or not there.keys() >= set(removed):
                 raise RetryableError(f"{where}: a file to be replaced has left the table; look again")
             try:
-                # never rebased: over a compaction, which removed the same files, delta-rs would commit and double rows
+                # the commit is never rebased: over a compaction of the same files delta-rs would double rows
                 opened.create_write_transaction(
                     [*(_remove(there[path]) for path in sorted(removed)), *(_add(file) for file in added)],
                     "append",

@@ -46,7 +46,7 @@ class SklearnModel:
         )
         if isinstance(self._estimator, RandomForestClassifier):
             _route_missing(converted, self._estimator)
-        # otherwise the graph's name is a new UUID each time, and equal models would not be equal bytes
+        # without a fixed name the graph gets a new UUID each time, and equal models would not be equal bytes
         converted.graph.name = "propensity"
         return bytes(converted.SerializeToString(deterministic=True))
 
@@ -72,7 +72,7 @@ class SklearnGrowing:
 
     def __init__(self, family: str, estimator: Any, train: Sample) -> None:
         self._family, self._estimator, self._train = family, estimator, train
-        self.best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first value is that of no trees at all
+        self.best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first value is the one before any tree
 
     @property
     def iterations(self) -> int:
@@ -104,11 +104,12 @@ class SklearnTrainer:
         """
         estimator = _made(family, parameters, seed, directions)
         if family == "random_forest" and len(train.labels) > TREE_ROWS and "max_samples" not in parameters:
-            # each tree draws its own rows; more of them cost in proportion, and change little
+            # each tree draws its own rows; more trees cost in proportion, and change little
             estimator.set_params(max_samples=TREE_ROWS)
         _fit(family, estimator, train)
         if family == "random_forest":
-            # several threads would add probabilities up in the order in which they finish: other last digits each time
+            # several threads would add up probabilities in the order in which they finish, so the last digits would
+            # vary
             estimator.set_params(n_jobs=1)
         return SklearnModel(estimator, train.matrix.shape[1])
 
@@ -154,7 +155,8 @@ def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:
     if weights is None:
         return {}
     if isinstance(estimator, Pipeline):
-        # the scaler needs them too: a regularised fit depends on the scale, which must be that of all rows stood for
+        # the scaler needs the weights too: a regularised fit depends on the scale, which must be the scale of all rows
+        # stood for
         return {"scaler__sample_weight": weights, "model__sample_weight": weights}
     return {"sample_weight": weights}
 

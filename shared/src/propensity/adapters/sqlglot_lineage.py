@@ -16,7 +16,7 @@ from propensity.kernel.errors import PackError
 from propensity.kernel.lineage import POPULATION, Lineage
 
 _DIALECT = "duckdb"
-_PLAIN = "main"  # the schema of views that are named without one
+_PLAIN = "main"  # views that are named without a schema get this one
 _ROW_CLAUSES = ("where", "group", "having", "qualify", "order", "limit", "offset", "distinct")
 
 
@@ -112,7 +112,8 @@ class _Tracer:
     def trace(self, name: str, scope: Scope) -> _Found:
         key = id(scope.expression), name
         if key not in self._columns:
-            found = self._columns[key] = _Found()  # stored before it is filled: a recursive query comes back to it
+            # the entry is stored before it is filled, because a recursive query comes back to it
+            found = self._columns[key] = _Found()
             for node in self._nodes(name, scope):
                 self._add(found, node)
         return self._columns[key]
@@ -134,11 +135,11 @@ class _Tracer:
             return
         scope = self._scopes.get(id(node.source))
         if isinstance(node.expression, exp.Placeholder) or scope is None or not isinstance(node.source, exp.Select):
-            return  # made of no table, for example by unnest() of a list
+            return  # such a column is made of no table, for example by unnest() of a list
         found.pieces.add(_text(node.expression))
         used = {column.table for column in _columns(node.expression)}
         if not used and not node.expression.find(exp.Query):
-            found.tables |= _tables(scope)  # rows are counted
+            found.tables |= _tables(scope)  # the rows of the table are counted
         found.decided_by(self._rows_of(scope, used))
 
     def _rows_of(self, scope: Scope, used: Collection[str]) -> _Found:

@@ -100,12 +100,12 @@ def _runs(ports: Ports, model: str, number: int, day: date) -> list[Run]:
     found = []
     for kind, run in runs:
         if not is_planned(ports.lake, run):
-            continue  # it has expired
+            continue  # the run has expired
         plan = read_json(ports.lake, f"{run}/plan.json")
         try:
             items = read_results(ports.lake, run, "build_features", len(plan["groups"]))
         except IncompleteRunError:
-            continue  # it is expiring
+            continue  # the run is expiring
         as_of = plan["dates"][-1] if kind == "training" else plan["as_of"]
         found.append(Run(model, kind, date.fromisoformat(as_of), coverage_of(items), freshest(items)))
     return found

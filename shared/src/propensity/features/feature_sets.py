@@ -136,7 +136,7 @@ class FeatureSets:
         for model in self._models():
             for number in version_numbers(self.ports.lake, model):
                 lineage = load_version(self.ports.lake, model, number).lineage
-                # the hash that the training wrote down: the rows of its features carry that one
+                # this is the hash that the training wrote down, and that the rows of its features carry
                 yield Use(model, number, str(lineage["feature_set"]), str(lineage["as_of"]))
 
     def _pack(self) -> Iterator[Use]:

@@ -13,11 +13,11 @@ from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Sql
 from propensity.tenants.domain.record import closed_tenants
 
-# `_draw` in [0, 1) depends on the row's key and the seed alone, and orders the rows of a date.
-# So a sample takes the same rows however the work was cut into items.
+# `_draw` in [0, 1) depends on the row's key and the seed alone, and orders the rows of a date. So a sample takes the
+# same rows, however the work was cut into items.
 _DRAW = "(('0x' || substr(md5(concat_ws(chr(31), {key})), 1, 13))::ubigint / {range}.0)"
 _RANGE = 1 << 52
-# what a training file has besides keys and features
+# the columns that a training file has besides keys and features
 COLUMNS = ("label", "_treated", "_draw")
 
 

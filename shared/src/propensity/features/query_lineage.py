@@ -60,7 +60,8 @@ class Lineages:
         for query in model_queries(definition):
             tables = dict(self._views) if query.with_outcomes else inside
             if query.purpose != POPULATION:
-                tables = tables | population  # check_definition refuses a target that reads it; here it is traced
+                # check_definition refuses a target that reads this table; here the query is only traced
+                tables = tables | population
             if found := traced(query.sql, tables, query.name):
                 queries[query.purpose] = joined(found.values())
         return DefinitionLineage(features, queries, tuple(problems))

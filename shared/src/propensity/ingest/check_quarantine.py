@@ -19,7 +19,7 @@ from propensity.lake.session import download
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Sql
 
-_DAYS = 7  # a call also judges the days of the last week whose own call did not come
+_DAYS = 7  # a call also judges the earlier days of the last week for which no call came
 
 _COLUMNS = {
     "tenant_id": "varchar",

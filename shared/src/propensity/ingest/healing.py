@@ -36,7 +36,7 @@ def load_earlier(ports: Ports, sql: Sql, contract: Contract, history: Sequence[F
     if not keys:
         return None
     paths = download(sql, ports.lake, keys, "earlier")
-    # only the columns that are needed, cast to today's types where an older contract had others
+    # only the columns that are needed are read; they are cast to today's types where an older contract had others
     names = (*contract.occurrence.within, contract.occurrence.column) if contract.occurrence else ()
     columns = {name: contract.column(name).duckdb_type for name in names}
     typed = "".join(f", null::{kind} as {quote(name)}" for name, kind in columns.items())

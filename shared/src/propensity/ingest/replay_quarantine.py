@@ -48,7 +48,7 @@ def replay_quarantine(
         try:
             made += _replay(ports, name, version, there)
         except NotFoundError:
-            # the answer names it: a file that is gone must not stop the others
+            # the answer names the file: a file that is gone must not stop the others
             gone.append(name.content)
     healed = sum(report.bronze for report in made)
     ports.metrics.count("RowsHealed", healed, dataset=dataset)
@@ -76,7 +76,7 @@ def _waiting(reports: Collection[str], quarantined: Collection[str], version: st
             bad.add(name.content)
         if name.content not in newest or version_of(newest[name.content].version) < version_of(name.version):
             newest[name.content] = name
-    # the report of a file that was refused at first has no version in its key: it counts as older than all
+    # a file that was refused at first has a report without a version in its key: it counts as older than all
     waiting = [
         name for name in newest.values() if name.content in bad and version_of(name.version) < version_of(version)
     ]
@@ -91,7 +91,7 @@ def _replay(ports: Ports, name: ReportName, version: str, there: Collection[str]
     made = [report for report in reports if report.report_key not in there]
     newest = version_of(version)
     while file_standing(reports).status != "accepted" and version_of(reports[-1].contract_version) < newest:
-        # of two calls that continue from one report, one puts its own, and both continue from that
+        # where two calls continue from one report, one call puts its own report, and both continue from that one
         reports.append(_again(ports, reports))
         made.append(reports[-1])
     for report in made:

@@ -170,7 +170,7 @@ def _accepted(
         _copy(sql, f"select {columns}, {stamps} from ({checked.good_rows})", path, checked.good)
         ports.lake.upload_new(out.bronze, path)
         if arrival.after:
-            # the time at which the store got the healed rows' file: the same for every caller and every call
+            # the store's time for the healed rows' file, which is the same for every caller and every call
             known_from = ports.lake.head(out.bronze).last_modified.isoformat()
     return AcceptedReport(
         status="accepted",

@@ -76,7 +76,7 @@ class Approvers:
     def role_of(self, arn: str) -> Role:
         """The role in which the signer approves. Raises ForbiddenError, which says who may approve."""
         caller = assumed_role(arn)
-        # the owner of another account can give a role any name, ours too
+        # the owner of another account can give a role any name, also the name of our role
         if caller and caller.account == self.account:
             if self.technical and caller.role_name == self.technical:
                 return "technical"

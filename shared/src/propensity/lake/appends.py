@@ -20,7 +20,8 @@ def append_once(
     try:
         ports.tables.append(table, sql.stream(query), partition_by=partition_by, transactions=[transaction])
     except RetryableError:
-        # another commit came first: the same rows, and all is done, or other rows, and the caller has to retry
+        # another commit came first: it has the same rows, and all is done, or it has other rows, and the caller must
+        # retry
         if transaction in ports.tables.committed(table, [transaction]):
             return False
         raise

@@ -105,7 +105,7 @@ def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -
             ]
         shapes[dataset] = shape_of(contract_of(ports, dataset), taken_back)
         if versions is not None and dataset not in versions:
-            continue  # it had no table when the run was planned
+            continue  # the dataset had no table when the run was planned
         snapshot = ports.tables.snapshot(
             silver_table(dataset), version=versions[dataset] if versions else None, as_of_time=at.as_of_time
         )

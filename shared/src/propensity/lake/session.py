@@ -21,7 +21,7 @@ def silver_views(
     sql.execute("create schema if not exists silver; create schema if not exists typed")
     for dataset, shape in shapes.items():
         paths = download(sql, lake, sources[dataset].keys, dataset)
-        # so that the view has every column of the contract, also one that is newer than all of the files
+        # the view then has every column of the contract, also a column that is newer than all of the files
         sql.execute(f"create table typed.{quote(dataset)} ({_columns(shape)})")
         rows = f"from typed.{quote(dataset)}"
         if paths:

@@ -11,7 +11,7 @@ from propensity.ports import Ports
 from propensity.registry.versions import champion_number, newest_calibration
 from propensity.serving.serve_scores import Serving, load_serving
 
-# within so many seconds a promotion, rollback or recalibration reaches every warm function
+# a promotion, rollback or recalibration reaches every warm function within so many seconds
 ALIAS_SECONDS = 10.0
 
 

@@ -45,7 +45,7 @@ def logged(handler: Handler) -> Handler:
         except Exception as error:  # noqa: BLE001 - each is logged and raised again, with a message that is safe
             safe = told_safely(error)
             log.error(str(safe), extra={**fields, **described(error)})
-            # from None: the runtime prints the error with its causes, and Step Functions keeps it
+            # raised from None, because the runtime prints the error with its causes, and Step Functions keeps the print
             raise safe from None
         log.info("done", extra={**fields, "answered": allowed(answer), "seconds": round(perf_counter() - start, 3)})
         return answer

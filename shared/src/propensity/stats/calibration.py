@@ -19,11 +19,11 @@ from propensity.kernel.errors import ConflictError
 from propensity.stats.figures import is_ascending
 from propensity.stats.logistic_line import Likelihood, LogitLine, Scale, fit_line
 
-# `table`: 20 pooled bins, the method before there was isotonic regression
+# `table` means 20 pooled bins, the method before isotonic regression came
 CalibrationMethod = Literal["none", "sigmoid", "isotonic", "table"]
 _CLIP = 1e-7  # keeps the logits of 0 and 1 finite
-_BLOCK = 100  # the least number of rows behind a knot: fewer would follow chance
-_MIN_RISE = 1e-3  # logits between neighbouring knots at least, so that no two scores become one
+_BLOCK = 100  # the least number of rows behind a knot; fewer rows would follow chance
+_MIN_RISE = 1e-3  # the least distance of neighbouring knots in logits, so that no two scores become one
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,8 @@ def fit_isotonic(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     places, of_row = np.unique(x, return_inverse=True)
     sums = [np.bincount(of_row, weights=summed, minlength=len(places)) for summed in (w, w * x, w * y)]
-    pooled: list[list[float]] = []  # sums of weights, of weighted logits, of the positives' weights
+    # each block has three sums: of weights, of weighted logits, of the positives' weights
+    pooled: list[list[float]] = []
     for place in zip(*(part.tolist() for part in sums), strict=True):
         pooled.append(list(place))
         while len(pooled) > 1 and pooled[-2][2] * pooled[-1][0] >= pooled[-1][2] * pooled[-2][0]:
@@ -191,5 +192,5 @@ def _join(pools: list[list[float]]) -> None:
 
 
 def _rate(pool: list[float]) -> float:
-    # half a positive and half a negative are added, so that a block without one of them has a finite logit
+    # half a positive and half a negative are added, so that a block without positives or negatives has a finite logit
     return (pool[2] + 0.5) / (pool[0] + 1.0)

@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_STEPS = 60  # at most
-_HALVINGS = 40  # of one step, at most
+_STEPS = 60  # the greatest number of steps
+_HALVINGS = 40  # the greatest number of halvings of one step
 # share of the information's trace that is added to its diagonal: where all weight is on one point, the information has
 # no inverse, and the gradient decides
 _RIDGE = 1e-9
-_LEAST = 1e-100  # added too, for a trace of 0; its square is still above 0
-_MOST = 4.0  # logits of one step: the curvature at one place says nothing of a place further away
-_SAME = 1e-6  # logits: scores that spread no further have no slope
+_LEAST = 1e-100  # this is added too, for a trace of 0; its square is still above 0
+_MOST = 4.0  # the greatest step in logits: the curvature at one place says nothing of a place further away
+_SAME = 1e-6  # scores whose logits spread no further than this have no slope
 _LAST = 1e-12  # share of the loss: a step that promises less is taken unchecked and is the last; sums are no more exact
-_ENOUGH = 1e-4  # the least share of its promised gain that a step must bring (Armijo 1966)
+_ENOUGH = 1e-4  # a step must bring at least this share of its promised gain (Armijo 1966)
 
 
 class LogitLine(NamedTuple):

@@ -77,7 +77,7 @@ def coverage_of(items: Sequence[Mapping[str, Any]]) -> dict[str, Coverage]:
 
 
 def _least(several: Sequence[Share]) -> Share | None:
-    # of equal shares, the one over more rows says more
+    # where shares are equal, the share over more rows says more
     return min(several, key=lambda share: (share.value, -share.rows), default=None)
 
 
@@ -115,7 +115,8 @@ def freshest(items: Iterable[Mapping[str, Any]]) -> dict[str, Freshness]:
             found.setdefault(dataset, []).append((newest, known_at))
 
     def last(values: Iterable[str | None]) -> str | None:
-        return max((value for value in values if value), default=None)  # all in UTC and of one length
+        # all instants are in UTC and of one length, so they compare as texts
+        return max((value for value in values if value), default=None)
 
     return {
         dataset: Freshness(last(newest for newest, _ in several), last(known_at for _, known_at in several))

@@ -18,7 +18,7 @@ from propensity.pack.domain.definition import QuarantineLimits
 from propensity.stats.figures import Estimate, wilson
 
 Breach = Literal["jump", "fall", "missing"]
-BreachMeasure = Literal["rate", "files", "rows"]  # the figure that breaches
+BreachMeasure = Literal["rate", "files", "rows"]  # the name of the figure that breaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _breach(
         return "jump", "files"
     if rate and limit is not None and counts.rows_in >= limits.min_rows and rate.low > limit:
         return "jump", "rate"
-    # nobody knows how many rows a refused file had, so a day with one is not compared by rows
+    # nobody knows how many rows a refused file had, so a day with a refused file is not compared by rows
     whole = [past for past in window if not past.files_rejected]
     if not counts.files_rejected and _falls(counts.rows_in, [past.rows_in for past in whole], limits, limits.min_rows):
         return "fall", "rows"

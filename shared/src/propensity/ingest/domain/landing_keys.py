@@ -13,7 +13,7 @@ from propensity.kernel.tenant import TENANT_NAME
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")
 FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
-_MAX_KEY = 1024  # bytes, S3's own
+_MAX_KEY = 1024  # S3's own limit, in bytes
 _KEY = re.compile(r"(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]*)/(?P<file>(?:.*/)?[^/]+)", re.DOTALL)
 _BRONZE = re.compile(
     r"bronze/(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]+)/ingest_date=(?P<day>\d{4}-\d\d-\d\d)/"
@@ -32,7 +32,7 @@ class Landed:
     dataset: str
     tenant_id: str
     suffix: str
-    arrived: str  # RFC 3339, the object's LastModified
+    arrived: str  # the object's LastModified, as RFC 3339
 
 
 def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
@@ -50,7 +50,7 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
         )
     if not TENANT_NAME.fullmatch(match["tenant"]):
         raise BadInputError(f"{key}: tenant_id: expected 1 to 64 letters, digits, dots, - or _; mend the key")
-    # the longest first, so that .csv.gz is found before any shorter ending
+    # the longest endings stand first, so that .csv.gz is found before any shorter ending
     suffix = next((ending for ending in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(ending)), None)
     if suffix is None:
         raise BadInputError(f"{key}: unknown kind of file, expected {', '.join(FORMATS)}; send it as one of these")
@@ -80,7 +80,7 @@ def content_id(bucket: str, key: str, etag: str, modified: datetime) -> str:
     The second A is an arrival of its own. So the second A overrides B, and its rows are known from the second arrival
     on.
     """
-    # each part's length stands before it, so that no two tuples join to the same text
+    # each part's length stands before the part, so that no two tuples join to the same text
     joined = "".join(f"{len(part)}:{part}" for part in (bucket, key, etag, modified.isoformat()))
     return hashlib.sha256(joined.encode()).hexdigest()[:32]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 LANDINGS = "landings"
-NOBODY = "unknown"  # the tenant in an entry's key where the landing key has none
+NOBODY = "unknown"  # an entry's key has this tenant where the landing key has none
 _REPORT = re.compile(
     r"[a-z]+/(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]+)/ingest_date=(?P<day>[0-9-]{10})/(?P<content>[0-9a-f]{32})"
     r"(?:\.c(?P<version>[0-9]+\.[0-9]+\.[0-9]+))?(?:\.after[0-9.]+)?(?P<refused>\.rejected)?\.(?:json|parquet)"

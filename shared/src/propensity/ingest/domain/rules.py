@@ -57,7 +57,7 @@ def cast(column: Column) -> str | None:
         case "date" | "timestamp":
             if column.formats:
                 return f"try_strptime({value}, [{', '.join(map(text, column.formats))}])"
-            # the cast without a zone first: it is cheap, and most files name no zone
+            # the cast without a zone comes first: it is cheap, and most files name no zone
             return f"try_cast({value} as {'date' if column.logical_type == 'date' else 'timestamp'})"
     return None
 
@@ -73,7 +73,7 @@ def typed(column: Column) -> str:
         case "string":
             return value
         case "integer":
-            # only the text before the dot: a cast of 9007199254740993.0 would go through a double and change it
+            # only the text before the dot is cast: 9007199254740993.0 would go through a double and change
             whole = f"try_cast(split_part({value}, '.', 1) as bigint)"
             return _fits(value, f"{first}::varchar = {value}", first, _INTEGER, whole)
         case "number":
@@ -167,7 +167,7 @@ def _wrong_check_digit(value: str) -> str:
     11. Makers outside North America need not set the check digit, so let the rule only warn where the data has such
     cars.
     """
-    # a letter's value is its place in this text modulo ten
+    # a letter's value is the letter's place in this text modulo ten
     digit = f"((strpos('0123456789.ABCDEFGH..JKLMN.P.R..STUVWXYZ', substr({value}, place, 1)) - 1) % 10)"
     weight = "(strpos('0123456789X', substr('8765432X098765432', place, 1)) - 1)"
     total = f"list_sum(list_transform(range(1, 18), lambda place: {digit} * {weight}))"
@@ -176,6 +176,6 @@ def _wrong_check_digit(value: str) -> str:
 
 
 def _literal(column: Column, bound: float | str) -> str:
-    # a bound of 0.5 on an integer stays 0.5: the engine compares the two as doubles
+    # a bound of 0.5 on an integer stays 0.5, because the engine compares the two as doubles
     kind = "double" if isinstance(bound, float) else column.duckdb_type
     return f"{text(str(bound))}::{kind}"

@@ -21,11 +21,11 @@ from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
-_BITS = 60  # rules per mask column: a BIGINT has 63
-_SKIP = 1 << 62  # the bit of a line that begins no record, and so is neither good nor bad
+_BITS = 60  # rules per mask column, because a BIGINT has 63 bits
+_SKIP = 1 << 62  # this bit marks a line that begins no record, which is neither good nor bad
 FIRST_LINES = 5
-# without dictionaries, which cost a hash per value, and with the newer encodings, a file costs a quarter less to write
-# and has a third of the size
+# dictionaries are off, because they cost a hash per value. With the newer encodings, a file then costs a quarter less
+# to write and has a third of the size
 PARQUET_OPTIONS = "parquet_version v2, dictionary_size_limit 1"
 
 _LINE_RULES = (
@@ -207,7 +207,7 @@ def _checked(
         looked_at = {rule: 1 << bit for bit, rule in here if number * _BITS + bit >= whole_line}
         bits = [f"(case when {rule.broken} then {bit} else 0 end)" for rule, bit in looked_at.items()]
         wrong = f"case _error when {text(SKIPPED)} then {_SKIP}{errors} end" if number == 0 else "0"
-        # most rows break nothing, and to ask whether they do costs half of what naming the rules costs
+        # most rows break nothing, and to ask whether a row does costs half of what naming the rules costs
         any_broken = " or ".join(f"({rule.broken})" for rule in looked_at) or "false"
         selected.append(
             f"(case when _error is not null then {wrong} when {any_broken} then {' | '.join(bits) or '0'} else 0 end)"

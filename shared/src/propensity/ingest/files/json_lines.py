@@ -13,7 +13,7 @@ from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Contract, TextForm
 from propensity.ports import Sql
 
-_MAX_MEMBERS = 2_000  # distinct member names in a file; a real export has tens
+_MAX_MEMBERS = 2_000  # distinct member names in a file; a real export has tens of names
 
 
 def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> Source:

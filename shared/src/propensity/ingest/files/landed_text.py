@@ -17,10 +17,10 @@ from pathlib import Path
 from propensity.kernel.errors import BadInputError
 from propensity.pack.domain.contract import TextForm
 
-MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value either
+MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value
 MAX_UNZIPPED = 8 * 1024**3  # bytes; a function's disk (EphemeralStorage) has 10 GB at most
 _MAX_RATIO = 200  # unzipped over zipped size: gzip reaches 1,000 on zeros, real exports measured 5 to 30
-_FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to no more may have any ratio
+_FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to at most this size may have any ratio
 BLOCK = 1 << 20
 CONTROL = bytes(code for code in range(32) if code not in (9, 10, 13))
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -70,7 +70,7 @@ def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: boo
                     raise BadInputError(
                         f"{key}: line 1: unzips to more than {limit} bytes, which no export does; split the file"
                     )
-                # a byte that the encoding does not know is kept as it is; it is no UTF-8, so its row is bad
+                # a byte that the encoding does not know is kept as it is; the byte is no UTF-8, so its row is bad
                 out.write(decoder.decode(piece).encode(errors="surrogateescape") if decoder else piece)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadInputError(
@@ -110,7 +110,7 @@ def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
                 pairs += piece.count(b"\r\n") + (last == b"\r" and piece.startswith(b"\n"))
             last = piece[-1:]
             piece = raw.read(BLOCK)
-    # plain text has one kind of line end, in the header too
+    # plain text has one kind of line end, which the header has too
     plain = plain and returns == pairs == (feeds if first[:start].endswith(b"\r\n") else 0)
     return LandedText(
         path=path,
@@ -180,7 +180,7 @@ def whole_lines(text: LandedText, *, key: str) -> Iterator[bytes]:
                 block = block[block.index(b"\n") + 1 :]
                 skip -= 1
             if block:
-                # to look for one byte is ten times faster than to look for two
+                # a search for one byte is ten times faster than a search for two
                 yield block.replace(b"\r\n", b"\n") if b"\r" in block else block
     if rest and not skip:
         yield rest.removesuffix(b"\r") + b"\n"

@@ -17,7 +17,7 @@ from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
-_ABSENT = "chr(28)"  # the text that is read as NULL; no staged or plain file has this byte, so '' stays ''
+_ABSENT = "chr(28)"  # this text is read as NULL; no staged or plain file has the byte, so '' stays ''
 MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes can hold billions of equal rows
 
 
@@ -113,7 +113,8 @@ def _read_csv(
 ) -> str:
     """SQL that reads `width` texts and one more text, split at every delimiter and line end."""
     columns = ", ".join(f"{text(_name(number))}: 'VARCHAR'" for number in range(1, width + 2))
-    end = newline.encode("unicode_escape").decode()  # the option takes line ends as escapes, for example \n
+    # the option takes line ends as escapes, for example \n
+    end = newline.encode("unicode_escape").decode()
     # every option is given, so that the engine guesses nothing from the data
     return (
         f"read_csv({text(str(path))}, header = false, auto_detect = false, columns = {{{columns}}}, "

@@ -28,7 +28,7 @@ from propensity.ingest.files.landed_text import CONTROL, MAX_LINE, LandedText, w
 
 FIELD, BREAK = "\x1f", "\x1d"  # US splits fields; GS stands for a line break inside a value
 SKIPPED = "skipped"
-_MAX_SPAN = 200  # lines of one record
+_MAX_SPAN = 200  # the greatest number of lines of one record
 _US = FIELD.encode()
 
 
@@ -221,7 +221,7 @@ def copy_raw_lines(text: LandedText, wanted: Iterable[tuple[int, int]], target: 
     requests = iter(wanted)
     line, span = next(requests, (0, 0))
     number = text.header_line + 1
-    begun: list[bytes] = []  # lines of a record that the block before did not finish
+    begun: list[bytes] = []  # the lines of a record that the block before did not finish
     with target.open("w", encoding="utf-8", newline="\n") as out:
         for block in whole_lines(text, key=key):
             if not line:

@@ -48,7 +48,7 @@ def bucket_of_silver(contract: Contract, rule: BucketRule) -> str:
 
 
 def _joined(columns: Sequence[str]) -> str:
-    # the unit separator stands between values, the record separator for NULL; no value has either of them
+    # the unit separator stands between values, the record separator stands for NULL; no value has either separator
     values = ", ".join(f"coalesce({quote(column)}::varchar, chr(30))" for column in columns)
     return f"concat_ws(chr(31), {values})"
 
@@ -60,7 +60,7 @@ def _known_at(contract: Contract) -> str:
     if known.lag_days is not None:
         moment = contract.event_time if contract.kind == "event" else contract.valid_from
         return f"({quote(_need(moment, contract, 'eventTime'))}::timestamptz + interval {int(known.lag_days)} days)"
-    # a healed row was not known here before: it was in quarantine
+    # a healed row was not known before it was healed, because it was in quarantine
     return "coalesce(_known_from, _ingested_at)"
 
 
@@ -68,7 +68,8 @@ def _partition_key(contract: Contract, rule: BucketRule, key: str) -> str:
     if rule.partition_key == "tenant":
         return "tenant_id"
     column = _need(contract.partition_key, contract, "partitionKey")
-    # rows without a customer (a guest's purchase) are spread by their own key: else they would fill one bucket
+    # rows without a customer (a guest's purchase) are spread by their own key, because otherwise they would fill one
+    # bucket
     return f"coalesce({quote(column)}::varchar, {key})"
 
 

@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from propensity.pack.domain.contract import Column, Contract
 
-# fields that place a row: with another value, earlier rows would have other keys, times or buckets
+# these fields place a row: with another value, earlier rows would have other keys, times or buckets
 _PLACING = (
     "kind",
     "primary_key",

@@ -55,7 +55,7 @@ _OBJECT_CUSTOM = {"kind", "eventTime", "validFrom", "knownAt", "versionColumn", 
 _RESERVED = {"bucket"}  # Silver's partition column
 
 
-@lru_cache(maxsize=64)  # a call takes 20 ms for YAML and pydantic, as long as a small file takes in all
+@lru_cache(maxsize=64)  # the parsed contract is kept, because parsing takes 20 ms, as long as a small file takes in all
 def parse_contract(text: str, *, where: str) -> Contract:
     """Parse a contract. Raises ContractError, which names `where` (the file) and the field."""
     try:

@@ -40,7 +40,7 @@ class Feature(Frozen):
             name=f"{self.name}{_MISSING}",
             dtype="boolean",
             description=f"Not known: {self.description}",
-            default=1,  # for a customer whom the group's SQL does not give
+            default=1,  # the value for a customer whom the group's SQL does not give
             owner=self.owner,
         )
 

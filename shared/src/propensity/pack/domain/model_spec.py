@@ -37,7 +37,7 @@ class Training(Frozen):
     as_of_count: int = Field(8, ge=2, le=60)
     every_months: int | None = Field(None, ge=1)
     every_days: int | None = Field(None, ge=1)
-    # numbers of newest as-of dates that a fit may take, each tried like any other setting; empty: all dates
+    # how many of the newest as-of dates a fit may take, each number tried like any other setting; empty: all dates
     newest: tuple[Annotated[int, Field(ge=1)], ...] = ()
     # the most rows that a fit takes: the commoner label is sampled down, and each row left counts for more
     max_rows: int | None = Field(None, ge=100)
@@ -277,7 +277,7 @@ class ModelSpec(Frozen):
     # an outcome counts from `gap_days` after the as-of date until the day before `horizon_days` after it
     horizon_days: int = Field(ge=1, le=730)
     gap_days: int = Field(0, ge=0, le=365)
-    # days after the window's end until all of its outcomes are known; one that came later would count as "did not"
+    # after so many days behind the window's end all outcomes are known; a later outcome would count as "did not"
     settle_days: int = Field(7, ge=0, le=90)
     features: tuple[Name, ...]
     training: Training
@@ -295,7 +295,7 @@ class ModelSpec(Frozen):
     filter: Query | None = None
     value: Value | None = None
     ladder: LadderSpec | None = None
-    # for the model card: whom the scores are for, whom they could harm and how, and what they do not say
+    # the model card says whom the scores are for, whom they could harm and how, and what they do not say
     intended_use: str = ""
     ethical_considerations: str = ""
     limits: tuple[str, ...] = ()

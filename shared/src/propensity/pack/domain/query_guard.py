@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-# these make a table of their arguments, and read nothing else
+# these functions make a table of their arguments, and read nothing else
 _TABLE_FUNCTIONS = {"unnest", "range", "generate_series"}
-# refused: clocks, chance and the engine's surroundings, which answer otherwise tomorrow or show more than the tables
+# clocks, chance and the engine's surroundings are refused. They answer otherwise tomorrow, or show more than the tables
 _FUNCTIONS = {
     "now",
     "today",
@@ -40,7 +40,7 @@ _FUNCTIONS = {
     "query",
     "query_table",
 }
-# these may be written without parentheses, and then the tree has them as columns
+# these functions may be written without parentheses, and then the tree has them as columns
 _BARE = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 
 

@@ -26,8 +26,8 @@ _NEXT: Mapping[State | None, tuple[State, ...]] = {
     "offboarded": ("onboarding",),
 }
 _REFUSED: tuple[State, ...] = ("suspended", "offboarded")
-# Longer than an API call takes plus the difference of clocks. So no file is validated before the line that decides on
-# it is written.
+# This time is longer than an API call takes plus the difference of clocks. So no file is validated before the line that
+# decides on the file is written.
 TAKES_EFFECT = timedelta(seconds=60)
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _MAX_SETTINGS, _MAX_TEXT = 20, 500

@@ -1,4 +1,4 @@
-"""Daily: judges whether too many rows or files of a tenant were refused, or too few came."""
+"""Judges, daily, whether too many rows or files of a tenant were refused, or too few came."""
 
 from __future__ import annotations
 

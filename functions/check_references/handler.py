@@ -1,4 +1,4 @@
-"""Weekly: flags and counts rows that refer to a row which does not exist."""
+"""Flags and counts, weekly, rows that refer to a row which does not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weekly: writes the catalogue of features."""
+"""Writes the catalogue of features, weekly."""
 
 from __future__ import annotations
 

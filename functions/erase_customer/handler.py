@@ -1,4 +1,4 @@
-"""Erases one person from everything. Invoked directly, with a ticket's reference."""
+"""Erases one person from everything. The function is invoked directly, with a ticket's reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erases a tenant from everything. Invoked directly, with a ticket's reference."""
+"""Erases a tenant from everything. The function is invoked directly, with a ticket's reference."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""POST /v1/tenants/{tenant}/explanations: which model scored this customer on that day?
+"""Answers POST /v1/tenants/{tenant}/explanations: which model scored this customer on that day?
 
-The question is in the body, because an address is kept in traces and logs, also in those of others.
+The question is in the body, because an address is kept in traces and logs, also in those of other systems.
 """
 
 from __future__ import annotations

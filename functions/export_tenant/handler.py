@@ -1,4 +1,4 @@
-"""Writes a tenant's rows as Parquet files below exports/. Invoked by hand."""
+"""Writes a tenant's rows as Parquet files below exports/. The function is invoked by hand."""
 
 from __future__ import annotations
 

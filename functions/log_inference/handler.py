@@ -1,4 +1,4 @@
-"""Appends what was answered on demand from the queue to gold/inference_log."""
+"""Appends the answers of scoring on demand from the queue to gold/inference_log."""
 
 from __future__ import annotations
 

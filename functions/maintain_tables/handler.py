@@ -1,4 +1,4 @@
-"""Weekly: compacts tables, and removes files that nothing needs any more."""
+"""Compacts tables, weekly, and removes files that nothing needs any more."""
 
 from __future__ import annotations
 

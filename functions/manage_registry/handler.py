@@ -1,6 +1,6 @@
-"""Models over the API: versions, approvals, promotion, rollback.
+"""Manages models over the API: versions, approvals, promotion, rollback.
 
-The caller is whoever signed the request, whatever its body says.
+The caller is the person who signed the request, whatever the request's body says.
 """
 
 from __future__ import annotations

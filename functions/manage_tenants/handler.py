@@ -1,6 +1,6 @@
-"""Tenants over the API: records, links and policies for uploads, trials of files, retractions.
+"""Manages tenants over the API: records, links and policies for uploads, trials of files, retractions.
 
-The caller is whoever signed the request, whatever its body says.
+The caller is the person who signed the request, whatever the request's body says.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plans a scoring run: whom it scores, and by which version."""
+"""Plans a scoring run: whom the run scores, and by which version."""
 
 from __future__ import annotations
 

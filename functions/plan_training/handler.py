@@ -1,4 +1,4 @@
-"""Plans a training run: which data it sees."""
+"""Plans a training run: which data the run sees."""
 
 from __future__ import annotations
 

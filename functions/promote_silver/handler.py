@@ -1,4 +1,7 @@
-"""Promotes Bronze files to Silver: as many as the queue hands over, with one commit per dataset."""
+"""Promotes Bronze files to Silver.
+
+One call takes as many files as the queue hands over, with one commit per dataset.
+"""
 
 from __future__ import annotations
 

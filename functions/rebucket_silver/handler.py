@@ -1,4 +1,4 @@
-"""Spreads the rows of Silver over another number of buckets. Invoked by hand."""
+"""Spreads the rows of Silver over another number of buckets. The function is invoked by hand."""
 
 from __future__ import annotations
 

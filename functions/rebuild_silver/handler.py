@@ -1,4 +1,7 @@
-"""Promotes Bronze files that Silver lacks: daily for the two weeks before the slot, by hand for all time."""
+"""Promotes Bronze files that Silver lacks. A daily call covers the two weeks before the slot.
+
+A call by hand covers all time.
+"""
 
 from __future__ import annotations
 

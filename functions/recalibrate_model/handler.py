@@ -1,6 +1,6 @@
-"""POST /v1/models/{model}/recalibrate: corrects a version's probabilities by outcomes.
+"""Answers POST /v1/models/{model}/recalibrate: corrects a version's probabilities by outcomes.
 
-The caller is whoever signed the request, whatever its body says.
+The caller is the person who signed the request, whatever the request's body says.
 """
 
 from __future__ import annotations

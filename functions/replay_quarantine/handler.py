@@ -1,4 +1,4 @@
-"""Revalidates a dataset's quarantine by a newer contract. Called by hand or by a deployment."""
+"""Revalidates a dataset's quarantine by a newer contract. The function is called by hand or by a deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""GET /v1/features: the newest catalogue. GET /v1/features/diff?from=&to=: how two feature sets differ."""
+"""Answers GET /v1/features with the newest catalogue of features.
+
+GET /v1/features/diff?from=&to= is answered with the differences of two feature sets.
+"""
 
 from __future__ import annotations
 

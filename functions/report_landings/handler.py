@@ -1,4 +1,4 @@
-"""GET /v1/tenants/{tenant}/landings/{day}: did my files land?"""
+"""Answers GET /v1/tenants/{tenant}/landings/{day}: did my files land?"""
 
 from __future__ import annotations
 

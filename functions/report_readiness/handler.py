@@ -1,6 +1,6 @@
-"""GET /v1/tenants/{tenant}/models: a tenant's models, and why it has them.
+"""Answers GET /v1/tenants/{tenant}/models: a tenant's models, and why the tenant has these models.
 
-GET /v1/tenants/{tenant}/readiness: which models it can have, what is missing, and from when.
+GET /v1/tenants/{tenant}/readiness is answered with the models that the tenant can have, what is missing, and from when.
 """
 
 from __future__ import annotations

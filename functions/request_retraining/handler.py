@@ -1,6 +1,6 @@
-"""Daily: asks for a retraining where checks say so. Also GET and POST /v1/models/{model}/retraining.
+"""Asks, daily, for a retraining where checks say so. It also answers GET and POST /v1/models/{model}/retraining.
 
-The caller is whoever signed the request, whatever its body says.
+The caller is the person who signed the request, whatever the request's body says.
 """
 
 from __future__ import annotations

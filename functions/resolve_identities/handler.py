@@ -1,4 +1,4 @@
-"""Daily, before anything is scored: finds out who is one person, and who is one household."""
+"""Finds out, daily and before anything is scored, who is one person and who is one household."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matches scoring runs with their outcomes: one run, or all whose outcomes were mature by the slot."""
+"""Matches scoring runs with their outcomes. A call takes one run, or all whose outcomes were mature by the slot."""
 
 from __future__ import annotations
 

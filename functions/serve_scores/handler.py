@@ -1,4 +1,4 @@
-"""POST /v1/scores: scores on demand."""
+"""Answers POST /v1/scores with scores on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daily tick: starts the runs that are due on the slot's day, and those that were missed."""
+"""Starts, in the daily tick, the runs that are due on the slot's day and the runs that were missed."""
 
 from __future__ import annotations
 

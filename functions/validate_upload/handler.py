@@ -1,4 +1,4 @@
-"""Validates one landed file at a time. A queue brings the landing bucket's events."""
+"""Validates one landed file at a time. A queue brings the events of the landing bucket."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.duckdb_sql import DuckDbSql
-from propensity.ingest.domain.rules import cast, cleaned, typed
+from propensity.ingest.domain.normalisation import cleaned
+from propensity.ingest.domain.rules import cast, typed
 from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Column
 

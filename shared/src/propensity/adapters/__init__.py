@@ -1,1 +1,1 @@
-"""The ports' implementations over AWS and other libraries. Nothing but adapters and runtime imports those."""
+"""The ports' implementations over AWS and other libraries. Only adapters and runtime import these libraries."""

@@ -18,27 +18,27 @@ from deltalake.transaction import AddAction, RemoveAction
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.ports import ArrowStream, DataFile, Snapshot
 
-# delta-rs gives up after 15 by default, which lost 8 of 80 concurrent appends
+# delta-rs gives up after 15 retries by default, which lost 8 of 80 concurrent appends
 _COMMIT_RETRIES = 100
-# for a commit that is right only on the version it has seen, such as one that makes a table: delta-rs would place it
-# after another's first commit, without checking the transaction names there
+# some commits are right only on the version they have seen, such as the commit that makes a table. delta-rs would
+# rebase them onto another process's first commit, without checking the transaction names there
 _NO_REBASE = 0
-# delta-rs lets two compactions of the same files commit, whatever their properties say, and every row stands twice. So
-# a compaction marks the table's log: a transaction whose version is the time in milliseconds, and 0 at its end
+# delta-rs lets two compactions of the same files commit, whatever their properties say, and doubles every row. So a
+# compaction marks the table's log: a transaction whose version is the time in milliseconds, and 0 at its end
 _COMPACTION = "propensity.compaction"
-_COMPACTS_FOR = timedelta(minutes=16)  # a function lives for 15; one that died keeps others away no longer than this
+_COMPACTS_FOR = timedelta(minutes=16)  # a function lives 15 minutes; a dead one keeps others away no longer than this
 _TARGET = 100 * 1024 * 1024  # bytes; files of this size and more are left as they are
 _COLUMN = "bucket"
 _LEAST_HOURS = 168  # delta-rs refuses a shorter retention unless it is told not to
-# metadata of the column `bucket` in the table's schema: only there can a commit that replaces files change the number,
+# metadata of the column `bucket` in the table's schema. A commit that replaces files can change the number only there,
 # and such a change makes every commit that began before it fail
 _BUCKETS = "propensity.buckets"
-# transaction names never expire: as long as there is Bronze, they tell which of its files Silver holds
+# transaction names never expire: as long as Bronze exists, the names tell which Bronze files Silver holds
 _CONFIGURATION: Mapping[str, str | None] = {
     # a version that a model or a run names must stay readable, so no commit may clean up old ones
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 3650 days",
-    # the most commits that a cold function reads one by one, at 2 to 20 ms each
+    # a cold function reads at most so many commits one by one, at 2 to 20 ms each
     "delta.checkpointInterval": "20",
     # statistics would keep least and greatest values, such as a person's e-mail address, in a log for ever
     "delta.dataSkippingNumIndexedCols": "0",
@@ -46,12 +46,12 @@ _CONFIGURATION: Mapping[str, str | None] = {
 
 
 class DeltaTables:
-    """`root` is a URI without a slash at its end, for example `s3://lake`. Credentials come from the environment."""
+    """Tables below `root`, a URI without a slash at its end (`s3://lake`). Credentials come from the environment."""
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self._root = root
         self._options = dict(storage_options or {})
-        # so that a warm function reads only the commits since its last call, not the whole log
+        # kept so that a warm function reads only the commits since its last call, not the whole log
         self._newest: dict[str, DeltaTable] = {}
 
     def snapshot(
@@ -100,7 +100,7 @@ class DeltaTables:
             write_deltalake(
                 opened if opened is not None else self._uri(table),
                 data if opened is not None or buckets is None else _recording(data, buckets),
-                # given its address, delta-rs would open the table anew, maybe with names that were not looked for
+                # with an address, delta-rs would open the table anew, maybe with names that nobody looked for
                 mode="append" if opened is not None else "error",
                 partition_by=list(partition_by) or None,
                 schema_mode="merge",
@@ -161,7 +161,7 @@ class DeltaTables:
 
     @contextmanager
     def _alone(self, table: str, opened: DeltaTable) -> Iterator[None]:
-        """No other compaction of the table begins inside this context."""
+        """A context inside which no other compaction of the table begins."""
         began, now = opened.transaction_version(_COMPACTION) or 0, _milliseconds()
         if now - began < _COMPACTS_FOR / timedelta(milliseconds=1):
             raise RetryableError(
@@ -180,7 +180,7 @@ class DeltaTables:
         if opened is None:
             return
         hours = int(retention / timedelta(hours=1))
-        # its answer is no figure to report: it names files that an earlier call removed once more
+        # delta-rs's answer is no figure to report: the answer also names files that an earlier call removed
         opened.vacuum(
             retention_hours=hours,
             dry_run=False,
@@ -202,7 +202,7 @@ class DeltaTables:
                 "overwrite",
                 _schema(opened, buckets),
                 opened.metadata().partition_columns,
-                # never rebased: an append in between would keep its old buckets, and a compaction would double rows
+                # the commit is never rebased: an append would keep old buckets, a compaction would double rows
                 commit_properties=_properties((), retries=_NO_REBASE),
             )
 
@@ -216,7 +216,7 @@ class DeltaTables:
             if opened is None or not there.keys() >= set(removed):
                 raise RetryableError(f"{where}: a file to be replaced has left the table; look again")
             try:
-                # never rebased: over a compaction, which removed the same files, delta-rs would commit and double rows
+                # the commit is never rebased: over a compaction of the same files delta-rs would double rows
                 opened.create_write_transaction(
                     [*(_remove(there[path]) for path in sorted(removed)), *(_add(file) for file in added)],
                     "append",
@@ -236,10 +236,11 @@ class DeltaTables:
         *,
         columns: Schema | None = None,
     ) -> int:
-        """Commit, unless the log has one of the names. `columns` are added to the table first, where it lacks them.
+        """Commit, unless the log has one of the names. `columns` that the table lacks are added to the table first.
 
         The names are looked for in the same handle that commits. delta-rs refuses to rebase a commit over one with the
-        same name, but only over commits after the handle's version. A handle refreshed in between let doubles in.
+        same name, but only over commits after the handle's version. A handle that was refreshed in between let doubles
+        in.
         """
         opened, where = self._open(table), self._uri(table)
         try:
@@ -305,7 +306,7 @@ def _has_small(opened: DeltaTable) -> bool:
 
 
 def _say(opened: DeltaTable, compacting_since: int) -> None:
-    """A commit without files. Of two marks that begin at once, delta-rs refuses one."""
+    """Make a commit without files, as a mark. Of two marks that begin at once, delta-rs refuses one."""
     mark = _properties((_COMPACTION,), version=compacting_since)
     opened.create_write_transaction([], "append", opened.schema(), commit_properties=mark)
     opened.update_incremental()
@@ -368,7 +369,7 @@ def _schema(opened: DeltaTable, buckets: int) -> Schema:
 
 
 def _recording(data: ArrowStream, buckets: int) -> RecordBatchReader:
-    """The same rows, with a schema that records the number of buckets: for a table's first commit."""
+    """The same rows, with a schema that records the number of buckets. A table's first commit needs such a schema."""
     reader = RecordBatchReader.from_stream(data)
     place = reader.schema.get_field_index(_COLUMN)
     field = reader.schema.field(place).with_metadata({_BUCKETS: str(buckets)})
@@ -377,7 +378,7 @@ def _recording(data: ArrowStream, buckets: int) -> RecordBatchReader:
 
 
 def _made_after(opened: DeltaTable, moment: datetime) -> bool:
-    """Whether the table was made after a moment. delta-rs gives its first version for any earlier moment."""
+    """Whether the table was made after a moment. For any earlier moment delta-rs gives the table's first version."""
     return bool(moment.timestamp() * 1000 < opened.metadata().created_time)
 
 
@@ -389,7 +390,7 @@ def _properties(names: Sequence[str], *, version: int = 1, retries: int = _COMMI
 
 
 def storage_options(environment: Mapping[str, str]) -> dict[str, str]:
-    """delta-rs options for an S3 endpoint that is not AWS itself; none for AWS."""
+    """The delta-rs options for an S3 endpoint that is not AWS itself. There are no options for AWS."""
     endpoint: Any = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     if not endpoint:
         return {}

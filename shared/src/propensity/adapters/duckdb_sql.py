@@ -1,4 +1,4 @@
-"""The Sql port over DuckDB: sessions inside the process, which write to disk where memory is short."""
+"""The Sql port over DuckDB. Its sessions run inside the process, and write to disk where memory is short."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from propensity.ports import ArrowStream
 class DuckDbSql:
     """A session in UTC, with a database of its own in the process's one instance, and a scratch folder.
 
-    Both go when it is closed: use it as a context manager, or call `close`. An instance of its own would take eight
-    times as long to open and close, for which a small file would wait in a warm function.
+    Closing the session removes its database and its scratch folder. So use the session as a context manager, or call
+    `close`. An instance per session would take eight times as long to open and close, and a small file would wait for
+    it in a warm function.
     """
 
     def __init__(self) -> None:
@@ -82,13 +83,13 @@ class DuckDbSql:
         self.close()
 
 
-_LARGE = 64_000_000  # bytes in use, above which the instance is not kept for the next session
+_LARGE = 64_000_000  # above so many bytes in use, the instance is not kept for the next session
 _number = itertools.count()
 
 
 @functools.cache
 def _instance() -> duckdb.DuckDBPyConnection:
-    # DuckDB makes this folder when it needs disk; the name differs between processes
+    # DuckDB makes this folder when it needs disk; the folder's name differs between processes
     spill = Path(tempfile.gettempdir()) / f"propensity-spill-{os.getpid()}"
     instance = duckdb.connect(":memory:", config={"temp_directory": str(spill)})
     # DuckDB respects a container's quota, but not a process's limit to some cores. With more threads than cores, work
@@ -97,7 +98,7 @@ def _instance() -> duckdb.DuckDBPyConnection:
     return instance
 
 
-# after these an instance answers no more
+# after these errors an instance answers no more
 _OF_THE_INSTANCE = (duckdb.FatalException, duckdb.InternalException)
 # errors in the SQL itself: their text quotes the SQL. The text of any other error may quote a row
 _OF_THE_TEXT = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)

@@ -1,6 +1,6 @@
-"""The OnlineTable port over DynamoDB: key tenant#customer, sort key model#version.
+"""The OnlineTable port over DynamoDB. The key is tenant#customer, and the sort key is model#version.
 
-Only its key says whose score an item is, because every write pays for each further attribute.
+Only an item's key says whose score the item is, because every write pays for each further attribute.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class DynamoOnline:
         """The scores whose as_of is not before that of the score in the table.
 
         The table is read first and written later, so two publishers of one model at the same instant could overwrite
-        each other. That does not happen, because a run and slot has one workflow execution.
+        each other. This does not happen, because a run and slot has one workflow execution.
         """
         keys = [_key(score.tenant_id, score.customer_id, score.model, score.version) for score in scores]
         stored = {

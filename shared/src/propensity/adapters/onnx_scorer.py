@@ -15,10 +15,10 @@ class OnnxScorer:
 
     def __init__(self, onnx: bytes) -> None:
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only: in a function there is never a GPU, nor some files of /sys
+        options.log_severity_level = 3  # only errors are logged: a function never has a GPU, nor some files of /sys
         try:
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's error classes are private and share no root but this
+        except Exception as error:  # onnxruntime's error classes are private, and have no common root but Exception
             raise ConflictError(f"model.onnx cannot be loaded: {error}") from error
         outputs = [output.name for output in self._session.get_outputs()]
         if len(self._session.get_inputs()) != 1 or "probabilities" not in outputs:
@@ -36,7 +36,7 @@ class OnnxScorer:
             return np.empty(0, dtype=np.float64)
         try:
             [probabilities] = self._session.run(["probabilities"], {self._input.name: matrix})
-        except Exception as error:  # onnxruntime's private classes again; their text may show values
+        except Exception as error:  # these are onnxruntime's private error classes again; their text may show values
             raise ConflictError(
                 f"model.onnx cannot score a matrix of shape {matrix.shape}: {type(error).__name__}"
             ) from error

@@ -13,7 +13,7 @@ from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.ports import ObjectInfo
 
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
-# S3 answers so for a missing key, where the role may not list the bucket
+# S3 gives this answer for a missing key, where the role may not list the bucket
 _DENIED = {"AccessDenied", "403"}
 _PRECONDITION = {"PreconditionFailed", "412"}
 # a later try may succeed; S3 answers 409 while another conditional write of the same key is under way
@@ -61,7 +61,7 @@ class S3Store:
         return self._put_if_absent(key, body)
 
     def upload_new(self, key: str, path: Path) -> bool:
-        # one conditional put_object, for up to 5 GB: the whole object appears, or nothing
+        # one conditional put_object takes up to 5 GB: the whole object appears, or nothing
         with path.open("rb") as body:
             return self._put_if_absent(key, body)
 
@@ -132,7 +132,10 @@ class S3Store:
 
 
 class _PreconditionError(Exception):
-    """The object is not as the write expected: one of that key exists already, or it is not the one that was read."""
+    """The object is not as the write expected.
+
+    An object of the key exists already, or it is not the one that was read.
+    """
 
 
 def _version(version_id: str | None) -> dict[str, str]:

@@ -46,7 +46,7 @@ class SklearnModel:
         )
         if isinstance(self._estimator, RandomForestClassifier):
             _route_missing(converted, self._estimator)
-        # otherwise the graph's name is a new UUID each time, and equal models would not be equal bytes
+        # without a fixed name the graph gets a new UUID each time, and equal models would not be equal bytes
         converted.graph.name = "propensity"
         return bytes(converted.SerializeToString(deterministic=True))
 
@@ -65,11 +65,14 @@ class SklearnModel:
 
 
 class SklearnGrowing:
-    """A warm start adds trees to those that are there. The result equals that of one fit (test_trainer.py)."""
+    """A model that grows by a warm start, which adds trees to those it has. The result equals that of one fit.
+
+    test_trainer.py tests this.
+    """
 
     def __init__(self, family: str, estimator: Any, train: Sample) -> None:
         self._family, self._estimator, self._train = family, estimator, train
-        self.best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first value is that of no trees at all
+        self.best = int(np.argmax(estimator.validation_score_[1:])) + 1  # the first value is the one before any tree
 
     @property
     def iterations(self) -> int:
@@ -95,14 +98,18 @@ class SklearnTrainer:
         seed: int,
         directions: Sequence[int] = (),
     ) -> SklearnModel:
-        """Raises PackError for an unknown family or parameter, or for a value that the parameter cannot have."""
+        """Fit a model.
+
+        Raises PackError for an unknown family or parameter, or for a value that the parameter cannot have.
+        """
         estimator = _made(family, parameters, seed, directions)
         if family == "random_forest" and len(train.labels) > TREE_ROWS and "max_samples" not in parameters:
-            # each tree draws its own rows; more of them cost in proportion, and change little
+            # each tree draws its own rows; more trees cost in proportion, and change little
             estimator.set_params(max_samples=TREE_ROWS)
         _fit(family, estimator, train)
         if family == "random_forest":
-            # several threads would add probabilities up in the order in which they finish: other last digits each time
+            # several threads would add up probabilities in the order in which they finish, so the last digits would
+            # vary
             estimator.set_params(n_jobs=1)
         return SklearnModel(estimator, train.matrix.shape[1])
 
@@ -144,20 +151,21 @@ def _fit(family: str, estimator: Any, train: Sample, valid: Sample | None = None
 
 
 def _weighted(estimator: Any, weights: Any) -> dict[str, Any]:
-    """The arguments of `fit` that pass the weights on; none where each row counts once."""
+    """The arguments of `fit` that pass the weights on. There are none where each row counts once."""
     if weights is None:
         return {}
     if isinstance(estimator, Pipeline):
-        # the scaler needs them too: a regularised fit depends on the scale, which must be that of all rows stood for
+        # the scaler needs the weights too: a regularised fit depends on the scale, which must be the scale of all rows
+        # stood for
         return {"scaler__sample_weight": weights, "model__sample_weight": weights}
     return {"sample_weight": weights}
 
 
 def _route_missing(converted: Any, forest: RandomForestClassifier) -> None:
-    """Send a NaN at each node where the forest sends it.
+    """Send a NaN at each node to the side to which the forest sends it.
 
-    skl2onnx 1.20.0 does so for boosted trees only. In a forest every NaN would go right, which moved probabilities by
-    up to 0.85 (github.com/onnx/sklearn-onnx/issues/1253).
+    skl2onnx 1.20.0 routes NaN in this way for boosted trees only. In a forest every NaN would go right, which moved
+    probabilities by up to 0.85 (github.com/onnx/sklearn-onnx/issues/1253).
     """
     for node in converted.graph.node:
         attributes = {attribute.name: attribute.ints for attribute in node.attribute}

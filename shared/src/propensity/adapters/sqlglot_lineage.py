@@ -1,4 +1,4 @@
-"""The QueryLineage port over sqlglot: DuckDB's dialect, names resolved against the views that a query may read."""
+"""The QueryLineage port over sqlglot, in DuckDB's dialect. Names are resolved against the views a query may read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from propensity.kernel.errors import PackError
 from propensity.kernel.lineage import POPULATION, Lineage
 
 _DIALECT = "duckdb"
-_PLAIN = "main"  # the schema of views that are named without one
+_PLAIN = "main"  # views that are named without a schema get this one
 _ROW_CLAUSES = ("where", "group", "having", "qualify", "order", "limit", "offset", "distinct")
 
 
@@ -50,7 +50,7 @@ class SqlglotLineage:
 
 
 def _named(parsed: exp.Query) -> set[str]:
-    """The tables that a query names; its CTEs are not among them."""
+    """The tables that a query names. The query's CTEs are not among them."""
     root = build_scope(parsed)
     found = {table for scope in (root.traverse() if root else ()) for table in _tables(scope)}
     return {f"{view}.{name}" if view else name for view, name in found}
@@ -66,7 +66,10 @@ def _schema(tables: Mapping[str, Sequence[str]]) -> MappingSchema:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found of one column, or of the rows of one SELECT. A source column is (view, dataset, column)."""
+    """The sources that were found for one column, or for the rows of one SELECT.
+
+    A source column is (view, dataset, column).
+    """
 
     columns: set[tuple[str, str, str]] = field(default_factory=set)
     conditions: set[tuple[str, str, str]] = field(default_factory=set)
@@ -74,7 +77,7 @@ class _Found:
     pieces: set[str] = field(default_factory=set)
 
     def decided_by(self, other: _Found) -> None:
-        """Note that `other` chooses the rows of this one: its columns become conditions of this, not values."""
+        """Note that `other` chooses the rows of this one. The columns of `other` become conditions, not values."""
         self.conditions |= other.columns | other.conditions
         self.pieces |= other.pieces
 
@@ -109,13 +112,14 @@ class _Tracer:
     def trace(self, name: str, scope: Scope) -> _Found:
         key = id(scope.expression), name
         if key not in self._columns:
-            found = self._columns[key] = _Found()  # stored before it is filled: a recursive query comes back to it
+            # the entry is stored before it is filled, because a recursive query comes back to it
+            found = self._columns[key] = _Found()
             for node in self._nodes(name, scope):
                 self._add(found, node)
         return self._columns[key]
 
     def _nodes(self, name: str, scope: Scope) -> Iterator[Node]:
-        """sqlglot's lineage of a column's values: a node for each SELECT on the way, and for each column of a table."""
+        """The lineage of a column's values by sqlglot: a node for each SELECT on the way, and for each table column."""
         node: Node = lineage(
             name, scope.expression, self._schema, dialect=_DIALECT, scope=scope, trim_selects=False, copy=False
         )
@@ -131,15 +135,18 @@ class _Tracer:
             return
         scope = self._scopes.get(id(node.source))
         if isinstance(node.expression, exp.Placeholder) or scope is None or not isinstance(node.source, exp.Select):
-            return  # made of no table, for example by unnest() of a list
+            return  # such a column is made of no table, for example by unnest() of a list
         found.pieces.add(_text(node.expression))
         used = {column.table for column in _columns(node.expression)}
         if not used and not node.expression.find(exp.Query):
-            found.tables |= _tables(scope)  # rows are counted
+            found.tables |= _tables(scope)  # the rows of the table are counted
         found.decided_by(self._rows_of(scope, used))
 
     def _rows_of(self, scope: Scope, used: Collection[str]) -> _Found:
-        """What decides which rows a SELECT has, and how they are grouped. `used`: the tables a column is made of."""
+        """The parts that decide which rows a SELECT has, and how the rows are grouped.
+
+        `used` has the tables that a column is made of.
+        """
         found, query = _Found(), scope.expression
         if not isinstance(query, exp.Select):
             return found
@@ -189,7 +196,7 @@ class _Tracer:
         return self._rows[key]
 
     def _source(self, column: exp.Column, scope: Scope) -> _Found:
-        """Where a column of a clause comes from."""
+        """The source that a column of a clause comes from."""
         source = scope.sources.get(column.table)
         if isinstance(source, Scope):
             return self.trace(column.name, source)
@@ -203,7 +210,7 @@ def _kind(operation: exp.SetOperation) -> str:
 
 
 def _columns(node: exp.Expr) -> list[exp.Column]:
-    """The columns of a clause or an expression, without those of the queries inside it."""
+    """The columns of a clause or an expression, without the columns of the queries inside it."""
     return list(find_all_in_scope(node, exp.Column))
 
 

@@ -20,7 +20,7 @@ class StepFunctions:
         if machine not in self._machines:
             raise NotFoundError(f"workflow {machine!r}: expected one of {', '.join(sorted(self._machines))}")
         try:
-            # of two equal starts the second is answered like the first while that runs, and refused once it has ended
+            # a second equal start is answered like the first while the first runs, and refused once the first has ended
             self._client.start_execution(
                 stateMachineArn=self._machines[machine], name=name, input=json.dumps(payload, sort_keys=True)
             )

@@ -1,1 +1,1 @@
-"""Feature SQL run as of a date, training labels, and the catalogue of features."""
+"""Features: feature SQL run as of a date, training labels, and the catalogue of features."""

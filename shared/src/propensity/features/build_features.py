@@ -1,7 +1,7 @@
-"""build_features: compute the feature matrix of one work item, and for training its labels.
+"""build_features: computes the feature matrix of one work item, and for training its labels.
 
-An item is a group of Silver's buckets, as of one or more dates. It names the sources, the definition, the dates and
-the file to write, so the same item gives the same bytes under the same name.
+An item is a group of Silver's buckets, as of one or more dates. The item names the sources, the definition, the dates
+and the file to write. So the same item gives the same bytes under the same name.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ _COUNTED = "features_counted"
 
 
 def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
-    """Write the item's features to `item.out` and its counts to the run's results.
+    """Write the item's features to `item.out`, and its counts to the run's results.
 
-    The file is sorted by as_of, tenant, customer. Its columns: tenant_id, customer_id VARCHAR, bucket INTEGER, as_of
-    DATE, one FLOAT per feature (NULL where unknown). For training it has more columns: label, _treated TINYINT, _draw
-    DOUBLE, a VARCHAR per slice; where the model's ladder has segments, segment VARCHAR, the tenant's as of the row's
-    date; where the model has a filter, chosen TINYINT, whether the filter would have chosen the customer on that date.
+    The file is sorted by as_of, tenant, customer. Its columns are tenant_id, customer_id VARCHAR, bucket INTEGER, as_of
+    DATE, and one FLOAT per feature (NULL where unknown).
+    For training the file also has label, _treated TINYINT, _draw DOUBLE, and a VARCHAR per slice. Where the model's
+    ladder has segments, segment VARCHAR is the tenant's segment as of the row's date. Where the model has a filter,
+    chosen TINYINT says whether the filter would have chosen the customer on that date.
     The result counts the rows that training leaves out, by reason, and has all tenants' segments as of the run's day.
     """
     work = read_record(ports.lake, item, BuildItem)
@@ -96,16 +97,16 @@ def _bucket(work: BuildItem) -> str:
 
 
 def _in_item(work: BuildItem) -> str:
-    """Condition on features `f`: the customer's bucket is one of the item's.
+    """The condition on features `f` that the customer's bucket is one of the item's.
 
-    A population query may give customers of other buckets, whom rows of the item only refer to. They are the work of
-    other items.
+    A population query may give customers of other buckets, to whom rows of the item only refer. Such customers are the
+    work of other items.
     """
     return f"{_bucket(work)} in ({', '.join(str(bucket) for bucket in work.buckets)})"
 
 
 def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition, *, labelled: bool) -> dict[str, Any]:
-    """Write the item's rows to its file. Returns their counts, as fields of `Built`."""
+    """Write the item's rows to its file. Returns the counts of the rows, as fields of `Built`."""
     population = _count(sql, "rows_kept")
     had = 0
     if work.scored is not None:
@@ -135,7 +136,10 @@ def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition,
 
 
 def _drop_scored(sql: Sql, lake: ObjectStore, keys: Sequence[str], version: int) -> int:
-    """The anti-join of a gap run: delete the rows of customers with a score by this version. Returns how many."""
+    """Delete the rows of customers who already have a score by this version, for a gap run.
+
+    Returns how many were deleted.
+    """
     before = _count(sql, "rows_kept")
     paths = download(sql, lake, keys, "scored")
     if paths:
@@ -152,10 +156,10 @@ def _count(sql: Sql, source: str) -> int:
 
 
 class FeatureCounts:
-    """Of how many customers each feature is known, by tenant, over the as-of dates of an item.
+    """The number of customers of whom each feature is known, by tenant, over the as-of dates of an item.
 
-    It is counted here, where the feature is computed: later a default hides that the value was not known. Missingness
-    indicators are not counted.
+    The customers are counted where the feature is computed, because a later default hides that the value was not known.
+    Missingness indicators are not counted.
     """
 
     def __init__(self, sql: Sql, definition: Definition) -> None:
@@ -178,7 +182,7 @@ class FeatureCounts:
         )
 
     def to_json(self, *, whole: bool) -> dict[str, Any]:
-        """`coverage`, as `counted` gives it."""
+        """The counts as `coverage`, in the form that `counted` gives."""
         sums = "".join(f", sum(n{place})::bigint" for place, _ in enumerate(self._features))
         rows = self._sql.rows(
             f"select sum(customers)::bigint{sums} from {_COUNTED} group by tenant_id order by tenant_id"

@@ -1,4 +1,4 @@
-"""describe_features: write the catalogue of features, as JSON for machines and as a page for people."""
+"""describe_features: writes the catalogue of features, as JSON for machines and as a page for people."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from propensity.registry.versions import load_version
 
 
 def describe_features(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Write `catalogue/<day>.json` and `.html` of the slot's day. A day keeps the catalogue that it got first.
+    """Write `catalogue/<day>.json` and `.html` of the slot's day.
 
-    It describes the feature sets of the pack and of the champions. A query that cannot be traced is among the
-    `problems`, and its features have no lineage.
+    A day keeps the first catalogue that was written for it. The catalogue describes the feature sets of the pack and of
+    the champions. A query that cannot be traced is among the `problems`, and its features have no lineage.
     """
     day = parse_day(slot, "slot")
     sets = FeatureSets(ports)
@@ -75,7 +75,7 @@ def _describe(
 
 
 def _since(sets: FeatureSets, name: str, use: Use) -> dict[str, Any] | None:
-    """The first version that was trained with a feature as it is now; None where no version was."""
+    """The first version that was trained with a feature as the feature is now. None where no version was."""
     now = sets.described(use)[name]
     for first in sets.firsts():
         then = sets.described(first).get(name)
@@ -90,7 +90,7 @@ def _since(sets: FeatureSets, name: str, use: Use) -> dict[str, Any] | None:
 
 
 def _runs(ports: Ports, model: str, number: int, day: date) -> list[Run]:
-    """What a version's training, and its newest batch as of a day or before, say of features.
+    """The runs of a version: its training, and its newest batch as of a day or before, with what each says of features.
 
     A run that has expired is left out.
     """
@@ -100,12 +100,12 @@ def _runs(ports: Ports, model: str, number: int, day: date) -> list[Run]:
     found = []
     for kind, run in runs:
         if not is_planned(ports.lake, run):
-            continue  # it has expired
+            continue  # the run has expired
         plan = read_json(ports.lake, f"{run}/plan.json")
         try:
             items = read_results(ports.lake, run, "build_features", len(plan["groups"]))
         except IncompleteRunError:
-            continue  # it is expiring
+            continue  # the run is expiring
         as_of = plan["dates"][-1] if kind == "training" else plan["as_of"]
         found.append(Run(model, kind, date.fromisoformat(as_of), coverage_of(items), freshest(items)))
     return found

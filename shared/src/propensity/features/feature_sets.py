@@ -1,4 +1,4 @@
-"""The feature sets of the pack and of the registry, and the models that use them."""
+"""The feature sets of the pack and of the registry, and the models that use these feature sets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _VERSION = re.compile(r"(?P<model>[a-z][a-z0-9_]*)(@(?P<number>[0-9]{1,6}))?")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A model's definition: that of a version, or the pack's, which the next training takes.
+    """A model's definition: the definition of a version, or the pack's definition, which the next training takes.
 
-    `number`: the version's; None for the pack's. `as_of`: the day that the version was trained as of; None for the
-    pack's, which comes after all versions.
+    `number` is the version's number; it is None for the pack's definition. `as_of` is the day that the version was
+    trained as of. The pack's definition has None there, because it comes after all versions.
     """
 
     model: str
@@ -39,7 +39,7 @@ class Use:
 
 @dataclass(slots=True)
 class FeatureSets:
-    """Lists the registry once, and reads the definitions that are asked for, each once."""
+    """The feature sets by name. The registry is listed once, and each definition that is asked for is read once."""
 
     ports: Ports
     problems: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class FeatureSets:
     _described: dict[Use, dict[str, Described]] = field(default_factory=dict)
 
     def uses(self) -> list[Use]:
-        """Versions in the order of the days they were trained as of, then the pack's definitions."""
+        """The versions in the order of the days they were trained as of, then the pack's definitions."""
         if not self._uses:
             registered = sorted(self._registered(), key=lambda use: (use.as_of or "", use.model, use.number or 0))
             self._uses = [*registered, *self._pack()]
@@ -80,9 +80,10 @@ class FeatureSets:
         return {model: number for model, number in found.items() if number is not None}
 
     def find(self, name: str, field_name: str) -> Use:
-        """Find by `<model>` (the pack's), by `<model>@<version>`, or by a feature set's hash, the newest use of it.
+        """Find a definition by `<model>` (the pack's), by `<model>@<version>`, or by a feature set's hash.
 
-        Raises BadInputError for a name of another form, NotFoundError where there is no such feature set.
+        A hash finds the newest use of the feature set. Raises BadInputError for a name of another form, and
+        NotFoundError where there is no such feature set.
         """
         match = _VERSION.fullmatch(name)
         asked = int(match["number"]) if match and match["number"] else None
@@ -105,7 +106,7 @@ class FeatureSets:
         return self._lineage_of[use]
 
     def described(self, use: Use) -> dict[str, Described]:
-        """Features by name, in the matrix's order. A missingness indicator is described with its feature."""
+        """The features by name, in the matrix's order. A missingness indicator is described with its feature."""
         if use not in self._described:
             lineage = self.lineage(use).features
             self._described[use] = {
@@ -127,7 +128,7 @@ class FeatureSets:
         return FeatureSet(use.feature_set, sql, self.described(use))
 
     def _models(self) -> list[str]:
-        """The models of the pack, and those that the registry has besides."""
+        """The models of the pack, and the models that only the registry has."""
         registered = {key.split("/")[1] for key in self.ports.lake.keys(f"{REGISTRY}/")}
         return sorted(registered | set(pack_info(self.ports).models))
 
@@ -135,7 +136,7 @@ class FeatureSets:
         for model in self._models():
             for number in version_numbers(self.ports.lake, model):
                 lineage = load_version(self.ports.lake, model, number).lineage
-                # the hash that the training wrote down: the rows of its features carry that one
+                # this is the hash that the training wrote down, and that the rows of its features carry
                 yield Use(model, number, str(lineage["feature_set"]), str(lineage["as_of"]))
 
     def _pack(self) -> Iterator[Use]:

@@ -1,4 +1,4 @@
-"""What training rows have besides features: a label, whether they were treated, and why they are left out."""
+"""The columns that training rows have besides features: a label, whether they were treated, why they are left out."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Sql
 from propensity.tenants.domain.record import closed_tenants
 
-# `_draw` in [0, 1) depends on the row's key and the seed alone, and orders the rows of a date.
-# So a sample takes the same rows however the work was cut into items.
+# `_draw` in [0, 1) depends on the row's key and the seed alone, and orders the rows of a date. So a sample takes the
+# same rows, however the work was cut into items.
 _DRAW = "(('0x' || substr(md5(concat_ws(chr(31), {key})), 1, 13))::ubigint / {range}.0)"
 _RANGE = 1 << 52
-# what a training file has besides keys and features
+# the columns that a training file has besides keys and features
 COLUMNS = ("label", "_treated", "_draw")
 
 
 def mark_rows(
     session: SilverSession, model: ModelSpec, work: BuildItem, day: date, known_by: date, chosen: str
 ) -> None:
-    """Make table `marked`: the rows of `features` for which the condition `chosen` holds, with COLUMNS and `reason`.
+    """Make table `marked` of the rows of `features` for which the condition `chosen` holds, with COLUMNS and `reason`.
 
-    `label` TINYINT, `_treated` TINYINT, `_draw` DOUBLE, `reason` VARCHAR: why a row is left out; NULL where it is kept.
+    The types are `label` TINYINT, `_treated` TINYINT, `_draw` DOUBLE and `reason` VARCHAR. `reason` says why a row is
+    left out, and is NULL where the row is kept.
     """
     session.outcomes("converted", day, known_by)
     session.treated("under_treatment")
@@ -52,7 +53,7 @@ def mark_rows(
 
 
 def _reasons(model: ModelSpec, work: BuildItem, day: date, known_by: date) -> str:
-    """A WHEN per reason. A row is left out for the first reason that holds."""
+    """A WHEN clause per reason. A row is left out for the first reason that holds."""
     window = model.label_window(day)
     until = parse_day(work.outcomes_until, "outcomes_until") if work.outcomes_until else known_by
     immature = window.end + timedelta(days=model.settle_days) > until
@@ -68,7 +69,7 @@ def _reasons(model: ModelSpec, work: BuildItem, day: date, known_by: date) -> st
 
 
 def count_rows(session: SilverSession, until: date) -> dict[str, Any]:
-    """Counts of the rows kept and of those left out, as training/domain/training_set.py takes them."""
+    """The counts of the rows kept and of the rows left out, as training/domain/training_set.py takes the counts."""
     sql: Sql = session.sql
     strata = sql.rows(
         "select as_of, tenant_id, label, count(*), sum(_treated) from rows_kept group by all order by all"

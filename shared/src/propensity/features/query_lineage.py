@@ -1,4 +1,4 @@
-"""Which source columns a definition's features come from, traced through its queries."""
+"""The source columns that a definition's features come from, traced through the definition's queries."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from propensity.ports import Ports
 
 @dataclass(frozen=True, slots=True)
 class DefinitionLineage:
-    """`features`: by name, without missingness indicators. `queries`: by the purposes of `model_queries`.
+    """The lineage of a definition. `features` is by name, without missingness indicators.
 
-    `problems`: why a query could not be traced. The features of such a query are missing from `features`, the query
-    itself from `queries`.
+    `queries` is by the purposes of `model_queries`. `problems` says why a query could not be traced. The features of
+    such a query are missing from `features`, and the query itself from `queries`.
     """
 
     features: Mapping[str, Lineage]
@@ -28,7 +28,7 @@ class DefinitionLineage:
 
 @dataclass(slots=True)
 class Lineages:
-    """Traces the queries of definitions; a query that several definitions have is traced once."""
+    """The lineages of definitions. A query that several definitions have is traced once."""
 
     ports: Ports
     _views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -60,7 +60,8 @@ class Lineages:
         for query in model_queries(definition):
             tables = dict(self._views) if query.with_outcomes else inside
             if query.purpose != POPULATION:
-                tables = tables | population  # check_definition refuses a target that reads it; here it is traced
+                # check_definition refuses a target that reads this table; here the query is only traced
+                tables = tables | population
             if found := traced(query.sql, tables, query.name):
                 queries[query.purpose] = joined(found.values())
         return DefinitionLineage(features, queries, tuple(problems))
@@ -73,7 +74,10 @@ class Lineages:
 
 
 def model_queries(definition: Definition) -> list[DefinitionQuery]:
-    """The queries of a model. Those of its feature groups are traced by feature, and those of slices not at all."""
+    """The queries of a model that are traced as a whole.
+
+    Queries of its feature groups are traced by feature, and queries of slices are not traced at all.
+    """
     return [query for query in definition.queries() if query.purpose not in ("group", "slice") and query.sql]
 
 

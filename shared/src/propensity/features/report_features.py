@@ -13,7 +13,7 @@ from propensity.ports import Ports
 
 
 def newest_catalogue(ports: Ports) -> dict[str, Any]:
-    """Raises NotFoundError where no catalogue was made yet."""
+    """The newest catalogue of features. Raises NotFoundError where no catalogue was made yet."""
     keys = [key for key in ports.lake.keys(f"{CATALOGUE}/") if key.endswith(".json")]
     if not keys:
         raise NotFoundError("no catalogue of features yet; describe_features makes one each week, or when it is called")
@@ -24,7 +24,7 @@ def compare_feature_sets(ports: Ports, *, before: str | None, after: str | None)
     """The difference of two feature sets (`set_difference`), and `used_by`: who uses each feature that differs.
 
     `before` and `after` are each `<model>` for the pack's definition, `<model>@<version>`, or a feature set's hash.
-    Raises BadInputError naming `from` or `to`, and NotFoundError.
+    Raises NotFoundError, and BadInputError naming `from` or `to`.
     """
     if not before or not after:
         raise BadInputError("from and to: expected both, each <model>, <model>@<version>, or a feature set's hash")

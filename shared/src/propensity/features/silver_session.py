@@ -1,4 +1,4 @@
-"""A DuckDB session over the Silver files of a work item, which shows what was known of them as of a date."""
+"""A DuckDB session over the Silver files of a work item. The session shows what was known of the files as of a date."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from propensity.ports import ObjectStore, Sql
 class SilverSession:
     """Runs a definition's queries as of the date that `cut` sets. Each file is downloaded once.
 
-    Each table that queries may name is cut from Silver the first time a query uses it, and then kept: about ten queries
-    of one date read it. A query that fails, or that names any other table, raises PackError naming the query.
+    Each table that queries may name is cut from Silver the first time that a query uses it. The table is then kept,
+    because about ten queries of one date read it. A query that fails, or that names any other table, raises PackError
+    naming the query.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class SilverSession:
         definition: Definition,
         tenant: str | None = None,
     ) -> None:
-        """With `tenant`, the session holds that tenant's rows only."""
+        """Open the session. With `tenant`, the session holds that tenant's rows only."""
         self.sql = sql
         self._definition = definition
         sql.execute("create schema if not exists outcome; create schema if not exists history")
@@ -64,8 +65,8 @@ class SilverSession:
     def features(self, table: str) -> None:
         """Make a table with one row per customer of the population: tenant_id, customer_id and the matrix, float32.
 
-        A customer for whom a group's SQL gives no row gets the defaults. A feature with a default has a boolean column
-        besides, `known_column`: whether its value was known.
+        A customer for whom a group's SQL gives no row gets the defaults. A feature with a default also has a boolean
+        column, named by `known_column`, which says whether the feature's value was known.
         """
         joined, columns = "population p", []
         for group in self._definition.groups:
@@ -84,14 +85,17 @@ class SilverSession:
         )
 
     def newest(self, as_of: date) -> dict[str, tuple[str | None, str | None]]:
-        """Per dataset, as of a day: when its newest row happened or began, and when one last became known."""
+        """The newest rows per dataset, as of a day: when one last happened or began, and when one last became known."""
         return {
             dataset: self.sql.rows(newest_row(shape, f"silver.{quote(dataset)}", as_of))[0]
             for dataset, shape in sorted(self._shapes.items())
         }
 
     def slices(self, table: str) -> None:
-        """Add a column per slice of the model to a table of features; NULL where the slice's SQL gives no row."""
+        """Add a column per slice of the model to a table of features.
+
+        A column is NULL where the slice's SQL gives no row.
+        """
         model, joined, columns = self._definition.model, f"{quote(table)} f", []
         for part in model.slices:
             name = f"slice_{part.name}"
@@ -113,7 +117,7 @@ class SilverSession:
         self._table(table, model.target.sql, f"model {model.name}, target")
 
     def censored(self, table: str) -> None:
-        """Make a table of the customers that are out of sight, by the model, in the window of the last `outcomes`."""
+        """Make a table of the customers whose outcomes the model cannot see, in the window of the last `outcomes`."""
         model = self._definition.model
         self._customers(table, model.censored.sql, f"model {model.name}, censored")
 
@@ -123,13 +127,13 @@ class SilverSession:
         self._customers(table, model.treatment.sql if model.treatment else None, f"model {model.name}, treatment")
 
     def _customers(self, table: str, query: str | None, what: str) -> None:
-        """Make a table of the customers that a query gives; an empty one where there is no query."""
+        """Make a table of the customers that a query gives. The table is empty where there is no query."""
         if query is None:
             query = f"select null::varchar as tenant_id, null::varchar as {quote(self._definition.entity)} where false"
         self._table(table, query, what)
 
     def newest_events(self, until: date) -> dict[str, date]:
-        """Per tenant, the day of its newest event before a day, as known by then, over all datasets of the session."""
+        """The day of each tenant's newest event before a day, as known by then, over all datasets of the session."""
         moment = instant(until)
         parts = [
             f"select tenant_id, _event_time from silver.{quote(dataset)} "
@@ -152,7 +156,10 @@ class SilverSession:
         self._table(table, model.filter.sql, f"model {model.name}, filter")
 
     def segments(self, table: str) -> None:
-        """Make a table of tenants and their segments, as of the last cut; empty where the model has no segments."""
+        """Make a table of tenants and their segments, as of the last cut.
+
+        It is empty where the model has no segments.
+        """
         ladder, name = self._definition.model.ladder, self._definition.model.name
         self._make(f"model {name}, segment")
         query = ladder.segment.sql if ladder and ladder.segment else "select '' as tenant_id, '' as segment limit 0"
@@ -168,20 +175,23 @@ class SilverSession:
             raise PackError(f"model {name}, segment: {rows} rows for {tenants} tenants; expected one row per tenant")
 
     def segments_on(self, day: date) -> dict[str, str]:
-        """Per tenant, its segment as of a day. A tenant without one is left out."""
+        """The segment of each tenant as of a day. A tenant without a segment is left out."""
         self.cut(day)
         self.segments("segments")
         return dict(self.sql.rows("select tenant_id, segment from segments order by tenant_id"))
 
     def _make(self, what: str) -> None:
-        """Cut the tables that a query names, unless they are there already."""
+        """Cut the tables that a query names, unless the tables are there already."""
         # `population` is among a query's tables, but it is not cut from a dataset
         for table in sorted((self._reads.get(what, set()) & self._rows.keys()) - self._made):
             self.sql.execute(f"create table {_name(*table)} as {self._rows[table]}")
             self._made.add(table)
 
     def _forget(self, tables: set[tuple[str, str]]) -> None:
-        """Drop tables of the last cut: a query of one that is not cut anew must fail, not answer as of another day."""
+        """Drop the tables of the last cut.
+
+        A query of a table that is not cut anew must fail, not answer as of another day.
+        """
         for table in tables:
             self.sql.execute(f"drop table {_name(*table)}")
         self._made -= tables
@@ -191,7 +201,7 @@ class SilverSession:
     ) -> None:
         """Make a table of a query's tenant_id, customer_id, and the features of `group` or the columns `others`.
 
-        Raises PackError where the query fails or gives a customer twice.
+        Raises PackError where the query fails, or gives a customer twice.
         """
         self._make(what)
         entity = quote(self._definition.entity)
@@ -216,9 +226,9 @@ class SilverSession:
 def check_definition(
     sql: Sql, definition: Definition, shapes: Mapping[str, SilverShape]
 ) -> dict[str, set[tuple[str, str]]]:
-    """Per query, the tables that it names, as (schema, name).
+    """The tables that each query names, as (schema, name).
 
-    Raises PackError for a query that is no single SELECT, or that reaches past what is cut for it.
+    Raises PackError for a query that is no single SELECT, or that reaches past the tables that are cut for it.
     """
     cut = {("", dataset) for dataset in shapes}
     cut |= {("history", dataset) for dataset, shape in shapes.items() if shape.kind == "state"}

@@ -1,1 +1,1 @@
-"""Which customers are one person, and which live in one household."""
+"""Identity: which customers are one person, and which customers live in one household."""

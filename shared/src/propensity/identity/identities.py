@@ -1,4 +1,4 @@
-"""Reads gold/identities: which customers are one person, and which live in one household."""
+"""Reads gold/identities, which says which customers are one person, and which live in one household."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from propensity.ports import Ports, Sql
 
 
 def load_identities(ports: Ports, sql: Sql, table: str) -> None:
-    """Create a table of all rows of gold/identities, with IDENTITY_COLUMNS. Empty where nothing was resolved yet."""
+    """Create a table of all rows of gold/identities, with IDENTITY_COLUMNS.
+
+    The table is empty where no identities were resolved yet.
+    """
     columns = ", ".join(f"{name} {kind}" for name, kind in IDENTITY_COLUMNS)
     sql.execute(f"create or replace table {table} ({columns})")
     snapshot = ports.tables.snapshot(IDENTITIES)
@@ -23,9 +26,10 @@ def load_identities(ports: Ports, sql: Sql, table: str) -> None:
 
 
 def current_identities(ports: Ports, sql: Sql, table: str, *, before: date | None = None) -> None:
-    """Create a table of the newest row per tenant and customer; with `before`, the newest of an earlier day.
+    """Create a table of the newest row per tenant and customer.
 
-    A customer without a row was never resolved and is joined with nobody; `birth_id` makes the id it would have.
+    With `before`, the newest row of an earlier day is taken. A customer without a row was never resolved and is joined
+    with nobody. `birth_id` makes the id that such a customer would have.
     """
     load_identities(ports, sql, f"{quote(table + '_history')}")
     sql.execute(

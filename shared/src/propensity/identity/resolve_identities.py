@@ -1,4 +1,4 @@
-"""resolve_identities: finds which customers are one person, and which persons one household, as known at a slot."""
+"""resolve_identities: finds which customers are one person, and which persons are one household, as known at a slot."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REPORTS = "identities"
 
 
 class Shares(Frozen):
-    """How many values of a rule several customers share, and how many customers these are."""
+    """The number of values of a rule that several customers share, and the number of these customers."""
 
     values: int
     customers: int
@@ -41,8 +41,9 @@ class Shares(Frozen):
 class TenantIdentities(Frozen):
     """The figures of one tenant on one day.
 
-    `new` counts the customers who were never resolved before, `rows` those whose row changed. By rule, `joined` counts
-    the values that join customers, and `refused` those that more customers share than the rule allows.
+    `new` counts the customers who were never resolved before, and `rows` the customers whose row changed. For each
+    rule, `joined` counts the values that join customers. `refused` counts the values that more customers share than the
+    rule allows.
     """
 
     customers: int
@@ -59,7 +60,7 @@ class TenantIdentities(Frozen):
 
 
 class IdentityPlan(Frozen):
-    """`identities/<day>/plan.json`: Silver's version per dataset, the files taken back, and the rules."""
+    """The plan `identities/<day>/plan.json`: Silver's version per dataset, the files taken back, and the rules."""
 
     silver: dict[str, int]
     retracted: dict[str, list[list[str]]] = Field(default_factory=dict)
@@ -67,7 +68,7 @@ class IdentityPlan(Frozen):
 
 
 class IdentityReport(IdentityPlan):
-    """`identities/<day>.json`: the plan, the figures per tenant, and their totals by name."""
+    """The report `identities/<day>.json`: the plan, the figures per tenant, and their totals by name."""
 
     slot: str
     totals: dict[str, int]
@@ -75,12 +76,12 @@ class IdentityReport(IdentityPlan):
 
 
 def resolve_identities(ports: Ports, *, slot: str) -> dict[str, Any]:
-    """Append whose identity changed to gold/identities, in one commit, and write `identities/<day>.json`.
+    """Append the customers whose identity changed to gold/identities, and write the report `identities/<day>.json`.
 
-    Returns the report's totals. Silver is read as known at the slot's midnight UTC. The first call of a slot pins
-    Silver's versions and the rules. So a call after a crash does the same again, and a call after that does nothing. A
-    pack without rules resolves nothing.
-    Raises ConflictError where a later day was resolved already, because ids build on those of the days before.
+    The rows are appended in one commit. Returns the report's totals. Silver is read as known at the slot's midnight
+    UTC. The first call of a slot pins Silver's versions and the rules. So a call after a crash does the same again, and
+    a call after a finished call does nothing. A pack without rules resolves nothing.
+    Raises ConflictError where a later day was resolved already, because ids build on the ids of the days before.
     """
     day = parse_day(slot, "slot").isoformat()
     if FILE not in ports.pack_files:
@@ -134,7 +135,7 @@ def _refuse_out_of_order(sql: Sql, as_of: date) -> None:
 def _identifiers(
     sql: Sql, rules: IdentityRules, contracts: Mapping[str, Contract], entity: str, as_of: date, where: str
 ) -> None:
-    """Create tables of each customer's values, of the values that several share, and of each one's evidence."""
+    """Create tables of each customer's values, of the values that several share, and of each customer's evidence."""
     sql.execute(
         "create table resolve.identifier (level varchar, rule varchar, max_customers integer, node bigint, "
         "tenant_id varchar, value varchar)"
@@ -179,7 +180,7 @@ def _any(sql: Sql, source: str) -> bool:
 
 
 def _figures(sql: Sql) -> dict[str, TenantIdentities]:
-    """The figures by tenant."""
+    """The figures of each tenant."""
     found: dict[str, dict[str, Any]] = {}
     for tenant, *figures in sql.rows(
         "select tenant_id, count(*), count(distinct person_id), count(distinct household_id), "
@@ -201,7 +202,7 @@ def _figures(sql: Sql) -> dict[str, TenantIdentities]:
 
 
 def _totals(tenants: Mapping[str, TenantIdentities]) -> dict[str, int]:
-    """The sum of each figure over all tenants; without any tenant only `customers` and `rows`, both 0."""
+    """The sum of each figure over all tenants. Without any tenant only `customers` and `rows` are given, both 0."""
     totals: defaultdict[str, int] = defaultdict(int, customers=0, rows=0)
     for figures in tenants.values():
         for name, count in figures:

@@ -1,1 +1,1 @@
-"""A landed file's good rows reach Bronze and Silver; its bad rows go to quarantine."""
+"""Ingest: a landed file's good rows reach Bronze and Silver, and its bad rows go to quarantine."""

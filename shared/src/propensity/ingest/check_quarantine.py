@@ -19,7 +19,7 @@ from propensity.lake.session import download
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Sql
 
-_DAYS = 7  # a call also judges the days of the last week whose own call did not come
+_DAYS = 7  # a call also judges the earlier days of the last week for which no call came
 
 _COLUMNS = {
     "tenant_id": "varchar",
@@ -49,9 +49,9 @@ type Feed = tuple[str, str]  # tenant, dataset
 class QuarantineDay(Frozen):
     """A row of gold/quarantine: one tenant's files of one dataset on one day, and whether the day breaches.
 
-    `rate` is the share of quarantined rows, `low` and `high` its 95 % interval. `baseline`, `rate_limit` and
-    `baseline_days` are DayVerdict's `baseline`, `limit` and `days`. `expected` and the gaps are the tenant's rhythm,
-    None where there are too few days to tell.
+    `rate` is the share of quarantined rows, and `low` and `high` are its 95 % interval. `baseline`, `rate_limit` and
+    `baseline_days` are the fields `baseline`, `limit` and `days` of DayVerdict. `expected` and the gaps are the
+    tenant's rhythm. They are None where there are too few days to tell the rhythm.
     """
 
     day: date
@@ -83,7 +83,7 @@ class QuarantineDay(Frozen):
 def check_quarantine(ports: Ports, *, slot: str) -> dict[str, Any]:
     """Judge the day before the slot, and each earlier day of its week that was not judged yet. No day is judged twice.
 
-    gold/quarantine gets a row per day, tenant and dataset with files, and one where a file was missing. The metric
+    gold/quarantine gets a row per day, tenant and dataset with files, and a row where a file was missing. The metric
     TenantsBreaching counts the tenants that breach on the last day in any dataset. Files count as their first
     validation found them, so a later revalidation changes no past day.
     """
@@ -102,7 +102,7 @@ def _transaction(day: date) -> str:
 
 
 def _check(ports: Ports, sql: Sql, day: date) -> bool:
-    """Judge a day and append its rows. False where the day has none."""
+    """Judge a day and append its rows. Returns False where the day has no rows."""
     limits = pack_info(ports).quarantine
     first = day - timedelta(days=max(limits.window_days, limits.rhythm_days))
     before: defaultdict[Feed, list[DayCounts]] = defaultdict(list)
@@ -128,7 +128,7 @@ def _check(ports: Ports, sql: Sql, day: date) -> bool:
 
 
 def _counts(ports: Ports, day: date) -> Mapping[Feed, DayCounts]:
-    """The day's counts by the register of landings, without files whose key names no tenant."""
+    """The counts of a day by the register of landings, without files whose key names no tenant."""
     found: dict[Feed, DayCounts] = {}
     for key in filter(is_first, ports.lake.keys(register_of(day))):
         report = read_report(ports.lake, key)
@@ -176,7 +176,7 @@ def _row(feed: Feed, day: date, counts: DayCounts | None, verdict: DayVerdict) -
 
 
 def _rows(ports: Ports, sql: Sql, first: date, last: date) -> Iterator[QuarantineDay]:
-    """Rows of gold/quarantine of these days, both included."""
+    """The rows of gold/quarantine of the days from the first to the last, both included."""
     snapshot = ports.tables.snapshot(QUARANTINE)
     months = {(first + timedelta(days=ahead)).isoformat()[:7] for ahead in range((last - first).days + 1)}
     keys = [key for month in sorted(months) for key in snapshot.file_keys(month=month)] if snapshot else []

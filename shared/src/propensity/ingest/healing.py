@@ -1,4 +1,4 @@
-"""The rows that a revalidation heals: not good before, good now. It takes back no row that is in Bronze."""
+"""The rows that a revalidation heals were not good before, and are good now. It takes back no row that is in Bronze."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RELATION = "earlier"
 class Earlier:
     """The `rows` of a landed file that reports before put into Bronze.
 
-    `relation` names the table of their _line and the columns that decide occurrences. `refused` counts those that
+    `relation` names the table of their _line and the columns that decide occurrences. `refused` counts the rows that
     today's contract would refuse; they stay in Bronze.
     """
 
@@ -31,12 +31,12 @@ class Earlier:
 
 
 def load_earlier(ports: Ports, sql: Sql, contract: Contract, history: Sequence[FileReport]) -> Earlier | None:
-    """The rows in Bronze by a file's reports; None where there are none."""
+    """The rows that are in Bronze by a file's reports. The result is None where there are no such rows."""
     keys = [report.bronze_key for report in history if report.bronze and report.bronze_key]
     if not keys:
         return None
     paths = download(sql, ports.lake, keys, "earlier")
-    # only the columns that are needed, cast to today's types where an older contract had others
+    # only the columns that are needed are read; they are cast to today's types where an older contract had others
     names = (*contract.occurrence.within, contract.occurrence.column) if contract.occurrence else ()
     columns = {name: contract.column(name).duckdb_type for name in names}
     typed = "".join(f", null::{kind} as {quote(name)}" for name, kind in columns.items())
@@ -55,7 +55,7 @@ def load_earlier(ports: Ports, sql: Sql, contract: Contract, history: Sequence[F
 
 
 def heal(sql: Sql, landed: Landed, contract: Contract, earlier: Earlier, checked: Checked) -> tuple[Checked, Earlier]:
-    """The checked rows without those that are in Bronze; and `earlier` with the number that would be bad today.
+    """The checked rows without the rows in Bronze, and `earlier` with the number of its rows that would be bad today.
 
     Raises BadInputError where the contract splits the file into other lines than it was split into for Bronze.
     """
@@ -96,7 +96,7 @@ def _numbered(occurrence: Occurrence, good: str, earlier: str) -> str:
 
 
 def _reasons(sql: Sql, bad: str) -> tuple[BrokenRule, ...]:
-    """The rules that the bad rows break, the one with most rows first."""
+    """The rules that the bad rows break, in order of their numbers of rows, the greatest number first."""
     entries = f"(select line, unnest(reasons) as entry from ({bad}))"
     return tuple(
         BrokenRule(column=column, rule=rule, message=message, severity="reject_row", rows=rows, first_lines=lines)

@@ -1,4 +1,4 @@
-"""promote_silver: appends Bronze files to Silver, each once, however often it is announced."""
+"""promote_silver: appends Bronze files to Silver, each file once, however often it is announced."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from propensity.ports import Ports
 class BronzeFile:
     """A message of the promote queue: a Bronze file whose rows are to reach Silver.
 
-    For healed rows, `known_from` is the instant from which they are known, and `contract_version` the version that
-    healed them.
+    For healed rows, `known_from` is the instant from which the rows are known. `contract_version` is then the version
+    that healed the rows.
     """
 
     dataset: str
@@ -38,7 +38,7 @@ class BronzeFile:
 
     @staticmethod
     def parse(message: Mapping[str, Any]) -> BronzeFile:
-        """From a message, or a file report. Raises BadInputError naming the fields that are missing."""
+        """Parse a message or a file report. Raises BadInputError naming the fields that are missing."""
         fields = ["dataset", "tenant_id", "bronze_key", "content_id"]
         if message.get("known_from") is not None:
             fields += ["known_from", "contract_version"]

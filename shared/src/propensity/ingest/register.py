@@ -16,7 +16,7 @@ def read_report(lake: ObjectStore, key: str) -> FileReport:
 
 
 def find_report(lake: ObjectStore, key: str) -> FileReport | None:
-    """None where there is nothing under the key."""
+    """The report under a key. None where there is nothing under the key."""
     try:
         return read_report(lake, key)
     except NotFoundError:
@@ -24,12 +24,18 @@ def find_report(lake: ObjectStore, key: str) -> FileReport | None:
 
 
 def register_report(lake: ObjectStore, entry: str, report: FileReport) -> FileReport:
-    """Put a report where none is. Returns the report that the register then has: this one, or an earlier process's."""
+    """Put a report where no report is.
+
+    Returns the report that the register then has: this one, or an earlier process's.
+    """
     return parse_report(write_once(lake, entry, dumps(report.model_dump(mode="json"))))
 
 
 def history(lake: ObjectStore, dataset: str, tenant_id: str | None, content: str, day: date) -> list[FileReport]:
-    """The reports of one content id, the first validation first; empty where it was never validated."""
+    """The reports of one content id, the first validation first.
+
+    The list is empty where the file was never validated.
+    """
     reports: list[FileReport] = []
     report = find_report(lake, entry_key(dataset, tenant_id, content, day))
     while report is not None:

@@ -1,4 +1,4 @@
-"""replay_quarantine: revalidates, by a newer contract version, files that an older one refused whole or in part.
+"""replay_quarantine: revalidates, by a newer contract version, files that an older version refused whole or in part.
 
 Good rows in Bronze stay there. Rows that are good only now go to Bronze in a file of their own, and on to Silver, known
 from the moment they were healed. Rows in = rows in Bronze by all contract versions + rows in the newest quarantine.
@@ -25,10 +25,10 @@ LIMIT = 200  # files per call: a large file takes seconds, and a function has 15
 def replay_quarantine(
     ports: Ports, *, dataset: str, tenant_id: str | None = None, limit: int = LIMIT
 ) -> dict[str, Any]:
-    """Revalidate the refused files of a dataset that an older contract version validated last; at most `limit` files.
+    """Revalidate the refused files of a dataset that an older contract version validated last, at most `limit` files.
 
-    `tenant_id` limits it to one tenant. In the answer `left` counts the files that still wait, and `gone` lists the
-    content ids whose files cannot be read any more. A second call continues, or changes nothing.
+    `tenant_id` limits the call to one tenant. In the answer `left` counts the files that still wait, and `gone` lists
+    the content ids whose files cannot be read any more. A second call continues, or changes nothing.
     Raises BadInputError for a dataset that the pack does not have.
     """
     datasets = pack_info(ports).datasets
@@ -48,7 +48,7 @@ def replay_quarantine(
         try:
             made += _replay(ports, name, version, there)
         except NotFoundError:
-            # the answer names it: a file that is gone must not stop the others
+            # the answer names the file: a file that is gone must not stop the others
             gone.append(name.content)
     healed = sum(report.bronze for report in made)
     ports.metrics.count("RowsHealed", healed, dataset=dataset)
@@ -65,9 +65,9 @@ def replay_quarantine(
 
 
 def _waiting(reports: Collection[str], quarantined: Collection[str], version: str) -> list[ReportName]:
-    """The files that were refused, whole or in part, and whose newest report is by an older version; oldest first.
+    """The files that were refused, whole or in part, and whose newest report is by an older version.
 
-    Their keys alone decide, so that the millions of good files are never read.
+    The oldest comes first. The keys of the reports alone decide, so that the millions of good files are never read.
     """
     bad = {name.content for name in map(parse_report_key, quarantined) if name}
     newest: dict[str, ReportName] = {}
@@ -76,7 +76,7 @@ def _waiting(reports: Collection[str], quarantined: Collection[str], version: st
             bad.add(name.content)
         if name.content not in newest or version_of(newest[name.content].version) < version_of(name.version):
             newest[name.content] = name
-    # the report of a file that was refused at first has no version in its key: it counts as older than all
+    # a file that was refused at first has a report without a version in its key: it counts as older than all
     waiting = [
         name for name in newest.values() if name.content in bad and version_of(name.version) < version_of(version)
     ]
@@ -84,14 +84,14 @@ def _waiting(reports: Collection[str], quarantined: Collection[str], version: st
 
 
 def _replay(ports: Ports, name: ReportName, version: str, there: Collection[str]) -> list[FileReport]:
-    """Revalidate one file. Returns its new reports, and those that an earlier call wrote but did not announce."""
+    """Revalidate one file. Returns its new reports, and the reports that an earlier call wrote but did not announce."""
     reports = history(ports.lake, name.dataset, name.tenant_id, name.content, name.day)
     if not reports:
         raise NotFoundError(f"{name.content}: not in the register of landings; put the file into the landing bucket")
     made = [report for report in reports if report.report_key not in there]
     newest = version_of(version)
     while file_standing(reports).status != "accepted" and version_of(reports[-1].contract_version) < newest:
-        # of two calls that continue from one report, one puts its own, and both continue from that
+        # where two calls continue from one report, one call puts its own report, and both continue from that one
         reports.append(_again(ports, reports))
         made.append(reports[-1])
     for report in made:
@@ -112,7 +112,10 @@ def _again(ports: Ports, reports: list[FileReport]) -> FileReport:
 
 
 def _fetch(ports: Ports, first: FileReport, arrival: Arrival, local: Path) -> None:
-    """Download the landed object as it was. Where it is gone, the copy of a file that was refused whole serves too."""
+    """Download the landed object as it was.
+
+    Where the object is gone, the copy of a file that was refused whole serves too.
+    """
     upload = arrival.upload
     try:
         info = ports.landing.download(upload.key, local, upload.version_id)

@@ -1,4 +1,4 @@
-"""retract_upload: takes back a file that should never have come. Nothing is removed."""
+"""retract_upload: takes back a file that should never have come. No data is removed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def retract_upload(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by:
     """Take back one file. `body` is {content_id, why}, with the `content_id` of the file's report.
 
     From `at` on no view shows the file's rows, and the rows that they replaced count again. Views as of a time between
-    the arrival and `at` still show them. A second call changes nothing and returns the first retraction.
-    Raises BadInputError naming the field, NotFoundError where validation accepted no file of that content id.
+    the arrival and `at` still show the file's rows. A second call changes nothing and returns the first retraction.
+    Raises BadInputError naming the field, and NotFoundError where validation accepted no file of that content id.
     """
     check_tenant(tenant_id)
     content_id = body.get("content_id")

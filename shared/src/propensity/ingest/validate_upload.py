@@ -1,6 +1,6 @@
 """validate_upload: writes a landed file's good rows to Bronze, its bad rows to quarantine, and a report of both.
 
-Rows in = rows in Bronze + rows in quarantine for every file, or the file is refused whole and kept. All keys come from
+For every file, rows in = rows in Bronze + rows in quarantine, or the file is refused whole and kept. All keys come from
 the object's content and all times from the object, so a second call writes the same.
 """
 
@@ -33,7 +33,10 @@ from propensity.tenants.record_lines import refuse_closed
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An object as its event names it. `version_id` is the version to read: the key may have a newer one by now."""
+    """An object as its event names it.
+
+    `version_id` is the version to read, because the key may have a newer version by now.
+    """
 
     bucket: str
     key: str
@@ -43,9 +46,9 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One arrival of one object; all keys come from it.
+    """One arrival of one object. All keys come from the arrival.
 
-    `after`, for a revalidation, is the contract version of the report before.
+    For a revalidation, `after` is the contract version of the report before.
     """
 
     upload: Upload
@@ -57,7 +60,7 @@ class Arrival:
         return content_id(self.upload.bucket, self.upload.key, self.upload.etag, self.modified)
 
     def entry(self, datasets: Sequence[str]) -> str:
-        """Key of the arrival's entry in the register of landings."""
+        """The key of the arrival's entry in the register of landings."""
         place = rejected_outputs(self.upload.key, self.content, self.modified, datasets)
         return entry_key(place.dataset, place.tenant_id, self.content, self.modified.date(), self.after)
 
@@ -66,9 +69,9 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     """Validate one object against its dataset's contract. Returns the report in the register.
 
     A file that cannot be read is copied to quarantine/rejected, and its report says why. This is an outcome, not an
-    error. So is an object version that was erased meanwhile: status `erased`, without a report.
+    error. An object version that was erased meanwhile is an outcome too: the status is `erased`, without a report.
     A file that was validated before, by any contract version, is not validated again; `replay_quarantine` does that.
-    Raises where a retry or an engineer has to help.
+    The call raises an error where a retry or an engineer has to help.
     """
     with ports.sql() as sql:
         local = sql.scratch / "upload"
@@ -94,9 +97,9 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
 
 
 def _erased(ports: Ports, upload: Upload) -> dict[str, Any]:
-    """The answer to an event that comes again after its object was erased: nothing is left to do.
+    """The answer to an event that comes again after its object was erased. Nothing is left to do for such an event.
 
-    Raises NotFoundError where no erasure removed the object, because somebody must find out why it is gone.
+    Raises NotFoundError where no erasure removed the object, because somebody must find out why the object is gone.
     """
     try:
         ports.lake.head(removed_key(upload.key, upload.etag))
@@ -111,8 +114,8 @@ def _erased(ports: Ports, upload: Upload) -> dict[str, Any]:
 def announce(ports: Ports, report: FileReport) -> None:
     """Tell the promote queue of the Bronze file, then write the report below validation/.
 
-    It tells the queue even of an old Bronze file, because the first message may have been lost. The report comes last:
-    where it exists, nothing is left to do.
+    The queue is told even of an old Bronze file, because the first message may have been lost. The report comes last:
+    where the report exists, nothing is left to do.
     """
     if report.bronze:
         ports.promote_queue.send(announcement(report))
@@ -124,8 +127,8 @@ def validate_file(
 ) -> FileReport:
     """Write the Bronze and quarantine files of a local file. Returns its report, which is not in the register yet.
 
-    `history`, for a revalidation, has the file's reports so far. Rows that they put into Bronze stay there, and only
-    the other rows are checked.
+    For a revalidation, `history` has the file's reports so far. Rows that these reports put into Bronze stay there, and
+    only the other rows are checked.
     """
     key, datasets = arrival.upload.key, pack_info(ports).datasets
     try:
@@ -167,7 +170,7 @@ def _accepted(
         _copy(sql, f"select {columns}, {stamps} from ({checked.good_rows})", path, checked.good)
         ports.lake.upload_new(out.bronze, path)
         if arrival.after:
-            # the time at which the store got the healed rows' file: the same for every caller and every call
+            # the store's time for the healed rows' file, which is the same for every caller and every call
             known_from = ports.lake.head(out.bronze).last_modified.isoformat()
     return AcceptedReport(
         status="accepted",

@@ -1,4 +1,4 @@
-"""Who signed a call, as IAM names them, and in which role they may approve.
+"""The callers of the API: who signed a call, as IAM names the signer, and in which role the signer may approve.
 
 Only the ARN that API Gateway takes from the signature counts. Nothing in a call's body makes anybody an approver.
 """
@@ -17,9 +17,9 @@ _ASSUMED = re.compile(r"arn:[a-z-]+:sts::(\d{12}):assumed-role/([^/]+)/(.+)")
 
 
 def reason_given(why: object, kept_in: str) -> str:
-    """The reason that a caller gave. Raises BadInputError where there is none.
+    """The reason that a caller gave. Raises BadInputError where the caller gave no reason.
 
-    `kept_in` says what keeps it, for example `ledger`.
+    `kept_in` says where the reason is kept, for example `ledger`.
     """
     if not isinstance(why, str) or not why.strip():
         raise BadInputError(f"why: expected a sentence for the {kept_in}")
@@ -41,14 +41,14 @@ class Caller:
 def assumed_role(arn: str) -> Caller | None:
     """The assumed role behind `requestContext.identity.userArn`.
 
-    None for an IAM user, for the account's root, and for a call that nobody signed.
+    The function returns None for an IAM user, for the account's root, and for a call that nobody signed.
     """
     match = _ASSUMED.fullmatch(arn)
     return Caller(match[1], match[2], match[3].casefold()) if match else None
 
 
 def same_person(arn: str, other: str) -> bool:
-    """Whether two ARNs belong to one person: they are equal, or are sessions of the same name."""
+    """Whether two ARNs belong to one person: the ARNs are equal, or both name sessions with the same session name."""
     caller, other_caller = assumed_role(arn), assumed_role(other)
     if caller is None or other_caller is None:
         return arn == other
@@ -57,7 +57,10 @@ def same_person(arn: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Approvers:
-    """The IAM roles of this account that approve, named by the stack's parameters; empty where none is named."""
+    """The IAM roles of this account that approve.
+
+    The stack's parameters name the roles; without such a name there are none.
+    """
 
     account: str
     technical: str
@@ -73,7 +76,7 @@ class Approvers:
     def role_of(self, arn: str) -> Role:
         """The role in which the signer approves. Raises ForbiddenError, which says who may approve."""
         caller = assumed_role(arn)
-        # the owner of another account can give a role any name, ours too
+        # the owner of another account can give a role any name, also the name of our role
         if caller and caller.account == self.account:
             if self.technical and caller.role_name == self.technical:
                 return "technical"
@@ -83,7 +86,7 @@ class Approvers:
         raise ForbiddenError(f"you signed as {signed}; approvals are given by {self.in_words()}")
 
     def in_words(self) -> str:
-        """Who may approve, as a part of a sentence."""
+        """The words that say who may approve, as a part of a sentence."""
         if not (self.technical and self.business):
             return (
                 "two IAM roles that this stack does not name yet; set its parameters TechnicalApproverRole and "

@@ -28,7 +28,10 @@ STYLE = """
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`label` names a bar; `x` places a point. `low` and `high` are the ends of the interval of `y`."""
+    """One point or bar of a chart. `label` names a bar, and `x` places a point.
+
+    `low` and `high` are the ends of the interval of `y`.
+    """
 
     y: float
     low: float
@@ -39,7 +42,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """`key` differs between the charts of one page. `description` is what the chart shows, in a sentence."""
+    """The texts of a chart.
+
+    `key` differs between the charts of one page; `description` says in a sentence what is shown.
+    """
 
     key: str
     title: str
@@ -49,7 +55,7 @@ class Labels:
 
 
 def scatter(points: Sequence[Point], labels: Labels) -> Element:
-    """Points with their intervals, and the diagonal on which y equals x.
+    """A chart of points with their intervals, and of the diagonal on which y equals x.
 
     Both axes run from 0 to the first round number that is not below any point or interval.
     """
@@ -65,7 +71,7 @@ def scatter(points: Sequence[Point], labels: Labels) -> Element:
 
 
 def bars(points: Sequence[Point], labels: Labels, ideal: float) -> Element:
-    """Bars with their intervals, in the order given, and a line at the height `ideal`."""
+    """A chart of bars with their intervals, in the order given, and of a line at the height `ideal`."""
     top = nice(max((max(point.high, ideal) for point in points), default=1.0))
     chart, x, y = _frame(labels, max(1, len(points)), top)
     for number, point in enumerate(points):
@@ -79,9 +85,9 @@ def bars(points: Sequence[Point], labels: Labels, ideal: float) -> Element:
 
 
 def nice(value: float) -> float:
-    """The least round number that is not below a value: 1, 2, 2.5 or 5 times a power of ten.
+    """The least round number that is not below a value. Round numbers are 1, 2, 2.5 or 5 times a power of ten.
 
-    Example: 0.31 gives 0.5. A value of 0 or less gives 1.
+    For example, 0.31 gives 0.5. A value of 0 or less gives 1.
     """
     if value <= 0:
         return 1.0
@@ -92,7 +98,7 @@ def nice(value: float) -> float:
 def _frame(
     labels: Labels, right: float, top: float
 ) -> tuple[Element, Callable[[float], float], Callable[[float], float]]:
-    """A chart with its axes, and the two functions that turn a value into a place across and a place up."""
+    """A chart with its axes, and two functions that turn a value into a place across and into a place up."""
 
     def x(value: float) -> float:
         return _LEFT + value / right * (WIDTH - _LEFT - _RIGHT)

@@ -1,6 +1,7 @@
-"""Every error of this package has one root class; its own class says whether a retry can help.
+"""Every error of this package has one root class. The class of an error says whether a retry can help.
 
-A message names the file, the row, the field or the setting. It says what was expected, and what to do.
+An error's message names the file, the row, the field or the setting. The message says what was expected, and what to
+do.
 """
 
 
@@ -11,16 +12,16 @@ class PropensityError(Exception):
 
 
 class RetryableError(PropensityError):
-    """The same call may succeed later: throttling, a lost race, a service that is away.
+    """The same call may succeed later, after throttling, a lost race, or the failure of a service.
 
-    The workflows' Retry blocks name this class, so its name is part of their contract.
+    The workflows' Retry blocks name this class, so the class name is part of the workflows' contract.
     """
 
     retryable = True
 
 
 class BadInputError(PropensityError):
-    """A file or a request cannot be read; the same bytes will fail again."""
+    """A file or a request cannot be read, and the same bytes will fail again."""
 
 
 class ContractError(PropensityError):
@@ -36,7 +37,7 @@ class SettingError(PropensityError):
 
 
 class NotFoundError(PropensityError):
-    """Nothing exists by the name that was asked for."""
+    """Nothing exists under the name that was asked for."""
 
 
 class ForbiddenError(PropensityError):
@@ -44,7 +45,7 @@ class ForbiddenError(PropensityError):
 
 
 class ConflictError(PropensityError):
-    """Something of that name exists already, with other content."""
+    """Something of the same name exists already, with other content."""
 
 
 class EvidenceError(PropensityError):
@@ -60,13 +61,16 @@ class ResourceError(PropensityError):
 
 
 class UnexpectedError(PropensityError):
-    """An error that nobody foresaw. The message gives its class and place only, because its text may quote a row."""
+    """An error that nobody foresaw.
+
+    The message gives only class and place, because the error's own text may quote a row.
+    """
 
 
 class SqlError(PropensityError):
-    """The engine refused some SQL. The caller, who knows what the SQL was for, raises a better error from this one.
+    """The engine refused some SQL. The caller knows what the SQL was for, and raises a better error from this error.
 
-    `text` is the engine's own message. It may quote a row, so show it only for SQL that read no rows.
+    `text` is the engine's own message. The engine's message may quote a row, so show it only for SQL that read no rows.
     """
 
     def __init__(self, message: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Which source columns a feature comes from, and which parts of a query decide its values.
+"""The lineage of a feature: the source columns that it comes from, and the parts of a query that decide its values.
 
 A source is named `dataset.column`, as in `sales.sold_on`. Where the query reads another view of the dataset, the view's
 schema stands in front: `outcome.sales.sold_on`, `history.leases.ends_on`.
@@ -15,12 +15,13 @@ POPULATION = "population"
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Where one column of a query comes from. Each field is sorted and holds nothing twice.
+    """The lineage of one column of a query. Each field is sorted and holds no entry twice.
 
-    `columns`: source columns whose values go into the column. `conditions`: source columns that choose, join, group or
-    order its rows on the way. Neither holds the keys (tenant and customer), which are in every query. `datasets`: the
-    datasets whose rows the column is made of, also where rows are only counted. `pieces`: the parts of the query that
-    decide the column's values, as normalised SQL.
+    `columns` lists the source columns whose values go into the column. `conditions` lists the source columns that
+    choose, join, group or order its rows on the way. Neither list holds the keys (tenant and customer), because every
+    query has them.
+    `datasets` lists the datasets whose rows the column is made of, also where rows are only counted. `pieces` are the
+    parts of the query that decide the column's values, as normalised SQL.
     """
 
     columns: tuple[str, ...]
@@ -30,7 +31,10 @@ class Lineage:
 
     @property
     def meaning(self) -> str:
-        """A hash of `pieces`, 12 hex digits: equal where equal SQL decides the values, whatever else the query does."""
+        """A hash of `pieces`, with 12 hex digits.
+
+        Equal SQL for the values gives an equal hash, whatever else the query does.
+        """
         return hashlib.sha256("\n".join(self.pieces).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, list[str]]:

@@ -31,7 +31,7 @@ class Figure:
 @dataclass(frozen=True, slots=True)
 class Section:
     heading: str
-    blocks: tuple[str | Table | Figure | tuple[str, ...], ...]  # a tuple of texts is a list
+    blocks: tuple[str | Table | Figure | tuple[str, ...], ...]  # a tuple of texts becomes a list of items
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def text(value: str) -> str:
 
 
 def among(column: str, values: Sequence[str]) -> str:
-    """SQL that is true where `column`, itself SQL, is one of the values; `false` where there are none."""
+    """SQL that is true where `column`, itself SQL, is one of the values. Without values the SQL is `false`."""
     return f"{column} in ({', '.join(map(text, values))})" if values else "false"
 
 

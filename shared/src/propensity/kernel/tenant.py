@@ -1,4 +1,4 @@
-"""A tenant's name: what it may be, and where rows and keys carry it."""
+"""The names of tenants: what such a name may be, and where rows and keys carry the name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ TENANT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def parse_tenant(value: str) -> str:
-    """The value, where it can be a tenant's name. Raises BadInputError otherwise, for example for `a/b`."""
+    """The value, if it can be a tenant's name. Raises BadInputError for any other value, for example for `a/b`."""
     if not TENANT_NAME.fullmatch(value):
         raise BadInputError("tenant: expected 1 to 64 letters, digits, dots, - or _, as in the keys of its files")
     return value
 
 
 def tenant_of(key: str) -> str | None:
-    """The tenant that an object's key names, as in `sales/tenant_id=dealer_01/may.csv`; None where it names none.
+    """The tenant in an object's key, such as `sales/tenant_id=dealer_01/may.csv`. None where the key names no tenant.
 
     The key decides whose rows an object holds, whatever the rows say.
     """

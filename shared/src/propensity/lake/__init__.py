@@ -1,1 +1,1 @@
-"""What a reader may see of the lake: pinned versions, as-of views, run files and Gold tables."""
+"""The lake as a reader may see it: pinned versions, as-of views, run files and Gold tables."""

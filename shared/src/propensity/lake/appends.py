@@ -13,14 +13,15 @@ def append_once(
 ) -> bool:
     """Append a query's rows to a table, in a commit that carries a transaction name.
 
-    Returns False, and appends nothing, where the table's log has that name already.
+    Returns False, and appends nothing, where the table's log already has the transaction name.
     """
     if transaction in ports.tables.committed(table, [transaction]):
         return False
     try:
         ports.tables.append(table, sql.stream(query), partition_by=partition_by, transactions=[transaction])
     except RetryableError:
-        # another commit came first: the same rows, and all is done, or other rows, and the caller has to retry
+        # another commit came first: it has the same rows, and all is done, or it has other rows, and the caller must
+        # retry
         if transaction in ports.tables.committed(table, [transaction]):
             return False
         raise

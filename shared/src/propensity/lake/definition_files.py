@@ -1,4 +1,4 @@
-"""The files of a definition in a run's or a version's folder."""
+"""The files of a definition in the folder of a run or of a version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from propensity.ports import ObjectStore
 
 
 def write_definition(store: ObjectStore, folder: str, definition: Definition) -> None:
-    """Raises ConflictError where the folder has another definition."""
+    """Write a definition's files. Raises ConflictError where the folder has another definition."""
     for path, text in definition.files().items():
         claim(store, f"{folder}/{path}", text.encode())
 

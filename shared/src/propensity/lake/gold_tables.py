@@ -1,4 +1,4 @@
-"""Names of the Gold tables and of the files that runs put into them."""
+"""The names of the Gold tables, and of the files that runs put into these tables."""
 
 from __future__ import annotations
 
@@ -32,21 +32,27 @@ GOLD = (
 
 
 def feature_table(feature_set: str) -> str:
-    """The table of the features that scoring runs computed: one per feature set, whose columns it has."""
+    """The table of the features that scoring runs computed. Each feature set has a table with its columns."""
     return f"features/{feature_set}"
 
 
 def score_file(model: str, bucket_count: int, bucket: int, stem: str) -> str:
-    """Path below gold/scores. The stem begins with the run's day, so that a planner can pick files by name."""
+    """The path of a score file below gold/scores.
+
+    The stem begins with the run's day, so that a planner can pick files by name.
+    """
     return f"model={model}/bucket_count={bucket_count}/bucket={bucket}/{stem}.parquet"
 
 
 def score_file_day(key: str) -> str:
-    """The day that a score file's name begins with, as YYYY-MM-DD; no day for a compacted file."""
+    """The day that a score file's name begins with, as YYYY-MM-DD. A compacted file has no day."""
     return key.rsplit("/", 1)[1][:10]
 
 
 def may_hold_day_until(key: str, day: str) -> bool:
-    """Whether a file of gold/scores can hold rows as of a day or earlier; a compacted file, named by no day, can."""
+    """Whether a file of gold/scores can hold rows as of a day or earlier.
+
+    A compacted file can, since no day names it.
+    """
     named = score_file_day(key)
     return named <= day or not _DAY.fullmatch(named)

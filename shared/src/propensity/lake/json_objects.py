@@ -1,4 +1,4 @@
-"""Small JSON objects in the lake: equal content gives equal bytes, and an object that was claimed stays."""
+"""Small JSON objects in the lake. Equal content gives equal bytes, and an object that was claimed stays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from propensity.ports import ObjectStore
 
 
 def dumps(value: object) -> bytes:
-    """JSON with sorted keys: equal content, equal bytes. A record is written as its fields."""
+    """JSON with sorted keys, so that equal content gives equal bytes. A record is written as its fields."""
     return json.dumps(
         value.to_json() if isinstance(value, Record) else value, sort_keys=True, ensure_ascii=False, indent=1
     ).encode()
@@ -25,7 +25,7 @@ def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
 
 
 def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
-    """None where there is nothing under the key."""
+    """The JSON under a key. None where there is nothing under the key."""
     try:
         return read_json(store, key)
     except NotFoundError:
@@ -33,7 +33,10 @@ def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
 
 
 def read_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R:
-    """Raises ConflictError for an object that is no such record. The error names fields, never their values."""
+    """Read a record. Raises ConflictError for an object that is no such record.
+
+    The error names fields, never their values.
+    """
     try:
         return kind.model_validate_json(store.get(key))
     except ValidationError as error:
@@ -44,7 +47,7 @@ def read_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R:
 
 
 def find_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R | None:
-    """None where there is nothing under the key. Raises as `read_record`."""
+    """The record under a key. None where there is nothing under the key. Raises the errors of `read_record`."""
     try:
         return read_record(store, key, kind)
     except NotFoundError:
@@ -52,14 +55,14 @@ def find_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R | N
 
 
 def write_once(store: ObjectStore, key: str, body: bytes) -> bytes:
-    """Put an object, unless an earlier run of the same step did. Returns what stands under the key then."""
+    """Put an object, unless an earlier run of the same step did. Returns the object that is then under the key."""
     return body if store.put_new(key, body) else store.get(key)
 
 
 def claim(store: ObjectStore, key: str, body: bytes) -> None:
-    """Put an object, or find the same there.
+    """Put an object, or find an equal object under the key.
 
-    Raises ConflictError for other content under the key: two different runs share a name.
+    Raises ConflictError for other content under the key, because two different runs then share a name.
     """
     if write_once(store, key, body) != body:
         raise ConflictError(f"{key}: there already with other content; a run's inputs must not change under its name")

@@ -1,4 +1,4 @@
-"""What both planners do: pin the versions of Silver's tables, and hand their buckets to workers."""
+"""The common part of both planners: pin the versions of Silver's tables, and hand their buckets to workers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ NEWEST = SilverAt()
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """Silver as a run sees it.
+    """The Silver that a run sees.
 
-    `shapes`: of each dataset that the run's SQL names. `snapshots`: of each of these datasets that has a table, because
-    files of it came. `bucket_count`: the number of buckets that all these tables are spread over.
+    `shapes` has the shape of each dataset that the run's SQL names. `snapshots` has the table of each of these datasets
+    that has a table, because files of the dataset came. `bucket_count` is the number of buckets that all these tables
+    are spread over.
     """
 
     snapshots: Mapping[str, Snapshot]
@@ -39,11 +40,11 @@ class Pins:
         return {dataset: snapshot.version for dataset, snapshot in sorted(self.snapshots.items())}
 
     def retracted(self) -> dict[str, list[list[str]]]:
-        """Per dataset the files that were taken back, (content_id, at) each, as a plan keeps them."""
+        """The files of each dataset that were taken back, as a plan keeps them: (content_id, at) each."""
         return {dataset: [list(file) for file in shape.retracted] for dataset, shape in sorted(self.shapes.items())}
 
     def groups(self, rows_per_item: int) -> list[list[int]]:
-        """The buckets of each work item: `group_buckets`."""
+        """The buckets of each work item, as `group_buckets` gives them."""
         rows: Counter[int] = Counter()
         for snapshot in self.snapshots.values():
             for file in snapshot.files:
@@ -51,7 +52,7 @@ class Pins:
         return group_buckets([BucketRows(bucket, count) for bucket, count in rows.items()], rows_per_item)
 
     def sources(self, buckets: Sequence[int]) -> dict[str, ItemSource]:
-        """Per dataset, for a work item: the shape, and the keys of the files of these buckets."""
+        """The sources of a work item: per dataset the shape, and the keys of the files of these buckets."""
         return {
             dataset: ItemSource(
                 shape=shape,
@@ -84,9 +85,9 @@ def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -
     """Pin a version of each dataset, and the files that were taken back by then.
 
     `at` says which Silver: the newest, that of a time, versions by number, or a plan's. Raises BadInputError for a
-    dataset that the pack does not have, and NotFoundError for a version that never was. Where the versions are spread
-    over different numbers of buckets, it raises RetryableError for the newest Silver, since a re-bucketing is under
-    way, and ConflictError for any other.
+    dataset that the pack does not have, and NotFoundError for a version that never was. Versions may be spread over
+    different numbers of buckets. Then it raises RetryableError for the newest Silver, since a re-bucketing is under
+    way, and ConflictError for any other Silver.
     """
     info = pack_info(ports)
     versions = at.versions
@@ -104,7 +105,7 @@ def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -
             ]
         shapes[dataset] = shape_of(contract_of(ports, dataset), taken_back)
         if versions is not None and dataset not in versions:
-            continue  # it had no table when the run was planned
+            continue  # the dataset had no table when the run was planned
         snapshot = ports.tables.snapshot(
             silver_table(dataset), version=versions[dataset] if versions else None, as_of_time=at.as_of_time
         )
@@ -116,7 +117,7 @@ def pin_datasets(ports: Ports, datasets: Iterable[str], at: SilverAt = NEWEST) -
 def pins_of_plan(ports: Ports, plan: TrainingPlan) -> Pins:
     """The versions that a plan pinned, in the shapes that it pinned, whatever the pack and its contracts say by now.
 
-    Raises NotFoundError for a version of a table that is no longer there.
+    Raises NotFoundError for a version of a table that no longer exists.
     """
     found = {
         dataset: ports.tables.snapshot(silver_table(dataset), version=number) for dataset, number in plan.silver.items()
@@ -139,7 +140,10 @@ def _bucket_count(snapshots: Mapping[str, Snapshot], info: PackInfo, at: SilverA
 
 
 def tenant_keys(ports: Ports, sql: Sql, snapshot: Snapshot, tenant_id: str) -> list[str]:
-    """Lake keys of the files that can hold rows of a tenant: those of its bucket, where the pack spreads by tenant."""
+    """The lake keys of the files that can hold rows of a tenant.
+
+    Where the pack spreads by tenant, these are the files of its bucket.
+    """
     info = pack_info(ports)
     if info.partition_key != "tenant" or not all("bucket" in file.partition for file in snapshot.files):
         return snapshot.file_keys()

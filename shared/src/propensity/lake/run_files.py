@@ -1,4 +1,4 @@
-"""Reading and writing the records that the steps of a run hand to each other (lake/domain/run_records.py)."""
+"""Reads and writes the records that the steps of a run hand to each other (lake/domain/run_records.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def plan_key(run: str) -> str:
 
 
 def is_planned(store: ObjectStore, run: str) -> bool:
-    """Whether a run has its plan. It has none before it is planned, and after the plan expired."""
+    """Whether a run has its plan. A run has no plan before it is planned, and after the plan expired."""
     return any(True for _ in store.keys(plan_key(run)))
 
 
@@ -27,7 +27,7 @@ def read_plan[P: Plan](store: ObjectStore, run: str, kind: type[P]) -> P:
 
 
 def claim_plan[P: Plan](store: ObjectStore, run: str, plan: P) -> P:
-    """Write a run's plan, or read an earlier call's: the first plan stands, whatever Silver holds by now."""
+    """Write a run's plan, or read the plan of an earlier call. The first plan stands, whatever Silver holds by now."""
     return plan if store.put_new(plan_key(run), dumps(plan)) else read_plan(store, run, type(plan))
 
 
@@ -51,17 +51,17 @@ def write_result(
 
 
 def record_result(store: ObjectStore, item: Item, result: StepResult) -> None:
-    """Write a step's result for an item, unless there is one already: the first one stands."""
+    """Write a step's result for an item, unless there is a result already. The first result stands."""
     write_result(store, item.run, result.step, item.index, result)
 
 
 def read_results(store: ObjectStore, run: str, step: str, expected: int) -> list[dict[str, Any]]:
-    """All results of a step as JSON, in item order. Raises IncompleteRunError where one is missing."""
+    """All results of a step as JSON, in item order. Raises IncompleteRunError where a result is missing."""
     return [read_json(store, key) for key in _result_keys(store, run, step, expected)]
 
 
 def results_of[R: StepResult](store: ObjectStore, run: str, kind: type[R], expected: int) -> list[R]:
-    """All results of a step, in item order. Raises IncompleteRunError where one is missing."""
+    """All results of a step, in item order. Raises IncompleteRunError where a result is missing."""
     return [read_record(store, key, kind) for key in _result_keys(store, run, kind.step, expected)]
 
 

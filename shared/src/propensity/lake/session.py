@@ -13,7 +13,7 @@ from propensity.ports import ObjectStore, Sql
 def silver_views(
     sql: Sql, lake: ObjectStore, sources: Mapping[str, ItemSource], tenant: str | None = None
 ) -> dict[str, SilverShape]:
-    """Download the files of each dataset and make a view `silver.<dataset>` of them. Returns the datasets' shapes.
+    """Download the files of each dataset and make a view `silver.<dataset>` of the files. Returns the datasets' shapes.
 
     With `tenant`, the views show that tenant's rows only.
     """
@@ -21,7 +21,7 @@ def silver_views(
     sql.execute("create schema if not exists silver; create schema if not exists typed")
     for dataset, shape in shapes.items():
         paths = download(sql, lake, sources[dataset].keys, dataset)
-        # so that the view has every column of the contract, also one that is newer than all of the files
+        # the view then has every column of the contract, also a column that is newer than all of the files
         sql.execute(f"create table typed.{quote(dataset)} ({_columns(shape)})")
         rows = f"from typed.{quote(dataset)}"
         if paths:

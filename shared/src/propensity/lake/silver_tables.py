@@ -1,4 +1,4 @@
-"""Silver's tables: their names, their buckets, and their shape as views need it."""
+"""The tables of Silver: their names, their buckets, and their shape as views need it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def silver_table(dataset: str) -> str:
 
 
 def bucket_count(ports: Ports, dataset: str) -> int:
-    """The number of buckets that new rows of a dataset are spread over: its table's own.
+    """The number of buckets that new rows of a dataset are spread over, which is its table's own number.
 
-    Where that does not say, it is another table's of the lake, and where none does, the pack's.
+    Where the table does not say, the number is that of another table of the lake. Where no table says, the number is
+    the pack's.
     """
     info = pack_info(ports)
     for name in (dataset, *info.datasets):
@@ -32,7 +33,7 @@ def bucket_count(ports: Ports, dataset: str) -> int:
 
 
 def shape_of(contract: Contract, retracted: Sequence[Sequence[str]] = ()) -> SilverShape:
-    """A dataset's shape by its contract. `retracted`: the files taken back, (content_id, at) each."""
+    """The shape of a dataset by its contract. `retracted` lists the files taken back, (content_id, at) each."""
     return SilverShape(
         dataset=contract.dataset,
         kind=contract.kind,
@@ -46,16 +47,17 @@ def shape_of(contract: Contract, retracted: Sequence[Sequence[str]] = ()) -> Sil
 def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
     """The datasets whose name stands as a word in any of the definition's SQL.
 
-    A name that is only a column's or a comment's costs a needless read, never a missing one.
+    A word that is only a column's or a comment's costs a needless read, and never causes a missing read.
     """
     words = _words(definition)
     return [dataset for dataset in datasets if dataset in words]
 
 
 def columns_named(definition: Definition, shapes: Mapping[str, SilverShape]) -> dict[str, dict[str, str]]:
-    """Per dataset the columns whose names stand in the definition's SQL, with their DuckDB types.
+    """The columns, per dataset, whose names stand in the definition's SQL, with their DuckDB types.
 
-    What a version needs of the contracts to run again. A name that means something else there is one too many.
+    A version needs these parts of the contracts to run again. A name that means something else in the SQL gives one
+    column too many.
     """
     words = _words(definition)
     return {

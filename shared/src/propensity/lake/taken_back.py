@@ -1,4 +1,4 @@
-"""The files that were taken back: an object for each below `retractions/`, never rewritten."""
+"""The files that were taken back. Each has an object below `retractions/`, which is never rewritten."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def retractions(store: ObjectStore, dataset: str) -> list[Retraction]:
 
 
 def retracted(store: ObjectStore, dataset: str) -> tuple[tuple[str, str], ...]:
-    """(content_id, at) of each file that was taken back, as the views take them."""
+    """The (content_id, at) of each file that was taken back, as the views take them."""
     return tuple((retraction.content_id, retraction.at) for retraction in retractions(store, dataset))

@@ -29,7 +29,8 @@ def pack_definition(ports: Ports, model: str) -> Definition:
 def training_definition(ports: Ports, model: str) -> Definition:
     """The pack's definition, with a slice for every column that a contract marks as protected.
 
-    Raises PackError for such a column whose dataset has no column of the entity: it cannot be said of a customer.
+    Raises PackError for a protected column whose dataset has no column of the entity, because the column's values
+    cannot be said of a customer.
     """
     info, definition = pack_info(ports), pack_definition(ports, model)
     slices = {part.name: part for part in definition.model.slices}
@@ -41,7 +42,7 @@ def training_definition(ports: Ports, model: str) -> Definition:
 
 
 def policy_of(ports: Ports, model: str) -> Policy:
-    """The promotion policy of a model as the pack has it today: a rollback of a model does not roll back the policy.
+    """The promotion policy of a model as the pack has it today. A rollback of a model does not roll back the policy.
 
     A model that the pack no longer has gets the stricter policy, `two_approvals`.
     """

@@ -1,4 +1,7 @@
-"""The contracts that a lake has taken: each version once, and none that breaks with the rows already there."""
+"""The contracts that a lake has taken.
+
+Each version is taken once, and none breaks with the rows already in the lake.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ CONTRACTS = "contracts"  # the folder of the lake
 
 
 def taken_contract(ports: Ports, dataset: str) -> Contract:
-    """The pack's contract. The lake keeps it below `contracts/` from its first use on.
+    """The pack's contract. The lake keeps the contract below `contracts/` from its first use on.
 
-    Raises ContractError, which names every difference, in two cases: the version breaks with the newest one taken, or
-    its number is taken with another content. The names of Bronze files carry the number.
+    Raises ContractError, which names every difference, in two cases: the version breaks with the newest version taken,
+    or the version's number is taken with another content. The names of Bronze files carry the number.
     """
     contract = contract_of(ports, dataset)
     text = ports.pack_files[f"contracts/{dataset}.yaml"]

@@ -1,6 +1,7 @@
-"""What the use cases need from the outside world, in this package's own terms.
+"""The ports: what the use cases need from the outside world, in this package's own terms.
 
-Each port has one suite in tests/contract, which runs against every adapter of it, also those for tests.
+Each port has one suite in tests/contract. The suite runs against every adapter of the port, also against adapters that
+are for tests.
 """
 
 from __future__ import annotations
@@ -47,17 +48,18 @@ class Workflows(Protocol):
     """Step Functions executions."""
 
     def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
-        """Start an execution. True where one of this name and payload now runs, by this call or an earlier one.
+        """Start an execution.
 
-        False where the name is taken: by an execution that has ended (for 90 days), or by one with another payload.
+        True where an execution of this name and payload now runs, by this call or an earlier call. False where the name
+        is taken: by an execution that has ended (for 90 days), or by an execution with another payload.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineScore:
-    """The latest score of one customer by one model version, and the features that it was computed from.
+    """The latest score of one customer by one model version, and the features that the score was computed from.
 
-    `vector`: the features as float32, in the order of the version's feature list.
+    `vector` holds the features as float32, in the order of the version's feature list.
     """
 
     tenant_id: str
@@ -76,14 +78,14 @@ class OnlineScore:
 
 class OnlineTable(Protocol):
     def put_many(self, scores: Sequence[OnlineScore]) -> None:
-        """Write the scores. A score never replaces one with a newer as_of."""
+        """Write the scores. A score never replaces a score with a newer as_of."""
 
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]: ...
 
     def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
-        """Remove the scores of these customers, or of all customers of the tenant where None is given.
+        """Remove the scores of these customers, or of all customers of the tenant where `customers` is None.
 
-        Scores by all models and versions go. Returns how many scores were removed.
+        Scores by all models and versions are removed. Returns how many scores were removed.
         """
 
 
@@ -93,24 +95,24 @@ class Metrics(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UploadLink:
-    """A URL that takes one object by HTTP PUT, without credentials, for so many seconds."""
+    """A URL that takes one object by HTTP PUT, without credentials, and that is valid for a number of seconds."""
 
     url: str
     seconds: int
 
 
 class UploadAccess(Protocol):
-    """How others may put files into the landing bucket."""
+    """The access that other parties get to put files into the landing bucket."""
 
     def link(self, key: str) -> UploadLink:
-        """A link for exactly this key."""
+        """Make a link for exactly this key."""
 
     def resource(self, prefix: str) -> str:
         """The name that an IAM policy has for all objects under a prefix."""
 
 
 class Ports(Protocol):
-    """All ports. Each is built when it is first used, so that a function needs only the layers of the ports it uses."""
+    """All ports. Each port is built at its first use, so that a function needs only the layers of the ports it uses."""
 
     @property
     def pack(self) -> str:
@@ -118,7 +120,7 @@ class Ports(Protocol):
 
     @property
     def pack_files(self) -> Mapping[str, str]:
-        """The pack's files: relative path to text."""
+        """The pack's files, as a mapping of relative path to text."""
 
     @property
     def landing(self) -> ObjectStore: ...
@@ -153,7 +155,7 @@ class Ports(Protocol):
 
     @property
     def frames(self) -> Frames:
-        """By pyarrow in functions with the arrow layer, by arro3 in those that train."""
+        """The Frames port: pyarrow in functions with the arrow layer, arro3 in functions that train."""
 
     @property
     def trainer(self) -> Trainer: ...
@@ -165,7 +167,7 @@ class Ports(Protocol):
     def upload_access(self) -> UploadAccess: ...
 
     def stopwatch(self) -> float:
-        """Seconds on a clock without a date: only differences of two readings mean anything."""
+        """The seconds on a clock without a date. Only the difference of two readings means anything."""
 
     @property
     def query_lineage(self) -> QueryLineage: ...

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a store knows about one object. `last_modified` is in UTC, `size` in bytes."""
+    """The facts that a store knows about one object. `last_modified` is in UTC, and `size` is in bytes."""
 
     key: str
     etag: str
@@ -21,7 +21,7 @@ class ObjectInfo:
 
 
 class ObjectStore(Protocol):
-    """One bucket. Reading a key that is not there raises NotFoundError."""
+    """One bucket of objects. To read a key that is not there raises NotFoundError."""
 
     def head(self, key: str, version_id: str | None = None) -> ObjectInfo: ...
 
@@ -30,19 +30,19 @@ class ObjectStore(Protocol):
     def download(self, key: str, path: Path, version_id: str | None = None) -> ObjectInfo: ...
 
     def put(self, key: str, body: bytes) -> None:
-        """Write, replacing what is there."""
+        """Write an object, and replace the object that is there."""
 
     def put_new(self, key: str, body: bytes) -> bool:
-        """Write only where no object of this key exists (If-None-Match: *). False where one exists."""
+        """Write an object only where no object of this key exists (If-None-Match: *). False where one exists."""
 
     def upload_new(self, key: str, path: Path) -> bool:
-        """`put_new` of a local file."""
+        """Write a local file under a key, under the condition of `put_new`."""
 
     def replace(self, key: str, path: Path, *, etag: str | None = None) -> None:
-        """`put` of a local file. Raises RetryableError where the object no longer has the given etag."""
+        """Write a local file over an object. Raises RetryableError where the object no longer has the given etag."""
 
     def remove(self, key: str, version_id: str | None = None) -> None:
-        """Remove one version of an object for good or, without `version_id`, all of them.
+        """Remove one version of an object for good. Without `version_id`, remove all versions of the object.
 
         An object that does not exist is no error.
         """
@@ -56,12 +56,12 @@ class ObjectStore(Protocol):
     def versions(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every version under a prefix that can still be read, ordered by key.
 
-        Versions of objects that were overwritten or deleted are among them.
+        The list also has the versions of objects that were overwritten or deleted.
         """
 
 
 class ArrowStream(Protocol):
-    """Anything with the Arrow C stream interface. It gives all of its rows each time that it is asked."""
+    """Anything with the Arrow C stream interface. Each request for its rows gives all of them again."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -83,7 +83,7 @@ class Sql(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None:
-        """Close, whatever happened."""
+        """Close the session, whatever happened in it."""
 
 
 class SqlFactory(Protocol):
@@ -104,7 +104,7 @@ class DataFile:
 class Snapshot:
     """A table as of one version. `root` is the table's prefix in the lake.
 
-    `buckets`: the number of buckets that its rows are spread over, None where the table does not say.
+    `buckets` is the number of buckets that the table's rows are spread over. It is None where the table does not say.
     """
 
     table: str
@@ -126,18 +126,19 @@ class Snapshot:
 
 
 class Tables(Protocol):
-    """Delta tables in the lake. `table` is a table's prefix there, for example `silver/sales`."""
+    """The port for Delta tables in the lake. `table` is a table's prefix in the lake, for example `silver/sales`."""
 
     def snapshot(
         self, table: str, *, version: int | None = None, as_of_time: datetime | None = None
     ) -> Snapshot | None:
         """The table at `version`, else at the newest version not after `as_of_time`, else at its newest version.
 
-        None where there is no table, or was none at that time. Raises NotFoundError for a version that never existed.
+        The result is None where there is no table, or where there was none at that time. Raises NotFoundError for a
+        version that never existed.
         """
 
     def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
-        """Those of the transaction names that the table's log already carries."""
+        """The given transaction names that the table's log already holds."""
 
     def append(
         self,
@@ -148,11 +149,11 @@ class Tables(Protocol):
         transactions: Sequence[str] = (),
         buckets: int | None = None,
     ) -> int:
-        """Append rows in one commit that carries the transaction names. Returns the version that it made.
+        """Append rows in one commit that carries the transaction names. Returns the version that the commit made.
 
-        New nullable columns are added to the table's schema. `buckets`: the number of buckets that column `bucket` was
-        computed with; the table records it. Raises RetryableError, having committed nothing, where the log already
-        carries one of the names, or the table is spread over another number of buckets.
+        New nullable columns are added to the table's schema. The table records `buckets`: the number of buckets that
+        column `bucket` was computed with. Raises RetryableError, having committed nothing, where the log already holds
+        one of the names, or where the table is spread over another number of buckets.
         """
 
     def add_files(
@@ -164,36 +165,40 @@ class Tables(Protocol):
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
     ) -> int:
-        """Make Parquet files that already lie in the lake part of the table, in one commit; otherwise like `append`.
+        """Make Parquet files that already lie in the lake part of the table, in one commit.
 
-        New columns are added first, in a commit of their own that adds no row.
+        The other rules are those of `append`. New columns are added first, in a commit of their own that adds no row.
         """
 
     def compact(self, table: str) -> int:
-        """Join small files, partition by partition, and write a checkpoint. Returns how many files fewer there are.
+        """Join small files, partition by partition, and write a checkpoint. Returns how many files fewer the table has.
 
-        No row is lost, and no version of a row. Does nothing where there is no table. Raises RetryableError, having
-        joined nothing, where another compaction is at work on the table, or was killed there less than 16 minutes ago.
+        No row is lost, and no version of a row. Without a table the call does nothing. Raises RetryableError, having
+        joined nothing, where another compaction is at work on the table, or where one was killed less than 16 minutes
+        ago.
         """
 
     def vacuum(self, table: str, *, keep_versions: Collection[int], retention: timedelta) -> None:
-        """Remove files that left the table longer than `retention` ago, unless they belong to a version that is kept.
+        """Remove files that left the table longer than `retention` ago, unless a version that is kept needs them.
 
-        Files that were never committed go too, after the same time.
+        Files that were never committed are removed too, after the same time.
         """
 
     def buckets(self, table: str) -> int | None:
-        """`Snapshot.buckets` of the newest version, without a look at its files. None where there is no table."""
+        """The number of buckets of the newest version, read without a look at its files.
+
+        None where there is no table.
+        """
 
     def replace(self, table: str, files: Sequence[DataFile], *, version: int, buckets: int) -> int:
-        """Replace all files of the table by these, in one commit that also records `buckets`.
+        """Replace all files of the table by these files, in one commit that also records `buckets`.
 
-        The files lie in the lake and fit the table's schema. Transaction names stay. Returns the version that it made.
-        Raises RetryableError, having committed nothing, where anything was committed after `version`.
+        The files lie in the lake and fit the table's schema. The transaction names stay. Returns the version that the
+        commit made. Raises RetryableError, having committed nothing, where anything was committed after `version`.
         """
 
     def replace_files(self, table: str, removed: Collection[str], added: Sequence[DataFile]) -> int:
-        """Replace some files of the table (by path) by others, in one commit. Returns the version that it made.
+        """Replace some files of the table (by path) by others, in one commit. Returns the version that the commit made.
 
         Earlier versions keep their files. Raises RetryableError, having committed nothing, where a file to be removed
         is no longer in the newest version.

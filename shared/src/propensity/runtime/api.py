@@ -1,4 +1,7 @@
-"""Reads API Gateway's events and writes its answers. This package's errors become statuses; others stay errors."""
+"""Reads API Gateway's events and writes the answers.
+
+This package's errors become statuses; other errors stay errors.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ _STATUS: tuple[tuple[type[PropensityError], int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The parts of a request that use cases need. `by`: the signer as IAM names it. `at`: when the gateway took it."""
+    """The parts of a request that use cases need.
+
+    `by` is the signer as IAM names it; `at` is when the gateway took the call.
+    """
 
     request_id: str
     by: str
@@ -51,7 +57,7 @@ class Document:
 
 
 def parse_call(event: Mapping[str, Any]) -> Call:
-    """The call in an event. Raises BadInputError for a body that is not a JSON object."""
+    """Parse the call in an event. Raises BadInputError for a body that is not a JSON object."""
     context = event["requestContext"]
     raw = event.get("body") or "{}"
     if event.get("isBase64Encoded"):

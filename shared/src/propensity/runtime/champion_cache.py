@@ -1,4 +1,4 @@
-"""Keeps each model's champion loaded between requests, and looks the alias up again after some seconds."""
+"""Keeps each model's champion loaded between requests. After some seconds it looks up the alias again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from propensity.ports import Ports
 from propensity.registry.versions import champion_number, newest_calibration
 from propensity.serving.serve_scores import Serving, load_serving
 
-# within so many seconds a promotion, rollback or recalibration reaches every warm function
+# a promotion, rollback or recalibration reaches every warm function within so many seconds
 ALIAS_SECONDS = 10.0
 
 
@@ -22,7 +22,10 @@ class _Cached:
 
 
 class Champions:
-    """The serving champion of each model. It is loaded again only when the alias has moved, or on a recalibration."""
+    """The serving champion of each model.
+
+    A champion is loaded again only when its alias has moved, or on a recalibration.
+    """
 
     def __init__(self, clock: Callable[[], float] = monotonic, seconds: float = ALIAS_SECONDS) -> None:
         self._clock = clock
@@ -30,7 +33,7 @@ class Champions:
         self._cached: dict[str, _Cached] = {}
 
     def get(self, ports: Ports, model: str) -> Serving:
-        """Raises NotFoundError for a model without a champion."""
+        """The champion of a model. Raises NotFoundError for a model without a champion."""
         cached, now = self._cached.get(model), self._clock()
         if cached and now - cached.looked_up < self._seconds:
             return cached.serving

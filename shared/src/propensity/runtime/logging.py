@@ -1,4 +1,4 @@
-"""One structured log line per call. It names the function, the run and the counts, never a person.
+"""One structured log line per call. The line names the function, the run and the counts, and never a person.
 
 Only keys on a list are taken from the event and from the answer; everything else stays out of the log.
 """
@@ -45,7 +45,7 @@ def logged(handler: Handler) -> Handler:
         except Exception as error:  # noqa: BLE001 - each is logged and raised again, with a message that is safe
             safe = told_safely(error)
             log.error(str(safe), extra={**fields, **described(error)})
-            # from None: the runtime prints the error with its causes, and Step Functions keeps it
+            # raised from None, because the runtime prints the error with its causes, and Step Functions keeps the print
             raise safe from None
         log.info("done", extra={**fields, "answered": allowed(answer), "seconds": round(perf_counter() - start, 3)})
         return answer
@@ -57,7 +57,8 @@ def told_safely(error: Exception) -> PropensityError:
     """An error whose message can be logged.
 
     An error of this package is returned as it is: its message names files, fields and settings, never a value of a row.
-    Of an AWS error the message gives code and operation, of any other the class; and the place in this package's code.
+    The message of an AWS error gives code and operation, and the message of any other error gives its class. Both also
+    give the place in this package's code.
     """
     if isinstance(error, PropensityError):
         return error
@@ -74,7 +75,10 @@ def told_safely(error: Exception) -> PropensityError:
 
 
 def described(error: Exception) -> dict[str, object]:
-    """An error's class, whether a retry can help, and where it happened: files and lines, without any error's text."""
+    """The class of an error, whether a retry can help, and where it happened.
+
+    The place is given as files and lines, without any error's text.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "error": type(error).__name__,
@@ -84,7 +88,7 @@ def described(error: Exception) -> dict[str, object]:
 
 
 def allowed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that may be logged: their key is on the list, and their value is a text, a number or a boolean."""
+    """The entries that may be logged. Their key is on the list, and their value is a text, a number or a boolean."""
     return {
         key: value for key, value in values.items() if key in _ALLOWED and isinstance(value, str | int | float | bool)
     }

@@ -14,7 +14,7 @@ _KINDS = (".yaml", ".sql")
 
 @cache
 def pack_files(pack: str) -> dict[str, str]:
-    """Every YAML and SQL file of a pack: relative path to text. Raises PackError for an unknown pack."""
+    """Read every YAML and SQL file of a pack, as relative path to text. Raises PackError for an unknown pack."""
     root = files("propensity.packs") / pack
     if not (root / "pack.yaml").is_file():
         raise PackError(f"PACK is {pack!r}, expected one of {', '.join(pack_names())}")

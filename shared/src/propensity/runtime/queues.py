@@ -1,8 +1,8 @@
-"""Answers of functions that a queue feeds: which messages go back to the queue.
+"""The answers of functions that a queue feeds. An answer says which messages go back to the queue.
 
-A message whose work raised an error goes back. When it keeps failing, the queue's redrive policy sends it to the
-dead-letter queue. No failure is passed over in silence. Powertools' BatchProcessor works record by record, but
-promotion works on groups of records; so both are written here, by the same rule.
+A message whose work raised an error goes back. When the message keeps failing, the queue's redrive policy sends it to
+the dead-letter queue. No failure is passed over in silence. Powertools' BatchProcessor works record by record, but
+promotion works on groups of records. So both ways are written in this module, by the same rule.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def answer_groups[T](
 ) -> dict[str, Any]:
     """Group the records, and work on each group at once.
 
-    A group that fails is tried again record by record, so that one bad message takes no others with it to the
+    A group that fails is tried again record by record, so that one bad message takes no other message with it to the
     dead-letter queue.
     """
     failed: list[str] = []

@@ -13,7 +13,7 @@ from propensity.kernel.errors import SettingError
 
 
 class Settings(BaseModel):
-    """The variables that template.yaml gives functions; each function gets only those that it needs."""
+    """The variables that template.yaml gives functions. Each function gets only the variables that it needs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,6 +54,6 @@ def settings() -> Settings:
 
 
 def approvers() -> Approvers:
-    """Who may approve in this stack. Raises SettingError where both roles have one name."""
+    """The roles that may approve in this stack. Raises SettingError where both roles have one name."""
     chosen = settings()
     return Approvers(chosen.account_id, chosen.technical_approver_role, chosen.business_approver_role)

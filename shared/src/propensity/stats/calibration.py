@@ -1,8 +1,9 @@
-"""The calibrator: a small table that maps a model's raw probability to a calibrated one.
+"""The calibrator: a small table that maps a model's raw probability to a calibrated probability.
 
-On the logit scale it is straight between its knots, and goes straight on beyond the outer ones. It always rises, so it
-never changes a ranking. Platt's sigmoid has two knots; isotonic regression has one per block of pooled rows. The table
-stays outside the ONNX graph, where isotonic calibration was off by up to 0.04
+On the logit scale the map is straight between the table's knots, and goes straight on beyond the outer knots. The map
+always rises, so it never changes a ranking. Platt's sigmoid has two knots; isotonic regression has one per block of
+pooled rows.
+The table stays outside the ONNX graph, where isotonic calibration was off by up to 0.04
 (docs/decisions/0010-the-calibrator-is-a-table-beside-the-graph.md).
 """
 
@@ -18,18 +19,19 @@ from propensity.kernel.errors import ConflictError
 from propensity.stats.figures import is_ascending
 from propensity.stats.logistic_line import Likelihood, LogitLine, Scale, fit_line
 
-# `table`: 20 pooled bins, the method before there was isotonic regression
+# `table` means 20 pooled bins, the method before isotonic regression came
 CalibrationMethod = Literal["none", "sigmoid", "isotonic", "table"]
 _CLIP = 1e-7  # keeps the logits of 0 and 1 finite
-_BLOCK = 100  # the least number of rows behind a knot: fewer would follow chance
-_MIN_RISE = 1e-3  # logits between neighbouring knots at least, so that no two scores become one
+_BLOCK = 100  # the least number of rows behind a knot; fewer rows would follow chance
+_MIN_RISE = 1e-3  # the least distance of neighbouring knots in logits, so that no two scores become one
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """`raw` and `calibrated`: the knots, at least two ascending logits each.
+    """A calibration by knots. `raw` and `calibrated` each hold at least two ascending logits, one per knot.
 
-    `rows` and `positives`: how many it was fitted on. Raises ConflictError for knots that are not so.
+    `rows` and `positives` count the rows that the calibration was fitted on. Raises ConflictError for knots of any
+    other form.
     """
 
     method: CalibrationMethod
@@ -44,7 +46,7 @@ class Calibration:
             raise ConflictError("calibration: knots must be two ascending lists of one length, two at least")
 
     def apply(self, raw: Any) -> Any:
-        """Calibrated probabilities, float64, shape (n,), for raw ones in [0, 1]."""
+        """The calibrated probabilities, float64 of shape (n,), for raw probabilities in [0, 1]."""
         x = logit(raw)
         knots, values = np.asarray(self.raw), np.asarray(self.calibrated)
         y = np.interp(x, knots, values)
@@ -80,18 +82,19 @@ def logit(p: Any) -> Any:
 
 
 def identity(rows: int = 0, positives: int = 0, offset: float = 0.0) -> Calibration:
-    """The calibration that leaves raw scores as they are, but for `offset`, which it takes off their logit.
+    """The calibration that takes `offset` off the logit of a raw score and changes nothing else.
 
-    Class weights put the offset there (stats/imbalance.py).
+    Class weights put this offset into the logit (stats/imbalance.py).
     """
     return Calibration("none", (0.0, 1.0), (-offset, 1.0 - offset), rows, positives)
 
 
 def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
-    """Platt's sigmoid (1999) on the logit: two parameters, with the targets smoothed as he does.
+    """Platt's sigmoid (1999) on the logit. It has two parameters, and smooths the targets as Platt does.
 
-    `weights`: float64 (n,), above 0, how much each row counts; None: each counts once. A slope that is not positive
-    would turn the ranking around. Such scores say nothing of these rows: all become the rows' rate, in their order.
+    `weights` say how much each row counts: float64 (n,), above 0. Without `weights` each row counts once. A slope that
+    is not positive would turn the ranking around. Scores with such a slope say nothing of these rows: every score
+    becomes the rate of the rows, and the scores keep their order.
     """
     x, y = logit(raw), np.asarray(labels, dtype=np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -120,16 +123,17 @@ def fit_sigmoid(raw: Any, labels: Any, weights: Any = None) -> Calibration:
 def fit_isotonic(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     """Isotonic regression by pooling adjacent violators (Ayer et al. 1955; Zadrozny and Elkan 2002), drawn as a line.
 
-    `weights`: as in `fit_sigmoid`. A step function would give many customers one score. So its blocks are joined until
-    each counts `_BLOCK` rows; each is then a knot at its mean logit, and the line between knots is straight. Where
-    fewer than two knots are left, it is `fit_sigmoid`. Written here, because scikit-learn's is in a layer that does not
-    fit beside pyarrow.
+    `weights` are those of `fit_sigmoid`. A step function would give many customers one score. So the blocks of the
+    regression are joined until each block counts `_BLOCK` rows. Each block is then a knot at its mean logit, and the
+    line between knots is straight. Where fewer than two knots are left, the result is that of `fit_sigmoid`.
+    The regression is written in this module, because scikit-learn's is in a layer that does not fit beside pyarrow.
     """
     x, y = logit(raw), np.asarray(labels, dtype=np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     places, of_row = np.unique(x, return_inverse=True)
     sums = [np.bincount(of_row, weights=summed, minlength=len(places)) for summed in (w, w * x, w * y)]
-    pooled: list[list[float]] = []  # sums of weights, of weighted logits, of the positives' weights
+    # each block has three sums: of weights, of weighted logits, of the positives' weights
+    pooled: list[list[float]] = []
     for place in zip(*(part.tolist() for part in sums), strict=True):
         pooled.append(list(place))
         while len(pooled) > 1 and pooled[-2][2] * pooled[-1][0] >= pooled[-1][2] * pooled[-2][0]:
@@ -160,10 +164,10 @@ FITS: dict[str, Callable[[Any, Any, Any], Calibration]] = {"sigmoid": fit_sigmoi
 def choose(
     raw: Any, labels: Any, weights: Any, older: Any, newest: Any, methods: Sequence[str]
 ) -> tuple[str, Any, dict[str, float]]:
-    """The method of the least log loss on the `newest` rows, each fitted on the `older` ones.
+    """The calibration method with the least log loss on the `newest` rows. Each method is fitted on the `older` rows.
 
-    `older`, `newest`: masks, neither empty. Returns the method's name, its probabilities of the newest rows, and the
-    log loss of each method. Of equal losses the first method wins.
+    `older` and `newest` are masks, and neither is empty. Returns the method's name, its probabilities of the newest
+    rows, and the log loss of each method. Where two methods have equal losses, the first method wins.
     """
     fitted = {method: FITS[method](raw[older], labels[older], weights[older]).apply(raw[newest]) for method in methods}
     losses = {method: mean_log_loss(p, labels[newest], weights[newest]) for method, p in fitted.items()}
@@ -172,12 +176,12 @@ def choose(
 
 
 def mean_log_loss(probabilities: Any, labels: Any, weights: Any) -> float:
-    """The mean of `row_losses`, each row counting as much as its weight, in nats."""
+    """The mean of `row_losses` in nats. Each row counts as much as its weight."""
     return float(np.average(row_losses(probabilities, np.asarray(labels)), weights=weights))
 
 
 def row_losses(probabilities: Any, labels: Any) -> Any:
-    """Per row -ln of the probability of what happened, float64 (n,), for labels 0 and 1, in nats."""
+    """The log loss of each row: -ln of the probability of what happened, float64 (n,), in nats. Labels are 0 and 1."""
     clipped = np.clip(probabilities, _CLIP, 1 - _CLIP)
     return -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
 
@@ -188,5 +192,5 @@ def _join(pools: list[list[float]]) -> None:
 
 
 def _rate(pool: list[float]) -> float:
-    # half a positive and half a negative are added, so that a block without one of them has a finite logit
+    # half a positive and half a negative are added, so that a block without positives or negatives has a finite logit
     return (pool[2] + 0.5) / (pool[0] + 1.0)

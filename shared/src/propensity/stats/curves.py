@@ -9,7 +9,7 @@ from propensity.stats.figures import Estimate, Scored, equal_bins, wilson
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """`score`: mean of the bin's scores; `rate`: share of its rows that converted, with Wilson's interval and n."""
+    """A bin of scores: `score` is their mean, `rate` the share of rows that converted, with Wilson's interval and n."""
 
     score: float
     rate: Estimate
@@ -17,9 +17,9 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Tenth:
-    """`number` 1 is the likeliest tenth of the list. `lift`: the tenth's rate over the rate of all.
+    """A tenth of a list; `number` 1 is the likeliest tenth. `lift` is the tenth's rate over the rate of all.
 
-    `captured`: the share of all positives that this tenth and those before it hold, in [0, 1].
+    `captured` is the share of all positives that this tenth and the tenths before it hold, in [0, 1].
     """
 
     number: int
@@ -28,15 +28,15 @@ class Tenth:
 
 
 def reliability(data: Scored, bins: int = 10) -> list[Bin]:
-    """Bins of about equal size, ascending by score. Rows of one score stay together, so there may be fewer bins."""
+    """Bins of about equal size, ascending by score. Rows with one score stay together, so there may be fewer bins."""
     return [Bin(total / rows, wilson(positives, rows)) for total, rows, positives in equal_bins(data, bins)]
 
 
 def gains(data: Scored) -> list[Tenth]:
-    """Tenths of the list, likeliest first.
+    """The tenths of a list, the likeliest tenth first.
 
-    Equal scores on both sides of an edge count in proportion. The lift's interval is Wilson's for the tenth's rate; the
-    base rate is taken as known.
+    Equal scores on both sides of an edge count in proportion. The interval of the lift is Wilson's interval for the
+    tenth's rate; the base rate is taken as known.
     """
     taken = hits = 0.0
     edges = [data.rows * number / 10 for number in range(1, 11)]

@@ -1,4 +1,7 @@
-"""Histograms of a training, and drift since then. Training fixes the bins; later only the counts change."""
+"""Histograms of a training, and the drift since then.
+
+A training fixes the bins; later only the counts per bin change.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,11 @@ class Drift:
 
 
 def reference_bins(names: Sequence[str], matrix: Any, scores: Any, day: str) -> dict[str, Any]:
-    """Per column the inner edges of its bins, and counts per bin, as reference.json keeps them.
+    """The inner edges of each column's bins, and the counts per bin, as reference.json keeps them.
 
-    Edges lie at the deciles of the values; the last count is of missing values. `matrix`: float32 (n, k), NaN for
-    missing; `scores`: float64 (n,). Columns with few different values get fewer bins.
+    The edges lie at the deciles of the values. The last count of a column counts its missing values. `matrix` is
+    float32 (n, k) with NaN for missing, and `scores` is float64 (n,). A column with few different values gets fewer
+    bins.
     """
     columns = {name: _histogram(matrix[:, number].tolist()) for number, name in enumerate(names)}
     return {"as_of": day, "rows": len(scores), "features": columns, "score": _histogram(scores.tolist())}
@@ -54,10 +58,10 @@ def _histogram(values: Sequence[float]) -> dict[str, Any]:
 
 
 def drift_of(name: str, expected: Sequence[int], actual: Sequence[int], *, limit: float, min_rows: int) -> Drift:
-    """The drift of one column, from its counts per bin.
+    """The drift of one column, computed from its counts per bin.
 
-    A PSI above the limit is over it only where both sides have `min_rows`. Without any drift, PSI passes 0.2 in 45 % of
-    checks with 50 rows, and in 0.03 % with 200 (docs/decisions/0011-drift-needs-200-rows.md).
+    A PSI above the limit counts as over the limit only where both sides have `min_rows` rows. Without any drift, PSI
+    passes 0.2 in 45 % of checks with 50 rows, and in 0.03 % with 200 (docs/decisions/0011-drift-needs-200-rows.md).
     """
     before, now = sum(expected), sum(actual)
     value = psi(shares(expected), shares(actual)) if before and now else 0.0

@@ -1,10 +1,10 @@
-"""How good scores were, from grouped counts. Pure Python without numpy, so that every function can compute it.
+"""Figures of how good scores were, from grouped counts. Pure Python without numpy lets every function compute them.
 
-The tests compare these figures with scikit-learn's, which are in a 178 MB layer that does not fit beside the engine
-that reads the lake. Scores come as groups (score, rows, positives) with equal scores merged. So every figure is exact
-where scores are equal, and does not depend on the order of rows.
+The tests compare these figures with scikit-learn's. scikit-learn is in a 178 MB layer that does not fit beside the
+engine that reads the lake. Scores come as groups (score, rows, positives) with equal scores merged. So every figure is
+exact where scores are equal, and does not depend on the order of rows.
 
-Every figure is an Estimate: value, 95 % interval, and the n it rests on.
+Every figure is an Estimate: the value, its 95 % interval, and the number n of rows behind it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class ScoreGroup:
-    """Rows of one score, in [0, 1], and how many of them converted."""
+    """The rows that have one score, in [0, 1], and the number of these rows that converted."""
 
     score: float
     rows: int
@@ -61,7 +61,10 @@ class Scored:
 
 
 def scored(groups: Iterable[tuple[float, int, int]], what: str = "scores") -> Scored:
-    """(score, rows, positives), sorted and with equal scores merged. Raises EvidenceError where a class is empty."""
+    """The score groups from (score, rows, positives), sorted and with equal scores merged.
+
+    Raises EvidenceError where there is no positive or no negative.
+    """
     counts: dict[float, tuple[int, int]] = {}
     for score, rows, positives in groups:
         before = counts.get(score, (0, 0))
@@ -77,7 +80,7 @@ def scored(groups: Iterable[tuple[float, int, int]], what: str = "scores") -> Sc
 
 
 def auc(data: Scored) -> Estimate:
-    """Area under the ROC curve: the chance that a positive is ranked above a negative; equal scores count half.
+    """Area under the ROC curve: the chance that a positive is ranked above a negative. Equal scores count half.
 
     The interval is by DeLong, DeLong and Clarke-Pearson (1988), from the placements of each class.
     """
@@ -100,7 +103,7 @@ def auc(data: Scored) -> Estimate:
 
 
 def average_precision(data: Scored) -> Estimate:
-    """Sum over thresholds of (recall step) x precision, as scikit-learn defines it.
+    """The sum over thresholds of (recall step) x precision, as scikit-learn defines average precision.
 
     The interval is made on the logit scale, with the number of positives as n (Boyd, Eng and Page 2013).
     """
@@ -122,10 +125,10 @@ def brier(data: Scored) -> Estimate:
 
 
 def brier_skill(data: Scored) -> Estimate:
-    """1 - Brier / (Brier of giving everyone the base rate); above 0 the scores beat the base rate.
+    """1 - Brier / (Brier of giving everyone the base rate). Above 0 the scores beat the base rate.
 
-    The interval is of the difference of the two squared errors, row by row; the base rate is taken as known. A row that
-    is hard for both says nothing of which is better, so it does not widen the interval.
+    The interval is that of the difference of the two squared errors, row by row; the base rate is taken as known. A row
+    that is hard for both says nothing of which is better, so such a row does not widen the interval.
     """
     rate = data.base_rate
     less = _mean(((1 - rate) ** 2 - (1 - group.score) ** 2, rate**2 - group.score**2, group) for group in data.groups)
@@ -138,9 +141,9 @@ def log_loss(data: Scored) -> Estimate:
 
 
 def calibration(data: Scored) -> tuple[Estimate, Estimate]:
-    """(slope, intercept) of the outcome's logit on the score's logit (Cox 1958); 1 and 0 for calibrated scores.
+    """The slope and intercept of the outcome's logit on the score's logit (Cox 1958). Calibrated scores have 1 and 0.
 
-    Where all scores are equal there is no slope to fit: (0, logit of the base rate).
+    Where all scores are equal there is no slope to fit, and the result is (0, logit of the base rate).
     """
     points = [(_logit(_clipped(group.score)), group.rows, group.positives) for group in data.groups]
     if len(points) == 1:
@@ -175,9 +178,9 @@ def calibration(data: Scored) -> tuple[Estimate, Estimate]:
 
 
 def equal_bins(data: Scored, bins: int) -> list[tuple[float, int, int]]:
-    """(sum of scores, rows, positives) per bin. Bins are of about equal size, ascending by score.
+    """The (sum of scores, rows, positives) of each bin. Bins are of about equal size, ascending by score.
 
-    A group of equal scores is never split, so there may be fewer bins; those without rows are left out.
+    A group of equal scores is never split, so there may be fewer bins. Bins without rows are left out.
     """
     sums = [[0.0, 0, 0] for _ in range(bins)]
     seen = 0
@@ -191,9 +194,9 @@ def equal_bins(data: Scored, bins: int) -> list[tuple[float, int, int]]:
 
 
 def ece(data: Scored, bins: int = 10) -> Estimate:
-    """Expected calibration error: mean distance of score and rate over bins of equal size (Naeini et al. 2015).
+    """Expected calibration error: the mean distance of score and rate over bins of equal size (Naeini et al. 2015).
 
-    It is biased upwards: perfect scores have about sqrt(rate / bin size).
+    The error is biased upwards: perfect scores have an error of about sqrt(rate / bin size).
     """
     value = spread = 0.0
     for total, rows, positives in equal_bins(data, bins):
@@ -204,10 +207,10 @@ def ece(data: Scored, bins: int = 10) -> Estimate:
 
 
 def log_loss_gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
-    """By how much the log loss of a second score is below that of a first, in nats a row.
+    """How far the log loss of a second score lies below the log loss of a first score, in nats a row.
 
-    `groups`: (first score, second score, rows, positives). The interval is of the differences row by row: a row that is
-    hard for both says nothing of which is better.
+    A group is (first score, second score, rows, positives). The interval is that of the differences row by row, because
+    a row that is hard for both says nothing of which is better.
     """
     terms = []
     for first, second, rows, positives in groups:
@@ -217,7 +220,7 @@ def log_loss_gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
 
 
 def lift(data: Scored, top: float) -> Estimate:
-    """Rate among the `top` highest scores (a number of rows) over the rate of all.
+    """The rate among the `top` highest scores (a number of rows) over the rate of all.
 
     Equal scores on both sides of the edge count in proportion, which is their expected share. The interval is Wilson's
     for the top rate; the base rate is taken as known.
@@ -245,7 +248,10 @@ def wilson(positives: float, rows: float) -> Estimate:
 
 
 def difference(rate: Estimate, other: Estimate) -> Estimate:
-    """`rate` less `other`, two independent rates with Wilson's intervals; interval by Newcombe's method 10 (1998)."""
+    """`rate` less `other`, which are independent rates with Wilson's intervals.
+
+    The interval of the difference is by Newcombe's method 10 (1998).
+    """
     value = rate.value - other.value
     low = value - sqrt((rate.value - rate.low) ** 2 + (other.high - other.value) ** 2)
     high = value + sqrt((rate.high - rate.value) ** 2 + (other.value - other.low) ** 2)
@@ -258,7 +264,8 @@ FLOOR = 1e-4  # an empty bin would make the logarithm infinite
 def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
     """Population stability index: the sum of (a - e) ln(a / e) over bins.
 
-    `expected`, `actual`: shares of rows per bin, length k, sum 1. Raises ValueError for different lengths.
+    `expected` and `actual` are shares of rows per bin, each of length k and of sum 1. Raises ValueError for different
+    lengths.
     """
     if len(expected) != len(actual):
         raise ValueError(f"psi: {len(expected)} and {len(actual)} bins, expected as many of both")
@@ -270,12 +277,12 @@ def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
 
 
 def psi_noise(bins: int, reference: int, current: int) -> float:
-    """The mean PSI without any drift: (k - 1)(1/n + 1/m), from its chi-square limit (Yurdakul 2018)."""
+    """The mean PSI without any drift: (k - 1)(1/n + 1/m), the limit by the chi-square distribution (Yurdakul 2018)."""
     return (bins - 1) * (1 / reference + 1 / current)
 
 
 def shares(counts: Sequence[int]) -> list[float]:
-    """Counts per bin as shares of their sum; all 0 where the sum is 0."""
+    """The counts per bin as shares of their sum. Every share is 0 where the sum is 0."""
     total = sum(counts)
     return [count / total if total else 0.0 for count in counts]
 
@@ -291,7 +298,7 @@ def _variance(total: float, squares: float, count: int) -> float:
 def _mean(terms: Iterable[tuple[float, float, ScoreGroup]]) -> Estimate:
     """The mean of a loss over rows, with its normal interval.
 
-    `terms`: (loss of a positive row, loss of a negative row, group).
+    A term is (loss of a positive row, loss of a negative row, group).
     """
     total = squares = 0.0
     count = 0

@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_STEPS = 60  # at most
-_HALVINGS = 40  # of one step, at most
+_STEPS = 60  # the greatest number of steps
+_HALVINGS = 40  # the greatest number of halvings of one step
 # share of the information's trace that is added to its diagonal: where all weight is on one point, the information has
 # no inverse, and the gradient decides
 _RIDGE = 1e-9
-_LEAST = 1e-100  # added too, for a trace of 0; its square is still above 0
-_MOST = 4.0  # logits of one step: the curvature at one place says nothing of a place further away
-_SAME = 1e-6  # logits: scores that spread no further have no slope
+_LEAST = 1e-100  # this is added too, for a trace of 0; its square is still above 0
+_MOST = 4.0  # the greatest step in logits: the curvature at one place says nothing of a place further away
+_SAME = 1e-6  # scores whose logits spread no further than this have no slope
 _LAST = 1e-12  # share of the loss: a step that promises less is taken unchecked and is the last; sums are no more exact
-_ENOUGH = 1e-4  # the least share of its promised gain that a step must bring (Armijo 1966)
+_ENOUGH = 1e-4  # a step must bring at least this share of its promised gain (Armijo 1966)
 
 
 class LogitLine(NamedTuple):
@@ -34,8 +34,8 @@ class LogitLine(NamedTuple):
 class Likelihood:
     """The likelihood of the outcomes by one line.
 
-    `loss`: minus the log likelihood. `gradient`: the log likelihood's derivatives, by (intercept, slope).
-    `information`: minus its second derivatives, by (intercept twice, intercept and slope, slope twice).
+    `loss` is minus the log likelihood. `gradient` holds the log likelihood's derivatives by (intercept, slope).
+    `information` holds minus its second derivatives, by (intercept twice, intercept and slope, slope twice).
     """
 
     loss: float
@@ -43,7 +43,7 @@ class Likelihood:
     information: tuple[float, float, float]
 
     def step(self) -> LogitLine:
-        """Newton's step, shortened so that neither part of it is longer than `_MOST`."""
+        """Newton's step, shortened so that neither of its two parts is longer than `_MOST`."""
         a, b, c = self.information
         ridge = _RIDGE * (a + c) + _LEAST
         a, c = a + ridge, c + ridge
@@ -56,7 +56,7 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where the values of x lie, and how far apart.
+    """The scale of the values of x: `centre` says where the values lie, `spread` how far apart they are.
 
     A line is fitted to (x - centre) / spread. With x itself, a change of the slope would change the intercept too.
     """
@@ -70,11 +70,11 @@ class Scale:
 
     @property
     def identity(self) -> LogitLine:
-        """logit(p) = x, as a line of the scaled x."""
+        """The line logit(p) = x, as a line of the scaled x."""
         return LogitLine(self.centre, self.spread)
 
     def back(self, line: LogitLine) -> LogitLine:
-        """The same line as a line of x, from a line of the scaled x."""
+        """Turn a line of the scaled x into the same line of x."""
         slope = line.slope / self.spread
         return LogitLine(line.intercept - slope * self.centre, slope)
 
@@ -86,12 +86,13 @@ class Scale:
 
 
 def fit_line(likelihood: Callable[[LogitLine], Likelihood], start: LogitLine) -> tuple[LogitLine, Likelihood]:
-    """The line of the greatest likelihood, and the likelihood there.
+    """The line of the greatest likelihood, and the likelihood at that line.
 
-    Newton's method from `start`. Where most scores are far from their outcomes, a full step goes too far, and steps can
-    go to and fro for ever. So a step is halved until the likelihood rises (Nocedal and Wright 2006, algorithm 3.1).
-    Where x separates the labels, no line has the greatest likelihood. The slope then ends where a larger one would gain
-    no more than rounding errors.
+    Newton's method begins at `start`. Where most scores are far from their outcomes, a full step goes too far, and
+    steps can go to and fro for ever. So a step is halved until the likelihood rises (Nocedal and Wright 2006, algorithm
+    3.1).
+    Where x separates the labels, no line has the greatest likelihood. The slope then ends where a larger slope would
+    gain no more than rounding errors.
     """
     line, here = start, likelihood(start)
     for _ in range(_STEPS):

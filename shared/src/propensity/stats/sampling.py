@@ -1,4 +1,4 @@
-"""Some rows out of many, and how many the rarer class has."""
+"""Samples: some rows out of many, and the number of rows of the rarer class."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def spread(count: int, most: int) -> Any:
-    """Positions of at most `most` of `count` rows, evenly from the first row to the last.
+    """The positions of at most `most` of `count` rows, spread evenly from the first row to the last.
 
-    int64, ascending, no position twice.
+    The positions are int64 and ascend; no position stands twice.
     """
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 

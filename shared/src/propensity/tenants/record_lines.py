@@ -1,4 +1,7 @@
-"""Reads and writes tenants' records: append-only ledgers of one object per line, written by conditional puts."""
+"""Reads and writes tenants' records. A record is an append-only ledger of one object per line.
+
+A conditional put writes each line.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ _RACES = 20  # attempts to write a line while other calls write theirs
 
 
 def lines(store: ObjectStore, tenant_id: str) -> list[RecordLine]:
-    """A tenant's lines, the oldest first; empty for a tenant without a record."""
+    """The lines of a tenant, the oldest first. The list is empty for a tenant without a record."""
     return [_line(store, key) for key in store.keys(record_prefix(tenant_id))]
 
 
 def line_for(store: ObjectStore, tenant_id: str, arrived: datetime) -> RecordLine | None:
-    """The line that decides on a file that arrived then; None where none does. Takes a listing and mostly one read."""
+    """The line that decides on a file by its time of arrival. None where no line decides.
+
+    The search takes a listing and mostly one read.
+    """
     for key in reversed(list(store.keys(record_prefix(tenant_id)))):
         line = _line(store, key)
         if line.files_from <= arrived:
@@ -35,7 +41,7 @@ def last_lines(store: ObjectStore) -> list[RecordLine]:
 
 
 def closed_periods(store: ObjectStore) -> dict[str, list[list[str | None]]]:
-    """By tenant, the periods [start, end] in which its files were refused, as RFC 3339 instants.
+    """The periods [start, end] in which each tenant's files were refused, as RFC 3339 instants.
 
     The end of a period that goes on is None.
     """
@@ -61,9 +67,10 @@ def _closed(known: Sequence[RecordLine]) -> list[list[str | None]]:
 def append_record_line(
     store: ObjectStore, tenant_id: str, body: Mapping[str, Any], datasets: Sequence[str], *, by: str, at: str
 ) -> RecordLine:
-    """The tenant's last line after the request. A request that changes nothing adds no line.
+    """Append the line that a request asks for. Returns the tenant's last line after the request.
 
-    Raises what `next_line` raises, and RetryableError where other calls were faster 20 times.
+    A request that changes nothing adds no line. Raises the errors of `next_line`, and RetryableError where other calls
+    were faster 20 times.
     """
     for _ in range(_RACES):
         known = list(store.keys(record_prefix(tenant_id)))
@@ -77,9 +84,10 @@ def append_record_line(
 
 
 def refuse_closed(store: ObjectStore, tenant_id: str, arrived: datetime, what: str) -> None:
-    """Raises BadInputError where the tenant was suspended or offboarded when a file arrived. `what` names the file.
+    """Raise BadInputError where the tenant was suspended or offboarded when a file arrived. `what` names the file.
 
-    The time of arrival decides, not the time of this call, so every delivery of a file's event gets the same answer.
+    The time of the file's arrival decides, and the time of this call does not. So every delivery of the file's event
+    gets the same answer.
     """
     line = line_for(store, tenant_id, arrived)
     if line and line.refuses:

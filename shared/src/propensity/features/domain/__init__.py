@@ -1,1 +1,1 @@
-"""Columns of the matrix, coverage, catalogue and differences as values."""
+"""The columns of the matrix, coverage, catalogue and differences, all as values."""

@@ -1,4 +1,4 @@
-"""The catalogue: each feature's meaning, owner, sources, users, and of how many customers it is known."""
+"""The catalogue of features. It gives each feature's meaning, owner, sources, users and coverage."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NONE = "–"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A model that uses a feature set: in the pack, by `versions` of the model, or both.
+    """A model that uses a feature set. The use is in the pack, or in `versions` of the model, or in both.
 
-    `champion`: the model's, which may have another feature set.
+    `champion` is the model's champion, which may have another feature set.
     """
 
     model: str
@@ -43,9 +43,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run of a model says of the features that it computed.
+    """The facts that a run of a model gives about the features that it computed.
 
-    `kind`: training or batch. `as_of`: of a training its newest date.
+    `kind` is training or batch. For a training, `as_of` is its newest date.
     """
 
     model: str
@@ -59,7 +59,10 @@ class Run:
 
 
 def entry(described: Described, usage: Sequence[Usage], runs: Sequence[Run]) -> dict[str, Any]:
-    """The catalogue's JSON of a feature: `coverage` per run, `freshness` per run and dataset that it draws from."""
+    """The catalogue's JSON of a feature.
+
+    `coverage` is given per run, `freshness` per run and dataset the feature draws from.
+    """
     feature, lineage = described.feature, described.lineage
     return {
         "name": feature.name,
@@ -80,7 +83,7 @@ def entry(described: Described, usage: Sequence[Usage], runs: Sequence[Run]) -> 
 
 
 def page(catalogue: Mapping[str, Any]) -> Page:
-    """The catalogue's JSON as a page for people: a section per feature set, and one per feature."""
+    """The catalogue's JSON as a page for people, with a section per feature set and one per feature."""
     sections = [section for feature_set in catalogue["feature_sets"] for section in _set(feature_set)]
     if catalogue["problems"]:
         sections.insert(0, Section("Could not be traced", (tuple(catalogue["problems"]),)))

@@ -1,4 +1,4 @@
-"""A feature as a column of the matrix: the SQL expressions that give it, float32."""
+"""A feature as a column of the matrix: the SQL expressions that give the column as float32."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from propensity.pack.domain.feature_spec import Feature
 
 
 def expression(feature: Feature) -> str:
-    """A feature's column as float32, with its default where no value is known.
+    """A feature's column as float32, with the feature's default where no value is known.
 
-    A category is its position in the YAML, from 0; a category that the YAML does not list is not known.
+    A category is its position in the YAML, counted from 0. A category that the YAML does not list is not known.
     """
     default: float | None = None
     if feature.default is not None:
@@ -24,12 +24,12 @@ def indicator(feature: Feature) -> str:
 
 
 def known_column(feature: Feature) -> str:
-    """Name of the column that says whether a feature's value is known. No feature has a dot in its name."""
+    """The name of the column that says whether a feature's value is known. No feature has a dot in its name."""
     return f"{feature.name}.known"
 
 
 def known_value(feature: Feature) -> str:
-    """A feature's value as float32; NULL where the SQL gave none."""
+    """A feature's value as float32. The value is NULL where the SQL gave none."""
     value = quote(feature.name)
     if feature.dtype == "category":
         listed = ", ".join(text(category) for category in feature.categories)

@@ -1,4 +1,4 @@
-"""Of how many customers a feature is known, and how old the rows are that it was computed from."""
+"""The coverage of a feature: how many customers it is known of, and how old the rows are that it was computed from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of `rows` customers, `known` have a value of their own; the others have the default or none."""
+    """The share of known values: `known` of `rows` customers have a value of their own.
+
+    The other customers have the default or no value.
+    """
 
     known: int
     rows: int
 
     @property
     def value(self) -> float:
-        """In [0, 1]; 0 where there are no rows."""
+        """The share in [0, 1]. It is 0 where there are no rows."""
         return self.known / self.rows if self.rows else 0.0
 
     def to_json(self) -> dict[str, float | int]:
@@ -28,8 +31,8 @@ class Share:
 class Coverage:
     """The coverage of one feature in a run.
 
-    `overall`: over all rows. `least`: over the rows of the tenant that has the lowest share; None where the run
-    cannot tell.
+    `overall` is the share over all rows. `least` is the share over the rows of the tenant that has the lowest share.
+    `least` is None where the run cannot tell.
     """
 
     overall: Share
@@ -40,11 +43,11 @@ class Coverage:
 
 
 def counted(features: Sequence[str], tenants: Iterable[Sequence[int]], *, whole: bool) -> dict[str, Any]:
-    """The counts in a work item's result; they name no tenant.
+    """The counts in a work item's result. The counts name no tenant.
 
-    `tenants`: per tenant the number of its rows, then for each feature the number of those in which it is known.
-    `whole`: no tenant has rows in another item. Where that is not so, the item cannot tell which tenant is least
-    covered.
+    `tenants` has, per tenant, the number of its rows, and then for each feature the number of rows in which the feature
+    is known. `whole` says that no tenant has rows in another item. Where `whole` is not so, the item cannot tell which
+    tenant is least covered.
     """
     rows = [list(counts) for counts in tenants]
     shares = {
@@ -58,7 +61,7 @@ def counted(features: Sequence[str], tenants: Iterable[Sequence[int]], *, whole:
 
 
 def coverage_of(items: Sequence[Mapping[str, Any]]) -> dict[str, Coverage]:
-    """Coverage by feature, from the results of a run's items; empty where one of them has no counts."""
+    """The coverage by feature, from the results of a run's items. It is empty where one of the items has no counts."""
     if not items or any("coverage" not in item for item in items):
         return {}
     counts = [item["coverage"] for item in items]
@@ -74,7 +77,7 @@ def coverage_of(items: Sequence[Mapping[str, Any]]) -> dict[str, Coverage]:
 
 
 def _least(several: Sequence[Share]) -> Share | None:
-    # of equal shares, the one over more rows says more
+    # where shares are equal, the share over more rows says more
     return min(several, key=lambda share: (share.value, -share.rows), default=None)
 
 
@@ -84,16 +87,20 @@ def _json(share: Share | None) -> list[int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How new a dataset was when a run read it; RFC 3339 in UTC.
+    """The freshness of a dataset at the time when a run read it; both instants are RFC 3339 in UTC.
 
-    `newest`: when its newest event happened, or its newest state began. `known_at`: when its newest row became known.
+    `newest` is the instant when the dataset's newest event happened, or its newest state began. `known_at` is the
+    instant when its newest row became known.
     """
 
     newest: str | None
     known_at: str | None
 
     def to_json(self, as_of: date) -> dict[str, Any]:
-        """`days_behind`: whole days from the newest event or state to the beginning of as_of."""
+        """The freshness as JSON.
+
+        `days_behind` counts whole days from the newest event or state to the beginning of as_of.
+        """
         behind = None
         if self.newest:
             behind = (datetime.combine(as_of, time(), UTC) - datetime.fromisoformat(self.newest)).days
@@ -101,14 +108,15 @@ class Freshness:
 
 
 def freshest(items: Iterable[Mapping[str, Any]]) -> dict[str, Freshness]:
-    """Freshness by dataset, from the results of a run's items: the newest of them all."""
+    """The freshness of each dataset, which is the newest one among the results of a run's items."""
     found: dict[str, list[tuple[str | None, str | None]]] = {}
     for item in items:
         for dataset, (newest, known_at) in item.get("newest", {}).items():
             found.setdefault(dataset, []).append((newest, known_at))
 
     def last(values: Iterable[str | None]) -> str | None:
-        return max((value for value in values if value), default=None)  # all in UTC and of one length
+        # all instants are in UTC and of one length, so they compare as texts
+        return max((value for value in values if value), default=None)
 
     return {
         dataset: Freshness(last(newest for newest, _ in several), last(known_at for _, known_at in several))

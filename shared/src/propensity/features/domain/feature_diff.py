@@ -1,4 +1,4 @@
-"""How two feature sets differ, feature by feature."""
+"""The differences of two feature sets, feature by feature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from propensity.pack.domain.feature_spec import Feature
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A feature as one feature set has it. `lineage` is None where its query could not be traced."""
+    """A feature as one feature set has it. `lineage` is None where the feature's query could not be traced."""
 
     feature: Feature
     group: str
@@ -21,12 +21,15 @@ class Described:
     lineage: Lineage | None
 
     def fields(self) -> dict[str, Any]:
-        """The fields of the feature's YAML, with its owner and its group."""
+        """The fields of the feature's YAML, with the feature's owner and group."""
         fields = self.feature.model_dump(mode="json", exclude={"name"})
         return {**fields, "owner": self.owner, "group": self.group}
 
     def means(self, other: Described) -> bool:
-        """Whether both give equal values and are used alike, as far as SQL and YAML tell; False without lineage."""
+        """Whether two features give equal values and are used alike, as far as SQL and YAML tell.
+
+        False without lineage.
+        """
         if self.lineage is None or other.lineage is None:
             return False
         return self.lineage.meaning == other.lineage.meaning and self.feature.meaning == other.feature.meaning
@@ -34,7 +37,10 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
-    """`version`: its hash. `sql`: each group's query, all laid out alike. `features`: in the matrix's order."""
+    """A feature set; `version` is its hash. `sql` has each group's query, all laid out alike.
+
+    `features` are in the matrix's order.
+    """
 
     version: str
     sql: Mapping[str, str]
@@ -42,10 +48,12 @@ class FeatureSet:
 
 
 def set_difference(before: FeatureSet, after: FeatureSet) -> dict[str, Any]:
-    """`same_version`, `added`, `removed`, `changed`, `order_changed`, and per group the difference of its SQL.
+    """The difference of two feature sets as JSON.
 
-    A changed feature has the fields of its YAML that differ, from and to; the sources that came and went; and
-    `meaning`: whether its values or their use can differ. For a change of text alone `meaning` is False.
+    The keys are `same_version`, `added`, `removed`, `changed` and `order_changed`, and the difference of each group's
+    SQL.
+    A changed feature has the fields of its YAML that differ, from and to, and the sources that came and went. `meaning`
+    says whether the feature's values or their use can differ. For a change of text alone `meaning` is False.
     """
     both = [name for name in after.features if name in before.features]
     changed = [_changed(name, before.features[name], after.features[name]) for name in both]
@@ -72,7 +80,10 @@ def _changed(name: str, before: Described, after: Described) -> dict[str, Any]:
 
 
 def _sources(before: Lineage | None, after: Lineage | None) -> dict[str, dict[str, list[str]]]:
-    """The columns, conditions and datasets that came or went; empty where one of the lineages is unknown."""
+    """The columns, conditions and datasets that came or went.
+
+    The result is empty where one of the lineages is unknown.
+    """
     if before is None or after is None:
         return {}
     old, new = before.to_json(), after.to_json()
@@ -84,7 +95,7 @@ def _sources(before: Lineage | None, after: Lineage | None) -> dict[str, dict[st
 
 
 def _sql(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, list[str]]:
-    """Per group that differs, the lines of a unified diff; all lines of a group that only one set has."""
+    """The lines of a unified diff for each group that differs. A group that only one set has gives all of its lines."""
     found = {}
     for group in sorted({*before, *after}):
         old, new = before.get(group, "").splitlines(), after.get(group, "").splitlines()

@@ -1,1 +1,1 @@
-"""What a pack says of identity, and the SQL that joins customers."""
+"""The identity rules of a pack, and the SQL that joins customers."""

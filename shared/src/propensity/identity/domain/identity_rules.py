@@ -1,6 +1,6 @@
-"""identity.yaml: the rules by which customers of a pack are one person, or live in one household.
+"""The rules of identity.yaml, by which customers of a pack are one person, or live in one household.
 
-A rule names columns of the pack's contracts. This module and its SQL do not know what the values in them mean.
+A rule names columns of the pack's contracts. This module and its SQL do not know what the values in the columns mean.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Arm = Literal["treatment", "control"]
 
 
 class RulePart(Frozen):
-    """One value of a rule, and the columns (`dataset.column`) that may bring it.
+    """One value of a rule, and the columns (`dataset.column`) that may bring the value.
 
     Values are trimmed, then normalised by the steps of `normalise` in the order of IdentityNormalisation. A value that
     matches a pattern of `ignore` as a whole (RE2) is left out, for example a telephone number of zeros only.
@@ -50,7 +50,10 @@ class RulePart(Frozen):
 
 
 class IdentityRule(Frozen):
-    """Joins the customers of a tenant whose values are equal in every part, if they are at most `max_customers`."""
+    """A rule joins customers of a tenant whose values are equal in every part.
+
+    More than `max_customers` customers with equal values are not joined.
+    """
 
     name: Name
     description: str
@@ -80,7 +83,7 @@ class IdentityRules(Frozen):
 def parse_identity(
     files: Mapping[str, str], contracts: Mapping[str, Contract], *, entity: str, pack: str
 ) -> IdentityRules:
-    """The pack's rules. `contracts` has the contract of each dataset. Raises PackError naming file and field."""
+    """Parse the pack's rules. `contracts` has the contract of each dataset. Raises PackError naming file and field."""
     rules = parse_file(IdentityRules, files, FILE, pack)
     for level in LEVELS:
         for number, rule in enumerate(getattr(rules, level)):
@@ -90,7 +93,7 @@ def parse_identity(
 
 
 def datasets_with(entity: str, contracts: Mapping[str, Contract]) -> list[str]:
-    """The datasets with a column of customers, sorted."""
+    """The sorted names of the datasets that have a column of customers."""
     return sorted(
         dataset for dataset, contract in contracts.items() if any(column.name == entity for column in contract.columns)
     )
@@ -116,7 +119,7 @@ def rollout_arm(household_id: str, *, salt: str, share: float) -> Arm:
     """The arm of a household: `treatment` for about `share` (0 to 1) of all households, `control` for the others.
 
     The first 64 bits of a sha256 of salt and household id, as a number in [0, 1), are held against `share`. So a
-    household and a salt always give the same arm, and a larger share keeps the households of a smaller one.
+    household and a salt always give the same arm, and a larger share keeps the households of a smaller share.
     """
     if not 0 <= share <= 1:
         raise BadInputError(f"share is {share}, expected 0 to 1")

@@ -1,7 +1,7 @@
-"""The SQL of identity resolution. It reads the datasets' views as of the day, and tables in schema `resolve`.
+"""The SQL of identity resolution. The SQL reads the datasets' views as of the day, and tables in schema `resolve`.
 
-A customer has a number here, its `node`, by the order of tenant and customer id. Customers who are joined form a
-component; its `root` is its smallest node.
+The tables number customers: a customer's `node` is its place in the order of tenant and customer id. Customers who are
+joined form a component; the `root` of a component is its smallest node.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _NORMALISED = {
 
 
 def birth_id(level: Level, tenant: str, customer: str, *more: str) -> str:
-    """SQL: the id of a person or household whose first customer is this. The arguments are columns or literals."""
+    """SQL of the id of a person or household, made of its first customer. The arguments are columns or literals."""
     return f"substr(sha256(concat_ws(chr(31), {', '.join([text(level), tenant, customer, *more])})), 1, {ID_DIGITS})"
 
 
 def newest_identities(source: str, before: date | None = None) -> str:
-    """SELECT of each customer's newest row; with `before`, the newest of an earlier day."""
+    """SELECT of each customer's newest row. With `before`, the SELECT takes the newest row of an earlier day."""
     where = f"where as_of < {_day(before)}" if before else ""
     return f"""
         select * from {source} {where}
@@ -105,7 +105,7 @@ EVIDENCE = """
 
 
 def links(level: Level) -> str:
-    """SELECT of (a, b), a < b: each customer of a shared value (b), beside the first customer of that value (a)."""
+    """SELECT of pairs (a, b) with a < b: b shares a value with a, and a is the first customer with the value."""
     # person rules join households too, because a household is made of whole persons
     levels = "('person')" if level == "person" else "('person', 'household')"
     return f"""
@@ -135,7 +135,7 @@ CARRIED = """
 def previous(as_of: date) -> str:
     """SELECT of each customer's newest row before the day.
 
-    `…_born` is the first day of the id, `…_joined` the first day on which the customer had it.
+    A column `…_born` is the first day of the id. A column `…_joined` is the first day on which the customer had the id.
     """
     ages = ", ".join(
         f"min(as_of) over (partition by tenant_id, {level}_id) as {level}_born, "
@@ -146,7 +146,7 @@ def previous(as_of: date) -> str:
 
 
 def members(level: Level) -> str:
-    """SELECT of every customer with its component's root, and the id that it had before (`old_id`)."""
+    """SELECT of every customer with its component's root, and with the id that the customer had before (`old_id`)."""
     return f"""
         select c.node, c.tenant_id, coalesce(k.root, c.node) as root,
             p.{level}_id as old_id, p.{level}_born as born, p.{level}_joined as joined
@@ -156,11 +156,12 @@ def members(level: Level) -> str:
 
 
 def assigned(level: Level, as_of: date) -> str:
-    """SELECT of node and id.
+    """SELECT of each node and the id that the node gets.
 
-    An old id goes to the component with most of its customers. If several have equally many, it goes to the one with
-    the customer who has had the id longest. A component that gets several ids keeps the oldest. A component that gets
-    none is born: its new id is made of its first customer, and of the day as well where the tenant has that id already.
+    An old id goes to the component with most of the id's customers. If several components have equally many, the id
+    goes to the component with the customer who has had the id longest. A component that gets several ids keeps the
+    oldest id. A component that gets no id is born: its new id is made of its first customer. The day is part of the new
+    id as well where the tenant has that id already.
     """
     tenant, customer = "f.tenant_id", "f.customer_id"
     plain = birth_id(level, tenant, customer)
@@ -188,7 +189,10 @@ def assigned(level: Level, as_of: date) -> str:
 
 
 def identities(as_of: date) -> str:
-    """SELECT of every customer's row as of the day. `changed`: it differs from the newest row before the day."""
+    """SELECT of every customer's row as of the day.
+
+    `changed` says that the row differs from the customer's newest row before the day.
+    """
     return f"""
         select c.tenant_id, c.customer_id, a.id as person_id, h.id as household_id, {_day(as_of)} as as_of,
             coalesce(e.evidence, []::varchar[]) as evidence,
@@ -204,7 +208,7 @@ def identities(as_of: date) -> str:
 
 
 def moves(level: Level) -> str:
-    """SELECT of tenant, merges and splits.
+    """SELECT of each tenant with its numbers of merges and splits.
 
     A component with customers of n old ids counts n - 1 merges. An old id with customers in n components counts n - 1
     splits.

@@ -1,1 +1,1 @@
-"""Keys of landed files, the rules of a row, file reports, and which of a tenant's days are out of the ordinary."""
+"""Keys of landed files, the rules of a row, file reports, and the days of a tenant that are out of the ordinary."""

@@ -1,7 +1,7 @@
-"""Whether a tenant's day is out of the ordinary for one dataset, judged by the tenant's own days before.
+"""Judges whether a tenant's day is out of the ordinary for one dataset, by the tenant's own days before.
 
-Bad rows come in clusters, because one wrong export spoils thousands. So a day is compared with days, not a row with
-rows. A figure that one day in ten exceeds is ordinary, and weekends and Mondays count as days.
+Bad rows come in clusters, because one wrong export spoils thousands of rows. So a day is compared with days, and a row
+is never compared with rows. A figure that one day in ten exceeds is ordinary. Weekends and Mondays count as days.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from propensity.pack.domain.definition import QuarantineLimits
 from propensity.stats.figures import Estimate, wilson
 
 Breach = Literal["jump", "fall", "missing"]
-BreachMeasure = Literal["rate", "files", "rows"]  # the figure that breaches
+BreachMeasure = Literal["rate", "files", "rows"]  # the name of the figure that breaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class DayCounts:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How often a tenant sends files of a dataset.
+    """The rhythm in which a tenant sends files of a dataset.
 
     A gap is the number of days from one day with files to the next. `usual_gap` is the median of the last `gaps` gaps,
-    `longest_gap` their maximum, and `last` the newest day with files.
+    `longest_gap` is their maximum, and `last` is the newest day with files.
     """
 
     last: date
@@ -61,7 +61,7 @@ class Rhythm:
 def rhythm(days: Iterable[date], before: date, limits: QuarantineLimits) -> Rhythm | None:
     """The rhythm of the days with files among the `limits.rhythm_days` before a day.
 
-    None where there are fewer than `limits.min_gaps` gaps.
+    The rhythm is None where there are fewer than `limits.min_gaps` gaps.
     """
     first = before - timedelta(days=limits.rhythm_days)
     came = sorted({day for day in days if first <= day < before})
@@ -73,10 +73,11 @@ def rhythm(days: Iterable[date], before: date, limits: QuarantineLimits) -> Rhyt
 
 @dataclass(frozen=True, slots=True)
 class DayVerdict:
-    """Whether a day breaches, and the figures that say so.
+    """The verdict whether a day breaches, and the figures behind the verdict.
 
     `rate` is the day's share of quarantined rows with its interval. `baseline` is the median share of the `days` days
-    before. The day is a jump where the lower bound of `rate` exceeds `limit`. Each is None where data is too scarce.
+    before. The day is a jump where the lower bound of `rate` exceeds `limit`. Each figure is None where data is too
+    scarce.
     """
 
     rate: Estimate | None
@@ -89,12 +90,13 @@ class DayVerdict:
 
 
 def judge_day(day: date, counts: DayCounts | None, before: Sequence[DayCounts], limits: QuarantineLimits) -> DayVerdict:
-    """Compare a day's counts (None: no file came) with the tenant's days before.
+    """Compare a day's counts with the tenant's days before. None for the counts means that no file came.
 
-    `missing`: no file came, and the gap is now longer than any before.
-    `jump`: the rate exceeds the rate of nine days in ten, both by `limits.jump` and by half of it. Or more files were
-    refused than chance explains: the Wilson intervals of the two shares do not overlap.
-    `fall`: rows or files are below `limits.fall` times the figure that nine days in ten reach.
+    The verdict is `missing` where no file came, and the gap is now longer than any gap before.
+    The verdict is `jump` where the rate exceeds the rate of nine days in ten, both by `limits.jump` and by half of that
+    rate. It is also `jump` where more files were refused than chance explains: the Wilson intervals of the two shares
+    do not overlap.
+    The verdict is `fall` where rows or files are below `limits.fall` times the figure that nine days in ten reach.
     """
     first = day - timedelta(days=limits.window_days)
     window = [past for past in before if first <= past.day < day and past.files]
@@ -123,7 +125,7 @@ def _breach(
         return "jump", "files"
     if rate and limit is not None and counts.rows_in >= limits.min_rows and rate.low > limit:
         return "jump", "rate"
-    # nobody knows how many rows a refused file had, so a day with one is not compared by rows
+    # nobody knows how many rows a refused file had, so a day with a refused file is not compared by rows
     whole = [past for past in window if not past.files_rejected]
     if not counts.files_rejected and _falls(counts.rows_in, [past.rows_in for past in whole], limits, limits.min_rows):
         return "fall", "rows"
@@ -141,7 +143,10 @@ def _refuses_more(counts: DayCounts, window: Sequence[DayCounts], limits: Quaran
 
 
 def _falls(value: int, before: Sequence[int], limits: QuarantineLimits, least: int) -> bool:
-    """Whether a value is too low. Never where the median day is below `least`: such numbers are too small to tell."""
+    """Whether a value is too low. No value is too low where the median day is below `least`.
+
+    Numbers below `least` are too small to tell.
+    """
     if len(before) < limits.min_days or median(before) < least:
         return False
     return value < limits.fall * sorted(before)[len(before) // 10]

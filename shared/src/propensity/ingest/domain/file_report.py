@@ -1,4 +1,4 @@
-"""The report of one validation of one landed file, and how a file stands by all of its reports."""
+"""The report of one validation of one landed file, and the standing of a file by all of its reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from propensity.pack.domain.quality import Severity
 
 
 class BrokenRule(Frozen):
-    """A rule that rows of the file break: how many rows, and the first lines, never values.
+    """A rule that rows of the file break: the number of the rows and their first lines, but never values.
 
     `column` is None for a rule over a whole line or over several columns.
     """
@@ -27,7 +27,7 @@ class BrokenRule(Frozen):
 
 
 class RowCounts(Frozen):
-    """The rows of a file that could be read: `bronze` good ones, `quarantine` bad ones, and why these are bad.
+    """The rows of a file that could be read: `bronze` good rows, `quarantine` bad rows, and why the bad rows are bad.
 
     In a first validation rows_in = bronze + quarantine.
     """
@@ -43,10 +43,10 @@ class RowCounts(Frozen):
 class _Report(Frozen):
     """The fields of every report.
 
-    The first six name the object, so that it can be read again; `ingested_at` is its RFC 3339 time of arrival.
-    `after`, for a revalidation, is the contract version of the report before. `known_from`, for rows that a
-    revalidation healed, is the RFC 3339 instant from which they are known. `earlier` counts the rows that reports
-    before put into Bronze.
+    The first six fields name the object, so that it can be read again; `ingested_at` is its RFC 3339 time of arrival.
+    For a revalidation, `after` is the contract version of the report before. For rows that a revalidation healed,
+    `known_from` is the RFC 3339 instant from which they are known. `earlier` counts the rows that reports before put
+    into Bronze.
     """
 
     key: str
@@ -72,7 +72,7 @@ class _Report(Frozen):
 class AcceptedReport(_Report, RowCounts):
     """The report of a file that could be read. rows_in = earlier + bronze + quarantine.
 
-    `refused_now` counts the rows among `earlier` that today's contract would refuse; they stay in Bronze.
+    `refused_now` counts the rows among `earlier` that today's contract would refuse. Such rows stay in Bronze.
     """
 
     status: Literal["accepted"]
@@ -82,7 +82,7 @@ class AcceptedReport(_Report, RowCounts):
 
 
 class RejectedReport(_Report):
-    """The report of a file that was refused whole; `why` is the sentence that refused it.
+    """The report of a file that was refused whole. `why` is the sentence that refused the file.
 
     `contract_version` is None where the key names no dataset of the pack.
     """
@@ -101,10 +101,10 @@ def parse_report(body: bytes) -> FileReport:
 
 @dataclass(frozen=True, slots=True)
 class FileStanding:
-    """How a landed file stands by all of its reports. rows_in = bronze + quarantine, unless it is refused whole.
+    """The standing of a landed file by all of its reports. rows_in = bronze + quarantine, unless it is refused whole.
 
-    `why` has an entry per broken rule with rows and first lines, and the message of the newest report if that refused
-    the file.
+    `why` has an entry per broken rule with rows and first lines. If the newest report refused the file, `why` also has
+    that report's message.
     """
 
     status: Literal["accepted", "accepted_in_part", "rejected"]
@@ -116,7 +116,7 @@ class FileStanding:
 
 
 def file_standing(reports: Sequence[FileReport]) -> FileStanding:
-    """`reports`: those of one content id, the first validation first.
+    """The standing of a file. `reports` are those of one content id, the first validation first.
 
     A revalidation that refuses the file takes back nothing that is in Bronze.
     """

@@ -1,4 +1,4 @@
-"""Keys in the landing bucket, and the keys in the lake that a landed file's rows and report get."""
+"""The keys in the landing bucket, and the keys in the lake that a landed file's rows and report get."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from propensity.kernel.tenant import TENANT_NAME
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")
 FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
-_MAX_KEY = 1024  # bytes, S3's own
+_MAX_KEY = 1024  # S3's own limit, in bytes
 _KEY = re.compile(r"(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]*)/(?P<file>(?:.*/)?[^/]+)", re.DOTALL)
 _BRONZE = re.compile(
     r"bronze/(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]+)/ingest_date=(?P<day>\d{4}-\d\d-\d\d)/"
@@ -32,11 +32,11 @@ class Landed:
     dataset: str
     tenant_id: str
     suffix: str
-    arrived: str  # RFC 3339, the object's LastModified
+    arrived: str  # the object's LastModified, as RFC 3339
 
 
 def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
-    """The parts of a landing key. `key` is the raw key: EventBridge does not encode it.
+    """Parse a landing key into its parts. `key` is the raw key, because EventBridge does not encode it.
 
     Raises BadInputError naming the part that is wrong.
     """
@@ -50,7 +50,7 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
         )
     if not TENANT_NAME.fullmatch(match["tenant"]):
         raise BadInputError(f"{key}: tenant_id: expected 1 to 64 letters, digits, dots, - or _; mend the key")
-    # the longest first, so that .csv.gz is found before any shorter ending
+    # the longest endings stand first, so that .csv.gz is found before any shorter ending
     suffix = next((ending for ending in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(ending)), None)
     if suffix is None:
         raise BadInputError(f"{key}: unknown kind of file, expected {', '.join(FORMATS)}; send it as one of these")
@@ -58,9 +58,9 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
 
 
 def landing_key(dataset: str, tenant_id: str, file: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
-    """The landing key that a file is to be put under; `parse_landing_key` accepts it later.
+    """The landing key that a file is to be put under. `parse_landing_key` accepts the key later.
 
-    Raises BadInputError naming the part that is wrong. It also refuses names that a URL would change: control
+    Raises BadInputError naming the part that is wrong. The function also refuses names that a URL would change: control
     characters, empty parts, `.` and `..`.
     """
     if not file.isprintable() or any(part in ("", ".", "..") for part in file.split("/")):
@@ -74,19 +74,23 @@ def landing_key(dataset: str, tenant_id: str, file: str, datasets: Sequence[str]
 
 
 def content_id(bucket: str, key: str, etag: str, modified: datetime) -> str:
-    """The content id: 32 hex digits that name one arrival, the same for every delivery of its event.
+    """The content id: 32 hex digits that name one arrival. It is the same for every delivery of the arrival's event.
 
-    The time of arrival is part of it. Example: file A is put, file B corrects it, A is put again. The second A is an
-    arrival of its own, so it overrides B, and its rows are known from the second arrival on.
+    The time of arrival is part of the content id. For example, file A is put, file B corrects it, and A is put again.
+    The second A is an arrival of its own. So the second A overrides B, and its rows are known from the second arrival
+    on.
     """
-    # each part's length stands before it, so that no two tuples join to the same text
+    # each part's length stands before the part, so that no two tuples join to the same text
     joined = "".join(f"{len(part)}:{part}" for part in (bucket, key, etag, modified.isoformat()))
     return hashlib.sha256(joined.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The keys of one arrival's Bronze file, quarantine file and report. Content id and contract versions fix them."""
+    """The keys of one arrival's Bronze file, quarantine file and report.
+
+    Content id and contract versions fix the keys.
+    """
 
     bronze: str
     quarantine: str
@@ -96,9 +100,9 @@ class Outputs:
 def outputs(
     landed: Landed, content: str, contract_version: str, modified: datetime, after: str | None = None
 ) -> Outputs:
-    """The keys of what a validation writes.
+    """The keys of the objects that a validation writes.
 
-    `after`, for a revalidation, is the contract version of the report before it.
+    For a revalidation, `after` is the contract version of the report before it.
     """
     place = f"{landed.dataset}/tenant_id={landed.tenant_id}/ingest_date={modified.date().isoformat()}/{content}"
     name = f"{place}.c{contract_version}"
@@ -110,7 +114,7 @@ def outputs(
 class BronzeName:
     """The parts of a Bronze file's key.
 
-    `healed_by` is the contract version of the revalidation that wrote the file; None for a first validation.
+    `healed_by` is the contract version of the revalidation that wrote the file. It is None for a first validation.
     """
 
     dataset: str
@@ -121,7 +125,7 @@ class BronzeName:
 
 
 def parse_bronze_key(key: str) -> BronzeName:
-    """The parts of a Bronze file's key. Raises BadInputError for any other key."""
+    """Parse a Bronze file's key into its parts. Raises BadInputError for any other key."""
     match = _BRONZE.fullmatch(key)
     if not match:
         raise BadInputError(
@@ -136,7 +140,7 @@ def parse_bronze_key(key: str) -> BronzeName:
 
 @dataclass(frozen=True, slots=True)
 class RejectedOutputs:
-    """The keys of a file that was refused whole. `tenant_id` is None where the landing key has none."""
+    """The keys of a file that was refused whole. `tenant_id` is None where the landing key has no tenant."""
 
     dataset: str
     tenant_id: str | None
@@ -148,13 +152,19 @@ class RejectedOutputs:
         return f"quarantine/rejected/{self.place}/{self.file}"
 
     def report(self, replayed_by: str | None = None) -> str:
-        """Key of the report. `replayed_by` is the contract version of a revalidation that refused the file again."""
+        """The key of the report.
+
+        `replayed_by` is the contract version of a revalidation that refused the file again.
+        """
         by = f".c{replayed_by}" if replayed_by else ""
         return f"validation/{self.place}{by}.rejected.json"
 
 
 def rejected_outputs(key: str, content: str, modified: datetime, datasets: Sequence[str]) -> RejectedOutputs:
-    """The keys for any refused file. `key` need not be a landing key: a part that cannot be read becomes `unknown`."""
+    """The keys for any refused file. `key` need not be a landing key.
+
+    A part of `key` that cannot be read becomes `unknown`.
+    """
     match = _KEY.fullmatch(key)
     dataset = match["dataset"] if match and match["dataset"] in datasets else "unknown"
     tenant = match["tenant"] if match and TENANT_NAME.fullmatch(match["tenant"]) else None

@@ -1,9 +1,9 @@
-"""Keys of the register of landings, which has the reports of every object that landed, by its day of arrival.
+"""The keys of the register of landings, which has the reports of every object that landed, by its day of arrival.
 
 `landings/ingest_date=<d>/tenant_id=<t>/<dataset>/<content_id>.json` is the report of the first validation.
-`<content_id>.after<version>.json` is the report of the revalidation that continued from that contract version.
-An entry is put only where none is. So however many processes work on one content id, it has one chain of reports, and
-each report builds on the one before it.
+`<content_id>.after<version>.json` is the report of the revalidation that continued from that contract version. An entry
+is put only where no entry is. So however many processes work on one content id, it has one chain of reports, and each
+report builds on the report before it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 LANDINGS = "landings"
-NOBODY = "unknown"  # the tenant in an entry's key where the landing key has none
+NOBODY = "unknown"  # an entry's key has this tenant where the landing key has none
 _REPORT = re.compile(
     r"[a-z]+/(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]+)/ingest_date=(?P<day>[0-9-]{10})/(?P<content>[0-9a-f]{32})"
     r"(?:\.c(?P<version>[0-9]+\.[0-9]+\.[0-9]+))?(?:\.after[0-9.]+)?(?P<refused>\.rejected)?\.(?:json|parquet)"
@@ -21,19 +21,19 @@ _REPORT = re.compile(
 
 
 def register_of(day: date, tenant_id: str | None = None) -> str:
-    """Prefix of the entries of a day; of one tenant's entries of that day where a tenant is given."""
+    """The prefix of the entries of a day. With a tenant, the prefix is that of the tenant's entries of that day."""
     prefix = f"{LANDINGS}/ingest_date={day.isoformat()}/"
     return f"{prefix}tenant_id={tenant_id}/" if tenant_id else prefix
 
 
 def entry_key(dataset: str, tenant_id: str | None, content: str, day: date, after: str | None = None) -> str:
-    """Key of an entry. `after`, for a revalidation, is the contract version of the report before it."""
+    """The key of an entry. For a revalidation, `after` is the contract version of the report before it."""
     name = f"{content}.after{after}" if after else content
     return f"{register_of(day, tenant_id or NOBODY)}{dataset}/{name}.json"
 
 
 def entry_of(key: str) -> tuple[str, str]:
-    """Dataset and content id, from the key of a first validation's entry."""
+    """The dataset and the content id, from the key of a first validation's entry."""
     dataset, name = key.split("/")[-2:]
     return dataset, name.removesuffix(".json")
 
@@ -44,7 +44,7 @@ def is_first(key: str) -> bool:
 
 
 def version_of(contract_version: str | None) -> tuple[int, ...]:
-    """A contract version as numbers, so that 1.10.0 is newer than 1.9.0; None is older than every version."""
+    """A contract version as numbers, so that 1.10.0 is newer than 1.9.0. None is older than every version."""
     return tuple(int(part) for part in contract_version.split(".")) if contract_version else ()
 
 
@@ -64,7 +64,7 @@ class ReportName:
 
 
 def parse_report_key(key: str) -> ReportName | None:
-    """The parts of the key; None for a key of neither a report nor a quarantine file."""
+    """Parse the key of a report or a quarantine file into its parts. The result is None for any other key."""
     match = _REPORT.fullmatch(key)
     if match is None:
         return None

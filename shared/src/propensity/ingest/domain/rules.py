@@ -1,4 +1,4 @@
-"""A contract's rules as SQL over columns of text. Each rule is one condition, true where a row breaks it."""
+"""The rules of a contract as SQL over columns of text. Each rule is one condition, true where a row breaks it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _EMAIL = rf"[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+"
 
-BLANKS = " \t\r\n\v\f\u00a0\ufeff"
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. A row breaks it where the SQL `broken` is true; NULL does not break it.
+    """One rule. A row breaks the rule where the SQL `broken` is true; a row for which it is NULL does not.
 
     `broken` may use the typed columns `"<name>"` and the cleaned texts `"<name>$"`.
     """
@@ -45,54 +43,11 @@ class Rule:
         return f"{self.column}: expected {self.expected}" if self.column else f"expected {self.expected}"
 
 
-def trimmed(raw: str, *, only_spaces: bool) -> str:
-    """SQL: the text without blanks at its ends. `only_spaces`: the file has no blank but the space.
-
-    Trimming one character instead of a set takes a fifth of the time. Looking for a space first halves that again,
-    because a trim copies the text even where there is no blank.
-    """
-    if only_spaces:
-        return f"(case when {raw} like ' %' or {raw} like '% ' then trim({raw}) else {raw} end)"
-    return f"trim({raw}, {text(BLANKS)})"
-
-
-def cleaned(column: Column, raw: str, *, only_spaces: bool = False) -> str:
-    """SQL: the text of a value, first trimmed and then normalised.
-
-    It is NULL where the trimmed text is empty or one of the contract's null values.
-    """
-    value = trimmed(raw, only_spaces=only_spaces)
-    if column.null_values:
-        nulls = ", ".join(text(null) for null in ("", *column.null_values))
-        value = f"case when {value} not in ({nulls}) then {value} end"
-    else:
-        value = f"nullif({value}, '')"
-    for step in column.normalise:
-        if step == "integer_text":
-            integer = rf"regexp_replace({value}, '^([+-]?[0-9]+)\.0*$', '\1')"
-            value = f"case when contains({raw}, '.') then {integer} else {value} end"
-        elif step == "phone":
-            value = _international(value, str(column.calling_code))
-        else:
-            value = f"{step}({value})"
-    return value
-
-
-def _international(value: str, code: str) -> str:
-    """SQL: a telephone number as E.164 (+, calling code, at most 15 digits) where its digits allow it.
-
-    Other text stays as it is, so that a rule can find it.
-    """
-    digits = f"regexp_replace({value}, '[^0-9]', '', 'g')"
-    given = f"case when left({value}, 1) = '+' then {digits} when {digits} like '00%' then substr({digits}, 3) end"
-    # a national number begins with 0, which E.164 leaves out
-    whole = f"coalesce({given}, {text(code)} || ltrim({digits}, '0'))"
-    dialled = rf"regexp_full_match({value}, '[+0-9 ()./-]{{5,30}}') and length({whole}) between 8 and 15"
-    return f"case when {dialled} then '+' || {whole} else {value} end"
-
-
 def cast(column: Column) -> str | None:
-    """SQL: a first cast of the cleaned text, which `typed` finds as column `"<name>^"`. None where none is needed."""
+    """SQL of a first cast of the cleaned text, which `typed` finds as column `"<name>^"`.
+
+    None where no cast is needed.
+    """
     value = quote(column.name + "$")
     match column.logical_type:
         case "integer":
@@ -102,13 +57,13 @@ def cast(column: Column) -> str | None:
         case "date" | "timestamp":
             if column.formats:
                 return f"try_strptime({value}, [{', '.join(map(text, column.formats))}])"
-            # the cast without a zone first: it is cheap, and most files name no zone
+            # the cast without a zone comes first: it is cheap, and most files name no zone
             return f"try_cast({value} as {'date' if column.logical_type == 'date' else 'timestamp'})"
     return None
 
 
 def typed(column: Column) -> str:
-    """SQL: the cleaned text in the column's type, NULL where it does not fit.
+    """SQL of the cleaned text in the column's type, NULL where the text does not fit the type.
 
     Text of the usual form is taken at once. Only other text is matched with a regular expression, which costs five
     times as much as the cast.
@@ -118,7 +73,7 @@ def typed(column: Column) -> str:
         case "string":
             return value
         case "integer":
-            # only the text before the dot: a cast of 9007199254740993.0 would go through a double and change it
+            # only the text before the dot is cast: 9007199254740993.0 would go through a double and change
             whole = f"try_cast(split_part({value}, '.', 1) as bigint)"
             return _fits(value, f"{first}::varchar = {value}", first, _INTEGER, whole)
         case "number":
@@ -153,13 +108,13 @@ _EXPECTED_TYPE = {
 
 
 def rules_of(contract: Contract) -> list[Rule]:
-    """All rules that need one row only: the columns' rules in their order, then the rules over several columns."""
+    """All rules that need one row only: the rules of each column in order, then the rules over several columns."""
     own = [rule for column in contract.checked_columns for rule in _rules(column)]
     return [*own, *(Rule(None, rule.name, rule.expected, rule.broken, rule.severity) for rule in contract.row_rules)]
 
 
 def unique_rules(contract: Contract) -> list[Rule]:
-    """The rules that need the whole file: one per column in which no two rows may have the same value."""
+    """The rules that need the whole file. There is one per column in which no two rows may have the same value."""
     return [
         Rule(column.name, "unique", "a value that no other row of the file has", "", column.severity("unique"))
         for column in contract.checked_columns
@@ -206,12 +161,13 @@ def _rules(column: Column) -> Iterator[Rule]:
 
 
 def _wrong_check_digit(value: str) -> str:
-    """SQL: the value is no vehicle identification number (ISO 3779) with the check digit of 49 CFR 565.
+    """SQL that is true where a value is no vehicle identification number (ISO 3779) with the check digit of 49 CFR 565.
 
-    The check digit stands in the ninth place: letters become digits, digits are weighted, and the sum is taken modulo
-    11. Makers outside North America need not set it, so let the rule only warn where the data has such cars.
+    The check digit stands in the ninth place. Letters become digits, digits are weighted, and the sum is taken modulo
+    11. Makers outside North America need not set the check digit, so let the rule only warn where the data has such
+    cars.
     """
-    # a letter's value is its place in this text modulo ten
+    # a letter's value is the letter's place in this text modulo ten
     digit = f"((strpos('0123456789.ABCDEFGH..JKLMN.P.R..STUVWXYZ', substr({value}, place, 1)) - 1) % 10)"
     weight = "(strpos('0123456789X', substr('8765432X098765432', place, 1)) - 1)"
     total = f"list_sum(list_transform(range(1, 18), lambda place: {digit} * {weight}))"
@@ -220,6 +176,6 @@ def _wrong_check_digit(value: str) -> str:
 
 
 def _literal(column: Column, bound: float | str) -> str:
-    # a bound of 0.5 on an integer stays 0.5: the engine compares the two as doubles
+    # a bound of 0.5 on an integer stays 0.5, because the engine compares the two as doubles
     kind = "double" if isinstance(bound, float) else column.duckdb_type
     return f"{text(str(bound))}::{kind}"

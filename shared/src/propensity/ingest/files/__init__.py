@@ -1,1 +1,1 @@
-"""One landed file of any format is read, and its rows are checked; `reading.read_upload` is the one entry."""
+"""Reads one landed file of any format and checks its rows. `reading.read_upload` is the one entry."""

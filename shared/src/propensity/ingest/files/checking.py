@@ -1,6 +1,6 @@
-"""Checks every rule on every row in one pass, and uniqueness after it.
+"""Checks every rule on every row in one pass, and uniqueness after the pass.
 
-The pass writes a Parquet file to disk: each row with its types, and a bit per rule that it breaks, in the file's
+The pass writes a Parquet file to disk: each row with its types, and a bit per rule that the row breaks, in the file's
 order. So memory does not grow with the file, and a row's place in the Parquet file gives its line number.
 """
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from propensity.ingest.domain.file_report import BrokenRule
 from propensity.ingest.domain.landing_keys import Landed
-from propensity.ingest.domain.rules import Rule, cast, cleaned, rules_of, trimmed, typed, unique_rules
+from propensity.ingest.domain.normalisation import cleaned, trimmed
+from propensity.ingest.domain.rules import Rule, cast, rules_of, typed, unique_rules
 from propensity.ingest.files.sources import Source
 from propensity.ingest.files.staging import SKIPPED
 from propensity.kernel.errors import BadInputError, ContractError, SqlError
@@ -20,11 +21,11 @@ from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
-_BITS = 60  # rules per mask column: a BIGINT has 63
-_SKIP = 1 << 62  # the bit of a line that begins no record, and so is neither good nor bad
+_BITS = 60  # rules per mask column, because a BIGINT has 63 bits
+_SKIP = 1 << 62  # this bit marks a line that begins no record, which is neither good nor bad
 FIRST_LINES = 5
-# without dictionaries, which cost a hash per value, and with the newer encodings, a file costs a quarter less to write
-# and has a third of the size
+# dictionaries are off, because they cost a hash per value. With the newer encodings, a file then costs a quarter less
+# to write and has a third of the size
 PARQUET_OPTIONS = "parquet_version v2, dictionary_size_limit 1"
 
 _LINE_RULES = (
@@ -41,8 +42,9 @@ _LINE_RULES = (
 class Checked:
     """The rows of a file, split into good and bad.
 
-    `good_rows` is a SELECT of _line and the typed columns, `bad_rows` one of line, raw and reasons, both in line order.
-    `reasons` has the broken rules. `warnings` has the rules that only warn, and the expectations that the file misses.
+    `good_rows` is a SELECT of _line and the typed columns. `bad_rows` is a SELECT of line, raw and reasons. Both are in
+    line order. `reasons` has the broken rules. `warnings` has the rules that only warn, and the expectations that the
+    file misses.
     """
 
     good_rows: str
@@ -116,13 +118,13 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract, *, 
 
 
 def _lines(broken: BrokenRule) -> str:
-    """Example: `lines 2, 3, 5, 8, 13 and 4 more: price: expected at least 0`."""
+    """The words for the lines that break a rule: `lines 2, 3, 5, 8, 13 and 4 more: price: expected at least 0`."""
     more = f" and {broken.rows - len(broken.first_lines)} more" if broken.rows > FIRST_LINES else ""
     return f"lines {', '.join(map(str, broken.first_lines))}{more}: {broken.message}"
 
 
 def _missed(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) -> dict[str, list[str]]:
-    """Messages of the expectations that the file as a whole misses, by severity.
+    """The messages of the expectations that the file as a whole misses, by severity.
 
     `rows` is the number of all rows, good and bad. All other measures are taken of the good rows.
     """
@@ -142,7 +144,10 @@ def _missed(sql: Sql, contract: Contract, landed: Landed, good: str, rows: int) 
 
 
 def check_contract(sql: Sql, landed: Landed, contract: Contract) -> None:
-    """Raises ContractError where the engine refuses the contract's rules, whatever the file; mostly for a pattern."""
+    """Raises ContractError where the engine refuses the contract's rules, whatever the file.
+
+    Mostly a pattern is refused.
+    """
     names = {column.name: f"_t{number}" for number, column in enumerate(contract.file_columns)}
     texts = ", ".join(f"null::varchar as {name}" for name in names.values())
     nothing = Source(f"select null::varchar as _error, {texts} where false", names)
@@ -172,8 +177,8 @@ def _checked(
 ) -> str:
     """SELECT of the masks, _span and the typed columns. Texts are cleaned, then cast, then checked, step by step.
 
-    `whole_line` is the number of rules for whole lines, which stand first; `unique` that of unique rules, which stand
-    last.
+    `whole_line` is the number of rules for whole lines, which stand first. `unique` is the number of unique rules,
+    which stand last.
     """
     texts, casts, values, kept, derived, shown = [], [], [], [], [], []
     for column in contract.file_columns:
@@ -202,7 +207,7 @@ def _checked(
         looked_at = {rule: 1 << bit for bit, rule in here if number * _BITS + bit >= whole_line}
         bits = [f"(case when {rule.broken} then {bit} else 0 end)" for rule, bit in looked_at.items()]
         wrong = f"case _error when {text(SKIPPED)} then {_SKIP}{errors} end" if number == 0 else "0"
-        # most rows break nothing, and to ask whether they do costs half of what naming the rules costs
+        # most rows break nothing, and to ask whether a row does costs half of what naming the rules costs
         any_broken = " or ".join(f"({rule.broken})" for rule in looked_at) or "false"
         selected.append(
             f"(case when _error is not null then {wrong} when {any_broken} then {' | '.join(bits) or '0'} else 0 end)"
@@ -221,7 +226,7 @@ def _masks(rules: Sequence[Rule]) -> list[str]:
 
 
 def _none_of(rules: Sequence[Rule], masks: Sequence[str]) -> str:
-    """SQL: the row breaks no rule, or only rules that warn."""
+    """SQL that is true where the row breaks no rule, or only rules that warn."""
     conditions = []
     for number, mask in enumerate(masks):
         here = rules[number * _BITS : (number + 1) * _BITS]
@@ -231,10 +236,10 @@ def _none_of(rules: Sequence[Rule], masks: Sequence[str]) -> str:
 
 
 def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[str], order: str) -> bool:
-    """Write table `repeats`: the lines whose value in a unique column stands in another row, with their mask bits.
+    """Write table `repeats` of the lines whose value in a unique column stands in another row, with their mask bits.
 
-    `first` is the bit of the first unique column. Among rows with one value, the first by `order`, then by line, is
-    not marked. False where nothing repeats.
+    `first` is the bit of the first unique column. Among rows with one value, the first by `order`, then by line, is not
+    marked. Returns False where nothing repeats.
     """
     found = []
     for number, name in enumerate(columns):
@@ -268,8 +273,9 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
 def _good_rows(sql: Sql, contract: Contract, good: str, *, ordered: bool) -> str:
     """SELECT of the good rows in the file's order.
 
-    Where the contract has an occurrence column, equal rows are numbered from 1 in it. They are numbered by their other
-    columns first and by line last, so that two files with the same lines in another order get the same numbers.
+    Where the contract has an occurrence column, equal rows are numbered from 1 in that column. Their other columns
+    decide the order of numbering first, and their line last. So two files with the same lines in another order get the
+    same numbers.
     """
     if contract.occurrence is None:
         return good if ordered else f"{good} order by _line"

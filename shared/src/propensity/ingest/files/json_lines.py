@@ -1,4 +1,4 @@
-"""Reads JSON lines as a relation of texts. Each line is one object; a member is a column."""
+"""Reads JSON lines as a relation of texts. Each line is one object, and each member of the object is a column."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Contract, TextForm
 from propensity.ports import Sql
 
-_MAX_MEMBERS = 2_000  # distinct member names in a file; a real export has tens
+_MAX_MEMBERS = 2_000  # distinct member names in a file; a real export has tens of names
 
 
 def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> Source:
     """The source for a file of JSON lines. Lines are numbered from 1.
 
-    A member that one line lacks is NULL there. A member that no line has is a column that the file lacks. A nested
-    value becomes JSON text.
+    A member that one line lacks is NULL in that line. A member that no line has is a column that the file lacks. A
+    nested value becomes JSON text.
     Raises BadInputError for a file that cannot be read, or that lacks a column.
     """
     key = landed.key
@@ -68,9 +68,9 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
 
 
 def _stage(path: Path, target: Path, key: str) -> tuple[int, int]:
-    """Write one staged line per line of the file: the line itself, or US and the rule that it breaks.
+    """Write one staged line per line of the file: the line itself, or US and the rule that the line breaks.
 
-    Returns the number of lines, and how many of these are empty.
+    Returns the number of lines, and the number of these lines that are empty.
     """
     lines = blank = 0
     first = True

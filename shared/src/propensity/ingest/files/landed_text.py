@@ -1,7 +1,7 @@
 """Prepares a landed text file before its values are read: unpacks it, reads its header, finds and counts its lines.
 
-A line ends in LF or CR LF. In a file without any LF in its first megabyte, a line ends in CR. Lines are numbered from
-1 with the header, as an editor shows them.
+A line ends in LF or CR LF. In a file without any LF in its first megabyte, a line ends in CR. Lines are numbered from 1
+with the header, as an editor shows them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 from propensity.kernel.errors import BadInputError
 from propensity.pack.domain.contract import TextForm
 
-MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value either
+MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value
 MAX_UNZIPPED = 8 * 1024**3  # bytes; a function's disk (EphemeralStorage) has 10 GB at most
 _MAX_RATIO = 200  # unzipped over zipped size: gzip reaches 1,000 on zeros, real exports measured 5 to 30
-_FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to no more may have any ratio
+_FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to at most this size may have any ratio
 BLOCK = 1 << 20
 CONTROL = bytes(code for code in range(32) if code not in (9, 10, 13))
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -29,11 +29,12 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class LandedText:
-    """An unpacked text file. It is UTF-8 but for bad rows; `header_line` is the line with the column names.
+    """An unpacked text file. The text is UTF-8 except for bad rows; `header_line` is the line with the column names.
 
-    `plain`: after the header there is no quote, no control character, no lone CR and no byte that is not UTF-8. An
-    engine may then split the text at every delimiter and line end. Only then `newline` and `lines` (lines after the
-    header) are known. `carriage_only`: lines end in CR. `only_spaces`: the file has no blank but the space.
+    `plain` says that after the header there is no quote, no control character, no lone CR and no byte that is not
+    UTF-8. An engine may then split the text at every delimiter and line end. Only then `newline` and `lines` (lines
+    after the header) are known. `carriage_only` says that lines end in CR. `only_spaces` says that the file has no
+    blank but the space.
     """
 
     path: Path
@@ -47,9 +48,10 @@ class LandedText:
 
 
 def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: bool) -> Path:
-    """Path of the file as UTF-8 text: `source` itself where it is that already, else `target`, which is written.
+    """The path of the file as UTF-8 text.
 
-    Raises BadInputError for a damaged file, or one that unzips to too much.
+    This is `source` where it is such text already, else `target`, which is written. Raises BadInputError for a damaged
+    file, or for a file that unzips to too much.
     """
     if not gzipped and form.encoding == "utf-8":
         return source
@@ -68,7 +70,7 @@ def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: boo
                     raise BadInputError(
                         f"{key}: line 1: unzips to more than {limit} bytes, which no export does; split the file"
                     )
-                # a byte that the encoding does not know is kept as it is; it is no UTF-8, so its row is bad
+                # a byte that the encoding does not know is kept as it is; the byte is no UTF-8, so its row is bad
                 out.write(decoder.decode(piece).encode(errors="surrogateescape") if decoder else piece)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadInputError(
@@ -108,7 +110,7 @@ def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
                 pairs += piece.count(b"\r\n") + (last == b"\r" and piece.startswith(b"\n"))
             last = piece[-1:]
             piece = raw.read(BLOCK)
-    # plain text has one kind of line end, in the header too
+    # plain text has one kind of line end, which the header has too
     plain = plain and returns == pairs == (feeds if first[:start].endswith(b"\r\n") else 0)
     return LandedText(
         path=path,
@@ -155,7 +157,7 @@ def _header(block: bytes, end: bytes, form: TextForm, key: str) -> tuple[tuple[s
 def whole_lines(text: LandedText, *, key: str) -> Iterator[bytes]:
     """All text after the header in blocks of whole lines, about a megabyte each. Every line ends in LF.
 
-    Raises BadInputError where no line ends within ten times MAX_LINE: such a file is no text.
+    Raises BadInputError where no line ends within ten times MAX_LINE, because such a file is no text.
     """
     skip, rest = text.header_line, b""
     number = 1
@@ -178,7 +180,7 @@ def whole_lines(text: LandedText, *, key: str) -> Iterator[bytes]:
                 block = block[block.index(b"\n") + 1 :]
                 skip -= 1
             if block:
-                # to look for one byte is ten times faster than to look for two
+                # a search for one byte is ten times faster than a search for two
                 yield block.replace(b"\r\n", b"\n") if b"\r" in block else block
     if rest and not skip:
         yield rest.removesuffix(b"\r") + b"\n"

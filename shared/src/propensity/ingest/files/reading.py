@@ -17,7 +17,7 @@ from propensity.ports import Sql
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A file that was read, and its rows, each of them good or bad. The rows stay in the SQL session."""
+    """A file that was read, and its rows. Each row is good or bad, and stays in the SQL session."""
 
     source: Source
     checked: Checked
@@ -34,9 +34,9 @@ class Read:
 
 
 def read_upload(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: str | None = None) -> Read:
-    """Read and check a file. The engine must find as many lines and rows as were counted without it.
+    """Read and check a file. The engine must find as many lines and rows as were counted without the engine.
 
-    Plain text in which the engine fails or finds other numbers (very long lines, empty ones) is read a second time,
+    Plain text in which the engine fails or finds other numbers (very long lines, empty lines) is read a second time,
     carefully. `earlier` names the relation of the lines that a revalidation leaves as they are.
     Raises BadInputError for a file that is refused whole, IncompleteRunError where the two counts differ.
     """
@@ -71,7 +71,10 @@ def _agree(source: Source, checked: Checked) -> bool:
 
 
 def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract, earlier: str | None) -> Checked | None:
-    """The checked rows; None where the engine fails. Its message may quote values, so nobody gets to see it."""
+    """The checked rows. The result is None where the engine fails.
+
+    The engine's message may quote values, so nobody gets to see the message.
+    """
     try:
         return check_rows(sql, source, landed, contract, earlier=earlier)
     except SqlError:

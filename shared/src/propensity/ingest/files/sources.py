@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from propensity.ingest.domain.landing_keys import Landed
-from propensity.ingest.domain.rules import trimmed
+from propensity.ingest.domain.normalisation import trimmed
 from propensity.ingest.files.landed_text import MAX_LINE, LandedText, survey, unpack
 from propensity.ingest.files.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 from propensity.kernel.errors import BadInputError, SqlError
@@ -17,7 +17,7 @@ from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
-_ABSENT = "chr(28)"  # the text that is read as NULL; no staged or plain file has this byte, so '' stays ''
+_ABSENT = "chr(28)"  # this text is read as NULL; no staged or plain file has the byte, so '' stays ''
 MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes can hold billions of equal rows
 
 
@@ -29,14 +29,14 @@ def _no_raw(bad: str) -> str:
 class Source:
     """A file as a relation with one row per line of the file.
 
-    `rows` is a SELECT in the file's order of _error and the texts. _error is the rule that the whole line breaks,
-    `skipped` for a line that begins no record, or NULL. With `spans` it also has _span: the number of lines of the
-    record, NULL for one line.
+    `rows` is a SELECT in the file's order of _error and the texts. The column _error is the rule that the whole line
+    breaks, or `skipped` for a line that begins no record, or NULL. With `spans` the SELECT also has _span, the number
+    of lines of the record, NULL for one line.
     `names` maps a contract's column to the text column with its values. `first_line` is the line number of the first
-    row. `lines` = `records` + `blank` + the lines that continue a record. `only_spaces`: the file has no blank but the
-    space.
-    `raw_here` is SQL over a row of `rows` for the raw line. Where that is `null`, `raw` makes a SELECT of _line and raw
-    out of a SELECT of _line and _span in line order.
+    row. `lines` = `records` + `blank` + the lines that continue a record. `only_spaces` says that the file has no blank
+    but the space.
+    `raw_here` is SQL over a row of `rows` for the raw line. Where `raw_here` is `null`, `raw` makes a SELECT of _line
+    and raw out of a SELECT of _line and _span in line order.
     """
 
     rows: str
@@ -53,7 +53,7 @@ class Source:
 
 
 def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, careful: bool = False) -> Source:
-    """The source for a CSV file. The engine splits plain text itself; other text is staged for it (staging.py).
+    """The source for a CSV file. The engine splits plain text itself; other text is staged for the engine (staging.py).
 
     `careful` stages plain text too. Raises BadInputError for a file that cannot be read, or whose header does not fit
     the contract.
@@ -111,9 +111,10 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
 def _read_csv(
     path: Path, width: int, *, delimiter: str, newline: str = "\n", skip: int = 0, longest: int = 10 * MAX_LINE
 ) -> str:
-    """SQL that reads `width` texts and one more, split at every delimiter and line end."""
+    """SQL that reads `width` texts and one more text, split at every delimiter and line end."""
     columns = ", ".join(f"{text(_name(number))}: 'VARCHAR'" for number in range(1, width + 2))
-    end = newline.encode("unicode_escape").decode()  # the option takes line ends as escapes, for example \n
+    # the option takes line ends as escapes, for example \n
+    end = newline.encode("unicode_escape").decode()
     # every option is given, so that the engine guesses nothing from the data
     return (
         f"read_csv({text(str(path))}, header = false, auto_detect = false, columns = {{{columns}}}, "
@@ -123,10 +124,10 @@ def _read_csv(
 
 
 def _plain_error(width: int) -> str:
-    """SQL for _error. A short line is padded with NULLs; a long one has a value after the last column.
+    """SQL of _error. A short line is padded with NULLs, and a long line has a value after the last column.
 
-    A line of blanks is no row. Where a plain file has such a line, its rows and lines do not agree, and `read_upload`
-    reads the file again, carefully.
+    A line of blanks is no row. Where a plain file has such a line, the numbers of its rows and lines do not agree, and
+    `read_upload` reads the file again, carefully.
     """
     empty = f"{field(2)} is null and {trimmed(field(1), only_spaces=False)} = ''"
     if width == 1:
@@ -147,7 +148,10 @@ def _staged_rows(read: str, width: int, *, spans: bool) -> str:
 
 
 def read_lines(path: Path) -> str:
-    """SQL that reads a staged file with one text per line, followed by US and the rule that it breaks, if any."""
+    """SQL that reads a staged file with one text per line.
+
+    US and the rule that the line breaks, if any, follow the text.
+    """
     return _read_csv(path, 1, delimiter=FIELD)
 
 
@@ -231,10 +235,10 @@ def _parquet_text(name: str, kind: str) -> str:
 def match_columns(header: Sequence[str], contract: Contract, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """The header of each column, and warnings of the columns that are left out because the contract does not name them.
 
-    Raises BadInputError where a column is missing that the contract does not call optional: an export that lost a
-    column must not become NULLs unseen. It also raises for headers that repeat a column.
-    Upper and lower case are equal. A message names an unknown repeated header by its place, because in a file without
-    a header the first line is somebody's data.
+    Raises BadInputError where a column is missing that the contract does not call optional, because an export that lost
+    a column must not become NULLs unseen. Raises BadInputError also for headers that repeat a column.
+    Upper and lower case are equal. A message names an unknown repeated header by its place, because in a file without a
+    header the first line is somebody's data.
     """
     known = {header.casefold(): column.name for column in contract.file_columns for header in column.headers}
     known.setdefault(TENANT, TENANT)

@@ -1,15 +1,16 @@
 """Rewrites CSV with quotes and odd characters so that no engine can misread it, one staged line per line of the file.
 
 DuckDB's reader loses rows without an error where quotes do not close, or where lines end in three ways (measured,
-docs/decisions/0005-validation-reads-text-in-one-pass.md). So Python's csv module reads the quotes here, in strict mode.
-A staged line has no quotes, no line breaks inside values, and the right number of fields, split by US. A mark follows
-the fields, unless the line is a whole record: the number of lines of a longer record, or the rule that the line breaks.
+docs/decisions/0005-validation-reads-text-in-one-pass.md). So Python's csv module reads the quotes in strict mode.
+A staged line has no quotes, no line breaks inside values, and the right number of fields, split by US. A line that is
+no whole record has a mark after its fields. The mark is the number of lines of a longer record, or the rule that the
+line breaks.
 A line that begins no record is empty, or continues a value with line breaks. It is staged with the mark `skipped`, so
 that a line's number is its place in the staged file.
 
-A quote that never closes would swallow the lines after it. A quote counts as such in three cases: the record does not
-end within 200 lines, it ends with another number of fields, or each of its lines has as many separators as a whole
-record. Then the record's first line is bad, and reading continues with the line after it.
+A quote that never closes would swallow the lines after it. A quote counts as never closing in three cases. Its record
+does not end within 200 lines, or ends with another number of fields, or has on each line as many separators as a whole
+record. Then the record's first line is bad, and reading continues with the next line.
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ from propensity.ingest.files.landed_text import CONTROL, MAX_LINE, LandedText, w
 
 FIELD, BREAK = "\x1f", "\x1d"  # US splits fields; GS stands for a line break inside a value
 SKIPPED = "skipped"
-_MAX_SPAN = 200  # lines of one record
+_MAX_SPAN = 200  # the greatest number of lines of one record
 _US = FIELD.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A staged file of `lines` lines. `blank` of them are empty; `continued` continue the record of a line before.
+    """A staged file of `lines` lines.
 
-    `only_spaces`: the file has no blank but the space.
+    `blank` lines are empty, and `continued` lines continue the record of a line before. `only_spaces` says that the
+    file has no blank but the space.
     """
 
     path: Path
@@ -92,8 +94,8 @@ class _Stager:
     def _at_once(self, block: bytes) -> bool:
         """Stage a block at once, and say whether that was possible.
 
-        It is where each line is a whole record, and either all values are quoted or at most a third of the lines have
-        quotes.
+        It is possible where each line is a whole record. Besides, either all values are quoted or at most a third of
+        the lines have quotes.
         """
         staged = self._all_quoted(block) or block.translate(self._to_field).split(b"\n")[:-1]
         if b'"' in block:
@@ -114,12 +116,12 @@ class _Stager:
         return True
 
     def _all_quoted(self, block: bytes) -> list[bytes] | None:
-        """The staged lines of a block in which every value is quoted; None for other blocks.
+        """The staged lines of a block in which every value is quoted. The result is None for other blocks.
 
-        No value may have a quote or a line break inside it. Each quote is removed together with its neighbour of the
-        next value or line; a quote that is left stood inside a value (of an escaped
-        pair one is always left). A line break inside a value leaves lines with
-        too few fields, which the caller sees, if there is more than one field. Takes a fifth of the csv module's time.
+        No value may have a quote or a line break inside it. Each quote is removed together with the quote next to it,
+        of the next value or line. A quote that is left stood inside a value (of an escaped pair, one is always left).
+        A line break inside a value leaves lines with too few fields, which the caller sees, if there is more than one
+        field. This way takes a fifth of the csv module's time.
         """
         if self._width == 1 or not (block.startswith(b'"') and block.endswith(b'"\n')):
             return None
@@ -193,7 +195,7 @@ class _Stager:
 
 
 def oddity(line: bytes) -> str | None:
-    """Name of the rule for whole lines that a line breaks by its bytes: encoding, control or length."""
+    """The name of the rule for whole lines that a line breaks by its bytes: encoding, control or length."""
     if not _is_text(line):
         return "encoding"
     if b"\r" in line or len(line.translate(None, CONTROL)) != len(line):
@@ -219,7 +221,7 @@ def copy_raw_lines(text: LandedText, wanted: Iterable[tuple[int, int]], target: 
     requests = iter(wanted)
     line, span = next(requests, (0, 0))
     number = text.header_line + 1
-    begun: list[bytes] = []  # lines of a record that the block before did not finish
+    begun: list[bytes] = []  # the lines of a record that the block before did not finish
     with target.open("w", encoding="utf-8", newline="\n") as out:
         for block in whole_lines(text, key=key):
             if not line:

@@ -1,7 +1,7 @@
-"""The views that feature, population and label SQL reads; they keep the future out of it.
+"""The views that feature, population and label SQL reads. The views keep the future out of the SQL.
 
-Silver is append-only, so its rows answer every question about a moment: which of them were known by then, and which of
-those is the latest version of its key. All instants are UTC.
+Silver is append-only, so its rows answer two questions about every moment. Which rows were known by then, and which of
+these rows is the latest version of its key? All instants are UTC.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from propensity.kernel.sql_text import instant, quote, text
 
 @dataclass(frozen=True, slots=True)
 class SilverShape:
-    """What the views must know of a dataset's Silver table.
+    """The facts about a dataset's Silver table that the views need.
 
-    `columns`: (name, DuckDB type) of the contract's columns, without the tenant. `version_column`: its value decides
-    between versions of a key, before known_at does. `by_arrival`: a row is known from the arrival of its file, so
-    arrival decides in known_at's place. `retracted`: the files that were taken back, each as (content_id, the RFC 3339
-    instant from which that is known).
+    `columns` gives (name, DuckDB type) of the contract's columns, without the tenant. The value of `version_column`
+    decides between versions of a key, before known_at does. With `by_arrival` a row is known from the arrival of its
+    file, so arrival decides in known_at's place. `retracted` lists the files that were taken back, each as (content_id,
+    RFC 3339 instant from which this is known).
     """
 
     dataset: str
@@ -39,10 +39,11 @@ class SilverShape:
 def latest_versions(shape: SilverShape, source: str, *, known_before: str | None, valid_before: str | None) -> str:
     """SELECT of each key's latest version among the rows known before an instant.
 
-    These decide, in this order: a state's valid_from, the declared version column, known_at, the row's hash. So equal
-    files in any order give equal answers. An event's own time does not decide, because a correction may move it.
-    A healed row becomes known when it is healed, but it is as old as its file. Where arrival decides, it never
-    displaces a correction that came after that file.
+    Four values decide, in this order: a state's valid_from, the declared version column, known_at, the row's hash. So
+    equal files in any order give equal answers. An event's own time does not decide, because a correction may move the
+    time.
+    A healed row becomes known when it is healed, but it is as old as its file. Where arrival decides, a healed row
+    never displaces a correction that came after the row's file.
     Rows of a retracted file are left out, so that the rows that they replaced count again.
     """
     conditions = []
@@ -60,17 +61,17 @@ def latest_versions(shape: SilverShape, source: str, *, known_before: str | None
 
 
 def _newest_first(shape: SilverShape) -> list[str]:
-    """ORDER BY that puts the latest version of a key first."""
+    """The ORDER BY that puts the latest version of a key first."""
     declared = [f"{quote(shape.version_column)} desc nulls last"] if shape.version_column else []
     return [*declared, "_ingested_at desc" if shape.by_arrival else "_known_at desc", "_row_hash desc"]
 
 
 def _not_retracted(retracted: Sequence[tuple[str, str]], known_before: str | None) -> str:
-    """Condition that leaves out the rows of retracted files.
+    """The condition that leaves out the rows of retracted files.
 
-    A view as of a moment keeps such a row if the lake had it by then and the file was not yet retracted. A backfill may
-    date a row before the row's own arrival. Nobody saw it at that earlier moment, so it is left out of the views of
-    that moment too: else a wrong backfill would stay in every training on old dates.
+    A view as of a moment keeps a retracted file's row if the lake had the row by then and the file was not yet
+    retracted. A backfill may date a row before the row's own arrival. Nobody saw such a row at that earlier moment, so
+    views of that moment leave it out too. Otherwise a wrong backfill would stay in every training on old dates.
     """
     listed = ", ".join(text(content_id) for content_id, _ in retracted)
     if known_before is None:
@@ -81,12 +82,12 @@ def _not_retracted(retracted: Sequence[tuple[str, str]], known_before: str | Non
 
 
 def current_view(shape: SilverShape, source: str) -> str:
-    """SELECT of the current view: the latest version of each key among all rows, whenever they became known."""
+    """SELECT of the current view: the latest version of each key among all rows, whenever the rows became known."""
     return latest_versions(shape, source, known_before=None, valid_before=None)
 
 
 def _plain(shape: SilverShape) -> str:
-    """The columns as feature SQL sees them: timestamps as naive UTC."""
+    """The columns as feature SQL sees them, with timestamps as naive UTC."""
     columns = ["tenant_id"]
     for name, kind in shape.columns:
         column = quote(name)
@@ -104,9 +105,9 @@ def as_of_rows(shape: SilverShape, source: str, as_of: date) -> str:
 def history_rows(shape: SilverShape, source: str, as_of: date) -> str:
     """SELECT of every state of a dataset that began before as_of, as known by then.
 
-    `_valid_from` and `_valid_to` are instants in naive UTC: a state holds in [_valid_from, _valid_to), and a key's last
-    one is open (NULL). Of rows with the same key and `_valid_from` the latest version counts, in whatever order they
-    came.
+    `_valid_from` and `_valid_to` are instants in naive UTC. A state holds in [_valid_from, _valid_to), and a key's last
+    state is open (NULL). Of rows with the same key and `_valid_from` the latest version counts, in whatever order the
+    rows came.
     """
     moment = instant(as_of)
     order = ", ".join(_newest_first(shape))
@@ -122,9 +123,10 @@ def history_rows(shape: SilverShape, source: str, as_of: date) -> str:
 
 
 def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
-    """SELECT of one row: when the newest event happened (the newest state began), and when the newest row became known.
+    """SELECT of one row: when the newest event happened (or the newest state began), and when a row last became known.
 
-    Both are of the rows that features see at as_of, RFC 3339 in UTC; NULL where there are no rows.
+    Both instants are those of the rows that features see at as_of, as RFC 3339 in UTC. They are NULL where there are no
+    rows.
     """
     moment = instant(as_of)
     conditions = [f"_known_at < {moment}", f"{shape.time_column} < {moment}"]
@@ -137,7 +139,10 @@ def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
 
 
 def outcome_rows(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:
-    """SELECT of a dataset's events in [start, end), as known before the day `known_by`; None: by now."""
+    """SELECT of a dataset's events in [start, end), as known before the day `known_by`.
+
+    None for `known_by` means now.
+    """
     known = instant(known_by) if known_by else None
     inner = latest_versions(shape, source, known_before=known, valid_before=None)
     return f"""

@@ -1,4 +1,4 @@
-"""Where the records of erasures are, and what they say of an older version of a table."""
+"""The places of the records of erasures, and what the records say of an older version of a table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ ERASURES = "audit/erasures"
 
 
 def removed_key(key: str, etag: str) -> str:
-    """Key of the object that says that a landed file was erased, should its event come again.
+    """The key of an object that says that a landed file was erased, should the file's event come again.
 
-    The name is a hash: it shows neither the file's key nor its etag.
+    The name is a hash, which shows neither the file's key nor its etag.
     """
     return f"audit/removed/{hashlib.sha256(f'{len(key)}:{key}{etag}'.encode()).hexdigest()[:32]}.json"
 
 
 def rows_erased(records: Iterable[Mapping[str, Any]], table: str, version: int) -> int:
-    """How many rows of a version of a table were erased after that version was made."""
+    """The number of rows of a table's version that were erased after that version was made."""
     return sum(record["pinned"].get(table, {}).get(str(version), 0) for record in records)

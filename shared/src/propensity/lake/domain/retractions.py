@@ -1,4 +1,4 @@
-"""Files that were taken back: Silver keeps their rows, and no view shows them from then on."""
+"""The files that were taken back. Silver keeps the rows of such a file, and no view shows the rows from then on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ RETRACTIONS = "retractions"
 
 
 class Retraction(Frozen):
-    """`at` is the RFC 3339 instant from which it is known that the file should not have come."""
+    """The retraction of a file.
+
+    `at` is the RFC 3339 instant from which it is known that the file should not have come.
+    """
 
     content_id: str
     dataset: str

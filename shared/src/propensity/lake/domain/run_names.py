@@ -1,6 +1,6 @@
-"""Names of runs and of the objects that they write, all determined by model, as-of date and scope.
+"""The names of runs and of the objects that runs write. Model, as-of date and scope determine every name.
 
-Layout below the lake bucket: `<run>/plan.json`, `<run>/items.json` (the Map's input), `<run>/items/0001.json`,
+The layout below the lake bucket is `<run>/plan.json`, `<run>/items.json` (the Map's input), `<run>/items/0001.json`,
 `<run>/results/<step>/0001.json`.
 """
 
@@ -18,13 +18,16 @@ Scope = Literal["batch", "gap"]
 
 
 def training_run(model: str, as_of: date, request: str | None = None) -> str:
-    """A training is one run per model and day. One over another Silver than the newest has a request in its name."""
+    """The name of a training run. There is one run per model and day.
+
+    A training over another Silver than the newest has a request in its name.
+    """
     name = f"runs/train/{model}/{as_of.isoformat()}"
     return f"{name}-{request}" if request else name
 
 
 def scoring_run(model: str, as_of: date, scope: Scope, version: int, request: str | None = None) -> str:
-    """A batch is one run per model, version and day.
+    """The name of a scoring run. A batch is one run per model, version and day.
 
     A gap run, and a run over another Silver than the newest, has a request in its name.
     """
@@ -38,7 +41,7 @@ def batch_day(run: str) -> date:
 
 
 def parse_day(value: str, field: str) -> date:
-    """A day given as YYYY-MM-DD, or as the day of an RFC 3339 instant in UTC."""
+    """Parse a day given as YYYY-MM-DD, or as the day of an RFC 3339 instant in UTC."""
     try:
         return date.fromisoformat(value[:10])
     except ValueError as error:
@@ -54,7 +57,7 @@ def parse_scope(value: str) -> Scope:
 
 
 def execution_name(*parts: str) -> str:
-    """A Step Functions name for these parts: at most 80 letters, digits, - and _."""
+    """A Step Functions name made of these parts: at most 80 letters, digits, - and _."""
     name = "-".join(part.replace("/", "_") for part in parts)
     if len(name) <= 80:
         return name
@@ -63,15 +66,17 @@ def execution_name(*parts: str) -> str:
 
 
 def names_to_try(name: str, due: date, day: date) -> tuple[str, ...]:
-    """The names that an execution may start under: its own, and after the day it was due one with the day besides.
+    """The names that an execution may start under.
 
-    The second is for where an execution has ended: it keeps its name.
+    On any day but the day on which the execution was due, there are two names. The first name is the execution's own,
+    and the second one has the day besides. The second name is needed where an execution has ended, because an ended
+    execution keeps its name.
     """
     return (name,) if day == due else (name, execution_name(name, day.isoformat()))
 
 
 def file_stem(run: str) -> str:
-    """A short name for a run's files inside a table's folder: 16 hex digits of its hash."""
+    """A short name for a run's files inside a table's folder: 16 hex digits of the run's hash."""
     return hashlib.sha256(run.encode()).hexdigest()[:16]
 
 
@@ -84,7 +89,7 @@ def result_key(run: str, step: str, index: int) -> str:
 
 
 def cuts_key(run: str) -> str:
-    """The cut points of a scoring run: rank_run writes them, and label_shard and gap runs read them."""
+    """The key of a scoring run's cut points. rank_run writes the cut points; label_shard and gap runs read them."""
     return f"{run}/cuts.json"
 
 
@@ -95,9 +100,9 @@ class BucketRows:
 
 
 def group_buckets(buckets: Sequence[BucketRows], rows_per_item: int) -> list[list[int]]:
-    """Groups of neighbouring buckets, of at most `rows_per_item` rows each; every bucket is in one group.
+    """Groups of neighbouring buckets, of at most `rows_per_item` rows each. Every bucket is in one group.
 
-    A bucket with more rows than that is a group by itself, because a customer's rows are never split.
+    A bucket with more than `rows_per_item` rows is a group by itself, because a customer's rows are never split.
     """
     groups: list[list[int]] = []
     rows = 0

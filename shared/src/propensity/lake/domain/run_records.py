@@ -1,7 +1,7 @@
-"""What the steps of a run hand to each other: its plan, its work items and what each step counted, as JSON in the lake.
+"""The JSON objects in the lake that the steps of a run hand to each other: plan, work items, and counts of each step.
 
-A key that an object of an earlier release lacks is a field with a default. Days are texts as YYYY-MM-DD, as they stand
-in the JSON.
+A key that an object of an earlier release lacks is a field with a default. Days are texts as YYYY-MM-DD, as in the
+JSON.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from propensity.pack.domain.model_spec import Candidate
 
 
 class ItemSource(Record):
-    """What a work item reads of a dataset: its table's shape, and the keys of the files."""
+    """The part of a dataset that a work item reads: the shape of the dataset's table, and the keys of the files."""
 
     shape: SilverShape
     keys: tuple[str, ...]
 
 
 class Plan(Record):
-    """`<run>/plan.json`: the versions of Silver that the run reads, the files taken back, and its groups of buckets.
+    """The plan of a run, `<run>/plan.json`.
 
-    `silver_at`: the Silver that was asked for, as `SilverAt.said` has it; None for the newest.
+    The plan holds the versions of Silver that the run reads, the files taken back, and the run's groups of buckets.
+    `silver_at` is the Silver that was asked for, as `SilverAt.said` has it. None means the newest Silver.
     """
 
     model: str = ""
@@ -39,7 +40,7 @@ class Plan(Record):
 
     @property
     def pinned(self) -> SilverAt:
-        """The Silver that the run reads, whenever it is read again."""
+        """The Silver that the run reads, whenever the run reads it again."""
         return SilverAt(versions=self.silver, retracted=self.retracted)
 
 
@@ -51,10 +52,11 @@ class PlannedChampion(Record):
 
 
 class TrainingPlan(Plan):
-    """`outcomes_until`: the day before which outcomes were known; None in an early plan: `as_of`.
+    """The plan of a training. `outcomes_until` is the day before which outcomes were known.
 
-    `closed`: periods of tenants that were closed, [start, end) each. `shapes` and `columns` let a replay read the
-    tables as this run does. A replay names the version and its request.
+    None, in an early plan, means `as_of`. `closed` holds the periods of tenants that were closed, [start, end) each.
+    `shapes` and `columns` let a replay read the tables as this run does. The plan of a replay names the version and its
+    request.
     """
 
     outcomes_until: str | None = None
@@ -78,7 +80,10 @@ class TrainingPlan(Plan):
 
 
 class ScoringPlan(Plan):
-    """`batch_as_of` and `batch_run`: the batch whose cut points a gap run takes; None in a batch's own plan."""
+    """The plan of a scoring run. `batch_as_of` and `batch_run` name the batch whose cut points a gap run takes.
+
+    Both are None in a batch's own plan.
+    """
 
     version: int
     calibration: int = 0
@@ -88,7 +93,7 @@ class ScoringPlan(Plan):
 
 
 class Item(Record):
-    """One work item of a run's Map. `run` and `index` (from 1) are set when it is written."""
+    """One work item of a run's Map. `run` and `index` (from 1) are set when the item is written."""
 
     run: str = ""
     index: int = 0
@@ -96,10 +101,11 @@ class Item(Record):
 
 
 class BuildItem(Item):
-    """Buckets of Silver whose features are built, as of one or more days.
+    """The buckets of Silver whose features are built, as of one or more days.
 
-    `known_by`: for training, the day by which outcomes are known; None for scoring. `scored`: for a gap run, the keys
-    of files that can hold scores of these customers by `scored_version`; None for other runs.
+    For training, `known_by` is the day by which outcomes are known; it is None for scoring. For a gap run, `scored`
+    holds the keys of files that can have scores of these customers by `scored_version`. `scored` is None for other
+    runs.
     """
 
     definition: str
@@ -117,9 +123,10 @@ class BuildItem(Item):
 
 
 class ScoreItem(BuildItem):
-    """A build item that is scored, labelled and published besides.
+    """A build item that is also scored, labelled and published.
 
-    `calibration`: its number; 0 is the version's own, also in an item of an early release, which has no number.
+    `calibration` is the number of the calibration; 0 is the version's own. An item of an early release has no number,
+    which also means the version's own.
     """
 
     version: int
@@ -131,7 +138,10 @@ class ScoreItem(BuildItem):
 
 
 class FitItem(Item, Candidate):
-    """A candidate of the model: its settings are tried, and the best is fitted, on the files of `training_keys`."""
+    """A candidate of the model.
+
+    Its settings are tried on the files of `training_keys`, and the best setting is fitted.
+    """
 
     definition: str
     training_keys: Sequence[str]
@@ -143,15 +153,15 @@ class FitItem(Item, Candidate):
 
 
 class StepResult(Record):
-    """What a step says of one item: `<run>/results/<step>/0001.json`."""
+    """The result of a step for one item, `<run>/results/<step>/0001.json`."""
 
     step: ClassVar[str]
 
 
 class BuildResult(StepResult):
-    """Counts of a build item. `population` = `rows` + `had`; `features` is the file's key.
+    """The counts of a build item. `population` = `rows` + `had`; `features` is the file's key.
 
-    Of training only: `positives`, rows by date and why rows were left out (training/domain/training_set.py).
+    Only a training has `positives`, the rows by date, and why rows were left out (training/domain/training_set.py).
     """
 
     step: ClassVar[str] = "build_features"
@@ -176,7 +186,7 @@ class BuildResult(StepResult):
 
 
 class ScoreResult(StepResult):
-    """The rows of a score item, and the key of their file."""
+    """The number of rows of a score item, and the key of their file."""
 
     step: ClassVar[str] = "score_shard"
     rows: int
@@ -184,7 +194,7 @@ class ScoreResult(StepResult):
 
 
 class LabelledFile(Record):
-    """A file below gold/scores; `path` is within the table, `size` in bytes."""
+    """A file below gold/scores. `path` is the path within the table, and `size` is in bytes."""
 
     path: str
     bucket_count: int
@@ -202,16 +212,16 @@ class LabelResult(StepResult):
 
 
 class PublishResult(StepResult):
-    """How many rows of a score item are online."""
+    """The number of rows of a score item that are online."""
 
     step: ClassVar[str] = "publish_scores"
     rows: int
 
 
 class Receipt(Record):
-    """`<run>/receipt.json` of a scoring run: population = had (scored before) + new (scored now) + failed.
+    """The receipt of a scoring run, `<run>/receipt.json`: population = had (scored before) + new (scored now) + failed.
 
-    `coverage` in [0, 1]: the share that has a score.
+    `coverage` in [0, 1] is the share of the population that has a score.
     """
 
     run: str

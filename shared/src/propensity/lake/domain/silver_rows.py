@@ -1,4 +1,4 @@
-"""Silver's rows: the columns that promotion adds to a Bronze row, as SQL."""
+"""The rows of Silver: the columns that promotion adds to a Bronze row, as SQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTITION = ("bucket",)
 
 @dataclass(frozen=True, slots=True)
 class BucketRule:
-    """How a pack spreads rows over the lake: by the tenant, or by the entity where there is one tenant."""
+    """The rule by which a pack spreads rows over the lake: by tenant, or by entity where there is one tenant."""
 
     partition_key: Literal["tenant", "entity"]
     count: int
@@ -25,8 +25,8 @@ class BucketRule:
 def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
     """SELECT of Silver rows from Bronze rows with tenant_id, and with _known_from: when a row was healed, else NULL.
 
-    Adds _key (the primary key as text), _row_hash (md5 of all values), _known_at, _event_time or _valid_from,
-    and bucket. A column that an old Bronze file does not have yet is NULL.
+    The SELECT adds _key (the primary key as text), _row_hash (md5 of all values), _known_at, _event_time or
+    _valid_from, and bucket. A column that an old Bronze file does not have yet is NULL.
     """
     columns = [column for column in contract.columns if column.name != "tenant_id"]
     key = _joined(contract.primary_key)
@@ -43,12 +43,12 @@ def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
 
 
 def bucket_of_silver(contract: Contract, rule: BucketRule) -> str:
-    """SQL over rows of Silver: the bucket that a row belongs to by this rule."""
+    """SQL over rows of Silver that gives the bucket that a row belongs to by this rule."""
     return bucket_of(_partition_key(contract, rule, "_key"), rule.count)
 
 
 def _joined(columns: Sequence[str]) -> str:
-    # the unit separator stands between values, the record separator for NULL; no value has either of them
+    # the unit separator stands between values, the record separator stands for NULL; no value has either separator
     values = ", ".join(f"coalesce({quote(column)}::varchar, chr(30))" for column in columns)
     return f"concat_ws(chr(31), {values})"
 
@@ -60,7 +60,7 @@ def _known_at(contract: Contract) -> str:
     if known.lag_days is not None:
         moment = contract.event_time if contract.kind == "event" else contract.valid_from
         return f"({quote(_need(moment, contract, 'eventTime'))}::timestamptz + interval {int(known.lag_days)} days)"
-    # a healed row was not known here before: it was in quarantine
+    # a healed row was not known before it was healed, because it was in quarantine
     return "coalesce(_known_from, _ingested_at)"
 
 
@@ -68,7 +68,8 @@ def _partition_key(contract: Contract, rule: BucketRule, key: str) -> str:
     if rule.partition_key == "tenant":
         return "tenant_id"
     column = _need(contract.partition_key, contract, "partitionKey")
-    # rows without a customer (a guest's purchase) are spread by their own key: else they would fill one bucket
+    # rows without a customer (a guest's purchase) are spread by their own key, because otherwise they would fill one
+    # bucket
     return f"coalesce({quote(column)}::varchar, {key})"
 
 

@@ -1,4 +1,4 @@
-"""Which Silver a reader sees: the newest, that of an earlier time, or versions of its tables by number."""
+"""The Silver that a reader sees: the newest, the Silver of an earlier time, or versions of its tables by number."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from propensity.kernel.errors import BadInputError
 
 @dataclass(frozen=True, slots=True)
 class SilverAt:
-    """A Silver, by a time with its zone or by a version per dataset, never by both; by neither, the newest.
+    """A choice of Silver: by a time with its zone or by a version per dataset, never by both. Neither means the newest.
 
-    `retracted`: per dataset the files that a plan knew to be taken back, (content_id, instant) each. None: the files
-    that are taken back by now.
+    `retracted` holds, per dataset, the files that a plan knew to be taken back, each as (content_id, instant). None
+    means the files that are taken back by now.
     """
 
     as_of_time: datetime | None = None
@@ -31,7 +31,7 @@ class SilverAt:
 
     @staticmethod
     def parse(event: Mapping[str, Any]) -> SilverAt:
-        """From an event's `silver_as_of_time` (RFC 3339) or `silver_versions` ({dataset: version}).
+        """Parse an event's `silver_as_of_time` (RFC 3339) or `silver_versions` ({dataset: version}).
 
         Raises BadInputError naming the field.
         """
@@ -43,15 +43,15 @@ class SilverAt:
         return SilverAt(as_of_time=None if moment is None else _moment(moment))
 
     def said(self) -> dict[str, Any] | None:
-        """The event's own fields, as a plan and a lineage record them; None for the newest."""
+        """The event's own fields, as a plan and a lineage record them. None for the newest Silver."""
         if self.as_of_time is not None:
             return {"silver_as_of_time": self.as_of_time.isoformat()}
         return None if self.versions is None else {"silver_versions": dict(self.versions)}
 
     def name(self) -> str | None:
-        """`silver-` and 12 hex digits, which keep runs over this Silver apart from others of their day.
+        """The name `silver-` and 12 hex digits, which keeps runs over this Silver apart from other runs of their day.
 
-        None for the newest.
+        The newest Silver has the name None.
         """
         fields = self.said()
         if fields is None:

@@ -1,4 +1,4 @@
-"""A data contract as values, as the rest of the package uses it. `contract_parser` reads it from ODCS YAML."""
+"""A data contract as values, as the rest of the package uses it. `contract_parser` reads a contract from ODCS YAML."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 class KnownAt(BaseModel):
-    """Where a row's known_at comes from: a column, the row's own time and `lag_days`, or its arrival (both None)."""
+    """The source of a row's known_at: a column, the row's own time and `lag_days`, or the row's arrival (both None)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     column: str | None = None
@@ -58,7 +58,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """How a dataset's CSV files are written; UTF-8 with commas where the contract says nothing."""
+    """The form of a dataset's CSV files. A contract that says nothing means UTF-8 with commas."""
 
     encoding: str = "utf-8"
     delimiter: str = ","
@@ -68,9 +68,9 @@ class TextForm:
 class Column:
     """One column of a dataset. Bounds are as the contract writes them: numbers, or ISO text for dates.
 
-    `formats`: strptime formats; none means ISO 8601. `logic`: SQL over the other columns, by which the column is
-    computed; no file brings it. `severities`: the rules that do not have severity reject_row, with their severity.
-    `protected`: models are judged by each of its values.
+    `formats` are strptime formats; an empty list means ISO 8601. `logic` is SQL over the other columns that computes
+    the column; no file brings such a column. `severities` names the rules whose severity is not reject_row, and gives
+    their severity. `protected` says that models are judged by each value of the column.
     """
 
     name: str
@@ -131,7 +131,7 @@ class Contract:
 
     @property
     def checked_columns(self) -> tuple[Column, ...]:
-        """The columns that rules check: all but the one that numbers equal rows (`Occurrence`)."""
+        """The columns that rules check: all columns but the one that numbers equal rows (`Occurrence`)."""
         numbered = self.occurrence.column if self.occurrence else None
         return tuple(column for column in self.columns if column.name != numbered)
 

@@ -1,7 +1,7 @@
-"""What changed between two versions of a contract, and which of the changes Silver cannot bear.
+"""The changes between two versions of a contract, and which of these changes Silver cannot bear.
 
 Silver keeps every row for good, in one table per dataset. A later version may add columns, which are empty in earlier
-rows, and may change its rules. It may not change what earlier rows mean.
+rows, and may change its rules. A later version may not change what earlier rows mean.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from propensity.pack.domain.contract import Column, Contract
 
-# fields that place a row: with another value, earlier rows would have other keys, times or buckets
+# these fields place a row: with another value, earlier rows would have other keys, times or buckets
 _PLACING = (
     "kind",
     "primary_key",
@@ -25,7 +25,7 @@ _PLACING = (
 
 
 def changes(old: Contract, new: Contract) -> list[str]:
-    """Every difference, as `<what>: <before> -> <after>`; empty for equal contracts."""
+    """Every difference of two contracts, as `<what>: <before> -> <after>`. Equal contracts have no difference."""
     found = [
         f"{field.name}: {getattr(old, field.name)} -> {getattr(new, field.name)}"
         for field in fields(Contract)

@@ -1,7 +1,7 @@
 """Reads a contract from YAML of the Open Data Contract Standard v3, by the standard's published models.
 
-`customProperties` hold what the standard has no field for; docs/reference/contracts.md lists them. An unknown field or
-custom property is an error, so that a misspelling cannot switch a rule off.
+`customProperties` hold what the standard has no field for; docs/reference/contracts.md lists the properties. An unknown
+field or custom property is an error, so that a misspelling cannot switch a rule off.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ _OBJECT_CUSTOM = {"kind", "eventTime", "validFrom", "knownAt", "versionColumn", 
 _RESERVED = {"bucket"}  # Silver's partition column
 
 
-@lru_cache(maxsize=64)  # a call takes 20 ms for YAML and pydantic, as long as a small file takes in all
+@lru_cache(maxsize=64)  # the parsed contract is kept, because parsing takes 20 ms, as long as a small file takes in all
 def parse_contract(text: str, *, where: str) -> Contract:
-    """Raises ContractError, which names `where` (the file) and the field."""
+    """Parse a contract. Raises ContractError, which names `where` (the file) and the field."""
     try:
         raw = OpenDataContractStandard.model_validate(load_yaml(text), extra="forbid")
     except yaml.YAMLError as error:
@@ -139,9 +139,9 @@ def _check_names(contract: Contract, where: str) -> None:
 
 
 def _check_references(contract: Contract, moment: str, where: str) -> None:
-    """Raises ContractError where a custom property names no column of the contract, or one of a type that is wrong.
+    """Raises ContractError where a custom property names no column of the contract, or a column of a wrong type.
 
-    A time must be a required date or timestamp, an occurrence an integer.
+    A time must be a required date or timestamp, and an occurrence must be an integer.
     """
     names = {column.name for column in contract.columns}
     times = {moment: contract.event_time if contract.kind == "event" else contract.valid_from}
@@ -171,7 +171,7 @@ def _check_references(contract: Contract, moment: str, where: str) -> None:
 
 
 def _check_severities(contract: Contract, where: str) -> None:
-    """Raises ContractError where a column that Silver needs could be empty: its rule would only warn."""
+    """Raises ContractError where a column that Silver needs could be empty because its rule would only warn."""
     needed = {contract.event_time, contract.valid_from, contract.known_at.column, *contract.primary_key}
     for column in contract.columns:
         for rule in ("required", "type"):
@@ -270,7 +270,7 @@ def _pattern(value: Any, where: str) -> str | None:
 
 
 def _allowed(raw: SchemaProperty, where: str) -> tuple[str, ...]:
-    """Allowed values, from `enum` or from a library rule `invalidValues` that must be 0."""
+    """The allowed values of a column, from `enum` or from a library rule `invalidValues` that must be 0."""
     values = [str(allowed.value) for allowed in raw.enum or []]
     rules = [rule for rule in raw.quality or [] if rule.metric != "nullValues"]
     for rule in rules:

@@ -1,7 +1,7 @@
-"""A pack's own file and a model's definition, parsed from text.
+"""The file pack.yaml and a model's definition, parsed from text.
 
-Files come as a mapping of relative path to text. So the same code reads them from the package, from a registered
-version in S3, and from a test. Nothing here opens a file.
+Files come as a mapping of relative path to text. So the same code reads files from the package, from a registered
+version in S3, and from a test. No function in this module opens a file.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SPACES = re.compile(r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/
 
 
 class QuarantineLimits(Frozen):
-    """When a tenant's day of a dataset is a breach, compared with the tenant's own earlier days.
+    """The limits beyond which a tenant's day of a dataset is a breach, compared with the tenant's own earlier days.
 
-    ingest/domain/breaches.py judges by these.
+    ingest/domain/breaches.py judges days by these limits.
     """
 
     window_days: int = Field(28, ge=7, le=365)  # days back with which a day's rates and numbers are compared
@@ -41,9 +41,9 @@ class QuarantineLimits(Frozen):
 
 
 class PackInfo(Frozen):
-    """pack.yaml.
+    """The contents of pack.yaml.
 
-    `buckets` is how many buckets the tables of an empty lake get. An existing table knows its own number
+    `buckets` is the number of buckets that the tables of an empty lake get. An existing table knows its own number
     (docs/reference/lake.md).
     """
 
@@ -59,11 +59,11 @@ class PackInfo(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class DefinitionQuery:
-    """One SELECT of a definition, and which tables it may read.
+    """One SELECT of a definition, and the tables that it may read.
 
-    `purpose` is what the SQL is for, for example `target`. `name` is what messages call it: `model buy, target`.
-    Each query may read the datasets as of the date. `with_population`: also the table `population`. `with_outcomes`:
-    also the events of the label window.
+    `purpose` is what the SQL is for, for example `target`. `name` is what messages call the query: `model buy, target`.
+    Each query may read the datasets as of the date. A query `with_population` may also read the table `population`. A
+    query `with_outcomes` may also read the events of the label window.
     """
 
     purpose: Literal["population", "target", "treatment", "censored", "group", "filter", "segment", "slice"]
@@ -74,7 +74,7 @@ class DefinitionQuery:
 
 
 class Definition(Frozen):
-    """Everything that one model's features are computed from. Each version keeps its own, and runs it."""
+    """Everything that one model's features are computed from. Each version keeps its own definition, and runs it."""
 
     model: ModelSpec
     groups: tuple[FeatureGroup, ...]
@@ -82,7 +82,7 @@ class Definition(Frozen):
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """The columns of the matrix, in order."""
+        """The features as the columns of the matrix, in order."""
         return tuple(column for group in self.groups for column in group.columns)
 
     @property
@@ -91,7 +91,7 @@ class Definition(Frozen):
 
     @property
     def directions(self) -> tuple[int, ...]:
-        """Per column of the matrix 1, -1 or 0: `Feature.direction`."""
+        """The direction (`Feature.direction`) of each column of the matrix: 1, -1 or 0."""
         return tuple(feature.direction for feature in self.features)
 
     @property
@@ -100,7 +100,7 @@ class Definition(Frozen):
         return self.model.ladder is not None and self.model.ladder.segment is not None
 
     def queries(self) -> tuple[DefinitionQuery, ...]:
-        """Every query of the definition, in the order in which they are checked."""
+        """Every query of the definition, in the order in which the queries are checked."""
         model = self.model
         of_model = f"model {model.name}, "
         found = [
@@ -131,12 +131,12 @@ class Definition(Frozen):
 
     @property
     def meanings(self) -> dict[str, str]:
-        """Per feature a hash of its group. Features of equal name and equal hash have equal values."""
+        """A hash of the group of each feature. Features of equal name and equal hash have equal values."""
         alone = ((group, self.model_copy(update={"groups": (group,)}).feature_set) for group in self.groups)
         return {feature.name: version for group, version in alone for feature in group.features}
 
     def files(self) -> dict[str, str]:
-        """The files in which a version's folder keeps the definition; `parse_definition` reads them back."""
+        """The files in which a version's folder keeps the definition. `parse_definition` reads these files back."""
         out = {"model.yaml": _dump(self.model.model_dump(mode="json")), "entity.txt": self.entity + "\n"}
         for group in self.groups:
             out[f"features/{group.group}.sql"] = group.sql
@@ -145,7 +145,7 @@ class Definition(Frozen):
 
 
 def normalise_sql(sql: str) -> str:
-    """SQL without what does not change its meaning: no comments, and one blank for each run of white space.
+    """The SQL without what does not change its meaning: no comments, and one blank for each run of white space.
 
     Text in quotes stays as it is.
     """
@@ -157,11 +157,11 @@ def parse_pack(files: Mapping[str, str], pack: str) -> PackInfo:
 
 
 def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity: str | None = None) -> Definition:
-    """One model with its feature groups.
+    """Parse the definition of one model with its feature groups.
 
-    `files`: a pack's, with the model in `models/<model>.yaml` and `entity` given; or a version folder's, with the model
-    in `model.yaml`. Raises NotFoundError for an unknown model. Raises PackError, which names file and field, where a
-    file is wrong.
+    `files` are a pack's files or a version folder's files. A pack has the model in `models/<model>.yaml`, and needs
+    `entity`. A version folder has the model in `model.yaml`. Raises NotFoundError for an unknown model. Raises
+    PackError, which names file and field, where a file is wrong.
     """
     path = f"models/{model}.yaml" if f"models/{model}.yaml" in files else "model.yaml"
     if path not in files:
@@ -211,7 +211,7 @@ def _load(files: Mapping[str, str], path: str, where: str) -> dict[str, Any]:
 
 
 def parse_file[T: Frozen](kind: type[T], files: Mapping[str, str], path: str, where: str) -> T:
-    """One YAML file of a pack. Raises PackError, which names file and field."""
+    """Parse one YAML file of a pack. Raises PackError, which names file and field."""
     return _validate(kind, _load(files, path, where), f"{where}/{path}")
 
 

@@ -15,10 +15,10 @@ _MISSING = "_missing"
 class Feature(Frozen):
     """One column of the feature matrix: float32, NaN where unknown.
 
-    `reason`: a sentence with {value} and {typical}. `shown_as`: a feature kept as a logarithm is shown to people as
-    `exp` or `expm1` of it. `owner`: the group's where none is given. `monotonic`: a greater value never lowers
-    (increasing) or never raises (decreasing) the score, in a family that can be held to it. `missing_indicator`: a
-    column of its own says where the SQL knew no value.
+    `reason` is a sentence with {value} and {typical}. A feature kept as a logarithm is shown to people as `exp` or
+    `expm1` of it, which `shown_as` says. `owner` is the group's owner where the feature names none. `monotonic` says
+    that a greater value never lowers (increasing) or never raises (decreasing) the score, in a family that can be held
+    to it. With `missing_indicator` a column of its own says where the SQL knew no value.
     """
 
     name: Name
@@ -35,25 +35,26 @@ class Feature(Frozen):
 
     @property
     def indicator(self) -> Feature:
-        """The column `<name>_missing`: 1 where the SQL knew no value, before the default, and 0 elsewhere."""
+        """The column `<name>_missing`. It holds 1 where the SQL knew no value, before the default, and 0 elsewhere."""
         return Feature(
             name=f"{self.name}{_MISSING}",
             dtype="boolean",
             description=f"Not known: {self.description}",
-            default=1,  # for a customer whom the group's SQL does not give
+            default=1,  # the value for a customer whom the group's SQL does not give
             owner=self.owner,
         )
 
     @property
     def direction(self) -> int:
-        """1 where a greater value may only raise the score, -1 where it may only lower it, else 0."""
+        """The direction: 1 where a greater value may only raise the score, -1 where it may only lower it, else 0."""
         return {"increasing": 1, "decreasing": -1, None: 0}[self.monotonic]
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """The fields that the feature-set version is hashed from: those that decide values, not those for people.
+        """The fields that the feature-set version is hashed from.
 
-        A field that was added later is in it only where it is used, so that older definitions keep their version.
+        They decide values; fields for people are not among them. A field that later releases added is hashed only where
+        it is used, so that older definitions keep their version.
         """
         fields = self.model_dump(mode="json", exclude={"description", "reason", "shown_as", "owner"})
         for later in ("monotonic", "missing_indicator"):
@@ -92,7 +93,7 @@ class Feature(Frozen):
 
 
 class FeatureGroup(Frozen):
-    """One SQL file and what its columns mean."""
+    """One SQL file, and the meaning of its columns."""
 
     group: Name
     description: str
@@ -102,7 +103,7 @@ class FeatureGroup(Frozen):
 
     @property
     def columns(self) -> tuple[Feature, ...]:
-        """The group's part of the matrix: each feature, followed by its indicator where it asks for one."""
+        """The group's part of the matrix. A feature that asks for an indicator is followed by its indicator."""
         found: list[Feature] = []
         for feature in self.features:
             found += [feature, feature.indicator] if feature.missing_indicator else [feature]

@@ -1,4 +1,7 @@
-"""Date formats: a contract writes them as Java's DateTimeFormatter does, and the engine reads those of strptime."""
+"""Date formats.
+
+A contract writes them as Java's DateTimeFormatter does, and the engine reads the formats of strptime.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,10 @@ _TOKEN = re.compile(r"'(?P<quoted>[^']*)'|(?P<letters>(?P<one>[A-Za-z])(?P=one)*
 
 
 def strptime_format(text: str, *, where: str) -> str:
-    """`dd.MM.yyyy` becomes `%d.%m.%Y`; text that already holds a % is returned as it is.
+    """The strptime format of a date format: `dd.MM.yyyy` becomes `%d.%m.%Y`.
 
-    Raises ContractError for letters that are no part of a format here.
+    Text that already holds a % stays as it is. Raises ContractError for letters that are no part of a format known to
+    this function.
     """
     if "%" in text:
         return text

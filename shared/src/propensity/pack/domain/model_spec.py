@@ -1,4 +1,4 @@
-"""A model's YAML: what it predicts, for whom, from which features, how it is trained and what it must prove."""
+"""The YAML of a model: what it predicts, for whom, from which features, how it is trained and what it must prove."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Family = Literal["logistic_regression", "hist_gradient_boosting", "random_forest
 
 @dataclass(frozen=True, slots=True)
 class LabelWindow:
-    """The days in which an outcome counts: [as_of + gap, as_of + horizon), `end` not among them.
+    """The days in which an outcome counts: [as_of + gap, as_of + horizon). The day `end` is not one of the days.
 
-    An as-of date stands for its day's first instant. Features see what happened before it. With a gap of 0 labels see
-    what happened from it on, so that no event falls between the two.
+    An as-of date stands for its day's first instant. Features see what happened before that instant. With a gap of 0,
+    labels see what happened from that instant on, so that no event falls between features and labels.
     """
 
     start: date
@@ -28,16 +28,16 @@ class LabelWindow:
 
 
 class Training(Frozen):
-    """The rows of a training.
+    """The settings that choose the rows of a training.
 
-    Its as-of dates step back by `every_months` or `every_days`, from the newest one whose label window has ended and
-    settled by the run's date.
+    The as-of dates of a training step back by `every_months` or `every_days`. They begin at the newest date whose label
+    window has ended and settled by the run's date.
     """
 
     as_of_count: int = Field(8, ge=2, le=60)
     every_months: int | None = Field(None, ge=1)
     every_days: int | None = Field(None, ge=1)
-    # numbers of newest as-of dates that a fit may take, each tried like any other setting; empty: all dates
+    # how many of the newest as-of dates a fit may take, each number tried like any other setting; empty: all dates
     newest: tuple[Annotated[int, Field(ge=1)], ...] = ()
     # the most rows that a fit takes: the commoner label is sampled down, and each row left counts for more
     max_rows: int | None = Field(None, ge=100)
@@ -58,7 +58,7 @@ class Training(Frozen):
 
 
 class Censoring(Frozen):
-    """Customers whose outcome could not be seen. Their rows are left out of training, and counted.
+    """Settings for customers whose outcome could not be seen. Their rows are left out of training, and counted.
 
     A tenant that sent nothing in the `silent_days` before the run's day counts as gone since its newest event. `sql`
     names further customers: it gives tenant_id and the entity, from the tables of the as-of date and of the outcomes.
@@ -70,10 +70,10 @@ class Censoring(Frozen):
 
 
 class Treatment(Frozen):
-    """Customers who were under a campaign in the label window, and how their rows count in training.
+    """Settings for customers who were under a campaign in the label window, and how their rows count in training.
 
-    `exclude`: the rows are left out. `weight`: each counts `weight` in fits, validation and calibration. `keep`: each
-    counts as any other, and the report says how many there are.
+    With `exclude` the rows are left out. With `weight` each row counts `weight` in fits, validation and calibration.
+    With `keep` each row counts as any other row, and the report says how many there are.
     """
 
     description: str
@@ -94,7 +94,10 @@ class Validation(Frozen):
 
 
 class Range(Frozen):
-    """Numbers from low to high. `log`: each order of magnitude is equally likely. `whole`: whole numbers only."""
+    """The numbers from low to high.
+
+    With `log` each order of magnitude is equally likely; `whole` means whole numbers only.
+    """
 
     low: float
     high: float
@@ -109,12 +112,12 @@ class Range(Frozen):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The least and the greatest number that is drawn, as integers where only those are drawn."""
+        """The least and the greatest number that is drawn, as integers where only integers are drawn."""
         return (round(self.low), round(self.high)) if self.whole else (self.low, self.high)
 
 
 class Candidate(Frozen):
-    """A family of models and the settings tried: each of the grid, and as many as `draws` out of the space."""
+    """A family of models, and the settings that are tried: all of the grid, and `draws` settings out of the space."""
 
     family: Family
     grid: tuple[dict[str, Any], ...] = ({},)
@@ -141,7 +144,10 @@ class CalibrationChoice(Frozen):
 
 
 class Gates(Frozen):
-    """What a candidate must prove, and which harm stops it (docs/reference/evaluation.md gives the reasons)."""
+    """The proofs that a candidate must give, and the harm that stops it.
+
+    docs/reference/evaluation.md gives the reasons.
+    """
 
     parity_max_abs: float = Field(1e-5, gt=0)
     min_positives: int = Field(30, ge=1)  # of the training set, and of a slice before it is judged
@@ -173,8 +179,8 @@ class Gates(Frozen):
 class Slice(Query):
     """A division of the customers into parts that are judged by themselves.
 
-    Its SQL gives tenant_id, the entity and a text, `slice`, as of each training date. Where it is protected, the parts'
-    error rates are compared too.
+    The slice's SQL gives tenant_id, the entity and a text, `slice`, as of each training date. Where the slice is
+    protected, the error rates of the parts are compared too.
     """
 
     name: Name
@@ -182,12 +188,15 @@ class Slice(Query):
 
     @property
     def column(self) -> str:
-        """Its column in a training set. No feature has this name, as none begins with an underscore."""
+        """The slice's column in a training set.
+
+        No feature has this name, because no feature begins with an underscore.
+        """
         return f"_slice_{self.name}"
 
 
 class Cadence(Frozen):
-    """When runs are due: on `day` of every so many months of the year, counted from `anchor_month`."""
+    """The days on which runs are due: `day` of every so many months of the year, counted from `anchor_month`."""
 
     train_every_months: int = Field(6, ge=1, le=12)
     score_every_months: int = Field(1, ge=1, le=12)
@@ -201,12 +210,12 @@ class DriftLimits(Frozen):
 
 
 class Retraining(Frozen):
-    """When a model is trained outside of its cadence.
+    """The conditions under which a model is trained outside of its cadence.
 
-    That is when `violations` of the checks of one kind are violated, among the newest `of_last`, the very newest
-    included. A drift check is violated where the score is over `drift.psi_limit`, or more than `drifted_share` of the
-    features. A check of performance is violated where the whole 95 % interval of a figure is beyond its limit
-    (feedback/domain/retraining.py).
+    A model is retrained when `violations` checks of one kind are violated among the newest `of_last` checks. The very
+    newest check must be among the violated ones. A drift check is violated where the score is over `drift.psi_limit`,
+    or more than `drifted_share` of the features. A check of performance is violated where the whole 95 % interval of a
+    figure is beyond its limit (feedback/domain/retraining.py).
     """
 
     violations: int = Field(2, ge=1)
@@ -226,7 +235,7 @@ class Retraining(Frozen):
 
 
 class Promotion(Frozen):
-    """How a version that passed its gates becomes the champion: by itself, or by approvals of two people."""
+    """The way in which a version with passed gates becomes champion: by itself, or by approvals of two people."""
 
     policy: Policy = "automatic"
 
@@ -238,10 +247,10 @@ class Fallback(Frozen):
 
 
 class LadderSpec(Frozen):
-    """Which tenants may leave the global model, and with how much evidence (docs/reference/ladder.md).
+    """The tenants that may leave the global model, and the evidence that they need for it (docs/reference/ladder.md).
 
-    Positives are those of the training rows; where there are fewer negatives, negatives are counted. `segment` gives
-    tenant_id and segment, one row per tenant; without it there are no segments.
+    Positives are those of the training rows; where there are fewer negatives, the negatives are counted. `segment`
+    gives tenant_id and segment, one row per tenant. Without `segment` there are no segments.
     """
 
     segment: Query | None = None
@@ -252,7 +261,7 @@ class LadderSpec(Frozen):
 
 
 class Value(Frozen):
-    """What a conversion brings and what a contact costs, in one currency, so that a list's worth can be told."""
+    """The gain of a conversion and the cost of a contact, in one currency, so that a list's worth can be told."""
 
     per_conversion: float = Field(gt=0)
     cost_per_contact: float = Field(ge=0)
@@ -268,7 +277,7 @@ class ModelSpec(Frozen):
     # an outcome counts from `gap_days` after the as-of date until the day before `horizon_days` after it
     horizon_days: int = Field(ge=1, le=730)
     gap_days: int = Field(0, ge=0, le=365)
-    # days after the window's end until all of its outcomes are known; one that came later would count as "did not"
+    # after so many days behind the window's end all outcomes are known; a later outcome would count as "did not"
     settle_days: int = Field(7, ge=0, le=90)
     features: tuple[Name, ...]
     training: Training
@@ -286,7 +295,7 @@ class ModelSpec(Frozen):
     filter: Query | None = None
     value: Value | None = None
     ladder: LadderSpec | None = None
-    # for the model card: whom the scores are for, whom they could harm and how, and what they do not say
+    # the model card says whom the scores are for, whom they could harm and how, and what they do not say
     intended_use: str = ""
     ethical_considerations: str = ""
     limits: tuple[str, ...] = ()
@@ -309,7 +318,7 @@ class ModelSpec(Frozen):
 
     @property
     def reach_days(self) -> int:
-        """Days from an as-of date until all of its outcomes are known."""
+        """The days from an as-of date until all outcomes of its label window are known."""
         return self.horizon_days + self.settle_days
 
     @model_validator(mode="after")
@@ -328,5 +337,5 @@ class ModelSpec(Frozen):
 
 
 def _repeated(names: Sequence[str]) -> list[str]:
-    """The names that stand there more than once, ascending."""
+    """The names that stand more than once in a list, ascending."""
     return sorted({name for name in names if names.count(name) > 1})

@@ -1,4 +1,4 @@
-"""Slices that a contract asks for: one per column that it marks as protected."""
+"""The slices that a contract asks for: one slice per column that the contract marks as protected."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from propensity.pack.domain.model_spec import Slice
 
 
 def protected_slices(contract: Contract, entity: str, named: Collection[str] = ()) -> Iterator[Slice]:
-    """A slice per column that the contract marks as protected; its text is the newest value as of the date.
+    """A slice per column that the contract marks as protected.
 
-    `named`: the slices that the model has already, which are not made again. Raises PackError where the dataset has no
-    column of the entity, so that its values cannot be said of a customer.
+    The slice's text is the column's newest value as of the date. `named` are the slices that the model has already; no
+    slice of these names is made again. Raises PackError where the dataset has no column of the entity, because its
+    values cannot be said of a customer.
     """
     moment = contract.event_time or contract.valid_from or ""
     for column in contract.columns:

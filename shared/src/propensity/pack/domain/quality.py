@@ -1,7 +1,7 @@
 """Quality beyond the form of a single value, as a contract demands it.
 
-That is: severities, rules over several columns, expectations of a whole file, and references to other datasets. They
-are read from `quality`, `relationships` and `slaProperties` of ODCS.
+This quality has four parts: severities, rules over several columns, expectations of a whole file, and references to
+other datasets. They are read from `quality`, `relationships` and `slaProperties` of ODCS.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _UNIT_DAYS = {"d": 1, "day": 1, "days": 1}
 
 @dataclass(frozen=True, slots=True)
 class RowRule:
-    """A rule over several columns. `broken`: SQL over the typed columns that is true where a row is wrong.
+    """A rule over several columns. `broken` is SQL over the typed columns that is true where a row is wrong.
 
-    A row for which it is NULL is not wrong.
+    A row for which the SQL is NULL is not wrong.
     """
 
     name: str
@@ -33,10 +33,10 @@ class RowRule:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A measure of a whole file, and the inclusive bounds that it must keep.
+    """A measure of a whole file, and the inclusive bounds that the measure must keep.
 
-    `rows`: the number of rows. `null_percent`: of a column, in [0, 100]. `age_days`: the days from the newest value of
-    a column to the file's arrival.
+    The measure `rows` is the number of rows. `null_percent` is the share of nulls in a column, in [0, 100]. `age_days`
+    is the number of days from the newest value of a column to the file's arrival.
     """
 
     measure: Literal["rows", "null_percent", "age_days"]
@@ -61,7 +61,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A value of `column` should be a `to_column` of a row of `to_dataset`, of the same tenant."""
+    """A reference: a value of `column` should stand in `to_column` of a row of `to_dataset`, of the same tenant."""
 
     column: str
     to_dataset: str
@@ -95,7 +95,7 @@ def severities(raw: Any, rules: Sequence[str], where: str) -> Mapping[str, Sever
 
 
 def object_quality(raw: Sequence[DataQuality], where: str) -> tuple[list[RowRule], list[Expectation]]:
-    """A dataset's rules and expectations.
+    """The rules and the expectations of a dataset.
 
     `type: custom, engine: duckdb` is a rule over a row's columns; library metric `rowCount` is an expectation.
     """
@@ -131,7 +131,7 @@ def null_expectation(quality: DataQuality, column: str, where: str) -> Expectati
 
 
 def bounds(quality: DataQuality, where: str) -> tuple[float | None, float | None]:
-    """The inclusive bounds that a metric must keep; None on a side without one."""
+    """The inclusive bounds that a metric must keep. A side without a bound is None."""
     if quality.mustBeBetween is not None and len(quality.mustBeBetween) == 2:
         return float(quality.mustBeBetween[0]), float(quality.mustBeBetween[1])
     if quality.mustBe is not None:
@@ -145,7 +145,10 @@ def bounds(quality: DataQuality, where: str) -> tuple[float | None, float | None
 
 
 def freshness(raw: Sequence[ServiceLevelAgreementProperty], dataset: str, where: str) -> list[Expectation]:
-    """The expectations of `slaProperties`: property freshness, a value, unit d, element `<dataset>.<column>`."""
+    """The expectations of `slaProperties`.
+
+    An expectation has property freshness, a value, unit d and element `<dataset>.<column>`.
+    """
     found = []
     for number, sla in enumerate(raw):
         here = f"{where}[{number}]"
@@ -159,7 +162,7 @@ def freshness(raw: Sequence[ServiceLevelAgreementProperty], dataset: str, where:
 
 
 def references(raw: Sequence[Relationship], column: str, where: str) -> list[Reference]:
-    """The references of a property's `relationships`: type foreignKey, to `<dataset>.<column>`."""
+    """The references of a property's `relationships`, which have type foreignKey and lead to `<dataset>.<column>`."""
     found = []
     for number, relation in enumerate(raw):
         dataset, _, target = (relation.to if isinstance(relation.to, str) else "").partition(".")

@@ -1,7 +1,7 @@
 """Keeps a pack's SQL to the tables that were cut as of the date.
 
-Such a table has no row from after that date, but a query could name other tables or clocks. So before a query runs, its
-syntax tree is checked for what it names. The tree is the one that DuckDB's own parser gives (`json_serialize_sql`).
+A table that was cut has no row from after the date, but a query could name other tables or clocks. So before a query
+runs, its syntax tree is checked for the names in it. DuckDB's own parser gives the tree (`json_serialize_sql`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-# these make a table of their arguments, and read nothing else
+# these functions make a table of their arguments, and read nothing else
 _TABLE_FUNCTIONS = {"unnest", "range", "generate_series"}
-# refused: clocks, chance and the engine's surroundings, which answer otherwise tomorrow or show more than the tables
+# clocks, chance and the engine's surroundings are refused. They answer otherwise tomorrow, or show more than the tables
 _FUNCTIONS = {
     "now",
     "today",
@@ -40,14 +40,15 @@ _FUNCTIONS = {
     "query",
     "query_table",
 }
-# these may be written without parentheses, and then the tree has them as columns
+# these functions may be written without parentheses, and then the tree has them as columns
 _BARE = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 
 
 def escapes(tree: Mapping[str, Any], tables: Collection[tuple[str, str]]) -> list[str]:
-    """What a query uses beyond `tables` and the functions that are allowed; sorted, each once.
+    """The names that a query uses beyond `tables` and the allowed functions, sorted and without repetition.
 
-    `tables`: (schema, name), with schema '' for rows as of the date. `tree`: the parsed answer of json_serialize_sql.
+    `tables` holds (schema, name), with schema '' for rows as of the date. `tree` is the parsed answer of
+    json_serialize_sql.
     """
     return sorted(set(_found(tree, frozenset(), {_folded(table) for table in tables})))
 

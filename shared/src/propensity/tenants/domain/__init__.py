@@ -1,1 +1,1 @@
-"""Which states and settings a tenant's record may have, and in which order."""
+"""The states and settings that a tenant's record may have, and the order of the states."""

@@ -1,4 +1,4 @@
-"""A tenant's record: lines of a ledger with its state and settings, and which state may follow which."""
+"""A tenant's record: the lines of a ledger with the tenant's state and settings, and the order of its states."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _NEXT: Mapping[State | None, tuple[State, ...]] = {
     "offboarded": ("onboarding",),
 }
 _REFUSED: tuple[State, ...] = ("suspended", "offboarded")
-# Longer than an API call takes plus the difference of clocks. So no file is validated before the line that decides on
-# it is written.
+# This time is longer than an API call takes plus the difference of clocks. So no file is validated before the line that
+# decides on the file is written.
 TAKES_EFFECT = timedelta(seconds=60)
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _MAX_SETTINGS, _MAX_TEXT = 20, 500
@@ -49,7 +49,7 @@ class RecordLine(Frozen):
 
     @property
     def files_from(self) -> datetime:
-        """The line decides on files that arrive from this instant on, until the next line does."""
+        """The instant from which this line decides on arriving files, until the next line does."""
         return datetime.fromisoformat(self.at) + TAKES_EFFECT
 
     @property
@@ -63,7 +63,7 @@ def closed_tenants(
 ) -> list[str]:
     """The tenants, sorted by name, whose files were refused while outcomes of a label window came in.
 
-    `periods` has, by tenant, (start, end) as RFC 3339 instants; a period without an end goes on. Outcomes of the
+    `periods` has each tenant's (start, end) as RFC 3339 instants; a period without an end goes on. Outcomes of the
     window's last days arrive up to `settle_days` later.
     """
     until = (window.end + timedelta(days=settle_days)).isoformat()
@@ -75,14 +75,17 @@ def closed_tenants(
 
 
 def check_tenant(tenant_id: str) -> str:
-    """The name itself. Raises BadInputError for one that a landing key could not carry."""
+    """Return the tenant's name unchanged. Raises BadInputError for a name that a landing key could not carry."""
     if not TENANT_NAME.fullmatch(tenant_id):
         raise BadInputError(f"tenant {tenant_id[:80]!r}: expected 1 to 64 letters, digits, dots, - or _")
     return tenant_id
 
 
 def record_prefix(tenant_id: str) -> str:
-    """Prefix of the keys of a tenant's lines. Its last slash keeps out tenants whose names begin with this one."""
+    """The prefix of the keys of a tenant's lines.
+
+    The slash at the end of the prefix keeps out tenants whose names begin with this tenant's name.
+    """
     return f"{TENANTS}/{check_tenant(tenant_id)}/record/"
 
 
@@ -93,10 +96,10 @@ def line_key(tenant_id: str, number: int) -> str:
 def next_line(
     last: RecordLine | None, tenant_id: str, body: Mapping[str, Any], datasets: Sequence[str], *, by: str, at: str
 ) -> RecordLine:
-    """The line for a request {state, why, settings}; the last line itself where the request changes nothing.
+    """The line for a request {state, why, settings}. A request that changes nothing gives the last line itself.
 
-    Without settings, those of the last line stay. Raises BadInputError naming the field, ConflictError for a state
-    that cannot follow the last one.
+    A request without settings keeps the settings of the last line. Raises BadInputError naming the field, and
+    ConflictError for a state that cannot follow the last line's state.
     """
     unknown = sorted(set(body) - {"state", "why", "settings"})
     if unknown:
@@ -124,7 +127,7 @@ def check_why(why: object) -> str:
 
 
 def check_settings(settings: object, datasets: Sequence[str]) -> dict[str, Any]:
-    """The settings themselves. Raises BadInputError naming the setting that is wrong.
+    """Return the settings unchanged. Raises BadInputError naming the setting that is wrong.
 
     A setting may have any name; its value is a text, a number, true or false, or a list of texts. The setting
     `datasets` lists datasets of the pack that the tenant is to send. An address of a person is refused, because a

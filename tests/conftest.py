@@ -7,7 +7,12 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from moto.server import ThreadedMotoServer
+
+# no test is timed: on a busy machine an example takes longer than the 200 ms that hypothesis allows by itself
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # there is a worker per core: with more threads than cores, one training of trees took 110 s instead of 12
 os.environ.setdefault("OMP_NUM_THREADS", "1")

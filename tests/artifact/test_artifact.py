@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,7 +79,10 @@ def test_a_function_imports_with_only_its_own_layers(name: str, runtime_boto3: P
     done = subprocess.run([sys.executable, "-S", "-I", "-B", "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2_000:]
     use_case = Path(function["CodeUri"]).name
-    assert use_case in {one.rpartition(".")[2] for one in json.loads(done.stdout)}
+    [own] = re.findall(
+        rf"^from (propensity\.[a-z]+\.{use_case}) import", (code(function) / "handler.py").read_text(), re.MULTILINE
+    )
+    assert own in json.loads(done.stdout)
 
 
 COMMON = ["s3_store", "emf_metrics"]

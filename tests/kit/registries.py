@@ -99,6 +99,7 @@ class Ports:
             "model": MODEL,
             "as_of": AT,
             "dates": [],
+            "groups": [],
             "feature_set": "f",
             "silver": {},
             "columns": {},

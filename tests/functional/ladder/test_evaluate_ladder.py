@@ -14,6 +14,7 @@ from propensity.evaluation.champions import champion_of
 from propensity.ladder.evaluate_ladder import evaluate_ladder
 from propensity.ladder.fit_ladder import fit_ladder
 from propensity.lake.domain.run_records import PlannedChampion, TrainingPlan
+from propensity.lake.run_files import read_plan
 from propensity.registry.artifact import Artifact, load_artifact
 from propensity.registry.versions import load_version
 from propensity.release.check_artifact import check_files
@@ -147,7 +148,10 @@ def test_each_rung_scores_as_it_says(climbed: World, tenants: dict[str, Any]) ->
 
 def test_as_a_champion_it_is_held_against_a_challenger_without_its_ladder(climbed: World) -> None:
     planned = PlannedChampion(version=1, calibration=0)
-    artifact, plan = artifact_of(climbed), TrainingPlan(model=MODEL, as_of="2025-07-01", silver={}, champion=planned)
+    artifact, plan = (
+        artifact_of(climbed),
+        read_plan(climbed.lake, RUN, TrainingPlan).model_copy(update={"champion": planned}),
+    )
     champion = champion_of(climbed, plan, artifact.definition)
     assert champion is not None
     found: Any = champion.score(MATRIX, whose("odd"))

@@ -129,3 +129,17 @@ def test_no_name_stands_for_two_things() -> None:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(room)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_an_adapter_imports_ports_and_pure_floors_alone() -> None:
+    graph = grimp.build_graph("propensity", cache_dir=None)
+    floors = re.compile(r"propensity\.(adapters|ports|kernel|stats|\w+\.domain)(\.|$)")
+    for adapter in graph.find_children("propensity.adapters"):
+        named = graph.find_modules_directly_imported_by(adapter)
+        assert {name for name in named if not floors.match(name)} == set(), adapter
+
+
+def test_the_folders_of_tests_that_pages_name_are_there() -> None:
+    for page in (ROOT / "CONTRIBUTING.md", ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for folder in re.findall(r"\btests/[a-z]+(?:/[a-z]+)?(?=[`/ ,)]|\.\s)", page.read_text()):
+            assert (ROOT / folder).is_dir(), f"{page.relative_to(ROOT)}: {folder}"

@@ -46,7 +46,7 @@ from propensity.erasure.zones import (
 )
 from propensity.kernel.errors import ConflictError, NotFoundError, RetryableError
 from propensity.kernel.tenant import Subject
-from propensity.lake.json_objects import dumps
+from propensity.lake.json_objects import dumps, read_record
 from propensity.lake.silver_tables import SILVER
 from propensity.ports import ObjectStore, Ports, Sql
 from propensity.registry.pinned import pinned_versions
@@ -141,7 +141,7 @@ class _Erasure:
 
     def _notes(self) -> list[Note]:
         store = self.ports.lake
-        return [Note.model_validate_json(store.get(key)) for key in store.keys(notes_folder(self.ticket.request))]
+        return [read_record(store, key, Note) for key in store.keys(notes_folder(self.ticket.request))]
 
     def _note(self, zone: str, objects: Mapping[str, Removal], tables: Mapping[str, TableChange] | None = None) -> None:
         """Write a note of what is about to be done in a zone."""
@@ -212,6 +212,6 @@ def _kind(subject: Subject) -> Literal["tenant", "customer"]:
 
 def _find_record(store: ObjectStore, request: str) -> ErasureRecord | None:
     try:
-        return ErasureRecord.model_validate_json(store.get(record_key(request)))
+        return read_record(store, record_key(request), ErasureRecord)
     except NotFoundError:
         return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from propensity.evaluation.domain.model_card import CardSource, model_card
 from propensity.kernel.pages import to_html, to_markdown
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.kernel.tenant import TENANT
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import TrainingPlan
@@ -35,7 +35,7 @@ _LEAST = 1e-3  # logits; a feature that moves the mean score by less has no effe
 _CLEAR = 0.9  # the share of all movement that must go one way, or the effect is `mixed`
 
 
-class FeatureFacts(Frozen):
+class FeatureFacts(Record):
     """A feature's effect on the score (`Effect`, or `by category`), and its importance in logits."""
 
     name: str
@@ -43,7 +43,7 @@ class FeatureFacts(Frozen):
     importance: float
 
 
-class SegmentFacts(Frozen):
+class SegmentFacts(Record):
     """A segment of n customers, and its most important features: name, and mean size of the contribution in logits."""
 
     segment: str
@@ -51,7 +51,7 @@ class SegmentFacts(Frozen):
     top: tuple[tuple[str, float], ...]
 
 
-class CardFacts(Frozen):
+class CardFacts(Record):
     """The content of `card` in evaluation.json: what a card shows beyond metrics and gates.
 
     `reliability` and `gains` are of the newest fold's scores. `rows` says how many customers importances are measured

@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import Field
 
-from propensity.kernel.spec import Frozen
-from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.kernel.spec import Record
+from propensity.lake.json_objects import dumps, read_record, write_once
 from propensity.ports import ObjectStore
 
 
-class Evaluation(Frozen):
+class Evaluation(Record):
     """The findings about a training run. The fields with a default are missing in older evaluations.
 
     `family`, `parameters`, `metrics`, `gates`, `packages` and `files` are the chosen candidate's. `files` has names in
@@ -40,7 +40,7 @@ class Evaluation(Frozen):
 
 def read_evaluation(store: ObjectStore, run: str) -> Evaluation:
     """Read the evaluation of a run. Raises NotFoundError for a run that was not evaluated yet."""
-    return Evaluation.model_validate(read_json(store, _key(run)))
+    return read_record(store, _key(run), Evaluation)
 
 
 def write_evaluation(store: ObjectStore, run: str, evaluation: Evaluation) -> Evaluation:

@@ -18,7 +18,7 @@ from propensity.evaluation.case import Case
 from propensity.evaluation.champions import Champion
 from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
 from propensity.evaluation.domain.paired import overlap
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.lake.domain.run_records import BuildResult
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import log_loss_gain
@@ -28,7 +28,7 @@ from propensity.training.domain.selection import Entrant, placings
 _SHARE = 0.1  # the share of each tenant's customers on a list, where the model has no filter
 
 
-class CandidateReport(Frozen):
+class CandidateReport(Record):
     """The result of one candidate. `folds` has its log loss per fold; `log_loss` is their mean, in nats.
 
     `standard_error` is the standard error of that mean. `behind_best` says how far the mean is above the best
@@ -51,7 +51,7 @@ class CandidateReport(Frozen):
     why: str
 
 
-class Gains(Frozen):
+class Gains(Record):
     """The gains that lists on the newest fold would have brought.
 
     Only `fold` and `lists` are there where no list has anybody. `model`, `filter` and `champion` are the figures of the
@@ -70,7 +70,7 @@ class Gains(Frozen):
     gains: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-class CandidateReports(Frozen):
+class CandidateReports(Record):
     """The content of report.json, where the fields of `gains` stand beside the others."""
 
     hypothesis: str

@@ -106,11 +106,11 @@ def _in_item(work: BuildItem) -> str:
 
 
 def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition, *, labelled: bool) -> dict[str, Any]:
-    """Write the item's rows to its file. Returns the counts of the rows, as fields of `Built`."""
+    """Write the item's rows to its file. Returns the counts of the rows, as fields of `BuildResult`."""
     population = _count(sql, "rows_kept")
     had = 0
-    if work.scored is not None:
-        had = _drop_scored(sql, lake, work.scored, work.scored_version or 0)
+    if work.scored is not None and work.scored_version is not None:
+        had = _drop_scored(sql, lake, work.scored, work.scored_version)
     path = sql.scratch / "out.parquet"
     sql.execute(
         "copy (select * from rows_kept order by as_of, tenant_id, customer_id) "

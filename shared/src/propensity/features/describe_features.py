@@ -13,8 +13,8 @@ from propensity.features.feature_sets import FeatureSets, Use
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.pages import to_html
 from propensity.lake.domain.run_names import parse_day
-from propensity.lake.json_objects import dumps, read_json, write_once
-from propensity.lake.run_files import is_planned, read_results
+from propensity.lake.json_objects import dumps, is_planned, read_json, write_once
+from propensity.lake.run_files import read_results
 from propensity.ports import Ports
 from propensity.registry.batches import last_batch
 from propensity.registry.versions import load_version

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.ports import ObjectStore
 from propensity.stats.drift import Drift
 
 
-class DriftReport(Frozen):
+class DriftReport(Record):
     """The content of a scoring run's drift.json.
 
     `features` says how many features there are, and `over_threshold` how many columns are over the limit.
@@ -30,7 +30,7 @@ class DriftReport(Frozen):
     columns: tuple[Drift, ...]
 
 
-class MatchbackFigure(Frozen):
+class MatchbackFigure(Record):
     """A figure with its 95 % interval and n, and the number of conversions among its n customers."""
 
     value: float
@@ -40,7 +40,7 @@ class MatchbackFigure(Frozen):
     positives: int
 
 
-class MatchbackReport(Frozen):
+class MatchbackReport(Record):
     """The content of a scoring run's matchback-<day>.json.
 
     `known_by` is the day in the file's name, and `silver` has the versions of Silver that the matchback saw. `segments`

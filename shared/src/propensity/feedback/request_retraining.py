@@ -16,9 +16,9 @@ from propensity.feedback.domain.retraining import Check, Decision, Kind, decide,
 from propensity.feedback.reports import drift_key, matchback_keys
 from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import NotFoundError
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.lake.domain.run_names import execution_name, names_to_try, parse_day, training_run
-from propensity.lake.json_objects import dumps, find_json, read_json
+from propensity.lake.json_objects import dumps, find_json, read_json, read_record
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
 from propensity.registry.batches import batch_runs
@@ -28,7 +28,7 @@ from propensity.registry.versions import Version, claimed_runs, load_champion, w
 BY_HAND: Literal["by_hand"] = "by_hand"
 
 
-class RetrainingRequest(Frozen):
+class RetrainingRequest(Record):
     """The fields of every request.
 
     `execution` is the execution of the workflow that trains; it is None for a request that was declined. `decision`
@@ -164,7 +164,7 @@ def _write_and_start[R: RetrainingRequest](ports: Ports, name: str, request: R, 
     """
     key = f"{_folder(request.model)}/{name}.json"
     new = ports.lake.put_new(key, dumps(request.model_dump(mode="json")))
-    stands = request if new else type(request).model_validate_json(ports.lake.get(key))
+    stands = request if new else read_record(ports.lake, key, type(request))
     if stands.accepted:
         stands = stands.model_copy(update={"execution": _started(ports, stands, day)})
     if new:

@@ -16,7 +16,7 @@ from propensity.lake.domain.run_names import parse_day
 from propensity.lake.domain.run_records import ScoringPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import GROUND_TRUTH, MATCHBACK, SCORES, score_file_day
-from propensity.lake.json_objects import dumps, write_once
+from propensity.lake.json_objects import dumps, parse_record, write_once
 from propensity.lake.pins import NEWEST, pin_silver
 from propensity.lake.run_files import read_plan
 from propensity.lake.session import download
@@ -90,7 +90,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         left_out=left_out,
     )
     key = matchback_key(run, day.isoformat())
-    stands = MatchbackReport.model_validate_json(write_once(ports.lake, key, dumps(report.model_dump())))
+    stands = parse_record(write_once(ports.lake, key, dumps(report.model_dump())), key, MatchbackReport)
     if silver.said() and stands.silver != seen:
         raise ConflictError(f"{key}: matched over Silver {stands.silver} before, asked for is {seen}; it stands")
     everyone = report.segments["all"]["rate"]

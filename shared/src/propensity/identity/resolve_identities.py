@@ -14,14 +14,14 @@ from propensity.identity.domain.identity_rules import FILE, LEVELS, IdentityRule
 from propensity.identity.domain.queries import IDENTITY_COLUMNS
 from propensity.identity.identities import load_identities
 from propensity.kernel.errors import ConflictError, PackError, SqlError
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.kernel.sql_text import quote
 from propensity.lake.appends import append_once
 from propensity.lake.domain.as_of_views import as_of_rows
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import IDENTITIES
-from propensity.lake.json_objects import dumps, find_json, write_once
+from propensity.lake.json_objects import dumps, find_record, parse_record, write_once
 from propensity.lake.pins import pin_datasets
 from propensity.lake.session import silver_views
 from propensity.pack.current import contract_of, pack_info
@@ -31,14 +31,14 @@ from propensity.ports import Ports, Sql
 REPORTS = "identities"
 
 
-class Shares(Frozen):
+class Shares(Record):
     """The number of values of a rule that several customers share, and the number of these customers."""
 
     values: int
     customers: int
 
 
-class TenantIdentities(Frozen):
+class TenantIdentities(Record):
     """The figures of one tenant on one day.
 
     `new` counts the customers who were never resolved before, and `rows` the customers whose row changed. For each
@@ -59,7 +59,7 @@ class TenantIdentities(Frozen):
     refused: dict[str, Shares]
 
 
-class IdentityPlan(Frozen):
+class IdentityPlan(Record):
     """The plan `identities/<day>/plan.json`: Silver's version per dataset, the files taken back, and the rules."""
 
     silver: dict[str, int]
@@ -87,12 +87,10 @@ def resolve_identities(ports: Ports, *, slot: str) -> dict[str, Any]:
     if FILE not in ports.pack_files:
         return {"slot": day, "rows": 0, "rules": 0}
     key = f"{REPORTS}/{day}.json"
-    written = find_json(ports.lake, key)
-    if written is not None:
-        report = IdentityReport.model_validate(written)
-    else:
+    report = find_record(ports.lake, key, IdentityReport)
+    if report is None:
         kept = write_once(ports.lake, key, dumps(_resolve(ports, day).model_dump(mode="json")))
-        report = IdentityReport.model_validate_json(kept)
+        report = parse_record(kept, key, IdentityReport)
     return {"slot": day, **report.totals}
 
 
@@ -103,8 +101,9 @@ def _resolve(ports: Ports, day: str) -> IdentityReport:
     datasets = datasets_with(info.entity, contracts)
     newest = pin_datasets(ports, datasets)
     wanted = IdentityPlan(silver=newest.versions(), retracted=newest.retracted(), rules=rules)
-    kept = write_once(ports.lake, f"{REPORTS}/{day}/plan.json", dumps(wanted.model_dump(mode="json")))
-    plan, as_of = IdentityPlan.model_validate_json(kept), date.fromisoformat(day)
+    key = f"{REPORTS}/{day}/plan.json"
+    kept = write_once(ports.lake, key, dumps(wanted.model_dump(mode="json")))
+    plan, as_of = parse_record(kept, key, IdentityPlan), date.fromisoformat(day)
     pins = pin_datasets(ports, datasets, SilverAt(versions=plan.silver, retracted=plan.retracted))
     buckets = [bucket for group in pins.groups(ports.rows_per_item) for bucket in group]
     with ports.sql() as sql:

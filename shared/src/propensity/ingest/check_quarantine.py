@@ -10,7 +10,7 @@ from typing import Any, Literal
 from propensity.ingest.domain.breaches import Breach, BreachMeasure, DayCounts, DayVerdict, judge_day
 from propensity.ingest.domain.register_keys import is_first, register_of
 from propensity.ingest.register import read_report
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.kernel.sql_text import read_files
 from propensity.lake.appends import append_once
 from propensity.lake.domain.run_names import parse_day
@@ -46,7 +46,7 @@ _COLUMNS = {
 type Feed = tuple[str, str]  # tenant, dataset
 
 
-class QuarantineDay(Frozen):
+class QuarantineDay(Record):
     """A row of gold/quarantine: one tenant's files of one dataset on one day, and whether the day breaches.
 
     `rate` is the share of quarantined rows, and `low` and `high` are its 95 % interval. `baseline`, `rate_limit` and

@@ -28,7 +28,7 @@ class Record(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """The fields that were set, as JSON. An optional field that was left out has no key."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        return self.model_dump(exclude_unset=True)
 
 
 class Query(Frozen):

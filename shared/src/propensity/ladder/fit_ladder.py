@@ -19,7 +19,7 @@ from propensity.ladder.domain.evidence import by_name
 from propensity.ladder.domain.rungs import FittedGroup, LadderFits
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import BuildResult, TrainingPlan
-from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.json_objects import dumps, read_record
 from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
@@ -64,7 +64,7 @@ def fit_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
 
 def read_fits(store: ObjectStore, run: str) -> LadderFits:
     """Read the content of fit.json that fit_ladder wrote for a run."""
-    return LadderFits.model_validate(read_json(store, f"{run}/{_FITS}"))
+    return read_record(store, f"{run}/{_FITS}", LadderFits)
 
 
 def training_of(ports: Ports, run: str, plan: TrainingPlan, definition: Definition) -> TrainingData:

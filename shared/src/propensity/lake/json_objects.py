@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.spec import Record
+from propensity.lake.domain.run_names import plan_key
 from propensity.ports import ObjectStore
 
 
@@ -37,8 +39,13 @@ def read_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R:
 
     The error names fields, never their values.
     """
+    return parse_record(store.get(key), key, kind)
+
+
+def parse_record[R: Record](written: bytes | Mapping[str, Any], key: str, kind: type[R]) -> R:
+    """Parse the content of an object as a record. Raises as `read_record`."""
     try:
-        return kind.model_validate_json(store.get(key))
+        return kind.model_validate_json(written) if isinstance(written, bytes) else kind.model_validate(written)
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, fault["loc"])) or "the whole" for fault in error.errors()}))
         raise ConflictError(
@@ -66,3 +73,8 @@ def claim(store: ObjectStore, key: str, body: bytes) -> None:
     """
     if write_once(store, key, body) != body:
         raise ConflictError(f"{key}: there already with other content; a run's inputs must not change under its name")
+
+
+def is_planned(store: ObjectStore, run: str) -> bool:
+    """Whether a run has its plan. A run has no plan before it is planned, and after the plan expired."""
+    return any(True for _ in store.keys(plan_key(run)))

@@ -7,19 +7,10 @@ from typing import Any
 
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.spec import Record
-from propensity.lake.domain.run_names import item_key, result_key
+from propensity.lake.domain.run_names import item_key, plan_key, result_key
 from propensity.lake.domain.run_records import Item, Plan, StepResult
 from propensity.lake.json_objects import dumps, read_json, read_record
 from propensity.ports import ObjectStore
-
-
-def plan_key(run: str) -> str:
-    return f"{run}/plan.json"
-
-
-def is_planned(store: ObjectStore, run: str) -> bool:
-    """Whether a run has its plan. A run has no plan before it is planned, and after the plan expired."""
-    return any(True for _ in store.keys(plan_key(run)))
 
 
 def read_plan[P: Plan](store: ObjectStore, run: str, kind: type[P]) -> P:

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from propensity.kernel.errors import BadInputError, IncompleteRunError, RetryableError
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.domain.silver_rows import BucketRule, bucket_of_silver
-from propensity.lake.json_objects import dumps
+from propensity.lake.json_objects import dumps, read_record
 from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
@@ -27,7 +27,7 @@ from propensity.ports import DataFile, Ports, Snapshot, Sql
 _RACES = 20  # tries to commit; a try is lost where rows were appended between the last chunk and the commit
 
 
-class MoveReceipt(Frozen):
+class MoveReceipt(Record):
     """The receipt of a chunk: the paths of the old files, and the new files that hold their rows."""
 
     sources: Sequence[str]
@@ -79,7 +79,7 @@ def _moved(ports: Ports, dataset: str, snapshot: Snapshot, buckets: int) -> list
     present = set(ports.lake.keys(f"{snapshot.root}/bucket="))
     moved: list[DataFile] = []
     for key in ports.lake.keys(f"{folder}/"):
-        receipt = MoveReceipt.model_validate_json(ports.lake.get(key))
+        receipt = read_record(ports.lake, key, MoveReceipt)
         # rows are moved again where a vacuum removed the new files, or where compaction joined the old ones
         if (
             set(receipt.sources) <= waiting.keys()

@@ -88,9 +88,10 @@ def _score(ports: Ports, model: str, scoring: date, day: date) -> Iterator[str]:
 def _champion_day(ports: Ports, model: str) -> str | None:
     """Return the as-of date that the champion was trained with; None without a champion."""
     try:
-        return load_champion(ports.lake, model).provenance.as_of
+        as_of: str = load_champion(ports.lake, model).lineage["as_of"]
     except NotFoundError:
         return None
+    return as_of
 
 
 def _has_batch(ports: Ports, model: str, day: date, file: str) -> bool:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from propensity.kernel.errors import BadInputError, NotFoundError
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.domain.retractions import Retraction
 from propensity.lake.gold_tables import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
-from propensity.lake.json_objects import dumps, find_json, write_once
+from propensity.lake.json_objects import dumps, find_record, parse_record, write_once
 from propensity.lake.pins import tenant_keys
 from propensity.lake.session import download
 from propensity.lake.silver_tables import SILVER, silver_table
@@ -32,14 +32,14 @@ _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SLICE = 512_000_000  # bytes of a table that are on disk at the same time
 
 
-class ExportPins(Frozen):
+class ExportPins(Record):
     """The content of `pins.json`: table versions, and the tenant's files taken back that still have rows in Silver."""
 
     tables: dict[str, int]
     retracted: tuple[Retraction, ...]
 
 
-class ExportedFile(Frozen):
+class ExportedFile(Record):
     """One file of an export, by its name below the export's folder, and the table that its rows come from."""
 
     file: str
@@ -81,10 +81,8 @@ def export_tenant(ports: Ports, *, tenant_id: str, request: str) -> dict[str, An
         raise BadInputError(f"request {request[:80]!r}: expected 1 to 64 letters, digits, - or _ that name this export")
     folder = f"{EXPORTS}/{request}/tenant_id={tenant_id}"
     manifest_key = f"{folder}/manifest.json"
-    complete = find_json(ports.lake, manifest_key)
-    if complete is not None:
-        manifest = ExportManifest.model_validate(complete)
-    else:
+    manifest = find_record(ports.lake, manifest_key, ExportManifest)
+    if manifest is None:
         manifest = _export(ports, tenant_id, folder, request)
         write_once(ports.lake, manifest_key, dumps(manifest.model_dump(mode="json")))
     rows = sum(file.rows for file in manifest.files)
@@ -93,8 +91,8 @@ def export_tenant(ports: Ports, *, tenant_id: str, request: str) -> dict[str, An
 
 def _export(ports: Ports, tenant_id: str, folder: str, request: str) -> ExportManifest:
     wanted = _pins(ports, tenant_id)
-    kept = write_once(ports.lake, f"{folder}/pins.json", dumps(wanted.model_dump(mode="json")))
-    pins = ExportPins.model_validate_json(kept)
+    key = f"{folder}/pins.json"
+    pins = parse_record(write_once(ports.lake, key, dumps(wanted.model_dump(mode="json"))), key, ExportPins)
     files: list[ExportedFile] = []
     left_out: list[str] = []
     for table, version in sorted(pins.tables.items()):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from propensity.kernel.errors import NotFoundError
-from propensity.kernel.spec import Frozen
+from propensity.kernel.errors import ConflictError, NotFoundError
+from propensity.kernel.spec import Record
 from propensity.lake.domain.run_names import batch_day
-from propensity.lake.json_objects import dumps
+from propensity.lake.json_objects import dumps, read_record
 from propensity.ports import ObjectStore
 from propensity.registry.domain.ledger import calibration_key
 from propensity.registry.versions import Version, newest_calibration
@@ -20,14 +20,14 @@ from propensity.stats.calibration import Calibration
 from propensity.stats.figures import Estimate
 
 
-class HeldAgainst(Frozen):
+class HeldAgainst(Record):
     """The batch run that a new calibration was proven on, and the older batch runs that it was fitted on for that."""
 
     run: str
     fitted_on: Sequence[str]
 
 
-class CalibrationFile(Frozen):
+class CalibrationFile(Record):
     """A later calibration of a version: the calibration itself, who asked for it, when and why, and its proof.
 
     `restores` is the number of the earlier calibration that this one repeats; it is None for a newly fitted
@@ -75,7 +75,10 @@ def calibrated_on(store: ObjectStore, version: Version, number: int) -> tuple[st
     file = _read(store, version, number)
     if file.restores is not None:
         return calibrated_on(store, version, file.restores)
-    return tuple(batch_day(run).isoformat() for run in file.fitted_on or ())
+    if file.fitted_on is None:
+        key = calibration_key(version.model, version.number, number)
+        raise ConflictError(f"{key}: says neither what it restores nor what it was fitted on; restore the object")
+    return tuple(batch_day(run).isoformat() for run in file.fitted_on)
 
 
 def add_calibration(store: ObjectStore, version: Version, file: CalibrationFile) -> bool:
@@ -84,4 +87,4 @@ def add_calibration(store: ObjectStore, version: Version, file: CalibrationFile)
 
 
 def _read(store: ObjectStore, version: Version, number: int) -> CalibrationFile:
-    return CalibrationFile.model_validate_json(store.get(calibration_key(version.model, version.number, number)))
+    return read_record(store, calibration_key(version.model, version.number, number), CalibrationFile)

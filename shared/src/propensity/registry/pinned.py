@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from propensity.lake.domain.run_records import Plan
 from propensity.lake.gold_tables import GOLD, SCORES, feature_table
-from propensity.lake.json_objects import read_record
+from propensity.lake.json_objects import parse_record, read_json
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
@@ -32,9 +32,10 @@ def pinned_versions(ports: Ports, day: date) -> tuple[Mapping[str, set[int]], li
                 pinned[silver_table(dataset)].add(version)
     for key in ports.lake.keys("runs/"):
         if key.endswith("/plan.json"):
-            plan = read_record(ports.lake, key, Plan)
-            if date.fromisoformat(plan.as_of) < day - OPEN:
+            written = read_json(ports.lake, key)
+            if date.fromisoformat(written["as_of"]) < day - OPEN:
                 continue
+            plan = parse_record(written, key, Plan)
             for dataset, version in plan.silver.items():
                 pinned[silver_table(dataset)].add(version)
             if plan.scores_version is not None:

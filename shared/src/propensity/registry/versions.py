@@ -17,10 +17,9 @@ from typing import Any
 from pydantic import Field
 
 from propensity.kernel.errors import NotFoundError, RetryableError
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.lake.definition_files import read_definition
-from propensity.lake.json_objects import claim, dumps, read_json
-from propensity.lake.run_files import is_planned
+from propensity.lake.json_objects import claim, dumps, is_planned, parse_record, read_json
 from propensity.pack.domain.definition import Definition
 from propensity.ports import ObjectStore
 from propensity.registry.domain.ladder import LADDER
@@ -45,33 +44,34 @@ _FOLDERS = ("definition/", "ladder/")
 _SEAL = "lineage.json"  # lineage.json is written last: a version without it does not exist
 
 
-class VersionSchema(Frozen):
+class VersionSchema(Record):
     """The features of a version in order, and per dataset the columns in the version's SQL, with their DuckDB types."""
 
     features: tuple[str, ...] | None = None
     columns: Mapping[str, Mapping[str, str]] | None = None
 
 
-class VersionLineage(Frozen):
+class VersionLineage(Record):
     """The lineage of a version, as its lineage.json has it.
 
     (The lineage of columns is another thing: kernel/lineage.py.) The check before an alias moves compares the version
     with `schema` and with `files`, the SHA-256 of each file that its scores depend on. A replay repeats `dates` (as-of
     dates), `silver` (the version of each table), `retracted`, `silver_at` and `seed`. A replay compares `training_set`
-    (a hash), `packages`, `family` and `parameters`. A field with a default may be missing in an older lineage.json.
+    (a hash), `packages`, `family` and `parameters`. A field with a default may be
+    missing in an older lineage.json.
     """
 
     run: str
-    model: str = ""
-    as_of: str = ""
-    dates: tuple[str, ...] = ()
-    family: str = ""
-    parameters: Mapping[str, Any] = {}
-    feature_set: str = ""
-    silver: Mapping[str, int] = {}
+    model: str
+    as_of: str
+    dates: tuple[str, ...]
+    family: str
+    parameters: Mapping[str, Any]
+    feature_set: str
+    silver: Mapping[str, int]
     retracted: Mapping[str, Any] = {}
     silver_at: Mapping[str, Any] | None = None
-    packages: Mapping[str, str] = {}
+    packages: Mapping[str, str]
     fitted: VersionSchema | None = Field(default=None, alias="schema")
     files: Mapping[str, str] | None = None
     training_set: str | None = None
@@ -95,7 +95,7 @@ class Version:
 
     @property
     def provenance(self) -> VersionLineage:
-        return VersionLineage.model_validate(self.lineage)
+        return parse_record(self.lineage, f"{self.folder}/{_SEAL}", VersionLineage)
 
     def definition(self, store: ObjectStore) -> Definition:
         return read_definition(store, f"{self.folder}/definition", self.model)

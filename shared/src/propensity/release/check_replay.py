@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from propensity.evaluation.evaluations import read_evaluation
 from propensity.kernel.errors import ConflictError, IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import TENANT
 from propensity.ladder.version_files import ladder_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import BuildResult, TrainingPlan
 from propensity.lake.erased import erasure_records, rows_erased_since
-from propensity.lake.json_objects import dumps, read_json, write_once
+from propensity.lake.json_objects import dumps, parse_record, read_json, write_once
 from propensity.lake.run_files import read_plan, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Ports
@@ -35,7 +36,7 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     there are ladders, both ladders score the rows too.
     """
     store = ports.lake
-    plan, evaluation = read_plan(store, run, TrainingPlan), read_json(store, f"{run}/evaluation.json")
+    plan, evaluation = read_plan(store, run, TrainingPlan), read_evaluation(store, run)
     if plan.replay_of is None:
         raise ConflictError(f"{run}: no replay of a version; start TrainModel with replay_of")
     version = load_version(store, plan.model, plan.replay_of)
@@ -45,11 +46,10 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     matrix, tenants = np.ascontiguousarray(data.matrix[rows]), data.columns[TENANT][rows]
     del data  # this frees memory for the original's training set, which is as large
     then, now = (
-        ports.scorer(onnx).predict(matrix)
-        for onnx in (version.onnx(store), store.get(evaluation["files"]["model.onnx"]))
+        ports.scorer(onnx).predict(matrix) for onnx in (version.onnx(store), store.get(evaluation.files["model.onnx"]))
     )
     before = Calibration.from_json(version.json(store, "calibration.json"))
-    after = Calibration.from_json(read_json(store, evaluation["files"]["calibration.json"]))
+    after = Calibration.from_json(read_json(store, evaluation.files["calibration.json"]))
     provenance, scores = version.provenance, (before.apply(then), after.apply(now))
     ladders = load_tenant_models(ports, version), _replayed_ladder(ports, run)
     laddered = None
@@ -70,9 +70,9 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
         registered_seed=provenance.seed,
         replayed_seed=definition.model.training.seed,
         registered_packages=provenance.packages,
-        replayed_packages=evaluation["packages"],
+        replayed_packages=evaluation.packages,
         registered_model=(provenance.family, provenance.parameters),
-        replayed_model=(evaluation["family"], evaluation["parameters"]),
+        replayed_model=(evaluation.family, evaluation.parameters),
         erased=rows_erased_since(erasure_records(store), provenance.silver),
         raw=_furthest(then, now),
         calibrated=_furthest(*scores),
@@ -83,7 +83,7 @@ def check_replay(ports: Ports, *, run: str) -> dict[str, Any]:
     report = found.report(version=version.number, run=run, silver=plan.silver, rows=len(rows))
     key = f"{model_root(plan.model)}/replays/{version.number:06d}-{plan.replay_request}.json"
     # the report of an earlier call stays as it is
-    written = ReplayReport.model_validate_json(write_once(store, key, dumps(report.model_dump())))
+    written = parse_record(write_once(store, key, dumps(report.model_dump())), key, ReplayReport)
     ports.metrics.count("ModelReplayed", model=plan.model, same=str(written.same).lower())
     return {
         "run": run,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.evaluation.evaluations import read_evaluation
 from propensity.ladder.version_files import ladder_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import TrainingPlan
-from propensity.lake.json_objects import dumps, read_json
+from propensity.lake.json_objects import dumps
 from propensity.lake.run_files import read_plan
 from propensity.pack.current import policy_of
 from propensity.ports import Ports
@@ -36,10 +37,10 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
     ago. It is None in an execution that began before the workflow passed it on; the line then has the run's day.
     """
     store = ports.lake
-    plan, evaluation = read_plan(store, run, TrainingPlan), read_json(store, f"{run}/evaluation.json")
-    files = {name: store.get(key) for name, key in {**evaluation["files"], **ladder_files(store, run)}.items()}
-    files["metrics.json"] = dumps(evaluation["metrics"])
-    files["gates.json"] = dumps(evaluation["gates"])
+    plan, evaluation = read_plan(store, run, TrainingPlan), read_evaluation(store, run)
+    files = {name: store.get(key) for name, key in {**evaluation.files, **ladder_files(store, run)}.items()}
+    files["metrics.json"] = dumps(evaluation.metrics)
+    files["gates.json"] = dumps(evaluation.gates)
     definition = f"{run}/definition/"
     files |= {f"definition/{key.removeprefix(definition)}": store.get(key) for key in store.keys(definition)}
     features = read_definition(store, f"{run}/definition", plan.model).feature_names
@@ -48,22 +49,22 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         model=plan.model,
         as_of=plan.as_of,
         dates=plan.dates,
-        family=evaluation["family"],
-        parameters=evaluation["parameters"],
+        family=evaluation.family,
+        parameters=evaluation.parameters,
         feature_set=plan.feature_set,
         silver=plan.silver,
         retracted=plan.retracted,
         silver_at=plan.silver_at,
-        packages=evaluation["packages"],
+        packages=evaluation.packages,
         # a plan from before columns were recorded has no columns
         schema=VersionSchema(features=features, columns=plan.columns),
         files=recorded_files(files),
         # an evaluation from before training sets were hashed has no hash
-        training_set=evaluation.get("training_set"),
-        seed=evaluation.get("seed"),
+        training_set=evaluation.training_set,
+        seed=evaluation.seed,
     )
     version = register(store, plan.model, files, lineage.to_json())
-    gates = GateSummary.of(evaluation["gates"])
+    gates = GateSummary.of(evaluation.gates)
     line = None
     if not gates.failed and plan.silver_at is None:
         request = Request(plan.model, version.number, by=BY, why="all gates passed", at=at or plan.as_of, gates=gates)

@@ -7,12 +7,12 @@ from typing import Any
 
 from propensity.kernel.errors import BadInputError
 from propensity.lake.definition_files import write_definition
-from propensity.lake.domain.run_names import parse_day, training_run
+from propensity.lake.domain.run_names import parse_day, plan_key, training_run
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.json_objects import find_record
 from propensity.lake.pins import Pins, pin_silver, pins_of_plan
-from propensity.lake.run_files import claim_plan, plan_key
+from propensity.lake.run_files import claim_plan
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
 from propensity.registry.versions import Version, load_version

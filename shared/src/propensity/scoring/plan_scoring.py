@@ -64,7 +64,9 @@ def _items(ports: Ports, champion: Version, run: str, plan: ScoringPlan) -> list
             buckets=buckets,
             bucket_count=pins.bucket_count,
             partition_key=info.partition_key,
-            scored=_scored(scores, model, pins.bucket_count, buckets, plan.batch_as_of or "") if scores else None,
+            scored=_scored(scores, model, pins.bucket_count, buckets, plan.batch_as_of)
+            if scores and plan.batch_as_of
+            else None,
             scored_version=champion.number,
             out=f"{feature_table(str(champion.lineage['feature_set']))}/{stem}-{number:04d}.parquet",
             scored_out=f"{run}/scored/{number:04d}.parquet",

@@ -64,11 +64,11 @@ class Serving:
 def load_serving(ports: Ports, model: str, number: int) -> Serving:
     """Load the champion for answering. Raises NotFoundError where the version does not exist."""
     version = load_version(ports.lake, model, number)
-    feature_set = version.provenance.feature_set
+    feature_set = version.lineage["feature_set"]
     same = [
         other
         for other in version_numbers(ports.lake, model)
-        if other != number and load_version(ports.lake, model, other).provenance.feature_set == feature_set
+        if other != number and load_version(ports.lake, model, other).lineage["feature_set"] == feature_set
     ]
     reference = version.json(ports.lake, "reference.json")
     artifact = load_artifact(ports, version)

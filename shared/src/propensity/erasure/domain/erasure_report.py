@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.lake.domain.erasure_records import ERASURES
 
 
-class ErasureCall(Frozen):
+class ErasureCall(Record):
     """The call for an erasure: who called, when (RFC 3339) and why."""
 
     by: str
@@ -22,7 +22,7 @@ class ErasureCall(Frozen):
     why: str
 
 
-class Removal(Frozen):
+class Removal(Record):
     """The removal of rows from one object.
 
     `rows` says how many rows leave the object; it is None where the object goes whole or nobody can count the rows.
@@ -36,7 +36,7 @@ class ErasedObject(Removal):
     zone: str
 
 
-class TableChange(Frozen):
+class TableChange(Record):
     """The change of one table. `before` is its newest version before the erasure; `rows` of that version leave it."""
 
     before: int
@@ -49,7 +49,7 @@ class ErasedTable(TableChange):
     now: int | None = None
 
 
-class Note(Frozen):
+class Note(Record):
     """The note of what an attempt is about to do in a zone: removals by object, and changes by table."""
 
     attempt: int
@@ -59,7 +59,7 @@ class Note(Frozen):
     tables: Mapping[str, TableChange]
 
 
-class ZoneTotal(Frozen):
+class ZoneTotal(Record):
     """The totals of a zone: objects touched, rows removed from these objects, and how many objects went whole."""
 
     objects: int
@@ -67,7 +67,7 @@ class ZoneTotal(Frozen):
     whole: int
 
 
-class Proof(Frozen):
+class Proof(Record):
     """The amounts that the search after an erasure looked through; `hits` is 0, because a hit is an error."""
 
     objects: int
@@ -77,7 +77,7 @@ class Proof(Frozen):
     hits: int
 
 
-class ErasureRecord(Frozen):
+class ErasureRecord(Record):
     """The record of all attempts under one reference: `audit/erasures/<request>.json`. The record names no person.
 
     `names` says how many names of the person were searched for. `pinned` counts the rows removed from each version of a

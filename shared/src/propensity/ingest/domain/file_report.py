@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.pack.domain.quality import Severity
 
 
-class BrokenRule(Frozen):
+class BrokenRule(Record):
     """A rule that rows of the file break: the number of the rows and their first lines, but never values.
 
     `column` is None for a rule over a whole line or over several columns.
@@ -26,7 +26,7 @@ class BrokenRule(Frozen):
     first_lines: tuple[int, ...]
 
 
-class RowCounts(Frozen):
+class RowCounts(Record):
     """The rows of a file that could be read: `bronze` good rows, `quarantine` bad rows, and why the bad rows are bad.
 
     In a first validation rows_in = bronze + quarantine.
@@ -40,7 +40,7 @@ class RowCounts(Frozen):
     reasons: tuple[BrokenRule, ...]
 
 
-class _Report(Frozen):
+class _Report(Record):
     """The fields of every report.
 
     The first six fields name the object, so that it can be read again; `ingested_at` is its RFC 3339 time of arrival.

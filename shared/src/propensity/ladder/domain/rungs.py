@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any, Literal
 
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 from propensity.registry.domain.ladder import Rung
 from propensity.stats.figures import Estimate
 
@@ -22,7 +22,7 @@ def _finite[T: float](value: T) -> T | None:
     return value if isfinite(value) else None
 
 
-class FittedGroup(Frozen):
+class FittedGroup(Record):
     """A model that was fitted on the rows of one segment or of one tenant.
 
     `folder` is the model's place below the run, and later below the version. `out` is the same place as a key of the
@@ -38,7 +38,7 @@ class FittedGroup(Frozen):
     probes: str
 
 
-class LadderFits(Frozen):
+class LadderFits(Record):
     """The content of fit.json.
 
     `offset` and `out` are the global model's: its logit offset, and the folder of its fit.
@@ -49,7 +49,7 @@ class LadderFits(Frozen):
     out: str
 
 
-class Gain(Frozen):
+class Gain(Record):
     """The gain of a rung over the rung that stood then, in nats a row. A bound is None where it is infinite."""
 
     over: Rung
@@ -63,7 +63,7 @@ class Gain(Frozen):
         return Gain(over=over, value=gain.value, low=_finite(gain.low), high=_finite(gain.high), n=gain.n)
 
 
-class Evidence(Frozen):
+class Evidence(Record):
     """The evidence of a tenant: its training rows, its held-out rows, what each rung gained, and AUCs by rung."""
 
     rows: int
@@ -77,7 +77,7 @@ class Evidence(Frozen):
 NO_EVIDENCE = Evidence(rows=0, positives=0, held_rows=0, held_positives=0, gains={}, auc={})
 
 
-class TenantRung(Frozen):
+class TenantRung(Record):
     """The rung of a tenant, and the reason.
 
     `model`, `intercept` and `rate` have the same meaning as in registry.domain.ladder.Place.
@@ -92,7 +92,7 @@ class TenantRung(Frozen):
     reason: str
 
 
-class SegmentModel(Frozen):
+class SegmentModel(Record):
     """The model of a segment: its training rows, and how many tenants of the segment there are.
 
     `gain` is the gain over the rungs where these tenants stood, on all their held-out rows. It is empty where too few
@@ -107,7 +107,7 @@ class SegmentModel(Frozen):
     earned: bool
 
 
-class LadderRecord(Frozen):
+class LadderRecord(Record):
     """The content of ladder.json.
 
     `refused` has the folders of models whose export is not sound, and by how much each export is off.

@@ -80,6 +80,10 @@ def file_stem(run: str) -> str:
     return hashlib.sha256(run.encode()).hexdigest()[:16]
 
 
+def plan_key(run: str) -> str:
+    return f"{run}/plan.json"
+
+
 def item_key(run: str, index: int) -> str:
     return f"{run}/items/{index:04d}.json"
 

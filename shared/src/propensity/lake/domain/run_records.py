@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from pydantic import ConfigDict, model_validator
+
 from propensity.kernel.spec import Record
 from propensity.lake.domain.as_of_views import SilverShape
 from propensity.lake.domain.run_names import Scope
@@ -24,18 +26,16 @@ class ItemSource(Record):
 
 
 class Plan(Record):
-    """The plan of a run, `<run>/plan.json`.
+    """The part of a run's plan, `<run>/plan.json`, that a training and a scoring have in common.
 
-    The plan holds the versions of Silver that the run reads, the files taken back, and the run's groups of buckets.
-    `silver_at` is the Silver that was asked for, as `SilverAt.said` has it. None means the newest Silver.
+    The plan holds the versions of Silver that the run reads, and the files taken back. `silver_at` is the Silver that
+    was asked for, as `SilverAt.said` has it. None means the newest Silver.
     """
 
-    model: str = ""
     as_of: str
     silver: Mapping[str, int]
     retracted: Mapping[str, Sequence[tuple[str, str]]] = {}
     silver_at: Mapping[str, Any] | None = None
-    groups: Sequence[Sequence[int]] = ()
     scores_version: int | None = None
 
     @property
@@ -56,20 +56,22 @@ class TrainingPlan(Plan):
 
     None, in an early plan, means `as_of`. `closed` holds the periods of tenants that were closed, [start, end) each.
     `shapes` and `columns` let a replay read the tables as this run does. The plan of a replay names the version and its
-    request.
+    request. `groups` are the buckets of each work item.
     """
 
+    model: str
+    groups: Sequence[Sequence[int]]
     outcomes_until: str | None = None
     closed: Mapping[str, Sequence[tuple[str | None, str | None]]] = {}
     silent_days: int | None = None
     horizon_days: int | None = None
     gap_days: int | None = None
-    feature_set: str = ""
+    feature_set: str
     columns: Mapping[str, Mapping[str, str]] | None = None
     shapes: Mapping[str, SilverShape] | None = None
     partition_key: str | None = None
     champion: PlannedChampion | None = None
-    dates: Sequence[str] = ()
+    dates: Sequence[str]
     replay_of: int | None = None
     replay_request: str | None = None
 
@@ -85,11 +87,19 @@ class ScoringPlan(Plan):
     Both are None in a batch's own plan.
     """
 
+    model: str
+    groups: Sequence[Sequence[int]]
     version: int
     calibration: int = 0
     scope: Scope
     batch_as_of: str | None = None
     batch_run: str | None = None
+
+    @model_validator(mode="after")
+    def _batch_of_a_gap_run(self) -> ScoringPlan:
+        if self.scores_version is not None and self.batch_as_of is None:
+            raise ValueError("batch_as_of: expected the day of the batch that the gap run fills")
+        return self
 
 
 class Item(Record):
@@ -121,6 +131,12 @@ class BuildItem(Item):
     scored_version: int | None = None
     out: str
 
+    @model_validator(mode="after")
+    def _whose_scores(self) -> BuildItem:
+        if self.scored is not None and self.scored_version is None:
+            raise ValueError("scored_version: expected the version whose scores `scored` holds")
+        return self
+
 
 class ScoreItem(BuildItem):
     """A build item that is also scored, labelled and published.
@@ -142,6 +158,8 @@ class FitItem(Item, Candidate):
 
     Its settings are tried on the files of `training_keys`, and the best setting is fitted.
     """
+
+    model_config = ConfigDict(extra="ignore")  # a candidate of a pack forbids what it does not know; a record does not
 
     definition: str
     training_keys: Sequence[str]

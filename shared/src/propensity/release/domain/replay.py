@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Record
 
 MAX_ABS = 1e-6  # the largest difference of a score that still counts as the same score
 
 
-class ComparedSets(Frozen):
+class ComparedSets(Record):
     """The hashes of three training sets: the version's, the replay's, and the version's own files as they are today."""
 
     registered: str | None
@@ -20,12 +20,12 @@ class ComparedSets(Frozen):
     same: bool | None
 
 
-class ComparedSeeds(Frozen):
+class ComparedSeeds(Record):
     registered: int | None
     replayed: int
 
 
-class ComparedPackages(Frozen):
+class ComparedPackages(Record):
     """The versions of packages by name; `differ` has, for each package that differs, its version then and now."""
 
     registered: Mapping[str, str]
@@ -33,14 +33,14 @@ class ComparedPackages(Frozen):
     differ: Mapping[str, Sequence[str | None]]
 
 
-class ComparedModels(Frozen):
+class ComparedModels(Record):
     """The family and parameters of the version's model and of the replay's model."""
 
     registered: Sequence[Any]
     replayed: Sequence[Any]
 
 
-class ComparedScores(Frozen):
+class ComparedScores(Record):
     """The largest differences of a score; Replayed says what each field means."""
 
     max_abs_raw: float
@@ -49,7 +49,7 @@ class ComparedScores(Frozen):
     limit: float
 
 
-class ReplayReport(Frozen):
+class ReplayReport(Record):
     """The report of a replay: `registry/<model>/replays/<version>-<request>.json`.
 
     `silver` has the versions of the tables that were read. `rows` says how many rows both models scored. `said` has

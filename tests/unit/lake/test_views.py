@@ -23,6 +23,7 @@ from tests.kit.specs import model_spec
 
 DAY = date(2025, 1, 10)
 START = datetime(2025, 1, 1, tzinfo=UTC)
+ONE_FILE = "timestamptz '2026-01-01'"  # all rows come in one historical load: nothing is a restatement
 rows = st.lists(
     st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.integers(0, 20), st.integers(1, 3), st.integers(0, 9)),
     max_size=25,
@@ -34,12 +35,12 @@ def loaded(data: list[tuple[str, int, int, int, int]], time_column: str) -> Duck
     session = DuckDbSql()
     session.execute(
         f"create table s (tenant_id varchar, _key varchar, {time_column} timestamptz, _known_at timestamptz, "
-        "revision bigint, value bigint, _row_hash varchar)"
+        "revision bigint, value bigint, _row_hash varchar, _ingested_at timestamptz, _healed_at timestamptz)"
     )
     for key, at, known, revision, value in data:
         moments = [(START + timedelta(days=days)).isoformat() for days in (at, known)]
         session.execute(
-            "insert into s values ('t', ?, ?::timestamptz, ?::timestamptz, ?, ?, ?)",
+            f"insert into s values ('t', ?, ?::timestamptz, ?::timestamptz, ?, ?, ?, {ONE_FILE}, null)",
             [key, *moments, revision, value, f"{at:02d}{known:02d}{revision}{value}"],
         )
     return session

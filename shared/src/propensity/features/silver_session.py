@@ -9,7 +9,14 @@ from datetime import date
 from propensity.features.domain.columns import expression, indicator, known_column, known_value
 from propensity.kernel.errors import PackError, SqlError
 from propensity.kernel.sql_text import instant, midnight, quote, text
-from propensity.lake.domain.as_of_views import SilverShape, as_of_rows, history_rows, newest_row, outcome_rows
+from propensity.lake.domain.as_of_views import (
+    SilverShape,
+    as_of_rows,
+    history_rows,
+    known_rows,
+    newest_row,
+    outcome_rows,
+)
 from propensity.lake.domain.run_records import ItemSource
 from propensity.lake.session import silver_views
 from propensity.pack.domain.definition import Definition
@@ -136,8 +143,8 @@ class SilverSession:
         """The day of each tenant's newest event before a day, as known by then, over all datasets of the session."""
         moment = instant(until)
         parts = [
-            f"select tenant_id, _event_time from silver.{quote(dataset)} "
-            f"where _event_time < {moment} and _known_at < {moment}{_not_taken_back(shape)}"
+            f"select tenant_id, _event_time from ({_known(shape, moment)}) "
+            f"where _event_time < {moment}{_not_taken_back(shape)}"
             for dataset, shape in self._shapes.items()
             if shape.kind == "event"
         ]
@@ -253,6 +260,10 @@ def check_definition(
 
 def _name(schema: str, dataset: str) -> str:
     return f"{schema}.{quote(dataset)}" if schema else quote(dataset)
+
+
+def _known(shape: SilverShape, moment: str) -> str:
+    return known_rows(shape, f"silver.{quote(shape.dataset)}", known_before=moment, valid_before=None)
 
 
 def _not_taken_back(shape: SilverShape) -> str:

@@ -43,6 +43,6 @@ def download(sql: Sql, lake: ObjectStore, keys: Sequence[str], folder: str) -> l
 
 def _columns(shape: SilverShape) -> str:
     times = f"_known_at timestamptz, {shape.time_column} timestamptz"
-    origin = "_content_id varchar, _ingested_at timestamptz"
+    origin = "_content_id varchar, _ingested_at timestamptz, _healed_at timestamptz"
     system = f"tenant_id varchar, _key varchar, _row_hash varchar, {times}, {origin}"
     return ", ".join([system, *(f"{quote(name)} {kind}" for name, kind in shape.columns)])

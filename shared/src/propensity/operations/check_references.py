@@ -145,7 +145,8 @@ def _by_bucket(ports: Ports, sql: Sql, snapshot: Snapshot, contract: Contract, s
     for bucket in sorted({file.partition["bucket"] for file in snapshot.files}, key=int):
         paths = download(sql, ports.lake, snapshot.file_keys(bucket=bucket), "bucket")
         # a file from before the contract had a column gets null in the column
-        rows = f"(select {columns} where false) union all by name select * from {read_files(paths)}"
+        empty = f"select {columns}, null::timestamptz as _healed_at where false"
+        rows = f"({empty}) union all by name select * from {read_files(paths)}"
         sql.execute(f"create or replace temp view silver as {rows}")
         sql.execute(statement)
         for path in paths:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from propensity.features.isolation import check_isolation
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.domain.run_names import Scope, file_stem, parse_day, parse_scope, scoring_run
 from propensity.lake.domain.run_records import ScoreItem, ScoringPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import SCORES, feature_table, score_file_day
 from propensity.lake.pins import NEWEST, pin_silver
-from propensity.lake.run_files import claim_plan, read_plan, write_items
+from propensity.lake.run_files import claim_plan, is_planned, read_plan, write_items
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
 from propensity.registry.batches import last_batch
@@ -27,12 +28,17 @@ def plan_scoring(
     A gap run scores the customers who have no score by the champion since its last batch. A gap run needs a `request`
     that tells it from the day's other gap runs. A run over another Silver than the newest has a name of its own, and no
     gap run builds on it. Returns the run's prefix and the key of the list of its items. Raises NotFoundError where
-    there is no champion, for a gap run before the first batch, and for a table version that never existed.
+    there is no champion, for a gap run before the first batch, and for a table version that never existed. Raises
+    PackError for a feature that rests on the rows of other tenants.
     """
     day, kind = parse_day(as_of, "as_of"), parse_scope(scope)
     champion = load_champion(ports.lake, model)
     apart = "-".join(name for name in (request if kind == "gap" else None, silver.name()) if name)
     run = scoring_run(model, day, kind, champion.number, apart)
+    if not is_planned(ports.lake, run):
+        definition = champion.definition(ports.lake)
+        pins = pin_silver(ports, definition, silver)
+        check_isolation(ports, definition, pins, day, pack_info(ports).partition_key)
     plan = claim_plan(ports.lake, run, _plan(ports, champion, day, kind, silver))
     if plan.version != champion.number:
         champion = load_version(ports.lake, model, plan.version)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from propensity.features.isolation import check_isolation
 from propensity.kernel.errors import PackError
 from propensity.lake.definition_files import write_definition
 from propensity.lake.domain.run_names import parse_day, training_run
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.pins import NEWEST, pin_silver
-from propensity.lake.run_files import claim_plan
+from propensity.lake.run_files import claim_plan, is_planned
 from propensity.lake.silver_tables import columns_named
 from propensity.pack.current import pack_info, training_definition
 from propensity.ports import Ports
@@ -25,8 +26,9 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     """Plan the run of this model, day and Silver. A second call finds the first call's plan and goes on from it.
 
     Returns the run's prefix and the keys of the lists of its items. Raises NotFoundError for an unknown model or table
-    version, and EvidenceError where Silver is empty. Raises PackError for a ladder with segments in a pack that spreads
-    rows by entity, because in such a pack no worker sees the whole of a tenant.
+    version, and EvidenceError where Silver is empty. Raises PackError for a feature that rests on the rows of other
+    tenants (features/isolation.py). Raises PackError for a ladder with segments in a pack that spreads rows by entity,
+    because in such a pack no worker sees the whole of a tenant.
     """
     day = parse_day(as_of, "as_of")
     run = training_run(model, day, silver.name())
@@ -40,6 +42,9 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
             "where rows are spread by entity, a worker sees a part of each tenant only"
         )
     pins = pin_silver(ports, definition, silver)
+    dates = training_dates(definition.model, day)
+    if not is_planned(ports.lake, run):
+        check_isolation(ports, definition, pins, max(dates), info.partition_key)
     planned = TrainingPlan(
         model=model,
         as_of=day.isoformat(),
@@ -58,7 +63,7 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         partition_key=info.partition_key,
         silver_at=silver.said(),
         champion=present_champion(ports.lake, model),
-        dates=[date.isoformat() for date in training_dates(definition.model, day)],
+        dates=[date.isoformat() for date in dates],
         groups=pins.groups(ports.rows_per_item),
     )
     plan = claim_plan(ports.lake, run, planned)

@@ -36,34 +36,84 @@ class SilverShape:
         return "_event_time" if self.kind == "event" else "_valid_from"
 
 
+# when the lake had a row: a healed row was in quarantine until it was healed
+_ARRIVAL = "coalesce(_healed_at, _ingested_at)"
+
+
 def latest_versions(shape: SilverShape, source: str, *, known_before: str | None, valid_before: str | None) -> str:
     """SELECT of each key's latest version among the rows known before an instant.
 
-    Four values decide, in this order: a state's valid_from, the declared version column, known_at, the row's hash. So
-    equal files in any order give equal answers. An event's own time does not decide, because a correction may move the
-    time.
-    A healed row becomes known when it is healed, but it is as old as its file. Where arrival decides, a healed row
-    never displaces a correction that came after the row's file.
+    Five values decide, in this order: a state's valid_from, the declared version column, known_at, the arrival of the
+    file, the row's hash. So equal files, listed in any order, give equal answers. An event's own time does not decide,
+    because a correction may move the time.
+    A healed row becomes known when it is healed, but it is as old as its file. So a healed row never displaces a
+    correction with the same known_at that came after the row's file.
     Rows of a retracted file are left out, so that the rows that they replaced count again.
+    """
+    order = [*(["_valid_from desc"] if shape.kind == "state" else []), *_newest_first(shape)]
+    return f"""
+        select * from ({known_rows(shape, source, known_before=known_before, valid_before=valid_before)})
+        qualify row_number() over (partition by tenant_id, _key order by {", ".join(order)}) = 1"""
+
+
+def known_rows(shape: SilverShape, source: str, *, known_before: str | None, valid_before: str | None) -> str:
+    """SELECT of every version of every key among the rows known before an instant, without those taken back.
+
+    A declared known_at is the source's word. It is taken for the first version of a fact, so that a historical load
+    counts from when its rows were recorded. A fact is a key, or for a state a key and its valid_from. A later version
+    that is declared as known no later than a version that arrived before it is a restatement. A restatement counts
+    from its arrival: nobody could have seen it earlier, whatever it says.
     """
     conditions = []
     if known_before:
         conditions.append(f"_known_at < {known_before}")
     if shape.kind == "state" and valid_before:
         conditions.append(f"_valid_from < {valid_before}")
-    if shape.retracted:
-        conditions.append(_not_retracted(shape.retracted, known_before))
+    conditions += _standing(shape, known_before)
     where = f"where {' and '.join(conditions)}" if conditions else ""
-    order = [*(["_valid_from desc"] if shape.kind == "state" else []), *_newest_first(shape)]
+    if shape.by_arrival or not known_before:
+        return f"select * from {source} {where}"
     return f"""
-        select * from {source} {where}
-        qualify row_number() over (partition by tenant_id, _key order by {", ".join(order)}) = 1"""
+        select r.* from (select * from {source} {where}) r
+        anti join ({_claims(shape, source, known_before)}) c
+            on {_restates(shape)} and {_ARRIVAL} >= {known_before}"""
+
+
+def _standing(shape: SilverShape, known_before: str | None) -> list[str]:
+    return [_not_retracted(shape.retracted, known_before)] if shape.retracted else []
+
+
+def _fact(shape: SilverShape) -> list[str]:
+    return ["tenant_id", "_key", *(["_valid_from"] if shape.kind == "state" else [])]
+
+
+def _claims(shape: SilverShape, source: str, known_before: str) -> str:
+    """SELECT of what was declared of each fact that came more than once: known_at, and when that was first declared.
+
+    Facts whose rows had all arrived before the instant are left out, because their restatements are known by then.
+    """
+    fact = ", ".join(_fact(shape))
+    standing = "".join(f" where {condition}" for condition in _standing(shape, known_before))
+    rows = f"(select {fact}, _known_at, {_ARRIVAL} as _arrival from {source}{standing})"
+    return f"""
+        select {fact}, _known_at as _declared, min(_arrival) as _first from {rows}
+        semi join (
+            select {fact} from {rows} group by {fact}
+            having min(_arrival) < max(_arrival) and max(_arrival) >= {known_before}
+        ) using ({fact})
+        group by {fact}, _known_at"""
+
+
+def _restates(shape: SilverShape) -> str:
+    """The condition that a row `r` is a restatement of what `c`, of `_claims`, declared before it arrived."""
+    same = [f"r.{column} = c.{column}" for column in _fact(shape)]
+    return " and ".join([*same, f"c._first < {_ARRIVAL}", "c._declared >= r._known_at"])
 
 
 def _newest_first(shape: SilverShape) -> list[str]:
     """The ORDER BY that puts the latest version of a key first."""
     declared = [f"{quote(shape.version_column)} desc nulls last"] if shape.version_column else []
-    return [*declared, "_ingested_at desc" if shape.by_arrival else "_known_at desc", "_row_hash desc"]
+    return [*declared, *([] if shape.by_arrival else ["_known_at desc"]), "_ingested_at desc", "_row_hash desc"]
 
 
 def _not_retracted(retracted: Sequence[tuple[str, str]], known_before: str | None) -> str:
@@ -111,14 +161,11 @@ def history_rows(shape: SilverShape, source: str, as_of: date) -> str:
     """
     moment = instant(as_of)
     order = ", ".join(_newest_first(shape))
-    conditions = [f"_known_at < {moment}", f"_valid_from < {moment}"]
-    if shape.retracted:
-        conditions.append(_not_retracted(shape.retracted, moment))
     return f"""
         select {_plain(shape)}, timezone('UTC', _valid_from) as _valid_from,
             timezone('UTC', lead(_valid_from) over (partition by tenant_id, _key order by _valid_from)) as _valid_to
         from (
-            select * from {source} where {" and ".join(conditions)}
+            select * from ({known_rows(shape, source, known_before=moment, valid_before=moment)})
             qualify row_number() over (partition by tenant_id, _key, _valid_from order by {order}) = 1)"""
 
 
@@ -129,13 +176,19 @@ def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
     rows.
     """
     moment = instant(as_of)
-    conditions = [f"_known_at < {moment}", f"{shape.time_column} < {moment}"]
-    if shape.retracted:
-        conditions.append(_not_retracted(shape.retracted, moment))
+    rows = known_rows(shape, source, known_before=moment, valid_before=moment)
+    seen = f"(select * from ({rows}) where {shape.time_column} < {moment})"
+    known = "max(_known_at)"
+    if not shape.by_arrival:
+        # a restatement became known when it arrived
+        claims = _claims(shape, source, f"timestamptz {text('-infinity')}")
+        known = (
+            f"greatest({known}, (select max({_ARRIVAL}) from {seen} r semi join ({claims}) c on {_restates(shape)}))"
+        )
     both = ", ".join(
-        f"strftime(timezone('UTC', max({column})), '%Y-%m-%dT%H:%M:%SZ')" for column in (shape.time_column, "_known_at")
+        f"strftime(timezone('UTC', {column}), '%Y-%m-%dT%H:%M:%SZ')" for column in (f"max({shape.time_column})", known)
     )
-    return f"select {both} from {source} where {' and '.join(conditions)}"
+    return f"select {both} from {seen}"
 
 
 def outcome_rows(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:

@@ -26,7 +26,8 @@ def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
     """SELECT of Silver rows from Bronze rows with tenant_id, and with _known_from: when a row was healed, else NULL.
 
     The SELECT adds _key (the primary key as text), _row_hash (md5 of all values), _known_at, _event_time or
-    _valid_from, and bucket. A column that an old Bronze file does not have yet is NULL.
+    _valid_from, _healed_at (NULL for a row that was never in quarantine), and bucket. A column that an old Bronze file
+    does not have yet is NULL.
     """
     columns = [column for column in contract.columns if column.name != "tenant_id"]
     key = _joined(contract.primary_key)
@@ -37,7 +38,7 @@ def silver_rows(contract: Contract, source: str, rule: BucketRule) -> str:
         select tenant_id, {", ".join(quote(column.name) for column in columns)},
             {key} as _key, md5({values}) as _row_hash, {_known_at(contract)} as _known_at,
             {quote(_need(moment, contract, time))}::timestamptz as {time},
-            _content_id, _source_key, _line, _ingested_at,
+            _content_id, _source_key, _line, _ingested_at, _known_from as _healed_at,
             {bucket_of(_partition_key(contract, rule, key), rule.count)} as bucket
         from {source}"""
 

@@ -6,17 +6,26 @@ from typing import Any
 
 from propensity.erasure.erase_customer import erase_customer
 from propensity.runtime import composition
+from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(
+    tenant_id="<tenant>",
+    customer_id="<customer>",
+    request="TICKET-1",
+    why="<why>",
+    by="<role>",
+    at="2025-07-01T09:00:00Z",
+)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return erase_customer(
         composition.ports(),
-        tenant_id=event.get("tenant_id"),
-        customer_id=event.get("customer_id"),
-        request=event.get("request"),
-        why=event.get("why"),
+        tenant_id=event["tenant_id"],
+        customer_id=event["customer_id"],
+        request=event["request"],
+        why=event["why"],
         by=event.get("by"),
         at=event.get("at"),
     )

@@ -6,9 +6,11 @@ from typing import Any
 
 from propensity.ladder.evaluate_ladder import evaluate_ladder
 from propensity.runtime import composition
+from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(run="runs/train/<model>/2025-07-01")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return evaluate_ladder(composition.ports(), run=event["run"])

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.runtime import api, composition
+from propensity.runtime.events import API, takes
 from propensity.runtime.logging import logged
 from propensity.serving.explain_score import Question, explain_score
 
 
 @logged
+@takes(API)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def explain(call: api.Call) -> dict[str, Any]:
         return explain_score(composition.ports(), Question.parse(call.path["tenant"], call.body))

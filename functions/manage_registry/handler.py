@@ -10,11 +10,13 @@ from typing import Any
 from propensity.kernel.errors import NotFoundError
 from propensity.release.manage_registry import approve, list_versions, promote, read_card, roll_back
 from propensity.runtime import api, composition
+from propensity.runtime.events import API, takes
 from propensity.runtime.logging import logged
 from propensity.runtime.settings import approvers
 
 
 @logged
+@takes(API)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def manage(call: api.Call) -> dict[str, Any] | api.Document:
         ports, model = composition.ports(), call.path["model"]

@@ -18,10 +18,12 @@ from propensity.portal.manage_tenants import (
     upload_policy,
 )
 from propensity.runtime import api, composition
+from propensity.runtime.events import API, takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(API)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def manage(call: api.Call) -> dict[str, Any]:
         ports, tenant = composition.ports(), call.path.get("tenant", "")

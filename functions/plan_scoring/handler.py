@@ -6,11 +6,13 @@ from typing import Any
 
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
+from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 from propensity.scoring.plan_scoring import plan_scoring
 
 
 @logged
+@takes(model="<model>", as_of="2025-07-01", scope="batch")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return plan_scoring(
         composition.ports(),

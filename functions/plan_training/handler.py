@@ -6,11 +6,13 @@ from typing import Any
 
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
+from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 from propensity.training.plan_training import plan_training
 
 
 @logged
+@takes(model="<model>", as_of="2025-07-01")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return plan_training(
         composition.ports(),

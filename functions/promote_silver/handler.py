@@ -9,11 +9,13 @@ from typing import Any
 
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.runtime import composition
+from propensity.runtime.events import RECORDS, takes
 from propensity.runtime.logging import logged
 from propensity.runtime.queues import answer_groups
 
 
 @logged
+@takes(RECORDS)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return answer_groups(
         event,

@@ -9,9 +9,11 @@ from typing import Any
 
 from propensity.operations.rebuild_silver import rebuild_silver
 from propensity.runtime import composition
+from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(slot="2025-07-01")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return rebuild_silver(composition.ports(), slot=event.get("slot"))

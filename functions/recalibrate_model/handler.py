@@ -9,10 +9,12 @@ from typing import Any
 
 from propensity.release.recalibrate_model import recalibrate_model
 from propensity.runtime import api, composition
+from propensity.runtime.events import API, takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(API)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def recalibrate(call: api.Call) -> dict[str, Any]:
         return recalibrate_model(

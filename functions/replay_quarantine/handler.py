@@ -6,10 +6,12 @@ from typing import Any
 
 from propensity.ingest.replay_quarantine import LIMIT, replay_quarantine
 from propensity.runtime import composition
+from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(dataset="<dataset>")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return replay_quarantine(
         composition.ports(),

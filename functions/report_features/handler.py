@@ -10,10 +10,12 @@ from typing import Any
 from propensity.features.report_features import compare_feature_sets, newest_catalogue
 from propensity.kernel.errors import NotFoundError
 from propensity.runtime import api, composition
+from propensity.runtime.events import API, takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(API)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def report(call: api.Call) -> dict[str, Any]:
         match event["resource"]:

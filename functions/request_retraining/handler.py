@@ -9,12 +9,14 @@ from typing import Any
 
 from propensity.feedback.request_retraining import list_requests, request_by_hand, request_retraining
 from propensity.runtime import api, composition
+from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(slot="2025-07-01")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    if "slot" in event:
+    if "requestContext" not in event:
         return request_retraining(composition.ports(), slot=event["slot"], models=event.get("models"))
 
     def ask(call: api.Call) -> dict[str, Any]:

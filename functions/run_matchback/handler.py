@@ -7,10 +7,12 @@ from typing import Any
 from propensity.feedback.run_matchback import match_due, run_matchback
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
+from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(slot="2025-07-01")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if "run" in event:
         silver = SilverAt.parse(event)

@@ -6,11 +6,13 @@ from typing import Any
 
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.runtime import composition
+from propensity.runtime.events import RECORDS, takes
 from propensity.runtime.logging import logged
 from propensity.runtime.queues import answer_records
 
 
 @logged
+@takes(RECORDS)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def validate(body: dict[str, Any]) -> dict[str, Any]:
         detail = body["detail"]

@@ -93,7 +93,7 @@ class MemoryStore:
         for info, body in reversed(versions):
             if version_id is None or info.version_id == version_id:
                 return info, body
-        raise NotFoundError(f"{key}: no such object")
+        raise NotFoundError(f"{key}: no such object", public="nothing is stored under this name")
 
 
 class MemoryQueue:
@@ -134,6 +134,14 @@ class MemoryOnline:
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
         wanted = [(tenant_id, customer, model, version) for customer in dict.fromkeys(customer_ids)]
         return [self.items[key] for key in wanted if key in self.items]
+
+    def newest(self, tenant_id: str, customer_ids: Sequence[str], model: str) -> list[OnlineScore]:
+        found = {
+            key[1]: item
+            for key, item in sorted(self.items.items(), key=lambda entry: entry[0][3])
+            if (key[0], key[2]) == (tenant_id, model)
+        }
+        return [found[customer] for customer in dict.fromkeys(customer_ids) if customer in found]
 
     def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
         removed = [

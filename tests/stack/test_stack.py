@@ -33,6 +33,7 @@ DAY = AS_OF.isoformat()
 NEXT = date(AS_OF.year, AS_OF.month + 1, 1).isoformat()
 LATER = date(AS_OF.year, AS_OF.month + 2, 1).isoformat()
 MODEL = "service"
+SCORES = "/v1/tenants/dealer_01/scores"
 CSV = {"Content-Type": "text/csv"}
 LATER_RUN = f"runs/score/{MODEL}/{LATER}"
 
@@ -102,8 +103,8 @@ def test_on_demand_answers_are_the_batch_s_and_are_logged(stack: Stack, ran: Run
         f"select customer_id, score, decile from '{ran.out}/scores-{MODEL}.parquet' "
         "where tenant_id = 'dealer_01' order by customer_id limit 3"
     ).fetchall()
-    asked = {"model": MODEL, "tenant_id": "dealer_01", "customer_ids": [*(row[0] for row in rows), "nobody"]}
-    status, answer = stack.call("POST", "/v1/scores", asked)
+    asked = {"model": MODEL, "customer_ids": [*(row[0] for row in rows), "nobody"]}
+    status, answer = stack.call("POST", SCORES, asked)
     assert status == 200, answer
     for (customer, score, decile), found in zip(rows, answer["scores"], strict=False):
         assert (found["customer_id"], found["decile"], found["as_of"]) == (customer, decile, DAY)
@@ -122,7 +123,7 @@ def test_on_demand_answers_are_the_batch_s_and_are_logged(stack: Stack, ran: Run
 
 
 def test_an_unsigned_call_is_refused(stack: Stack) -> None:
-    status, _ = stack.call("POST", "/v1/scores", {"model": MODEL}, signed=False)
+    status, _ = stack.call("POST", SCORES, {"model": MODEL}, signed=False)
     assert status == 403
 
 
@@ -134,10 +135,10 @@ def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None
     assert (status, listed["champion"], len(listed["versions"])) == (200, 2, 2)
     status, moved = stack.call("POST", f"/v1/models/{MODEL}/rollback", {"why": "the list looked wrong"})
     assert (status, moved["version"], moved["previous"]) == (200, 1, 2)
-    asked = {"model": MODEL, "tenant_id": "dealer_01", "customer_ids": ["nobody"]}
+    asked = {"model": MODEL, "customer_ids": ["nobody"]}
 
     def follows() -> bool:
-        status, answer = stack.call("POST", "/v1/scores", asked)
+        status, answer = stack.call("POST", SCORES, asked)
         assert status == 200
         return bool(answer["model_version"] == 1)
 

@@ -57,6 +57,30 @@ def test_a_score_is_read_back_as_it_was_written(online: OnlineTable) -> None:
     assert online.get_many("t", [], "m", 1) == []
 
 
+def test_the_highest_version_that_scored_a_customer_is_its_newest(online: OnlineTable) -> None:
+    second = replace(SCORE, version=2, score=0.2)
+    other = replace(SCORE, model="m2", version=9)
+    alone = replace(SCORE, customer_id="c2")
+    online.put_many([second, SCORE, other, alone])
+    assert online.newest("t", ["c", "nobody", "c2", "c"], "m") == [second, alone]
+    assert online.newest("t2", ["c"], "m") == []
+
+
+@pytest.mark.parametrize("broken", ["score", "vector", "reasons", "as_of"])
+def test_an_item_that_is_no_score_takes_no_other_down(moto: str, broken: str) -> None:
+    client = boto3.client("dynamodb")
+    create_online_table(client)
+    online = DynamoOnline(client, "online")
+    online.put_many([SCORE, replace(SCORE, customer_id="c2")])
+    [item] = client.query(
+        TableName="online", KeyConditionExpression="pk = :p", ExpressionAttributeValues={":p": {"S": "1:t#c2"}}
+    )["Items"]
+    client.put_item(TableName="online", Item={**item, broken: {"NULL": True}})
+    found = {one.customer_id: one for one in online.get_many("t", ["c", "c2"], "m", 1)}
+    assert found["c"] == SCORE
+    assert found["c2"].vector == b""
+
+
 def test_more_scores_than_one_request_holds(online: OnlineTable) -> None:
     many = [replace(SCORE, customer_id=f"c{number:03d}") for number in range(230)]
     online.put_many(many)

@@ -105,15 +105,22 @@ def test_too_little_evidence_is_refused_with_what_is_missing(
 def test_a_recalibration_is_undone_by_one_more_that_repeats_an_older_one(tmp_path: Path) -> None:
     ports = registry(tmp_path, {"2026-01-01": 1.5, "2026-02-10": 1.5})
     champions = Champions(seconds=0)
-    assert champions.get(ports, MODEL).artifact.calibration_number == 0
+
+    def calibration() -> int:
+        artifact = champions.get(ports, MODEL).artifact
+        assert artifact
+        return artifact.calibration_number
+
+    assert calibration() == 0
     recalibrate_model(ports, MODEL, **SAID)
-    assert champions.get(ports, MODEL).artifact.calibration_number == 1
+    assert calibration() == 1
     assert champions.get(ports, MODEL) is champions.get(ports, MODEL)
     said = recalibrate_model(ports, MODEL, **SAID, restore=0)
     assert (said["number"], said["restores"]) == (2, 0)
-    serving = champions.get(ports, MODEL)
-    assert serving.artifact.calibration_number == 2
-    assert serving.artifact.calibration.apply(np.array([0.3])) == pytest.approx([0.3])
+    artifact = champions.get(ports, MODEL).artifact
+    assert artifact
+    assert artifact.calibration_number == 2
+    assert artifact.calibration.apply(np.array([0.3])) == pytest.approx([0.3])
     with pytest.raises(NotFoundError, match="no calibration 9; there are 0 to 2"):
         recalibrate_model(ports, MODEL, **SAID, restore=9)
 

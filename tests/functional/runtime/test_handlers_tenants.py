@@ -52,10 +52,12 @@ def test_a_person_and_then_their_tenant_are_erased_from_buckets_and_tables(
 def test_an_api_answers_what_is_missing_or_wrong_with_a_status_and_a_message(aws: SimpleNamespace, name: str) -> None:
     function = handler(name)
     if name == "serve_scores":
+        assert "has no record" in json.loads(function(event(name), CONTEXT)["body"])["message"]
+        call("manage_tenants", "PUT", "/v1/tenants/{tenant}", state="active", why="signed")
         answer = function(event(name), CONTEXT)
         assert answer["statusCode"] == 404
         assert "no champion" in json.loads(answer["body"])["message"]
-        wrong = {**event(name), "body": json.dumps({"model": "m", "tenant_id": "t", "customer_ids": []})}
+        wrong = {**event(name), "body": json.dumps({"model": "m", "customer_ids": []})}
         assert "customer_ids: 0 ids, expected 1 to 100" in function(wrong, CONTEXT)["body"]
         assert function({**event(name), "body": "{"}, CONTEXT)["statusCode"] == 400
     elif name == "recalibrate_model":

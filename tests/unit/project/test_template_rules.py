@@ -77,9 +77,53 @@ def test_what_keeps_failing_has_an_alarm() -> None:
     letters = [name for name in of_type("AWS::SQS::Queue") if name.endswith("DeadLetters")]
     assert letters
     scheduled = [name for name, _ in events("ScheduleV2")]
+    letters += [event["DeadLetterConfig"]["QueueLogicalId"] for _, event in events("ScheduleV2")]
     for name in [*letters, *of_type("AWS::Serverless::StateMachine"), *scheduled]:
         assert f'"{name}"' in watched, name
     assert all("AlarmActions" in alarm for alarm in of_type("AWS::CloudWatch::Alarm").values())
+
+
+@pytest.mark.parametrize(
+    ("metric", "watched"),
+    [
+        ("5XXError", "AWS::StackName"),
+        ("Errors", "ServeScores"),
+        ("Throttles", "ServeScores"),
+        ("ChampionStale", "AWS::StackName"),
+        ("OnlineTableRefused", "AWS::StackName"),
+        ("CustomersNotScored", "AWS::StackName"),
+        ("AnswersNotLogged", "AWS::StackName"),
+        ("FallbackPercent", "AWS::StackName"),
+    ],
+)
+def test_what_a_caller_of_the_api_would_notice_has_an_alarm(metric: str, watched: str) -> None:
+    alarms = [one for one in of_type("AWS::CloudWatch::Alarm").values() if one["MetricName"] == metric]
+    [alarm] = [one for one in alarms if f'"{watched}"' in json.dumps(one["Dimensions"])]
+    if alarm["Namespace"] == "Propensity":
+        # a metric of our own is counted in the code, without a dimension besides the service
+        source = "".join(path.read_text() for path in (ROOT / "shared/src/propensity").rglob("*.py"))
+        assert re.search(rf'metrics\.count\("{metric}"(, [^=)]+(\(\w+\))?)?\)', source), metric
+
+
+def test_buckets_take_encrypted_connections_only_and_the_online_table_can_be_put_back() -> None:
+    policies = {one["Bucket"]["Ref"]: one for one in of_type("AWS::S3::BucketPolicy").values()}
+    assert set(policies) == set(of_type("AWS::S3::Bucket"))
+    for bucket, policy in policies.items():
+        [deny] = [one for one in policy["PolicyDocument"]["Statement"] if one["Sid"] == "TlsOnly"]
+        assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "s3:*")
+        assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert deny["Resource"] == [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}]
+    [table] = of_type("AWS::DynamoDB::Table").values()
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_each_call_of_the_api_is_logged_without_its_body() -> None:
+    condition, logged, _ = RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Fn::If"]
+    assert TEMPLATE["Parameters"]["ApiAccessLog"]["Default"] == "true"
+    assert TEMPLATE["Conditions"][condition]
+    said = json.loads(logged["Format"])
+    assert {"$context.identity.userArn", "$context.path", "$context.status"} <= set(said.values())
+    assert "body" not in logged["Format"].lower()
 
 
 def test_only_committers_write_a_tables_log() -> None:
@@ -281,7 +325,7 @@ def test_every_route_of_the_api_is_signed() -> None:
     assert authorization["InvokeRole"] == "NONE"
     routes = {(event["Method"], event["Path"]) for _, event in events("Api")}
     assert routes == {
-        ("POST", "/v1/scores"),
+        ("POST", "/v1/tenants/{tenant}/scores"),
         ("GET", "/v1/models/{model}"),
         ("GET", "/v1/models/{model}/versions/{version}/card"),
         ("POST", "/v1/models/{model}/promote"),

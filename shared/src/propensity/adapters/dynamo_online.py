@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from math import nan
 from typing import Any
 
 from propensity.kernel.errors import RetryableError
@@ -28,6 +29,20 @@ class DynamoOnline:
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
         keys = [_key(tenant_id, customer, model, version) for customer in dict.fromkeys(customer_ids)]
         return [_score(item) for item in self._read(keys)]
+
+    def newest(self, tenant_id: str, customer_ids: Sequence[str], model: str) -> list[OnlineScore]:
+        found = []
+        for customer in dict.fromkeys(customer_ids):
+            values = {":p": {"S": _place(tenant_id, customer)}, ":m": {"S": f"{model}#"}}
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :p and begins_with(sk, :m)",
+                ExpressionAttributeValues=values,
+                ScanIndexForward=False,
+                Limit=1,
+            )
+            found += [_score(item) for item in answer["Items"]]
+        return found
 
     def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
         wanted: list[tuple[str, dict[str, Any]]] = []
@@ -130,17 +145,25 @@ def _item(score: OnlineScore) -> dict[str, Any]:
 def _score(item: dict[str, Any]) -> OnlineScore:
     length, _, place = item["pk"]["S"].partition(":")
     model, _, version = item["sk"]["S"].rpartition("#")
-    return OnlineScore(
-        tenant_id=place[: int(length)],
-        customer_id=place[int(length) + 1 :],
-        model=model,
-        version=int(version),
-        score=float(item["score"]["N"]),
-        percentile=int(item["percentile"]["N"]),
-        decile=int(item["decile"]["N"]),
-        as_of=item["as_of"]["S"],
-        run=item["run"]["S"],
-        feature_set=item["feature_set"]["S"],
-        vector=bytes(item["vector"]["B"]),
-        reasons=tuple(json.loads(item["reasons"]["S"])),
-    )
+    key: dict[str, Any] = {
+        "tenant_id": place[: int(length)],
+        "customer_id": place[int(length) + 1 :],
+        "model": model,
+        "version": int(version),
+    }
+    try:
+        return OnlineScore(
+            **key,
+            score=float(item["score"]["N"]),
+            percentile=int(item["percentile"]["N"]),
+            decile=int(item["decile"]["N"]),
+            as_of=item["as_of"]["S"],
+            run=item["run"]["S"],
+            feature_set=item["feature_set"]["S"],
+            vector=bytes(item["vector"]["B"]),
+            reasons=tuple(json.loads(item["reasons"]["S"])),
+        )
+    except (KeyError, TypeError, ValueError):
+        return OnlineScore(
+            **key, score=nan, percentile=0, decile=0, as_of="", run="", feature_set="", vector=b"", reasons=()
+        )

@@ -15,6 +15,9 @@ from propensity.ports import ObjectInfo
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 # S3 gives this answer for a missing key, where the role may not list the bucket
 _DENIED = {"AccessDenied", "403"}
+# an API answers these texts, because the messages name a bucket and a key
+_ABSENT = "nothing is stored under this name"
+_BUSY = "the storage is busy; try again"
 _PRECONDITION = {"PreconditionFailed", "412"}
 # a later try may succeed; S3 answers 409 while another conditional write of the same key is under way
 _AGAIN = {
@@ -71,7 +74,8 @@ class S3Store:
             with path.open("rb") as body, self._named(key):
                 self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
         except _PreconditionError as error:
-            raise RetryableError(f"s3://{self.bucket}/{key}: replaced by others in the meantime; look again") from error
+            what = f"s3://{self.bucket}/{key}: replaced by others in the meantime; look again"
+            raise RetryableError(what, public=_BUSY) from error
 
     def remove(self, key: str, version_id: str | None = None) -> None:
         with self._named(key):
@@ -121,14 +125,17 @@ class S3Store:
             if code in _PRECONDITION:
                 raise _PreconditionError from error
             if code in _MISSING:
-                raise NotFoundError(f"{where}: no such object") from error
+                raise NotFoundError(f"{where}: no such object", public=_ABSENT) from error
             if code in _DENIED and error.operation_name in ("GetObject", "HeadObject"):
-                raise NotFoundError(f"{where}: no such object, or this function's role may not read it") from error
+                raise NotFoundError(
+                    f"{where}: no such object, or this function's role may not read it", public=_ABSENT
+                ) from error
             if code in _AGAIN:
-                raise RetryableError(f"{where}: {code}; try again") from error
+                raise RetryableError(f"{where}: {code}; try again", public=_BUSY) from error
             raise
         except (HTTPClientError, ResponseStreamingError) as error:
-            raise RetryableError(f"s3://{self.bucket}/{key}: {type(error).__name__}; try again") from error
+            what = f"s3://{self.bucket}/{key}: {type(error).__name__}; try again"
+            raise RetryableError(what, public=_BUSY) from error
 
 
 class _PreconditionError(Exception):

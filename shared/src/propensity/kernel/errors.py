@@ -6,9 +6,17 @@ do.
 
 
 class PropensityError(Exception):
-    """Root of every error this package raises on purpose."""
+    """Root of every error this package raises on purpose.
+
+    `public` is the text for callers outside, where the message itself names a bucket or a key. It is None where the
+    message may be answered as it is.
+    """
 
     retryable = False
+
+    def __init__(self, *message: object, public: str | None = None) -> None:
+        super().__init__(*message)
+        self.public = public
 
 
 class RetryableError(PropensityError):

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from propensity.kernel.errors import BadInputError
 
 TENANT, CUSTOMER = "tenant_id", "customer_id"  # the key columns of every table about customers
-TENANT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Clients shorten `.` and `..` in an address. `unknown` stands in the keys of files whose own key names no tenant.
+TENANT_NAME = re.compile(r"(?!\.{1,2}\Z|(?i:unknown)\Z)[A-Za-z0-9_.-]{1,64}")
+TENANT_RULE = "1 to 64 letters, digits, dots, - or _, and not ., .. or unknown"
 
 
-def parse_tenant(value: str) -> str:
+def parse_tenant(value: object) -> str:
     """The value, if it can be a tenant's name. Raises BadInputError for any other value, for example for `a/b`."""
-    if not TENANT_NAME.fullmatch(value):
-        raise BadInputError("tenant: expected 1 to 64 letters, digits, dots, - or _, as in the keys of its files")
+    if not isinstance(value, str) or not TENANT_NAME.fullmatch(value):
+        raise BadInputError(f"tenant: expected {TENANT_RULE}, as in the keys of its files")
     return value
 
 

@@ -53,7 +53,10 @@ def _dataset(ports: Ports, tenant: str, day: date, dataset: str, came: Sequence[
     ]
     files = [
         *(_file(reports, promoted, _superseded(ports, tenant, arrivals, reports)) for reports in came),
-        *({"key": info.key, "arrived": info.last_modified.isoformat(), "status": "waiting"} for info in waiting),
+        *(
+            {"key": info.key, "content_id": None, "arrived": info.last_modified.isoformat(), "status": "waiting"}
+            for info in waiting
+        ),
     ]
     return {
         "dataset": dataset,
@@ -76,6 +79,7 @@ def _file(reports: History, promoted: set[str], superseded: bool) -> dict[str, A
     standing = file_standing(reports)
     return {
         "key": reports[0].key,
+        "content_id": reports[0].content_id,
         "arrived": reports[0].ingested_at,
         "contract_version": reports[-1].contract_version,
         **asdict(standing),

@@ -80,7 +80,15 @@ class OnlineTable(Protocol):
     def put_many(self, scores: Sequence[OnlineScore]) -> None:
         """Write the scores. A score never replaces a score with a newer as_of."""
 
-    def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]: ...
+    def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
+        """The scores of these customers by one version.
+
+        An item that is no score, because an attribute is missing or wrong, comes back with an empty vector. Nothing but
+        its key may then be used.
+        """
+
+    def newest(self, tenant_id: str, customer_ids: Sequence[str], model: str) -> list[OnlineScore]:
+        """The scores of these customers by the highest version that scored them, for each customer by itself."""
 
     def remove(self, tenant_id: str, customer_ids: Sequence[str] | None) -> int:
         """Remove the scores of these customers, or of all customers of the tenant where `customers` is None.

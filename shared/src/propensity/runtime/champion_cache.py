@@ -1,18 +1,29 @@
-"""Keeps each model's champion loaded between requests. After some seconds it looks up the alias again."""
+"""Keeps each model's champion loaded between requests, and which tenants may be answered.
+
+After some seconds the alias and the tenant's record are looked up again. Where a look-up fails, what is held is used
+on: a function that holds a good champion answers by it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
-from propensity.kernel.errors import NotFoundError
+from propensity.kernel.errors import ForbiddenError, NotFoundError
+from propensity.pack.current import pack_info
 from propensity.ports import Ports
 from propensity.registry.versions import champion_number, newest_calibration
+from propensity.runtime.logging import described, logger, told_safely
+from propensity.serving.last_good_serving import LEDGER_UNREADABLE, champion_fault, last_good_serving
 from propensity.serving.serve_scores import Serving, load_serving
+from propensity.tenants.record_lines import refuse_unknown_or_gone
 
 # a promotion, rollback or recalibration reaches every warm function within so many seconds
 ALIAS_SECONDS = 10.0
+# an offboarding reaches every warm function within so many seconds
+TENANT_SECONDS = 60.0
+_TENANTS = 10_000  # tenants that are remembered; with more, all are looked up again
 
 
 @dataclass(slots=True)
@@ -33,16 +44,58 @@ class Champions:
         self._cached: dict[str, _Cached] = {}
 
     def get(self, ports: Ports, model: str) -> Serving:
-        """The champion of a model. Raises NotFoundError for a model without a champion."""
+        """The champion of a model, or what answers in its place. Raises NotFoundError where there never was one."""
         cached, now = self._cached.get(model), self._clock()
         if cached and now - cached.looked_up < self._seconds:
             return cached.serving
-        number = champion_number(ports.lake, model)
-        if number is None:
-            raise NotFoundError(f"model {model!r}: no champion; train it, or promote a version")
-        calibration = newest_calibration(ports.lake, model, number)
-        serving = cached.serving if cached else None
-        if serving is None or (serving.number, serving.artifact.calibration_number) != (number, calibration):
-            serving = load_serving(ports, model, number)
+        serving = self._looked_up(ports, model, cached.serving if cached else None)
         self._cached[model] = _Cached(serving, now)
         return serving
+
+    def _looked_up(self, ports: Ports, model: str, held: Serving | None) -> Serving:
+        number: int | None = None
+        fault = LEDGER_UNREADABLE  # a ledger never loses its lines, so one without a champion was not read whole
+        try:
+            number = champion_number(ports.lake, model)
+            if number is not None:
+                calibration = newest_calibration(ports.lake, model, number)
+                if held and held.artifact and (held.number, held.artifact.calibration_number) == (number, calibration):
+                    return replace(held, degraded=None) if held.degraded else held
+                return load_serving(ports, model, number)
+        except Exception as error:  # noqa: BLE001 - whatever failed, the champion that is held can answer
+            logger().error(str(told_safely(error)), extra={"model": model, **described(error)})
+            fault = champion_fault(ports, model, number, error)
+        if held is None or held.artifact is None:
+            return last_good_serving(ports, model)
+        return replace(held, degraded=fault)
+
+
+class Tenants:
+    """Which tenants may be answered."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic, seconds: float = TENANT_SECONDS) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._served: dict[str, float] = {}
+
+    def check(self, ports: Ports, tenant_id: str) -> None:
+        """Raise NotFoundError for an unknown tenant, and ForbiddenError for one that is offboarded.
+
+        Where the record cannot be read, the tenant is answered: the caller's IAM policy names the tenant, and a record
+        that is out of reach is no offboarding.
+        """
+        now = self._clock()
+        looked_up = self._served.get(tenant_id)
+        if looked_up is not None and now - looked_up < self._seconds:
+            return
+        try:
+            refuse_unknown_or_gone(ports.lake, tenant_id, pack_info(ports).datasets)
+        except (NotFoundError, ForbiddenError):
+            self._served.pop(tenant_id, None)
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            logger().error(str(told_safely(error)), extra={"tenant_id": tenant_id, **described(error)})
+            return
+        if len(self._served) >= _TENANTS:
+            self._served.clear()
+        self._served[tenant_id] = now

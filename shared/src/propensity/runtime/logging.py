@@ -38,7 +38,7 @@ def logged(handler: Handler) -> Handler:
     def wrapped(event: dict[str, Any], context: Any) -> dict[str, Any]:
         start = perf_counter()
         log = logger()
-        fields = {"asked": allowed(event)}
+        fields = {"asked": allowed(event) if isinstance(event, Mapping) else {}}
         log.append_keys(function_name=context.function_name)
         try:
             answer = handler(event, context)

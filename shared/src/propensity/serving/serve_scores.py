@@ -1,23 +1,37 @@
 """serve_scores: scores on demand, by the one scoring path from the feature vectors of the online table.
 
-A customer without a feature vector gets the model's fallback, so that every customer has an answer. Every answer goes
-to the inference log.
+A customer without a feature vector gets the model's fallback. What fails on the way costs the answer as little as it
+can: a customer whose vector cannot be read or scored gets the fallback, and the others their scores. `degraded_reason`
+says so in each row. Every answer goes to the inference log; a log that cannot be reached never holds an answer back.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from propensity.kernel.errors import BadInputError
+from propensity.kernel.tenant import parse_tenant
+from propensity.lake.json_objects import read_json
 from propensity.ports import OnlineScore, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
+from propensity.registry.domain.ledger import version_folder
 from propensity.registry.versions import load_version, version_numbers
 
 MAX_CUSTOMERS = 100  # customers of one request; one read of the online table returns as many
+MAX_ID = 1_900  # bytes of a customer's id: with the tenant's name, a key of the online table has at most 2,048 bytes
 _OTHER_VERSIONS = 3  # versions whose feature vectors are tried where the champion has published none
+_MODEL = re.compile(r"[a-z][a-z0-9_]{0,49}")
+_FIELDS = ("model", "customer_ids")
+
+# the values of degraded_reason that arise here; last_good_serving.py has those of the champion
+TABLE_REFUSED = "online_table_refused"
+VECTOR_UNREADABLE = "feature_vector_unreadable"
+NOT_SCORED = "not_scored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +43,27 @@ class ScoreRequest:
     customer_ids: tuple[str, ...]
 
     @staticmethod
-    def parse(body: Any) -> ScoreRequest:
-        """Read the request from a body. Raises BadInputError naming the field."""
+    def parse(tenant_id: object, body: Any) -> ScoreRequest:
+        """Read the request from the tenant in the path and from a body. Raises BadInputError naming the field."""
+        tenant = parse_tenant(tenant_id)
         if not isinstance(body, dict):
-            raise BadInputError("body: expected a JSON object with model, tenant_id and customer_ids")
-        for field in ("model", "tenant_id"):
-            if not isinstance(body.get(field), str) or not body[field]:
-                raise BadInputError(f"{field}: expected text")
-        ids = body.get("customer_ids")
+            raise BadInputError("body: expected a JSON object with model and customer_ids")
+        if unknown := sorted(set(body) - set(_FIELDS)):
+            where = "; the tenant stands in the path" if "tenant_id" in unknown else ""
+            raise BadInputError(f"body: {unknown[0][:50]!r}: unknown field, expected model and customer_ids{where}")
+        model, ids = body.get("model"), body.get("customer_ids")
+        if not isinstance(model, str) or not _MODEL.fullmatch(model):
+            raise BadInputError("model: expected a model's name: small letters, digits and _")
         if not isinstance(ids, list) or not all(isinstance(customer, str) and customer for customer in ids):
             raise BadInputError("customer_ids: expected a list of texts")
         if not 1 <= len(ids) <= MAX_CUSTOMERS:
             raise BadInputError(f"customer_ids: {len(ids)} ids, expected 1 to {MAX_CUSTOMERS}; split the request")
-        return ScoreRequest(body["model"], body["tenant_id"], tuple(dict.fromkeys(ids)))
+        for place, customer in enumerate(ids, start=1):
+            if (size := len(customer.encode())) > MAX_ID:
+                raise BadInputError(
+                    f"customer_ids: the id at place {place} has {size} bytes, expected at most {MAX_ID}"
+                )
+        return ScoreRequest(model, tenant, tuple(dict.fromkeys(ids)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +71,16 @@ class Serving:
     """A champion that is ready to answer requests.
 
     `fallback` is the score of a customer of whom nothing is known. `versions` are the versions whose feature vectors
-    the champion can score because they have the same feature set, the champion itself first.
+    the champion can score because they have the same feature set, the champion itself first. `artifact` is None where
+    no version could be loaded; then everybody gets `fallback`. `number` and `fallback` are None where not even a base
+    rate could be read. `degraded` says what failed, or is None.
     """
 
-    artifact: Artifact
-    fallback: float
-    versions: tuple[int, ...]
-
-    @property
-    def number(self) -> int:
-        return self.artifact.version.number
+    number: int | None
+    artifact: Artifact | None
+    fallback: float | None
+    versions: tuple[int, ...] = ()
+    degraded: str | None = None
 
 
 def load_serving(ports: Ports, model: str, number: int) -> Serving:
@@ -70,71 +92,71 @@ def load_serving(ports: Ports, model: str, number: int) -> Serving:
         for other in version_numbers(ports.lake, model)
         if other != number and load_version(ports.lake, model, other).lineage["feature_set"] == feature_set
     ]
-    reference = version.json(ports.lake, "reference.json")
     artifact = load_artifact(ports, version)
-    return Serving(artifact, float(reference["base_rate"]), (number, *sorted(same, reverse=True)[:_OTHER_VERSIONS]))
+    versions = (number, *sorted(same, reverse=True)[:_OTHER_VERSIONS])
+    return Serving(number, artifact, base_rate(ports, model, number), versions)
 
 
-def serve_scores(ports: Ports, serving: Serving, request: ScoreRequest, *, request_id: str, at: str) -> dict[str, Any]:
+def base_rate(ports: Ports, model: str, number: int) -> float:
+    """Return the base rate of a version's training."""
+    return float(read_json(ports.lake, f"{version_folder(model, number)}/reference.json")["base_rate"])
+
+
+def serve_scores(
+    ports: Ports, serving: Serving, request: ScoreRequest, *, request_id: str, at: str, by: str | None = None
+) -> dict[str, Any]:
     """Return one answer per customer, in the order asked.
 
-    An answer has score, percentile, decile, reasons, reason_method, model_version, calibration, as_of, source and rung.
-    `source` is `champion`, or `fallback` for a customer without a feature vector; then percentile, decile and as_of are
-    null. `rung` names the rung of the ladder that answered; it is null for a version without a ladder.
+    An answer has score, percentile, decile, reasons, reason_method, model_version, calibration, as_of, source, rung and
+    degraded_reason. `source` is `champion`, or `fallback` for a customer whose features are unknown or cannot be read;
+    then percentile, decile and as_of are null. Without any readable version, `source` is `published` for a customer
+    whose last published score is known, and `none` with a score of null for the others. `rung` names the rung of the
+    ladder that answered; it is null for a version without a ladder. `degraded_reason` is null where nothing failed.
     """
-    found: dict[str, OnlineScore] = {}
-    for version in serving.versions:
-        missing = [customer for customer in request.customer_ids if customer not in found]
-        if missing:
-            rows = ports.online.get_many(request.tenant_id, missing, request.model, version)
-            found |= {row.customer_id: row for row in rows}
-    answers = _answers(serving, request, found)
-    ports.inference_queue.send(
-        {
-            "request_id": request_id,
-            "answered_at": at,
-            "model": request.model,
-            "model_version": serving.number,
-            "tenant_id": request.tenant_id,
-            "scores": [
-                {name: answer[name] for name in ("customer_id", "score", "decile", "source")} for answer in answers
-            ],
-        }
-    )
-    fallbacks = sum(answer["source"] == "fallback" for answer in answers)
+    answers = _published(ports, serving, request) if serving.number is None else _scored(ports, serving, request)
+    _log(ports, serving, request, answers, request_id=request_id, at=at, by=by)
+    fallbacks = sum(answer["source"] != "champion" for answer in answers)
+    degraded = [answer["degraded_reason"] for answer in answers if answer["degraded_reason"]]
     ports.metrics.count("ScoresServed", len(answers), model=request.model)
     ports.metrics.count("FallbacksServed", fallbacks, model=request.model)
+    ports.metrics.count("FallbackPercent", 100 * fallbacks / len(answers))
+    if serving.degraded:
+        ports.metrics.count("ChampionStale")
+    if refused := degraded.count(TABLE_REFUSED):
+        ports.metrics.count("OnlineTableRefused", refused)
+    if bad := degraded.count(VECTOR_UNREADABLE) + degraded.count(NOT_SCORED):
+        ports.metrics.count("CustomersNotScored", bad)
     return {"model": request.model, "model_version": serving.number, "scores": answers}
 
 
-def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineScore]) -> list[dict[str, Any]]:
-    known = [found[customer] for customer in request.customer_ids if customer in found]
-    artifact = serving.artifact
-    width = len(artifact.definition.feature_names)
-    matrix = np.frombuffer(b"".join(row.vector for row in known), dtype=np.float32).reshape(len(known), width)
-    tenants = np.full(len(known), request.tenant_id, dtype=object)
-    _, scores = artifact.score(matrix, tenants)
-    rungs = artifact.rungs(tenants)
-    reasons, methods = artifact.reasons(matrix, tenants, REASONS)
-    answers = {}
-    for number, row in enumerate(known):
-        # percentile and decile belong to the version that published them with its score
-        placed = row.version == serving.number
-        answers[row.customer_id] = {
-            "customer_id": row.customer_id,
-            "score": float(scores[number]),
-            "percentile": row.percentile if placed else None,
-            "decile": row.decile if placed else None,
-            "reasons": [reason["text"] for reason in reasons[number]],
-            "reason_method": methods[number],
-            "model_version": serving.number,
-            "calibration": artifact.calibration_number,
-            "as_of": row.as_of,
-            "source": "champion",
-            "rung": None if rungs is None else str(rungs[number]),
-        }
-    unknown: dict[str, Any] = {
-        "score": serving.fallback,
+def _scored(ports: Ports, serving: Serving, request: ScoreRequest) -> list[dict[str, Any]]:
+    artifact, refused = serving.artifact, False
+    found: dict[str, OnlineScore] = {}
+    answers: dict[str, dict[str, Any]] = {}
+    sound: set[str] = set()
+    if artifact is not None:
+        found, refused = _found(ports, serving, request)
+        size = np.dtype(np.float32).itemsize * len(artifact.definition.feature_names)
+        readable = [row for row in found.values() if len(row.vector) == size]
+        sound = {row.customer_id for row in readable}
+        answers = _by_champion(artifact, serving, request.tenant_id, readable) if readable else {}
+    out = []
+    for customer in request.customer_ids:
+        if customer in answers:
+            out.append(answers[customer])
+            continue
+        if customer in found:
+            reason: str | None = NOT_SCORED if customer in sound else VECTOR_UNREADABLE
+        else:
+            reason = TABLE_REFUSED if refused else serving.degraded
+        out.append(_answer(customer, serving, score=serving.fallback, source="fallback", degraded_reason=reason))
+    return out
+
+
+def _answer(customer: str, serving: Serving, **given: Any) -> dict[str, Any]:
+    return {
+        "customer_id": customer,
+        "score": None,
         "percentile": None,
         "decile": None,
         "reasons": [],
@@ -142,7 +164,119 @@ def _answers(serving: Serving, request: ScoreRequest, found: dict[str, OnlineSco
         "model_version": serving.number,
         "calibration": None,
         "as_of": None,
-        "source": "fallback",
+        "source": "none",
         "rung": None,
+        "degraded_reason": serving.degraded,
+        **given,
     }
-    return [answers.get(customer, {"customer_id": customer, **unknown}) for customer in request.customer_ids]
+
+
+def _found(ports: Ports, serving: Serving, request: ScoreRequest) -> tuple[dict[str, OnlineScore], bool]:
+    """Return what the online table holds of each customer, and whether the table refused to say so."""
+    found: dict[str, OnlineScore] = {}
+    for version in serving.versions:
+        missing = [customer for customer in request.customer_ids if customer not in found]
+        if not missing:
+            break
+        try:
+            rows = ports.online.get_many(request.tenant_id, missing, request.model, version)
+        except Exception:  # noqa: BLE001 - whatever the table's fault is, there is a fallback
+            return found, True
+        found |= {row.customer_id: row for row in rows}
+    return found, False
+
+
+def _by_champion(
+    artifact: Artifact, serving: Serving, tenant_id: str, rows: Sequence[OnlineScore]
+) -> dict[str, dict[str, Any]]:
+    """Return the answers of the rows that can be scored: all at once, or each by itself where one breaks the others."""
+    try:
+        return _at_once(artifact, serving, tenant_id, rows)
+    except Exception:  # noqa: BLE001 - the model's library has no common root for its errors
+        if len(rows) == 1:
+            return {}
+        return {name: one for row in rows for name, one in _by_champion(artifact, serving, tenant_id, [row]).items()}
+
+
+def _at_once(
+    artifact: Artifact, serving: Serving, tenant_id: str, rows: Sequence[OnlineScore]
+) -> dict[str, dict[str, Any]]:
+    width = len(artifact.definition.feature_names)
+    matrix = np.frombuffer(b"".join(row.vector for row in rows), dtype=np.float32).reshape(len(rows), width)
+    tenants = np.full(len(rows), tenant_id, dtype=object)
+    _, scores = artifact.score(matrix, tenants)
+    rungs = artifact.rungs(tenants)
+    reasons, methods = artifact.reasons(matrix, tenants, REASONS)
+    answers = {}
+    for number, row in enumerate(rows):
+        if not 0 <= scores[number] <= 1:  # NaN is out of every range
+            continue
+        # percentile and decile belong to the version that published them with its score
+        placed = row.version == serving.number
+        answers[row.customer_id] = _answer(
+            row.customer_id,
+            serving,
+            score=float(scores[number]),
+            percentile=row.percentile if placed else None,
+            decile=row.decile if placed else None,
+            reasons=[reason["text"] for reason in reasons[number]],
+            reason_method=methods[number],
+            calibration=artifact.calibration_number,
+            as_of=row.as_of,
+            source="champion",
+            rung=None if rungs is None else str(rungs[number]),
+        )
+    return answers
+
+
+def _published(ports: Ports, serving: Serving, request: ScoreRequest) -> list[dict[str, Any]]:
+    """Return the scores that batches published last, whatever version made them: no version can be read."""
+    try:
+        rows = {
+            row.customer_id: row for row in ports.online.newest(request.tenant_id, request.customer_ids, request.model)
+        }
+    except Exception:  # noqa: BLE001 - as in _found
+        rows = {}
+    answers = []
+    for customer in request.customer_ids:
+        row = rows.get(customer)
+        given: dict[str, Any] = {}
+        if row is not None and 0 <= row.score <= 1:
+            given = {
+                "score": row.score,
+                "percentile": row.percentile,
+                "decile": row.decile,
+                "reasons": list(row.reasons),
+                "model_version": row.version,
+                "as_of": row.as_of,
+                "source": "published",
+            }
+        answers.append(_answer(customer, serving, **given))
+    return answers
+
+
+def _log(
+    ports: Ports,
+    serving: Serving,
+    request: ScoreRequest,
+    answers: Sequence[dict[str, Any]],
+    *,
+    request_id: str,
+    at: str,
+    by: str | None,
+) -> None:
+    fields = ("customer_id", "score", "decile", "source", "degraded_reason")
+    try:
+        ports.inference_queue.send(
+            {
+                "request_id": request_id,
+                "answered_at": at,
+                "by": by,
+                "model": request.model,
+                "model_version": serving.number,
+                "tenant_id": request.tenant_id,
+                "scores": [{name: answer[name] for name in fields} for answer in answers],
+            }
+        )
+    except Exception:  # noqa: BLE001 - the scores are there, and the caller waits for them
+        ports.metrics.count("AnswersNotLogged", len(answers))

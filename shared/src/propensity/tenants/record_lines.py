@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from propensity.kernel.errors import BadInputError, RetryableError
+from propensity.kernel.errors import BadInputError, ForbiddenError, NotFoundError, RetryableError
 from propensity.lake.json_objects import dumps
 from propensity.ports import ObjectStore
 from propensity.tenants.domain.record import TENANTS, RecordLine, line_key, next_line, record_prefix
@@ -95,6 +95,25 @@ def refuse_closed(store: ObjectStore, tenant_id: str, arrived: datetime, what: s
             f"{what}: tenant {tenant_id} is {line.state} since {line.at}, and its files are kept but not taken in; "
             "make it active, then send the file again"
         )
+
+
+def refuse_unknown_or_gone(store: ObjectStore, tenant_id: str, datasets: Sequence[str]) -> None:
+    """Raise an error for a tenant that gets no answers about its customers.
+
+    The rule: a tenant is known when it has a record, or when a file came of it. NotFoundError for a tenant that is not
+    known, ForbiddenError for one that is offboarded. RetryableError where a line is listed and cannot be read.
+    """
+    keys = list(store.keys(record_prefix(tenant_id)))
+    if not keys:
+        if not any(any(store.keys(f"validation/{dataset}/tenant_id={tenant_id}/")) for dataset in datasets):
+            raise NotFoundError(f"tenant {tenant_id}: has no record, and nothing came of it; PUT it, or mend the name")
+        return
+    try:
+        line = _line(store, keys[-1])
+    except NotFoundError as error:
+        raise RetryableError(f"tenant {tenant_id}: its record is listed and cannot be read; try again") from error
+    if line.state == "offboarded":
+        raise ForbiddenError(f"tenant {tenant_id}: is offboarded since {line.at}, and gets no scores")
 
 
 def _line(store: ObjectStore, key: str) -> RecordLine:

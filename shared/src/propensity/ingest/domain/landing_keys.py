@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from propensity.kernel.errors import BadInputError
-from propensity.kernel.tenant import TENANT_NAME
+from propensity.kernel.tenant import TENANT_NAME, TENANT_RULE
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")
 FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
@@ -49,7 +49,7 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
             "put the file under one of these"
         )
     if not TENANT_NAME.fullmatch(match["tenant"]):
-        raise BadInputError(f"{key}: tenant_id: expected 1 to 64 letters, digits, dots, - or _; mend the key")
+        raise BadInputError(f"{key}: tenant_id: expected {TENANT_RULE}; mend the key")
     # the longest endings stand first, so that .csv.gz is found before any shorter ending
     suffix = next((ending for ending in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(ending)), None)
     if suffix is None:

@@ -15,6 +15,7 @@ from typing import Literal
 from propensity.kernel.errors import BadInputError
 
 Scope = Literal["batch", "gap"]
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 
 
 def training_run(model: str, as_of: date, request: str | None = None) -> str:
@@ -40,12 +41,17 @@ def batch_day(run: str) -> date:
     return date.fromisoformat(run.rpartition("/")[2][:10])
 
 
-def parse_day(value: str, field: str) -> date:
-    """Parse a day given as YYYY-MM-DD, or as the day of an RFC 3339 instant in UTC."""
+def parse_day(value: object, field: str) -> date:
+    """Parse a day given as YYYY-MM-DD, or as the day of an RFC 3339 instant in UTC. Raises BadInputError."""
     try:
-        return date.fromisoformat(value[:10])
-    except ValueError as error:
-        raise BadInputError(f"{field} is {value!r}, expected a day as YYYY-MM-DD") from error
+        day = date.fromisoformat(value[:10]) if isinstance(value, str) else None
+    except ValueError:
+        day = None
+    # outside of these days, a window before or after the day would leave the calendar
+    if day is None or not FIRST_DAY <= day <= LAST_DAY:
+        given = repr(value[:40]) if isinstance(value, str) else f"of type {type(value).__name__}"
+        raise BadInputError(f"{field} is {given}, expected a day as YYYY-MM-DD from {FIRST_DAY} to {LAST_DAY}")
+    return day
 
 
 def parse_scope(value: str) -> Scope:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from propensity.kernel.errors import BadInputError, ConflictError
 from propensity.kernel.spec import Frozen
-from propensity.kernel.tenant import TENANT_NAME
+from propensity.kernel.tenant import TENANT_NAME, TENANT_RULE
 from propensity.pack.domain.model_spec import LabelWindow
 
 State = Literal["onboarding", "active", "suspended", "offboarded"]
@@ -30,7 +30,7 @@ _REFUSED: tuple[State, ...] = ("suspended", "offboarded")
 # decides on the file is written.
 TAKES_EFFECT = timedelta(seconds=60)
 _SETTING = re.compile(r"[a-z][a-z0-9_]{0,49}")
-_MAX_SETTINGS, _MAX_TEXT = 20, 500
+_MAX_SETTINGS, _MAX_TEXT, _MAX_NUMBER = 20, 500, 10**18
 
 
 class RecordLine(Frozen):
@@ -77,7 +77,7 @@ def closed_tenants(
 def check_tenant(tenant_id: str) -> str:
     """Return the tenant's name unchanged. Raises BadInputError for a name that a landing key could not carry."""
     if not TENANT_NAME.fullmatch(tenant_id):
-        raise BadInputError(f"tenant {tenant_id[:80]!r}: expected 1 to 64 letters, digits, dots, - or _")
+        raise BadInputError(f"tenant {tenant_id[:80]!r}: expected {TENANT_RULE}")
     return tenant_id
 
 
@@ -145,6 +145,9 @@ def check_settings(settings: object, datasets: Sequence[str]) -> dict[str, Any]:
                 f"settings: {name}: expected a text of at most {_MAX_TEXT} characters, a number, true or false, or a "
                 "list of texts"
             )
+        # a float that is not finite would make the record invalid JSON, and a record is never rewritten
+        if isinstance(value, int | float) and not -_MAX_NUMBER <= value <= _MAX_NUMBER:
+            raise BadInputError(f"settings: {name}: expected a finite number of at most 18 digits")
         for item in texts:
             _no_address(item, f"settings: {name}")
     expected = settings.get(DATASETS, [])

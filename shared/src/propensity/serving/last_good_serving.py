@@ -1,0 +1,78 @@
+"""The champion ready to answer, or the last good one where the newest champion cannot be read or loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+from propensity.kernel.errors import NotFoundError
+from propensity.pack.current import pack_info
+from propensity.ports import Ports
+from propensity.registry.domain.ledger import CHAMPION, LedgerLine, ledger_root
+from propensity.registry.versions import version_numbers
+from propensity.serving.serve_scores import Serving, base_rate, load_serving
+
+_TRIES = 5  # versions that are tried before the answer is a base rate
+
+# the values of degraded_reason that name a fault of the champion
+LEDGER_UNREADABLE = "ledger_unreadable"  # the newest line of the ledger cannot be read
+VERSION_MISSING = "champion_missing"  # the alias points to a version that is not there
+CHAMPION_UNREADABLE = "champion_unreadable"  # a file of the version cannot be read or loaded
+REGISTRY_REFUSED = "registry_refused"  # the bucket refuses to list or to read
+
+
+def last_good_serving(ports: Ports, model: str) -> Serving:
+    """Load the champion, or the champion before it that can be loaded, or a base rate, or nothing.
+
+    Raises NotFoundError for a model that never had a champion.
+    """
+    degraded: str | None = None
+    tried: list[int] = []
+    try:
+        for number, fault in _champions(ports, model):
+            degraded = degraded or fault
+            if number is None or number in tried:
+                continue
+            if len(tried) == _TRIES:
+                break
+            tried.append(number)
+            try:
+                return replace(load_serving(ports, model, number), degraded=degraded)
+            except Exception as error:  # noqa: BLE001 - whatever the fault is, an older version may be sound
+                degraded = degraded or champion_fault(ports, model, number, error)
+        if not tried and degraded is None:
+            raise NotFoundError(f"model {model!r}: no champion; train it, or promote a version")
+        for number in dict.fromkeys([*tried, *reversed(version_numbers(ports.lake, model))]):
+            with suppress(Exception):
+                return Serving(number, None, base_rate(ports, model, number), degraded=degraded)
+    except NotFoundError:
+        raise
+    except Exception:  # noqa: BLE001 - the bucket refuses: what the online table holds is all there is
+        degraded = degraded or REGISTRY_REFUSED
+    if model not in pack_info(ports).models:
+        raise NotFoundError(f"model {model!r}: no champion; expected one of {', '.join(pack_info(ports).models)}")
+    return Serving(None, None, None, degraded=degraded)
+
+
+def _champions(ports: Ports, model: str) -> Iterator[tuple[int | None, str | None]]:
+    """Yield (version, None) for each line that made a champion, the newest first; (None, fault) for a broken line."""
+    for key in reversed(list(ports.lake.keys(ledger_root(model)))):
+        try:
+            line = LedgerLine.model_validate_json(ports.lake.get(key))
+        except Exception:  # noqa: BLE001 - a line that cannot be read says nothing, and the one before it does
+            yield None, LEDGER_UNREADABLE
+            continue
+        if line.alias == CHAMPION:
+            yield line.version, None
+
+
+def champion_fault(ports: Ports, model: str, number: int | None, error: Exception) -> str:
+    """Name what failed. `number` is the version that was being loaded; None while it was being looked up."""
+    if number is None:
+        return LEDGER_UNREADABLE if isinstance(error, ValueError) else REGISTRY_REFUSED
+    try:
+        there = number in version_numbers(ports.lake, model)
+    except Exception:  # noqa: BLE001 - this only finds the name of a fault
+        return REGISTRY_REFUSED
+    return CHAMPION_UNREADABLE if there else VERSION_MISSING

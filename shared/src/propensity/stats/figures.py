@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, log, log1p, sqrt
+from math import exp, log, log1p, pi, sqrt
 
 from propensity.kernel.errors import EvidenceError
 from propensity.stats.logistic_line import Likelihood, LogitLine, Scale, fit_line
@@ -222,14 +222,20 @@ def equal_bins(data: Scored, bins: int) -> list[tuple[float, int, int]]:
 def ece(data: Scored, bins: int = 10) -> Estimate:
     """Expected calibration error: the mean distance of score and rate over bins of equal size (Naeini et al. 2015).
 
-    The error is biased upwards: perfect scores have an error of about sqrt(rate / bin size).
+    Chance alone puts distance between a perfect score and a rate. So the square of each bin's distance is taken less
+    its expected square by chance, and at least 0 (Kumar, Liang and Ma 2019). The interval's lower bound is the plain
+    error less what a perfect model's error would be, and less its spread: it is 0 for nearly all perfect models.
     """
-    value = spread = 0.0
+    value = plain = chance = spread = 0.0
     for total, rows, positives in equal_bins(data, bins):
-        rate = positives / rows
-        value += abs(total - positives) / data.rows
-        spread += (rows / data.rows) ** 2 * rate * (1 - rate) / rows
-    return _bounded(value, sqrt(spread), data.rows)
+        distance, rate, score = abs(total - positives) / rows, positives / rows, min(1.0, total / rows)
+        square, weight = max(rate * (1 - rate), score * (1 - score)) / rows, rows / data.rows
+        value += weight * sqrt(max(0.0, distance * distance - square))
+        plain += weight * distance
+        chance += weight * sqrt(square * 2 / pi)
+        spread += weight * weight * square
+    half = Z * sqrt(spread)
+    return Estimate(value, min(value, max(0.0, plain - chance - half)), min(1.0, plain + half), data.rows)
 
 
 def log_loss_gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
@@ -246,10 +252,9 @@ def log_loss_gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
 
 
 def lift(data: Scored, top: float) -> Estimate:
-    """The rate among the `top` highest scores (a number of rows) over the rate of all.
+    """The rate among the `top` highest scores (a number of rows) over the rate of all, with the interval of `lift_of`.
 
-    Equal scores on both sides of the edge count in proportion, which is their expected share. The interval is Wilson's
-    for the top rate; the base rate is taken as known.
+    Equal scores on both sides of the edge count in proportion, which is their expected share.
     """
     if not 0 < top <= data.rows:
         raise EvidenceError(f"lift: the top {top} of {data.rows} rows; expected 1 to {data.rows}")
@@ -260,7 +265,28 @@ def lift(data: Scored, top: float) -> Estimate:
         hits += share * group.positives
         if taken >= top:
             break
-    return wilson(hits, top).scaled(1 / data.base_rate)
+    return lift_of(hits, top, data)
+
+
+def lift_of(hits: float, rows: float, data: Scored) -> Estimate:
+    """The lift of some of the rows, of which `hits` are positive. `n` counts these rows.
+
+    The interval is on the logarithm, by the spread of two independent rates, theirs and the others' (delta method). So
+    a positive among these rows lifts the rate of all too. The interval ends where all positives that find a place among
+    these rows are there. Where none is, half a positive says how far it could be.
+    """
+    value, rate = hits / rows / data.base_rate, data.base_rate
+    most = min(data.positives, rows) / rows / rate
+    share, left = rows / data.rows, data.rows - rows
+    inside = min(max(hits, 0.5), rows - min(0.5, rows / 2)) / rows
+    outside = max(0.0, data.positives - hits) / left if left else 0.0
+    whole = share * inside + (1 - share) * outside
+    variance = (1 / inside - share / whole) ** 2 * inside * (1 - inside) / rows
+    if left:
+        variance += ((1 - share) / whole) ** 2 * outside * (1 - outside) / left
+    centre, half = inside / rate, Z * sqrt(variance)
+    low, high = centre * exp(-half), min(most, centre * exp(half))
+    return Estimate(value, min(value, low), max(value, high), round(rows))
 
 
 def wilson(positives: float, rows: float) -> Estimate:

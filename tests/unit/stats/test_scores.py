@@ -118,3 +118,37 @@ def test_few_rows_are_never_called_drift() -> None:
     assert few.psi == pytest.approx(many.psi)
     assert (few.over, many.over) == (False, True)
     assert few.noise > many.noise > 0
+
+
+@pytest.mark.parametrize(("rows", "centre", "spread"), [(2_000, -2.5, 1.0), (6_000, -3.0, 1.0), (3_000, -3.5, 0.8)])
+def test_the_likeliest_customers_of_isotonic_calibration_convert_as_often_as_it_says(
+    rows: int, centre: float, spread: float
+) -> None:
+    said, came = np.zeros(2), np.zeros(2)
+    for world in range(20):
+        chance = np.random.default_rng([world, rows])
+
+        def drawn(count: int, chance: np.random.Generator = chance) -> tuple[np.ndarray, np.ndarray]:
+            truth = chance.normal(centre, spread, count)
+            return 1 / (1 + np.exp(-1.3 * truth - 0.3)), 1 / (1 + np.exp(-truth))
+
+        raw, truth = drawn(rows)
+        calibration = fit_isotonic(raw, (chance.random(rows) < truth).astype(int))
+        raw, truth = drawn(20_000)
+        scores = calibration.apply(raw)
+        order = np.argsort(-scores)
+        for place, top in enumerate((200, 2_000)):
+            said[place] += scores[order[:top]].sum()
+            came[place] += truth[order[:top]].sum()
+    assert said / came == pytest.approx([1, 1], abs=0.08)
+
+
+def test_isotonic_calibration_follows_a_top_that_converts_less_than_a_sigmoid_says() -> None:
+    chance = np.random.default_rng(8)
+    logits = chance.normal(-2, 1.2, 40_000)
+    truth = 1 / (1 + np.exp(-np.minimum(logits, -1.5 + 0.3 * np.maximum(logits + 1.5, 0))))
+    raw, labels = 1 / (1 + np.exp(-logits)), (chance.random(40_000) < truth).astype(int)
+    top = np.argsort(-raw)[:400]
+    said = [fit(raw[:20_000], labels[:20_000]).apply(raw)[top].mean() for fit in (fit_sigmoid, fit_isotonic)]
+    assert said[0] > 1.2 * truth[top].mean()
+    assert said[1] == pytest.approx(truth[top].mean(), rel=0.12)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.optimize import brentq
+from scipy.stats import binom, binomtest, norm
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
@@ -84,6 +85,59 @@ def test_the_interval_of_auc_covers_as_often_as_it_says() -> None:
         found = statistics.auc(scored(zip(squeezed.tolist(), [1] * 380, labels.tolist(), strict=True)))
         covered += found.low <= 0.7602 <= found.high  # Phi(1 / sqrt 2)
     assert 0.91 <= covered / 300 <= 0.98
+
+
+@pytest.mark.parametrize(("positives", "rows"), [(5, 200), (13, 400), (40, 2_000)])
+def test_the_interval_of_auc_covers_with_few_positives(positives: int, rows: int) -> None:
+    covered, chance = 0, np.random.default_rng(11)
+    labels = np.r_[np.ones(positives), np.zeros(rows - positives)].astype(int)
+    for _ in range(400):
+        squeezed = 1 / (1 + np.exp(-chance.normal(labels * 1.2, 1.0)))
+        found = statistics.auc(scored(zip(squeezed.tolist(), [1] * rows, labels.tolist(), strict=True)))
+        covered += found.low <= norm.cdf(1.2 / np.sqrt(2)) <= found.high
+    assert covered >= binom.ppf(0.001, 400, 0.94), covered
+
+
+def test_a_perfect_model_has_no_calibration_error() -> None:
+    chance, zero, said = np.random.default_rng(4), 0, []
+    for _ in range(200):
+        scores = chance.beta(2, 8, 1_000)
+        labels = (chance.random(1_000) < scores).astype(int)
+        found = statistics.ece(scored(zip(scores.tolist(), [1] * 1_000, labels.tolist(), strict=True)))
+        zero += found.low == 0
+        said.append(found.value)
+    assert zero >= binom.ppf(0.001, 200, 0.95), zero
+    assert np.mean(said) < 0.015  # the plain error has a mean of 0.03
+
+
+def test_the_calibration_error_of_an_imperfect_model_is_what_it_is() -> None:
+    chance, covered = np.random.default_rng(4), 0
+    for _ in range(200):
+        scores = chance.beta(2, 8, 4_000) * 0.7
+        labels = (chance.random(4_000) < scores / 0.7).astype(int)
+        found = statistics.ece(scored(zip(scores.tolist(), [1] * 4_000, labels.tolist(), strict=True)))
+        covered += found.low <= 0.06 <= found.high  # the mean of 0.3 x beta(2, 8)
+        assert found.value == pytest.approx(0.06, abs=0.03)
+    assert covered >= binom.ppf(0.001, 200, 0.95), covered
+
+
+@pytest.mark.parametrize(("rows", "rate"), [(300, 0.1), (1_000, 0.05), (2_000, 0.3)])
+def test_the_interval_of_lift_covers_as_often_as_it_says(rows: int, rate: float) -> None:
+    cut = brentq(lambda at: rate * norm.sf(at - 1) + (1 - rate) * norm.sf(at) - 0.1, -9, 9)
+    truth, covered, chance = norm.sf(cut - 1) / 0.1, 0, np.random.default_rng(6)
+    for _ in range(400):
+        labels = (chance.random(rows) < rate).astype(int)
+        squeezed = 1 / (1 + np.exp(-chance.normal(labels, 1.0)))
+        found = statistics.lift(scored(zip(squeezed.tolist(), [1] * rows, labels.tolist(), strict=True)), rows / 10)
+        covered += found.low <= truth <= found.high
+        assert found.high <= min(1 / labels.mean(), 10) + 1e-9
+    assert binom.ppf(0.001, 400, 0.93) <= covered <= 0.985 * 400, covered
+
+
+@pytest.mark.parametrize(("hits", "top"), [(0, 10), (10, 10), (10, 20), (3, 100)])
+def test_the_interval_of_lift_ends_at_what_is_possible(hits: int, top: int) -> None:
+    found = statistics.lift(scored([(0.9, top, hits), (0.1, 110 - top, 12 - hits)]), top)
+    assert 0 <= found.low <= found.value <= found.high <= min(12, top) / top / (12 / 110) + 1e-9
 
 
 def test_half_width_of_auc_at_ten_positives_is_what_was_measured() -> None:

@@ -23,6 +23,8 @@ from propensity.stats.logistic_line import Likelihood, LogitLine, Scale, fit_lin
 CalibrationMethod = Literal["none", "sigmoid", "isotonic", "table"]
 _CLIP = 1e-7  # keeps the logits of 0 and 1 finite
 _BLOCK = 100  # the least number of rows behind a knot; fewer rows would follow chance
+# the least number of rows of each outcome behind a knot, and the number at which half of a correction counts
+_EVIDENCE = 20
 _MIN_RISE = 1e-3  # the least distance of neighbouring knots in logits, so that no two scores become one
 
 
@@ -124,15 +126,23 @@ def fit_isotonic(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     """Isotonic regression by pooling adjacent violators (Ayer et al. 1955; Zadrozny and Elkan 2002), drawn as a line.
 
     `weights` are those of `fit_sigmoid`. A step function would give many customers one score. So the blocks of the
-    regression are joined until each block counts `_BLOCK` rows. Each block is then a knot at its mean logit, and the
-    line between knots is straight. Where fewer than two knots are left, the result is that of `fit_sigmoid`.
+    regression are joined until each block counts `_BLOCK` rows, and `_EVIDENCE` rows of each outcome. Each block is
+    then a knot at its mean logit. The knot's value is the sigmoid's, corrected by how far the block's rate is from the
+    rate that the sigmoid says.
+
+    Pooling keeps the luckiest rows at the top: left as it is, the top percent was over-predicted by 9 to 28 %. So a
+    correction away from the middle counts by its evidence only, and beyond the outer knots the line is no steeper than
+    the sigmoid. Where fewer than two knots are left, the result is that of `fit_sigmoid`.
     The regression is written in this module, because scikit-learn's is in a layer that does not fit beside pyarrow.
     """
     x, y = logit(raw), np.asarray(labels, dtype=np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
+    sigmoid = fit_sigmoid(raw, labels, weights)
+    level, slope = sigmoid.calibrated[0], sigmoid.calibrated[1] - sigmoid.calibrated[0]
     places, of_row = np.unique(x, return_inverse=True)
-    sums = [np.bincount(of_row, weights=summed, minlength=len(places)) for summed in (w, w * x, w * y)]
-    # each block has three sums: of weights, of weighted logits, of the positives' weights
+    summed = (w, w * x, w * y, w * sigmoid.apply(raw))
+    sums = [np.bincount(of_row, weights=one, minlength=len(places)) for one in summed]
+    # each block has four sums: of weights, of weighted logits, of the positives' weights, of the sigmoid's positives
     pooled: list[list[float]] = []
     for place in zip(*(part.tolist() for part in sums), strict=True):
         pooled.append(list(place))
@@ -141,21 +151,32 @@ def fit_isotonic(raw: Any, labels: Any, weights: Any = None) -> Calibration:
     blocks: list[list[float]] = []
     for block in pooled:
         blocks.append(block)
-        while len(blocks) > 1 and (blocks[-2][0] < _BLOCK or _rate(blocks[-2]) >= _rate(blocks[-1])):
+        while len(blocks) > 1 and (_is_small(blocks[-2]) or _rate(blocks[-2]) >= _rate(blocks[-1])):
             _join(blocks)
-    while len(blocks) > 1 and (blocks[-1][0] < _BLOCK or _rate(blocks[-2]) >= _rate(blocks[-1])):
+    while len(blocks) > 1 and (_is_small(blocks[-1]) or _rate(blocks[-2]) >= _rate(blocks[-1])):
         _join(blocks)
+    middle = float(np.average(x, weights=w))
     knots: list[float] = []
     values: list[float] = []
     for block in blocks:
-        knot, value = block[1] / block[0], float(logit(_rate(block)))
+        knot, correction = block[1] / block[0], float(logit(_rate(block)) - logit(_rate(block, 3)))
+        if (knot > middle) == (correction > 0):
+            correction *= _fewest(block) / (_fewest(block) + _EVIDENCE)
+        value = level + slope * knot + correction
         if knots and (knot - knots[-1] < _MIN_RISE or value - values[-1] < _MIN_RISE):
             continue
         knots.append(knot)
         values.append(value)
     if len(knots) < 2:
-        return fit_sigmoid(raw, labels, weights)
-    return Calibration("isotonic", tuple(knots), tuple(values), len(y), int(y.sum()))
+        return sigmoid
+    low, high = (min(slope, (values[at] - values[at - 1]) / (knots[at] - knots[at - 1])) for at in (1, -1))
+    return Calibration(
+        "isotonic",
+        (knots[0] - 1, *knots, knots[-1] + 1),
+        (values[0] - low, *values, values[-1] + high),
+        len(y),
+        int(y.sum()),
+    )
 
 
 FITS: dict[str, Callable[[Any, Any, Any], Calibration]] = {"sigmoid": fit_sigmoid, "isotonic": fit_isotonic}
@@ -191,6 +212,14 @@ def _join(pools: list[list[float]]) -> None:
     pools[-1] = [before + after for before, after in zip(pools[-1], last, strict=True)]
 
 
-def _rate(pool: list[float]) -> float:
+def _rate(pool: list[float], positives: int = 2) -> float:
     # half a positive and half a negative are added, so that a block without positives or negatives has a finite logit
-    return (pool[2] + 0.5) / (pool[0] + 1.0)
+    return (pool[positives] + 0.5) / (pool[0] + 1.0)
+
+
+def _fewest(pool: list[float]) -> float:
+    return min(pool[2], pool[0] - pool[2])
+
+
+def _is_small(pool: list[float]) -> bool:
+    return pool[0] < _BLOCK or _fewest(pool) < _EVIDENCE

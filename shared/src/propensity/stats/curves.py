@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from propensity.stats.figures import Estimate, Scored, equal_bins, wilson
+from propensity.stats.figures import Estimate, Scored, equal_bins, lift_of, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ def reliability(data: Scored, bins: int = 10) -> list[Bin]:
 def gains(data: Scored) -> list[Tenth]:
     """The tenths of a list, the likeliest tenth first.
 
-    Equal scores on both sides of an edge count in proportion. The interval of the lift is Wilson's interval for the
-    tenth's rate; the base rate is taken as known.
+    Equal scores on both sides of an edge count in proportion. The interval of the lift is that of
+    `figures.lift_of`.
     """
     taken = hits = 0.0
     edges = [data.rows * number / 10 for number in range(1, 11)]
@@ -54,7 +54,7 @@ def gains(data: Scored) -> list[Tenth]:
     return [
         Tenth(
             number,
-            wilson(min(size, max(0.0, now - before)), size).scaled(1 / data.base_rate),
+            lift_of(min(size, max(0.0, now - before)), size, data),
             min(1.0, now / data.positives),
         )
         for number, (before, now) in enumerate(zip([0.0, *caught], caught, strict=False), start=1)

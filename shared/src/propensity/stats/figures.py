@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, log, log1p, sqrt
+from math import exp, log, log1p, pi, sqrt
 
 from propensity.kernel.errors import EvidenceError
 from propensity.stats.logistic_line import Likelihood, LogitLine, Scale, fit_line
@@ -82,24 +82,50 @@ def scored(groups: Iterable[tuple[float, int, int]], what: str = "scores") -> Sc
 def auc(data: Scored) -> Estimate:
     """Area under the ROC curve: the chance that a positive is ranked above a negative. Equal scores count half.
 
-    The interval is by DeLong, DeLong and Clarke-Pearson (1988), from the placements of each class.
+    The interval is `logit_interval` by DeLong's variance. (DeLong's own interval covered 90.5 % at 13 positives.)
+    """
+    value, variance = area(data.groups, data.positives, data.negatives)
+    return logit_interval(value, variance, data.rows, fewest=min(data.positives, data.negatives))
+
+
+def area(groups: Sequence[ScoreGroup], positives: int, negatives: int) -> tuple[float, float]:
+    """AUC and its variance by DeLong, DeLong and Clarke-Pearson (1988), from the placements of each class.
+
+    `groups` ascend by score; neither count is 0. One row of a class says nothing of how the class spreads, so the
+    widest spread that its mean allows stands in.
     """
     below_negative = below_positive = 0
     sum_10 = square_10 = sum_01 = square_01 = 0.0
-    for group in data.groups:
-        negatives = group.rows - group.positives
-        placed = (below_negative + 0.5 * negatives) / data.negatives
+    for group in groups:
+        others = group.rows - group.positives
+        placed = (below_negative + 0.5 * others) / negatives
         sum_10 += group.positives * placed
         square_10 += group.positives * placed * placed
-        placed = 1 - (below_positive + 0.5 * group.positives) / data.positives
-        sum_01 += negatives * placed
-        square_01 += negatives * placed * placed
-        below_negative += negatives
+        placed = 1 - (below_positive + 0.5 * group.positives) / positives
+        sum_01 += others * placed
+        square_01 += others * placed * placed
+        below_negative += others
         below_positive += group.positives
-    value = sum_10 / data.positives
-    spread = _variance(sum_10, square_10, data.positives) / data.positives
-    spread += _variance(sum_01, square_01, data.negatives) / data.negatives
-    return _bounded(value, sqrt(spread), data.rows)
+    value = sum_10 / positives
+    widest = value * (1 - value)
+    per_positive = _variance(sum_10, square_10, positives) if positives > 1 else widest
+    per_negative = _variance(sum_01, square_01, negatives) if negatives > 1 else widest
+    return value, per_positive / positives + per_negative / negatives
+
+
+def logit_interval(value: float, variance: float, n: int, *, fewest: int) -> Estimate:
+    """A share in [0, 1] with its 95 % interval on the logit scale, which stays inside and leans to the middle.
+
+    `fewest` is the number of rows of the rarer outcome. The interval is made around the value, or around what half a
+    row on the other side would make of a value nearer to 0 or 1: of 5 converters who all rank first, the next may not.
+    For the same reason the variance is at least that of half a row.
+    """
+    edge = 0.5 / (fewest + 1)
+    at = min(max(value, edge), 1 - edge)
+    shrunk = (value * fewest + 0.5) / (fewest + 1)
+    least = shrunk * (1 - shrunk) / (3 * (fewest + 1))
+    centre, half = log(at / (1 - at)), Z * sqrt(max(variance, least)) / (at * (1 - at))
+    return Estimate(value, min(value, _sigmoid(centre - half)), max(value, _sigmoid(centre + half)), n)
 
 
 def average_precision(data: Scored) -> Estimate:
@@ -196,14 +222,20 @@ def equal_bins(data: Scored, bins: int) -> list[tuple[float, int, int]]:
 def ece(data: Scored, bins: int = 10) -> Estimate:
     """Expected calibration error: the mean distance of score and rate over bins of equal size (Naeini et al. 2015).
 
-    The error is biased upwards: perfect scores have an error of about sqrt(rate / bin size).
+    Chance alone puts distance between a perfect score and a rate. So the square of each bin's distance is taken less
+    its expected square by chance, and at least 0 (Kumar, Liang and Ma 2019). The interval's lower bound is the plain
+    error less what a perfect model's error would be, and less its spread: it is 0 for nearly all perfect models.
     """
-    value = spread = 0.0
+    value = plain = chance = spread = 0.0
     for total, rows, positives in equal_bins(data, bins):
-        rate = positives / rows
-        value += abs(total - positives) / data.rows
-        spread += (rows / data.rows) ** 2 * rate * (1 - rate) / rows
-    return _bounded(value, sqrt(spread), data.rows)
+        distance, rate, score = abs(total - positives) / rows, positives / rows, min(1.0, total / rows)
+        square, weight = max(rate * (1 - rate), score * (1 - score)) / rows, rows / data.rows
+        value += weight * sqrt(max(0.0, distance * distance - square))
+        plain += weight * distance
+        chance += weight * sqrt(square * 2 / pi)
+        spread += weight * weight * square
+    half = Z * sqrt(spread)
+    return Estimate(value, min(value, max(0.0, plain - chance - half)), min(1.0, plain + half), data.rows)
 
 
 def log_loss_gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
@@ -220,10 +252,9 @@ def log_loss_gain(groups: Iterable[tuple[float, float, int, int]]) -> Estimate:
 
 
 def lift(data: Scored, top: float) -> Estimate:
-    """The rate among the `top` highest scores (a number of rows) over the rate of all.
+    """The rate among the `top` highest scores (a number of rows) over the rate of all, with the interval of `lift_of`.
 
-    Equal scores on both sides of the edge count in proportion, which is their expected share. The interval is Wilson's
-    for the top rate; the base rate is taken as known.
+    Equal scores on both sides of the edge count in proportion, which is their expected share.
     """
     if not 0 < top <= data.rows:
         raise EvidenceError(f"lift: the top {top} of {data.rows} rows; expected 1 to {data.rows}")
@@ -234,7 +265,28 @@ def lift(data: Scored, top: float) -> Estimate:
         hits += share * group.positives
         if taken >= top:
             break
-    return wilson(hits, top).scaled(1 / data.base_rate)
+    return lift_of(hits, top, data)
+
+
+def lift_of(hits: float, rows: float, data: Scored) -> Estimate:
+    """The lift of some of the rows, of which `hits` are positive. `n` counts these rows.
+
+    The interval is on the logarithm, by the spread of two independent rates, theirs and the others' (delta method). So
+    a positive among these rows lifts the rate of all too. The interval ends where all positives that find a place among
+    these rows are there. Where none is, half a positive says how far it could be.
+    """
+    value, rate = hits / rows / data.base_rate, data.base_rate
+    most = min(data.positives, rows) / rows / rate
+    share, left = rows / data.rows, data.rows - rows
+    inside = min(max(hits, 0.5), rows - min(0.5, rows / 2)) / rows
+    outside = max(0.0, data.positives - hits) / left if left else 0.0
+    whole = share * inside + (1 - share) * outside
+    variance = (1 / inside - share / whole) ** 2 * inside * (1 - inside) / rows
+    if left:
+        variance += ((1 - share) / whole) ** 2 * outside * (1 - outside) / left
+    centre, half = inside / rate, Z * sqrt(variance)
+    low, high = centre * exp(-half), min(most, centre * exp(half))
+    return Estimate(value, min(value, low), max(value, high), round(rows))
 
 
 def wilson(positives: float, rows: float) -> Estimate:

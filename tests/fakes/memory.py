@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from propensity.kernel.errors import NotFoundError, RetryableError
-from propensity.ports import ObjectInfo, OnlineScore, UploadLink
+from propensity.ports import Execution, ObjectInfo, OnlineScore, UploadLink
 
 
 class MemoryStore:
@@ -105,19 +105,39 @@ class MemoryQueue:
 
 
 class MemoryWorkflows:
-    """Executions run until `end`. The name of one that ended is refused from then on."""
+    """Executions run until `end` or `fail`. The name of one that ended is refused from then on."""
 
     def __init__(self) -> None:
         self.started: dict[tuple[str, str], dict[str, object]] = {}
         self.ended: set[tuple[str, str]] = set()
+        self.failed: dict[tuple[str, str], str] = {}
 
     def start(self, machine: str, name: str, payload: Mapping[str, object]) -> bool:
         started = self.started.setdefault((machine, name), dict(payload))
         return started == payload and (machine, name) not in self.ended
 
+    def find(self, machine: str, name: str) -> Execution | None:
+        key = (machine, name)
+        if key not in self.started:
+            return None
+        state = "failed" if key in self.failed else "succeeded" if key in self.ended else "running"
+        began, ended = "2026-01-01T00:00:00.000+00:00", "2026-01-01T00:01:00.000+00:00"
+        stopped = None if state == "running" else ended
+        return Execution(name, self.started[key], state, began, stopped, self.failed.get(key))  # type: ignore[arg-type]
+
+    def recent(self, machine: str, part: str, most: int) -> list[Execution]:
+        names = [name for kind, name in reversed(self.started) if kind == machine and part in name]
+        found = [self.find(machine, name) for name in names[:most]]
+        return [execution for execution in found if execution is not None]
+
     def end(self) -> None:
-        """Let every execution end, whether it succeeded or not."""
+        """Let every execution that runs succeed."""
         self.ended.update(self.started)
+
+    def fail(self, reason: str) -> None:
+        """Let every execution that runs fail for this reason."""
+        self.failed |= {key: reason for key in self.started if key not in self.ended}
+        self.end()
 
 
 class MemoryOnline:

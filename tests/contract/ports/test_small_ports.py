@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -142,13 +144,64 @@ def test_a_workflow_of_one_name_starts_once_and_says_whether_it_runs(moto: str) 
     [execution] = client.list_executions(stateMachineArn=arn)["executions"]
     told = client.describe_execution(executionArn=execution["executionArn"])
     assert {("score", told["name"]): json.loads(told["input"])} == memory.started == {("score", "one"): {"a": 1}}
+    for port in (memory, real):
+        [running] = port.recent("score", "n", 5)
+        assert port.find("score", "one") == running
+        assert (running.name, running.payload, running.state) == ("one", {"a": 1}, "running")
+        assert (running.ended, running.reason) == (None, None)
+        assert port.find("score", "never") is None
+        assert port.recent("score", "never", 5) == port.recent("score", "n", 0) == []
     client.stop_execution(executionArn=execution["executionArn"])
-    memory.end()
+    memory.fail("aborted")
+    for port in (memory, real):
+        failed = port.find("score", "one")
+        assert failed is not None
+        assert (failed.state, failed.reason) == ("failed", "aborted")
+        assert failed.ended is not None
     # a name is taken for 90 days after its execution has ended, however it ended
     assert [port.start("score", "one", {"a": 1}) for port in (memory, real)] == [False, False]
     assert [port.start("score", "two", {"a": 1}) for port in (memory, real)] == [True, True]
+    assert [[one.name for one in port.recent("score", "", 5)] for port in (memory, real)] == [["two", "one"]] * 2
     with pytest.raises(NotFoundError, match="'train': expected one of score"):
         real.start("train", "one", {})
+
+
+class States:
+    """Step Functions whose one execution failed in a work item of a Map."""
+
+    exceptions = SimpleNamespace(ExecutionDoesNotExist=KeyError)
+
+    def __init__(self, **told: str) -> None:
+        began = datetime(2026, 1, 1, tzinfo=UTC)
+        self.told = {"name": "n", "status": "FAILED", "input": "{}", "startDate": began, "stopDate": began, **told}
+
+    def describe_execution(self, executionArn: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        cause = json.dumps({"errorMessage": "model m: feature f has no value", "errorType": "EvidenceError"})
+        item = {"status": "FAILED", "error": "EvidenceError", "cause": cause}
+        return item if executionArn == "item" else self.told
+
+    def list_map_runs(self, executionArn: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"mapRuns": [{"mapRunArn": "built"}, {"mapRunArn": "fitted"}]}
+
+    def list_executions(self, mapRunArn: str, statusFilter: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        return {"executions": [{"executionArn": "item"}] if (mapRunArn, statusFilter) == ("fitted", "FAILED") else []}
+
+
+def test_a_failed_execution_says_why_and_a_failed_map_says_what_its_work_item_said() -> None:
+    def reason(**told: str) -> str | None:
+        found = StepFunctions(States(**told), {"m": "arn:stateMachine:m"}).find("m", "n")
+        assert found is not None
+        return found.reason
+
+    cause = "The specified tolerated failure threshold was exceeded"
+    failed = "EvidenceError: model m: feature f has no value"
+    assert reason(error="States.ExceedToleratedFailureThreshold", cause=cause) == failed
+    assert (
+        reason(error="EvidenceError", cause='{"errorMessage": "no rows", "stackTrace": []}') == "EvidenceError: no rows"
+    )
+    assert reason(error="States.Runtime", cause="no such path") == "States.Runtime: no such path"
+    assert reason(status="TIMED_OUT") == "timed out"
+    assert reason(status="RUNNING") is None
 
 
 def test_a_metric_is_one_line_of_the_embedded_format(

@@ -22,14 +22,22 @@ MODEL = "service"  # trained every six months from January, scored every month
 
 @pytest.fixture
 def ports() -> SimpleNamespace:
+    lake = MemoryStore()
+    lake.put("silver/sales/_delta_log/00000000000000000000.json", b"{}")
     return SimpleNamespace(
-        pack="automotive", pack_files=pack_files("automotive"), lake=MemoryStore(), workflows=MemoryWorkflows()
+        pack="automotive", pack_files=pack_files("automotive"), lake=lake, workflows=MemoryWorkflows()
     )
 
 
 def tick(ports: SimpleNamespace, slot: str) -> list[str]:
     due: list[str] = start_due_runs(ports, slot=slot, models=[MODEL])["due"]
     return due
+
+
+def why(ports: SimpleNamespace, slot: str, kind: str) -> tuple[str, str]:
+    """What a tick says of the model's training or scoring: the answer and the reason."""
+    told = start_due_runs(ports, slot=slot, models=[MODEL])["models"][MODEL][kind]
+    return told["answer"], told["why"]
 
 
 def champion(ports: SimpleNamespace, as_of: str) -> None:
@@ -86,8 +94,6 @@ def test_a_training_that_ended_without_a_plan_is_tried_again_each_day_and_the_ch
     first = f"train-{MODEL}-2025-07-01"
     assert tick(ports, "2025-07-01") == tick(ports, "2025-07-01") == [first]
     ports.workflows.end()
-    # a second tick of the day does not start it under another name, and does not say that it did
-    assert tick(ports, "2025-07-01") == []
     assert tick(ports, "2025-07-02") == [f"{first}-2025-07-02", f"score-{MODEL}-2025-07-01-batch"]
     assert ports.workflows.started["train_model", f"{first}-2025-07-02"] == {
         "model": MODEL,
@@ -123,8 +129,7 @@ def test_a_scoring_that_ended_without_a_plan_is_tried_again_and_one_with_a_plan_
     first = f"score-{MODEL}-2025-02-01-batch"
     assert tick(ports, "2025-02-01") == [first]
     ports.workflows.end()
-    assert tick(ports, "2025-02-01") == []
-    assert tick(ports, "2025-02-02") == [f"{first}-2025-02-02"]
+    assert tick(ports, "2025-02-02") == tick(ports, "2025-02-03") == [f"{first}-2025-02-02"]
     ports.workflows.end()
     ports.lake.put(f"runs/score/{MODEL}/2025-02-01-v000001-batch/plan.json", b"{}")
     assert tick(ports, "2025-02-03") == []
@@ -160,6 +165,85 @@ def test_scores_of_a_day_so_long_ago_that_its_receipt_may_have_expired_are_not_c
 def test_a_champion_that_is_newer_than_the_cadence_is_not_trained_again(ports: SimpleNamespace) -> None:
     champion(ports, "2025-07-15")
     assert tick(ports, "2025-08-01") == [f"score-{MODEL}-2025-08-01-batch"]
+
+
+def test_before_any_file_nothing_is_started_and_the_answer_names_the_data_that_is_missing(
+    ports: SimpleNamespace,
+) -> None:
+    ports.lake = MemoryStore()
+    assert tick(ports, "2025-07-01") == []
+    assert ports.workflows.started == {}
+    for kind in ("training", "scoring"):
+        answer, reason = why(ports, "2025-07-01", kind)
+        assert answer == "no data"
+        assert reason.startswith("no row of customers, vehicles, sales, ")
+    ports.lake.put("silver/sales/_delta_log/00000000000000000000.json", b"{}")
+    assert tick(ports, "2025-07-01") == [f"train-{MODEL}-2025-07-01"]  # the same slot, now that a file came
+
+
+def test_a_training_that_failed_before_its_plan_is_started_again_by_the_same_slot_with_the_reason(
+    ports: SimpleNamespace,
+) -> None:
+    first = f"train-{MODEL}-2025-07-01"
+    assert tick(ports, "2025-07-01") == [first]
+    for number in (2, 3):
+        ports.workflows.fail("EvidenceError: Silver holds none of sales")
+        answer, reason = why(ports, "2025-07-01", "training")
+        assert (answer, reason.partition("(")[2]) == (
+            "due",
+            "EvidenceError: Silver holds none of sales); started again",
+        )
+        assert tick(ports, "2025-07-01") == [f"{first}-{number}"]
+    assert [payload["then_score"] for payload in ports.workflows.started.values()] == [True] * 3
+
+
+def test_a_batch_that_failed_before_its_plan_is_started_again_by_the_same_slot(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    first = f"score-{MODEL}-2025-02-01-batch"
+    assert tick(ports, "2025-02-01") == [first]
+    ports.workflows.fail("RetryableError: Silver is spread over 2 buckets")
+    assert why(ports, "2025-02-01", "scoring")[1].endswith(
+        "(RetryableError: Silver is spread over 2 buckets); started again"
+    )
+    assert tick(ports, "2025-02-01") == [f"{first}-2"]
+
+
+def test_what_is_not_due_says_when_it_is_next(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-01-01")
+    scored(ports, "2025-02-01")
+    assert why(ports, "2025-02-20", "training") == (
+        "not due",
+        "the champion was trained as of 2025-01-01; next on 2025-07-01",
+    )
+    assert why(ports, "2025-02-20", "scoring") == ("not due", "scored as of 2025-02-01; next on 2025-03-01")
+
+
+def test_a_run_that_failed_after_its_plan_is_told_with_its_reason_and_the_execution_to_redrive(
+    ports: SimpleNamespace,
+) -> None:
+    first = f"train-{MODEL}-2025-07-01"
+    assert tick(ports, "2025-07-01") == [first]
+    ports.lake.put(f"runs/train/{MODEL}/2025-07-01/plan.json", b"{}")
+    assert why(ports, "2025-07-01", "training")[0] == "under way"
+    ports.workflows.fail("EvidenceError: 0 of 0 rows are positive")
+    assert why(ports, "2025-07-01", "training") == (
+        "failed",
+        f"training as of 2025-07-01 failed after its plan: EvidenceError: 0 of 0 rows are positive; redrive {first}",
+    )
+
+
+def test_where_gates_hold_the_version_back_no_batch_starts_and_the_gates_are_named(ports: SimpleNamespace) -> None:
+    lineage = {"run": f"runs/train/{MODEL}/2025-07-01", "as_of": "2025-07-01", "feature_set": "f"}
+    gates = b'[{"name": "auc_floor", "passed": false}, {"name": "parity", "passed": true}]'
+    register(ports.lake, MODEL, {"gates.json": gates}, lineage)
+    assert tick(ports, "2025-07-02") == []
+    assert why(ports, "2025-07-02", "training") == (
+        "not due",
+        "version 1 was trained as of 2025-07-01 and failed gates: auc_floor; next on 2025-08-01",
+    )
+    answer, reason = why(ports, "2025-07-02", "scoring")
+    assert answer == "waits"
+    assert "version 1, trained as of 2025-07-01, is candidate because it failed: auc_floor" in reason
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.integers(1, 12), st.integers(1, 12), st.integers(1, 28))

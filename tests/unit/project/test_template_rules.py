@@ -326,7 +326,9 @@ def test_every_route_of_the_api_is_signed() -> None:
     routes = {(event["Method"], event["Path"]) for _, event in events("Api")}
     assert routes == {
         ("POST", "/v1/tenants/{tenant}/scores"),
+        ("GET", "/v1/models"),
         ("GET", "/v1/models/{model}"),
+        ("GET", "/v1/runs/{model}"),
         ("GET", "/v1/models/{model}/versions/{version}/card"),
         ("POST", "/v1/models/{model}/promote"),
         ("POST", "/v1/models/{model}/approvals"),

@@ -1,88 +1,211 @@
-"""start_due_runs: start the trainings and batches that are due on a day.
+"""start_due_runs: start the trainings and batches that are due on a day, and say of each model why or why not.
 
-The daily tick calls this function. A second tick of the same day starts nothing new.
+The daily tick calls this function. A second tick of the same day starts nothing new, unless an execution has failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import date
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
 
 from propensity.kernel.errors import NotFoundError
-from propensity.lake.domain.run_names import execution_name, names_to_try, parse_day, training_run
+from propensity.lake.domain.run_names import execution_name, parse_day, training_run
+from propensity.lake.silver_tables import datasets_used, silver_table
+from propensity.operations.executions import SCORE, TRAIN, executions_of, free_names, newest_of
 from propensity.pack.current import pack_definition, pack_info
-from propensity.ports import Ports
+from propensity.pack.domain.definition import Definition
+from propensity.ports import Execution, Ports
 from propensity.registry.pinned import OPEN
-from propensity.registry.versions import load_champion, was_planned
-from propensity.training.domain.schedule import last_due
+from propensity.registry.versions import (
+    claims_of,
+    failed_gates,
+    load_champion,
+    load_version,
+    was_planned,
+    why_no_champion,
+)
+from propensity.training.domain.schedule import last_due, next_due
+
+type Due = Literal["due", "follows", "not due", "no data", "under way", "waits", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DueAnswer:
+    """What the tick did about one training or batch, and why.
+
+    `due` means that `execution` was started, or that an earlier tick started it and it still runs. `follows` means that
+    the training's execution scores afterwards. `waits` means that there is no champion. `failed` means that the
+    execution failed after its plan, and that a person must redrive it.
+    """
+
+    answer: Due
+    why: str
+    execution: str | None = None
 
 
 def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:
     """Start the executions of these models, or of all, that are due on the slot's day or were missed.
 
     A model that is due for training and for scoring on the same day is trained first, and the new champion scores. A
-    model without a champion is trained on its scoring day, whatever its cadence says. A tick may not come, or an
-    execution may end before its plan. A later tick then starts the execution as of the day it was due; meanwhile the
-    present champion scores. An execution that failed after its plan is redriven by hand.
+    model without a champion is trained on its scoring day, whatever its cadence says, once Silver has any of its data.
+    A tick may not come, or an execution may end before its plan. The next tick, also one of the same day, then starts
+    the execution again as of the day it was due; on later days the present champion scores meanwhile. An execution that
+    failed after its plan is redriven by hand.
 
     The result `due` has the names of the executions that this call started. It also has the executions that an earlier
-    call started and that still run.
+    call started and that still run. `models` has a DueAnswer per model for `training` and `scoring`, and `why` has all
+    of them as one text.
     """
     day = parse_day(slot, "slot")
-    runs = [
-        name for model in (pack_info(ports).models if models is None else models) for name in _start(ports, model, day)
-    ]
-    return {"slot": day.isoformat(), "due": runs}
+    answers = {
+        model: dict(zip(("training", "scoring"), _start(ports, model, day), strict=True))
+        for model in (pack_info(ports).models if models is None else models)
+    }
+    told = [(model, kind, answer) for model, both in answers.items() for kind, answer in both.items()]
+    return {
+        "slot": day.isoformat(),
+        "due": [answer.execution for _, _, answer in told if answer.answer == "due"],
+        "why": "; ".join(f"{model} {kind} {answer.answer}: {answer.why}" for model, kind, answer in told),
+        "models": {
+            model: {
+                kind: {"answer": answer.answer, "why": answer.why, "execution": answer.execution}
+                for kind, answer in both.items()
+            }
+            for model, both in answers.items()
+        },
+    }
 
 
-def _start(ports: Ports, model: str, day: date) -> Iterator[str]:
-    """Start the executions that are due for a model; yield the names of the executions."""
-    cadence = pack_definition(ports, model).model.cadence
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """The slot's day, and the newest days on which the model's training and batch were due."""
+
+    day: date
+    training: date
+    scoring: date
+
+
+def _start(ports: Ports, model: str, day: date) -> tuple[DueAnswer, DueAnswer]:
+    """Start the executions that are due for a model."""
+    definition = pack_definition(ports, model)
+    cadence = definition.model.cadence
     scoring = last_due(cadence, day, cadence.score_every_months)
-    training = last_due(cadence, day, cadence.train_every_months)
     champion = _champion_day(ports, model)
-    if champion is None:
-        training = scoring  # without a champion nothing can be scored, and the newest day is the best to train on
+    # without a champion nothing can be scored, and the newest day is the best to train on
+    training = scoring if champion is None else last_due(cadence, day, cadence.train_every_months)
+    days = _Days(day, training, scoring)
     unscored = not _has_batch(ports, model, scoring, "receipt")
     trained = was_planned(ports.lake, model, training_run(model, training))
+    if not trained and champion is None and (missing := _no_data(ports, definition)):
+        return DueAnswer("no data", missing), DueAnswer("no data", missing)
     if not trained and (champion is None or champion < training.isoformat()):
-        payload: dict[str, object] = {"model": model, "as_of": training.isoformat()}
-        if training < scoring:
-            payload["scores_as_of"] = scoring.isoformat()  # a late training is scored as of the day that is due now
-        then_score = training == scoring and unscored
-        name = execution_name("train", model, training.isoformat())
-        if ports.workflows.start("train_model", name, {**payload, "then_score": then_score}):
-            yield name
-            if then_score:
-                return
-        elif day == training:
-            return  # an execution of today ended without a plan, and tomorrow's tick starts it again
-        else:
-            # The execution of an earlier tick left no plan. The training is started again, and the champion does not
-            # wait for it. The earlier execution may still run, and be seconds away from its plan. Then both executions
-            # go on: they have the same plan, and each file is written once.
-            again = execution_name(name, day.isoformat())
-            if ports.workflows.start("train_model", again, {**payload, "then_score": champion is None}):
-                yield again
-    elif training == scoring == day:
-        return  # today's training is under way, and its execution scores afterwards
-    if champion is not None and unscored:
-        yield from _score(ports, model, scoring, day)
+        started, then_score = _train(ports, model, days, champion is not None, unscored)
+        if then_score:
+            return started, DueAnswer("follows", f"{started.execution} scores once it has trained a champion")
+    else:
+        every = cadence.score_every_months if champion is None else cadence.train_every_months
+        following = next_due(cadence, day + timedelta(days=1), every)
+        started = _trained(ports, model, training, champion, following)
+        if champion is not None and training == scoring == day and unscored:
+            return started, DueAnswer("follows", "the training of today scores once it has ended")
+    following = next_due(cadence, day + timedelta(days=1), cadence.score_every_months)
+    if not unscored:
+        return started, DueAnswer("not due", f"scored as of {scoring}; next on {following}")
+    if champion is None:
+        return started, DueAnswer("waits", why_no_champion(ports.lake, model))
+    return started, _score(ports, model, days, following)
 
 
-def _score(ports: Ports, model: str, scoring: date, day: date) -> Iterator[str]:
-    """Start the batch; yield the name of its execution."""
+def _no_data(ports: Ports, definition: Definition) -> str | None:
+    """Say that none of the datasets that the model reads has a table in Silver yet; None where one has."""
+    used = datasets_used(definition, pack_info(ports).datasets)
+    if any(True for dataset in used for _ in ports.lake.keys(f"{silver_table(dataset)}/_delta_log/")):
+        return None
+    return f"no row of {', '.join(used)} has arrived in Silver; put files into the landing bucket, then tick again"
+
+
+def _train(ports: Ports, model: str, days: _Days, has_champion: bool, unscored: bool) -> tuple[DueAnswer, bool]:
+    """Start the training; return the answer, and whether its execution scores afterwards.
+
+    Executions of earlier ticks left no plan. Where one of them runs, no other is started.
+    """
+    payload: dict[str, object] = {"model": model, "as_of": days.training.isoformat()}
+    if days.training < days.scoring:
+        payload["scores_as_of"] = days.scoring.isoformat()  # a late training is scored as of the day that is due now
+    then_score = days.training == days.scoring and unscored
+    name = execution_name("train", model, days.training.isoformat())
+    as_of = f"as of {days.training}"
+    if ports.workflows.start(TRAIN, name, {**payload, "then_score": then_score}):
+        return DueAnswer("due", f"{as_of}: started, or running since an earlier tick", name), then_score
+    before = newest_of(executions_of(ports, TRAIN, model), as_of=days.training.isoformat())
+    if before and before.state == "running":  # under another name, or with another payload
+        return (
+            DueAnswer("due", f"{as_of}: running since {before.began}", before.name),
+            bool(before.payload.get("then_score")),
+        )
+    if days.day != days.training:
+        then_score = not has_champion  # on a later day the champion does not wait for the training
+    found = _start_again(ports, TRAIN, free_names(name, days.training, days.day), {**payload, "then_score": then_score})
+    if found is None:
+        return DueAnswer("failed", f"{as_of}: every name of the day is taken; tick again tomorrow"), False
+    reason = before.reason if before and before.reason else "reason unknown"
+    return DueAnswer("due", f"{as_of}: {name} ended before its plan ({reason}); started again", found), then_score
+
+
+def _start_again(ports: Ports, machine: str, names: Iterator[str], payload: Mapping[str, object]) -> str | None:
+    """Start the execution under the first name that no ended execution has; return the name."""
+    for name in names:
+        if ports.workflows.start(machine, name, payload):
+            return name
+        taken = ports.workflows.find(machine, name)
+        if taken and taken.state == "running":
+            return name
+    return None
+
+
+def _trained(ports: Ports, model: str, training: date, champion: str | None, following: date) -> DueAnswer:
+    """Say what became of the training that was due, which has a plan or is not needed."""
+    number = claims_of(ports.lake, model).get(training_run(model, training))
+    if number is not None:
+        failed = ", ".join(failed_gates(ports.lake, load_version(ports.lake, model, number)))
+        held = f" and failed gates: {failed}" if failed else ""
+        return DueAnswer("not due", f"version {number} was trained as of {training}{held}; next on {following}")
+    if champion is not None and champion >= training.isoformat():
+        return DueAnswer("not due", f"the champion was trained as of {champion}; next on {following}")
+    execution = newest_of(executions_of(ports, TRAIN, model), as_of=training.isoformat())
+    return _planned(f"training as of {training}", model, execution)
+
+
+def _planned(what: str, model: str, execution: Execution | None) -> DueAnswer:
+    """Say what became of a run that has a plan and no result."""
+    if execution is None or execution.state != "failed":
+        return DueAnswer("under way", f"{what} is planned and has not ended; GET /v1/runs/{model} says how it stands")
+    return DueAnswer("failed", f"{what} failed after its plan: {execution.reason}; redrive {execution.name}")
+
+
+def _score(ports: Ports, model: str, days: _Days, following: date) -> DueAnswer:
+    """Start the batch."""
+    scoring = days.scoring
     if _has_batch(ports, model, scoring, "plan"):
-        return  # the batch is under way, or failed and is redriven by hand
-    if day - scoring > OPEN:
-        return  # the day is too long ago: the batch may have been scored, and its receipt may have expired (RunsDays)
+        execution = newest_of(executions_of(ports, SCORE, model), as_of=scoring.isoformat(), scope="batch")
+        return _planned(f"batch as of {scoring}", model, execution)
+    if days.day - scoring > OPEN:
+        # the day is too long ago: the batch may have been scored, and its receipt may have expired (RunsDays)
+        return DueAnswer("not due", f"{scoring} is more than {OPEN.days} days ago; next on {following}")
     name = execution_name("score", model, scoring.isoformat(), "batch")
     payload = {"model": model, "as_of": scoring.isoformat(), "scope": "batch"}
-    for free in names_to_try(name, scoring, day):
-        if ports.workflows.start("score_population", free, payload):
-            yield free
-            return
+    if ports.workflows.start(SCORE, name, payload):
+        return DueAnswer("due", f"as of {scoring}: started, or running since an earlier tick", name)
+    before = newest_of(executions_of(ports, SCORE, model), as_of=scoring.isoformat(), scope="batch")
+    if before and before.state == "running":
+        return DueAnswer("due", f"as of {scoring}: running since {before.began}", before.name)
+    found = _start_again(ports, SCORE, free_names(name, scoring, days.day), payload)
+    if found is None:
+        return DueAnswer("failed", f"as of {scoring}: every name of the day is taken; tick again tomorrow")
+    reason = before.reason if before and before.reason else "reason unknown"
+    return DueAnswer("due", f"as of {scoring}: {name} ended before its plan ({reason}); started again", found)
 
 
 def _champion_day(ports: Ports, model: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from propensity.ports.modelling import FittedModel, Frames, GrowingModel, Model, QueryLineage, Sample, Trainer
 from propensity.ports.storage import ArrowStream, DataFile, ObjectInfo, ObjectStore, Snapshot, Sql, SqlFactory, Tables
@@ -16,6 +16,7 @@ from propensity.ports.storage import ArrowStream, DataFile, ObjectInfo, ObjectSt
 __all__ = [
     "ArrowStream",
     "DataFile",
+    "Execution",
     "FittedModel",
     "Frames",
     "GrowingModel",
@@ -44,6 +45,21 @@ class Queue(Protocol):
     def send(self, message: Mapping[str, object]) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution of a workflow. `reason` says why it failed; it is None for any other state.
+
+    `began` and `ended` are RFC 3339 instants. `ended` is None while the execution runs.
+    """
+
+    name: str
+    payload: Mapping[str, Any]
+    state: Literal["running", "succeeded", "failed"]
+    began: str
+    ended: str | None = None
+    reason: str | None = None
+
+
 class Workflows(Protocol):
     """Step Functions executions."""
 
@@ -53,6 +69,12 @@ class Workflows(Protocol):
         True where an execution of this name and payload now runs, by this call or an earlier call. False where the name
         is taken: by an execution that has ended (for 90 days), or by an execution with another payload.
         """
+
+    def find(self, machine: str, name: str) -> Execution | None:
+        """The execution of this name; None where none is known, or where it ended more than 90 days ago."""
+
+    def recent(self, machine: str, part: str, most: int) -> list[Execution]:
+        """The newest executions whose name contains `part`, at most `most` of them, newest first."""
 
 
 @dataclass(frozen=True, slots=True)

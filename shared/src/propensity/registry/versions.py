@@ -25,12 +25,14 @@ from propensity.ports import ObjectStore
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.domain.ledger import (
     CHAMPION,
+    STAGING,
     GateSummary,
     LedgerLine,
     calibration_root,
     ledger_key,
     ledger_root,
     model_root,
+    model_standing,
     next_number,
     version_folder,
 )
@@ -207,8 +209,38 @@ def load_version(store: ObjectStore, model: str, number: int) -> Version:
 def load_champion(store: ObjectStore, model: str) -> Version:
     number = champion_number(store, model)
     if number is None:
-        raise NotFoundError(f"model {model}: no champion; train it, or promote a version")
+        raise NotFoundError(why_no_champion(store, model))
     return load_version(store, model, number)
+
+
+def why_no_champion(store: ObjectStore, model: str) -> str:
+    """Return why a model has no champion: its newest version, that version's stage and the gates that it failed."""
+    numbers = version_numbers(store, model)
+    if not numbers:
+        return f"model {model!r}: no champion; train it, no version is registered yet"
+    version = load_version(store, model, numbers[-1])
+    stage = model_standing(read_ledger(store, model)).stage(version.number)
+    said = f"model {model!r}: no champion; version {version.number}, trained as of {version.provenance.as_of}, is"
+    if stage == STAGING:
+        return f"{said} in staging and waits for approval"
+    failed = ", ".join(failed_gates(store, version))
+    why = f"because it failed: {failed}" if failed else "though it failed no gate"
+    return f"{said} {stage} {why}; its card says more, and people may promote it"
+
+
+def failed_gates(store: ObjectStore, version: Version) -> list[str]:
+    """Return the names of the gates that a version failed; none where no gates were recorded."""
+    try:
+        return list(version.gates(store).failed)
+    except NotFoundError:
+        return []
+
+
+def open_training(store: ObjectStore, model: str) -> str | None:
+    """Return the newest training run that has a plan and no version: it is under way, or it failed."""
+    root, plan = f"runs/train/{model}/", "/plan.json"
+    planned = {key.removesuffix(plan) for key in store.keys(root) if key.endswith(plan)}
+    return max(planned - claimed_runs(store, model), default=None)
 
 
 def register(store: ObjectStore, model: str, files: Mapping[str, bytes], lineage: Mapping[str, Any]) -> Version:
@@ -236,9 +268,22 @@ def recorded_files(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def claimed_runs(store: ObjectStore, model: str) -> set[str]:
-    """Return the training runs that registered a version, also the runs whose plans have expired (RunsDays)."""
+    """Return the training runs that claimed a version number, also the runs whose plans have expired (RunsDays)."""
+    return set(_claimed(store, model))
+
+
+def claims_of(store: ObjectStore, model: str) -> dict[str, int]:
+    """Return the training runs that registered a version, each with the version's number."""
+    written = set(version_numbers(store, model))
+    return {run: number for run, number in _claimed(store, model).items() if number in written}
+
+
+def _claimed(store: ObjectStore, model: str) -> dict[str, int]:
+    root = _claims(model)
+    keys = list(store.keys(root))
     with ThreadPoolExecutor(_READERS) as pool:
-        return {str(json.loads(body)["run"]) for body in pool.map(store.get, store.keys(_claims(model)))}
+        runs = [str(json.loads(body)["run"]) for body in pool.map(store.get, keys)]
+    return {run: int(key.removeprefix(root).removesuffix(".json")) for run, key in zip(runs, keys, strict=True)}
 
 
 def was_planned(store: ObjectStore, model: str, run: str) -> bool:

@@ -20,6 +20,7 @@ from propensity.registry.versions import (
     champion_number,
     recorded_files,
     register,
+    why_no_champion,
 )
 from propensity.release.domain.promotion import Request, registration_line
 
@@ -75,6 +76,9 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         )
     promoted, staged = (line is not None and line.alias == alias for alias in (CHAMPION, STAGING))
     ports.metrics.count("ModelRegistered", model=plan.model, promoted=str(promoted).lower())
+    unscored = champion_number(store, plan.model) is None
+    # the alarm NobodyScoredAlarm rings: nobody of this model is scored until a version becomes champion
+    ports.metrics.count("NobodyScored", int(unscored and bool(gates.failed)))
     return {
         "run": run,
         "model": plan.model,
@@ -82,8 +86,8 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         "as_of": plan.as_of,
         "promoted": promoted,
         "staged": staged,
-        # Without a champion nobody is scored until people approve this version, so the scoring run that follows waits.
-        # Where a gate failed, the scoring run does not wait: it fails for want of a champion, and that rings the alarm.
-        "waits": staged and champion_number(store, plan.model) is None,
+        # without a champion nobody can be scored, so the workflow starts no scoring run
+        "waits": unscored,
+        "waits_because": why_no_champion(store, plan.model) if unscored else None,
         "failed_gates": list(gates.failed),
     }

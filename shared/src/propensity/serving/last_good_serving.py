@@ -10,7 +10,7 @@ from propensity.kernel.errors import NotFoundError
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
 from propensity.registry.domain.ledger import CHAMPION, LedgerLine, ledger_root
-from propensity.registry.versions import version_numbers
+from propensity.registry.versions import open_training, version_numbers, why_no_champion
 from propensity.serving.serve_scores import Serving, base_rate, load_serving
 
 _TRIES = 5  # versions that are tried before the answer is a base rate
@@ -42,7 +42,7 @@ def last_good_serving(ports: Ports, model: str) -> Serving:
             except Exception as error:  # noqa: BLE001 - whatever the fault is, an older version may be sound
                 degraded = degraded or champion_fault(ports, model, number, error)
         if not tried and degraded is None:
-            raise NotFoundError(f"model {model!r}: no champion; train it, or promote a version")
+            raise NotFoundError(_why_nobody_answers(ports, model))
         for number in dict.fromkeys([*tried, *reversed(version_numbers(ports.lake, model))]):
             with suppress(Exception):
                 return Serving(number, None, base_rate(ports, model, number), degraded=degraded)
@@ -53,6 +53,16 @@ def last_good_serving(ports: Ports, model: str) -> Serving:
     if model not in pack_info(ports).models:
         raise NotFoundError(f"model {model!r}: no champion; expected one of {', '.join(pack_info(ports).models)}")
     return Serving(None, None, None, degraded=degraded)
+
+
+def _why_nobody_answers(ports: Ports, model: str) -> str:
+    """Say why the model has no champion: which gates its newest version failed, and which training has begun."""
+    models = pack_info(ports).models
+    if model not in models:
+        return f"model {model!r}: no champion; expected a model of the pack, {', '.join(models)}"
+    run = open_training(ports.lake, model)
+    begun = f"; {run} has begun and registered no version yet" if run else ""
+    return f"{why_no_champion(ports.lake, model)}{begun}; GET /v1/runs/{model} lists its runs"
 
 
 def _champions(ports: Ports, model: str) -> Iterator[tuple[int | None, str | None]]:

@@ -46,3 +46,10 @@ def last_due(cadence: Cadence, slot: date, every_months: int) -> date:
         if (month - cadence.anchor_month) % every_months == 0 and date(year, month, cadence.day) <= slot:
             return date(year, month, cadence.day)
         year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+
+
+def next_due(cadence: Cadence, day: date, every_months: int) -> date:
+    """Return the first day on which a run is due, this day or later."""
+    while last_due(cadence, day, every_months) != day:
+        day += timedelta(days=1)
+    return day

@@ -52,7 +52,7 @@ REFUSED = {
     "a decompression bomb": (
         gzip.compress(bytes(80_000_000)),
         "a.csv.gz",
-        "line 1: unzips to more than 67108864 bytes",
+        "line 1: unzips to more than 67,108,864 bytes, more than 200 times its size",
     ),
     "UTF-16": (csv_file(good(1)).decode().encode("utf-16"), "a.csv", "line 1: the text is UTF-16, expected UTF-8"),
     "a header in Latin-1": ("größe,\n1,\n".encode("latin-1"), "a.csv", "line 1: the header cannot be read"),

@@ -7,13 +7,14 @@ import itertools
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import duckdb
 
-from propensity.kernel.errors import PropensityError, ResourceError, SqlError
+from propensity.kernel.errors import OvertimeError, PropensityError, ResourceError, SqlError
 from propensity.ports import ArrowStream
 
 
@@ -25,7 +26,7 @@ class DuckDbSql:
     it in a warm function.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None = None) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="propensity-"))
         self._database = f"session_{next(_number)}"
         self._instance = _instance()
@@ -35,6 +36,11 @@ class DuckDbSql:
             f"attach ':memory:' as {self._database}; use {self._database}; "
             "set timezone = 'UTC'; set enable_progress_bar = false"
         )
+        self._overtime = threading.Event()
+        self._timer = threading.Timer(seconds, self._stop) if seconds is not None else None
+        if self._timer:
+            self._timer.daemon = True
+            self._timer.start()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
         self._run(sql, parameters)
@@ -49,7 +55,14 @@ class DuckDbSql:
             raise self._failed(error) from error
         return stream
 
+    def _stop(self) -> None:
+        self._overtime.set()
+        self._connection.interrupt()
+
     def close(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer.join()  # it must not interrupt a connection that is closed
         orders = self._instance.cursor()
         try:
             [(used,)] = orders.execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchall()
@@ -66,6 +79,8 @@ class DuckDbSql:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _run(self, sql: str, parameters: Sequence[object]) -> duckdb.DuckDBPyConnection:
+        if self._overtime.is_set():
+            raise OvertimeError(_OVERTIME)
         try:
             return self._connection.execute(sql, list(parameters))
         except duckdb.Error as error:
@@ -74,6 +89,8 @@ class DuckDbSql:
     def _failed(self, error: duckdb.Error) -> PropensityError:
         if isinstance(error, _OF_THE_INSTANCE):
             _instance.cache_clear()
+        if self._overtime.is_set():
+            return OvertimeError(_OVERTIME)
         return _sql_error(error)
 
     def __enter__(self) -> Self:
@@ -83,6 +100,7 @@ class DuckDbSql:
         self.close()
 
 
+_OVERTIME = "the SQL session was open longer than it may; send less at once"
 _LARGE = 64_000_000  # above so many bytes in use, the instance is not kept for the next session
 _number = itertools.count()
 

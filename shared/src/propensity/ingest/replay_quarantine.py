@@ -11,10 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from propensity.ingest.domain.budgets import MAX_SECONDS
 from propensity.ingest.domain.file_report import FileReport, file_standing
 from propensity.ingest.domain.register_keys import ReportName, parse_report_key, version_of
 from propensity.ingest.register import history, register_report
-from propensity.ingest.validate_upload import Arrival, Upload, announce, validate_file
+from propensity.ingest.validate_upload import Arrival, Upload, announce, fetch_landed, validate_file
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
@@ -104,7 +105,7 @@ def _again(ports: Ports, reports: list[FileReport]) -> FileReport:
     upload = Upload(first.bucket, first.key, first.version_id, first.etag)
     modified = datetime.fromisoformat(first.ingested_at)
     arrival = Arrival(upload, modified, after=reports[-1].contract_version)
-    with ports.sql() as sql:
+    with ports.sql(seconds=MAX_SECONDS) as sql:
         local = sql.scratch / "upload"
         _fetch(ports, first, arrival, local)
         report = validate_file(ports, sql, local, arrival, reports)
@@ -118,7 +119,7 @@ def _fetch(ports: Ports, first: FileReport, arrival: Arrival, local: Path) -> No
     """
     upload = arrival.upload
     try:
-        info = ports.landing.download(upload.key, local, upload.version_id)
+        info = fetch_landed(ports, upload, local)
         if (info.etag, info.last_modified) == (upload.etag, arrival.modified):
             return
     except NotFoundError:

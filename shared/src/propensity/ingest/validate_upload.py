@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from propensity.ingest.domain.budgets import MAX_BYTES, MAX_SECONDS, over_budget
 from propensity.ingest.domain.file_report import AcceptedReport, FileReport, RejectedReport
 from propensity.ingest.domain.landing_keys import Landed, content_id, outputs, parse_landing_key, rejected_outputs
 from propensity.ingest.domain.register_keys import entry_key
@@ -27,7 +28,7 @@ from propensity.lake.json_objects import dumps
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.pack.taken_contracts import taken_contract
-from propensity.ports import Ports, Sql
+from propensity.ports import ObjectInfo, Ports, Sql
 from propensity.tenants.record_lines import refuse_closed
 
 
@@ -73,10 +74,10 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     A file that was validated before, by any contract version, is not validated again; `replay_quarantine` does that.
     The call raises an error where a retry or an engineer has to help.
     """
-    with ports.sql() as sql:
+    with ports.sql(seconds=MAX_SECONDS) as sql:
         local = sql.scratch / "upload"
         try:
-            info = ports.landing.download(upload.key, local, upload.version_id)
+            info = fetch_landed(ports, upload, local)
         except NotFoundError:
             return _erased(ports, upload)
         if upload.version_id is None and info.etag != upload.etag:
@@ -94,6 +95,12 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     ports.metrics.count("RowsQuarantined", report.quarantine, dataset=report.dataset)
     ports.metrics.count("FilesRejected", int(report.status == "rejected"), dataset=report.dataset)
     return report.model_dump(mode="json")
+
+
+def fetch_landed(ports: Ports, upload: Upload, local: Path) -> ObjectInfo:
+    """Download a landed object. An object over the budget of bytes stays where it is, and `local` is not written."""
+    info = ports.landing.head(upload.key, upload.version_id)
+    return info if info.size > MAX_BYTES else ports.landing.download(upload.key, local, upload.version_id)
 
 
 def _erased(ports: Ports, upload: Upload) -> dict[str, Any]:
@@ -135,6 +142,8 @@ def validate_file(
         landed = parse_landing_key(key, datasets, arrived=arrival.modified)
         contract = taken_contract(ports, landed.dataset)
         refuse_closed(ports.lake, landed.tenant_id, arrival.modified, landed.key)
+        if not local.exists():
+            raise over_budget(f"{key}: file", "bytes", f"more than {MAX_BYTES:,} bytes")
         earlier = load_earlier(ports, sql, contract, history)
         read = read_upload(sql, local, landed, contract, earlier.relation if earlier else None)
         if earlier:
@@ -219,9 +228,10 @@ def _rejected(
 ) -> FileReport:
     out = rejected_outputs(arrival.upload.key, arrival.content, arrival.modified, datasets)
     version = contract_of(ports, out.dataset).version if out.dataset in datasets else None
-    kept = all(report.status == "rejected" for report in history)
+    kept = local.exists() and all(report.status == "rejected" for report in history)
     if kept:
-        # a file that was accepted in part needs no copy: quarantine has its bad rows
+        # a file that was accepted in part needs no copy, because quarantine has its bad rows; a file over the budget
+        # of bytes was not downloaded, and the landing bucket keeps it
         ports.lake.upload_new(out.copy, local)
     return RejectedReport(
         status="rejected",

@@ -68,6 +68,10 @@ class ResourceError(PropensityError):
     """Memory or disk ran out. The input may be sound; the function is too small for it."""
 
 
+class OvertimeError(ResourceError):
+    """The engine worked longer than its session may. The input may be sound; it is too much for one call."""
+
+
 class UnexpectedError(PropensityError):
     """An error that nobody foresaw.
 

@@ -21,6 +21,7 @@ from propensity.ports import Ports
 from propensity.tenants.domain.record import DATASETS, RecordLine, check_tenant
 from propensity.tenants.record_lines import append_record_line, last_lines, lines
 
+MAX_SAMPLE_SECONDS = 20  # of a trial; the gateway gives up after 29
 MAX_SAMPLE = 1_000_000  # the largest file for a trial, in bytes
 # bytes of Silver that one answer reads at most; for more bytes the answer has an upper bound of the rows
 _COUNTED = 256_000_000
@@ -112,7 +113,7 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
     values. Raises BadInputError naming the field.
     """
     dataset, file, content = _text(body, "dataset"), _text(body, "file"), _content(body)
-    with ports.sql() as sql:
+    with ports.sql(seconds=MAX_SAMPLE_SECONDS) as sql:
         local = sql.scratch / "upload"
         local.write_bytes(content)
         try:

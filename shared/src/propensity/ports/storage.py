@@ -87,7 +87,8 @@ class Sql(Protocol):
 
 
 class SqlFactory(Protocol):
-    def __call__(self) -> Sql: ...
+    def __call__(self, seconds: float | None = None) -> Sql:
+        """Open a session. Once it has been open for `seconds`, its SQL is stopped and raises OvertimeError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ _LINE_RULES = (
     Rule(None, "control", "no control characters, a carriage return inside the line included", "control"),
     Rule(None, "length", "a line of at most 131,072 bytes", "length"),
     Rule(None, "json", "one JSON object", "json"),
+    Rule(None, "member", "each member once in an object", "member"),
+    Rule(None, "finite", "finite numbers where the contract has text", "finite"),
 )
 
 
@@ -247,7 +249,7 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
         # a line that could not be split has no values
         has = f"{value} is not null and _mask_0 & {_SKIP | ((1 << len(_LINE_RULES)) - 1)} = 0"
         # most files have no repeats, which hashes show fast; where hashes are equal, the values decide
-        twice = f"select hash({value}) as h from checked where {has} group by h having count(*) > 1"
+        twice = f"select hash({value}) as _h from checked where {has} group by _h having count(*) > 1"
         sql.execute(f"create or replace temp table twice_{number} as {twice}")
         if not sql.rows(f"select 1 from twice_{number} limit 1"):
             continue
@@ -257,7 +259,7 @@ def _mark_repeats(sql: Sql, columns: Sequence[str], first: int, masks: Sequence[
             for index, mask in enumerate(masks)
         )
         found.append(
-            f"select _line, {bits} from checked where hash({value}) in (select h from twice_{number}) "
+            f"select _line, {bits} from checked where hash({value}) in (select _h from twice_{number}) "
             f"and {has} "
             f"qualify row_number() over (partition by {value} order by {order}, _line) > 1"
         )
@@ -281,7 +283,7 @@ def _good_rows(sql: Sql, contract: Contract, good: str, *, ordered: bool) -> str
         return good if ordered else f"{good} order by _line"
     number = quote(contract.occurrence.column)
     within = ", ".join(quote(name) for name in contract.occurrence.within)
-    hashes = f"select hash({within}) as h from ({good}) group by h having count(*) > 1"
+    hashes = f"select hash({within}) as _h from ({good}) group by _h having count(*) > 1"
     sql.execute(f"create or replace temp table equals as {hashes}")
     if not sql.rows("select 1 from equals limit 1"):
         return f"select *, 1::bigint as {number} from ({good})" + ("" if ordered else " order by _line")
@@ -290,7 +292,7 @@ def _good_rows(sql: Sql, contract: Contract, good: str, *, ordered: bool) -> str
     sql.execute(
         f"create or replace temp table numbered as select _line, "
         f"row_number() over (partition by {within} order by {order}) as {number} "
-        f"from ({good}) where hash({within}) in (select h from equals)"
+        f"from ({good}) where hash({within}) in (select _h from equals)"
     )
     return (
         f"select g.*, coalesce(n.{number}, 1)::bigint as {number} from ({good}) g "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from propensity.ingest.domain.budgets import MAX_COLUMNS, check_size, over_budget
 from propensity.ingest.domain.landing_keys import Landed
 from propensity.ingest.files.landed_text import BOM, LandedText, unpack, whole_lines
 from propensity.ingest.files.sources import Source, field, match_columns, raw_lines, read_lines
@@ -13,20 +15,18 @@ from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Contract, TextForm
 from propensity.ports import Sql
 
-_MAX_MEMBERS = 2_000  # distinct member names in a file; a real export has tens of names
-
 
 def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> Source:
     """The source for a file of JSON lines. Lines are numbered from 1.
 
-    A member that one line lacks is NULL in that line. A member that no line has is a column that the file lacks. A
-    nested value becomes JSON text.
+    A member that one line lacks is NULL in that line. A member that no line has is a column that the file lacks, unless
+    every line that opens an object is bad. A nested value becomes JSON text.
     Raises BadInputError for a file that cannot be read, or that lacks a column.
     """
     key = landed.key
     path = unpack(local, sql.scratch / "unpacked", TextForm(), key=key, gzipped=landed.suffix.endswith(".gz"))
     staged = sql.scratch / "staged"
-    lines, blank = _stage(path, staged, key)
+    lines, blank, opened = _stage(path, staged, key)
     if lines - blank == 0:
         raise BadInputError(
             f"{key}: line 1: the file holds no object, expected one JSON object per line; send it again"
@@ -41,12 +41,13 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
     )
     members = sql.rows(
         "select distinct unnest(json_keys(_json)) as member from documents where _json is not null "
-        f"order by member limit {_MAX_MEMBERS + 1}"
+        f"order by member limit {MAX_COLUMNS + 1}"
     )
-    if len(members) > _MAX_MEMBERS:
-        raise BadInputError(f"{key}: file: more than {_MAX_MEMBERS} member names, expected a contract's; send records")
+    if len(members) > MAX_COLUMNS:
+        raise over_budget(f"{key}: file", "columns", f"more than {MAX_COLUMNS:,} member names")
+    check_size(f"{key}: file", lines, len(members))
     header = tuple(str(member) for (member,) in members)
-    names, warnings = match_columns(header, contract, f"{key}: file")
+    names, warnings = match_columns(header, contract, f"{key}: file") if header or not opened else ({}, ())
     # each line is parsed once for all members
     paths = ", ".join(text(f"$.{quote(name)}") for name in names.values())
     taken = f"json_extract_string(_json, [{paths}]) as _v" if names else "null::varchar[] as _v"
@@ -67,12 +68,45 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
     )
 
 
-def _stage(path: Path, target: Path, key: str) -> tuple[int, int]:
+def _json_fault(line: bytes) -> str | None:
+    """The rule that a line breaks as JSON: `json` where it is no strict JSON (RFC 8259), `member` for a member twice.
+
+    The engine's own reader takes NaN, Infinity and trailing commas, and takes the first of two members of one name.
+    """
+    try:
+        _STRICT.decode(line.decode())
+    except _TwiceError:
+        return "member"
+    except (ValueError, RecursionError):
+        return "json"
+    return None
+
+
+class _TwiceError(Exception):
+    """A member's name stands twice in one object."""
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _TwiceError
+    return members
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+# numbers stay texts, because Python refuses to read an integer of more than 4,300 digits
+_STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant, parse_int=str, parse_float=str)
+
+
+def _stage(path: Path, target: Path, key: str) -> tuple[int, int, int]:
     """Write one staged line per line of the file: the line itself, or US and the rule that the line breaks.
 
-    Returns the number of lines, and the number of these lines that are empty.
+    Returns the number of lines, the number of empty lines among them, and of lines that open an object.
     """
-    lines = blank = 0
+    lines = blank = opened = 0
     first = True
     with target.open("wb") as out:
         for block in whole_lines(LandedText(path, (), 0, False, False, "\n", 0, False), key=key):
@@ -85,7 +119,9 @@ def _stage(path: Path, target: Path, key: str) -> tuple[int, int]:
                     blank += 1
                     out.write(f"{FIELD}{SKIPPED}\n".encode())
                     continue
-                wrong = oddity(row)
+                opened += row.lstrip().startswith(b"{")
+                wrong = oddity(row) or _json_fault(row)
                 out.write(f"{FIELD}{wrong}\n".encode() if wrong else row + b"\n")
             lines += len(rows)
-    return lines, blank
+            check_size(f"{key}: file", lines, 1)
+    return lines, blank, opened

@@ -14,13 +14,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from propensity.ingest.domain.budgets import (
+    FREE_OF_RATIO,
+    MAX_BYTES,
+    MAX_COLUMNS,
+    MAX_LINE,
+    MAX_RATIO,
+    check_size,
+    over_budget,
+)
 from propensity.kernel.errors import BadInputError
 from propensity.pack.domain.contract import TextForm
 
-MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value
-MAX_UNZIPPED = 8 * 1024**3  # bytes; a function's disk (EphemeralStorage) has 10 GB at most
-_MAX_RATIO = 200  # unzipped over zipped size: gzip reaches 1,000 on zeros, real exports measured 5 to 30
-_FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to at most this size may have any ratio
 BLOCK = 1 << 20
 CONTROL = bytes(code for code in range(32) if code not in (9, 10, 13))
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -55,9 +60,7 @@ def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: boo
     """
     if not gzipped and form.encoding == "utf-8":
         return source
-    limit = MAX_UNZIPPED
-    if gzipped:
-        limit = min(MAX_UNZIPPED, max(_FREE_OF_RATIO, _MAX_RATIO * source.stat().st_size))
+    ratio_limit = max(FREE_OF_RATIO, MAX_RATIO * source.stat().st_size) if gzipped else MAX_BYTES
     decoder = None
     if form.encoding != "utf-8":
         decoder = codecs.getincrementaldecoder(form.encoding)(errors="surrogateescape")
@@ -66,9 +69,12 @@ def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: boo
         try:
             while piece := raw.read(BLOCK):
                 size += len(piece)
-                if size > limit:
+                if size > MAX_BYTES:
+                    raise over_budget(f"{key}: line 1", "bytes", f"unzips to more than {MAX_BYTES:,} bytes")
+                if size > ratio_limit:
                     raise BadInputError(
-                        f"{key}: line 1: unzips to more than {limit} bytes, which no export does; split the file"
+                        f"{key}: line 1: unzips to more than {ratio_limit:,} bytes, more than {MAX_RATIO} times its "
+                        "size, which no export does; send it without gzip"
                     )
                 # a byte that the encoding does not know is kept as it is; the byte is no UTF-8, so its row is bad
                 out.write(decoder.decode(piece).encode(errors="surrogateescape") if decoder else piece)
@@ -110,6 +116,7 @@ def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
                 pairs += piece.count(b"\r\n") + (last == b"\r" and piece.startswith(b"\n"))
             last = piece[-1:]
             piece = raw.read(BLOCK)
+            check_size(f"{key}: file", feeds, len(header))
     # plain text has one kind of line end, which the header has too
     plain = plain and returns == pairs == (feeds if first[:start].endswith(b"\r\n") else 0)
     return LandedText(
@@ -145,7 +152,11 @@ def _header(block: bytes, end: bytes, form: TextForm, key: str) -> tuple[tuple[s
     else:
         raise BadInputError(f"{key}: line 1: the file is empty, expected a header and rows; send it again")
     try:
-        [names] = csv.reader([line.decode().rstrip("\r")], delimiter=form.delimiter, strict=True)
+        text = line.decode().rstrip("\r")
+        if text.count(form.delimiter) >= MAX_COLUMNS:  # before the names are made, which costs memory
+            found = f"{text.count(form.delimiter) + 1:,} columns"
+            raise over_budget(f"{key}: line {number}", "columns", found)
+        [names] = csv.reader([text], delimiter=form.delimiter, strict=True)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise BadInputError(
             f"{key}: line {number}: the header cannot be read, expected column names in UTF-8 "

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from propensity.ingest.domain.budgets import MAX_SECONDS, over_budget
 from propensity.ingest.domain.file_report import RowCounts
 from propensity.ingest.domain.landing_keys import JSON_FORMATS, Landed
 from propensity.ingest.files.checking import Checked, check_contract, check_rows
 from propensity.ingest.files.json_lines import json_source
 from propensity.ingest.files.sources import Source, csv_source, parquet_source
-from propensity.kernel.errors import BadInputError, IncompleteRunError, SqlError
+from propensity.kernel.errors import BadInputError, IncompleteRunError, OvertimeError, ResourceError, SqlError
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
@@ -40,6 +41,15 @@ def read_upload(sql: Sql, local: Path, landed: Landed, contract: Contract, earli
     carefully. `earlier` names the relation of the lines that a revalidation leaves as they are.
     Raises BadInputError for a file that is refused whole, IncompleteRunError where the two counts differ.
     """
+    try:
+        return _read(sql, local, landed, contract, earlier)
+    except OvertimeError:
+        raise over_budget(f"{landed.key}: file", "seconds", f"takes more than {MAX_SECONDS} seconds") from None
+    except ResourceError:
+        raise over_budget(f"{landed.key}: file", "memory", "takes more memory or disk than there is") from None
+
+
+def _read(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: str | None) -> Read:
     if landed.suffix in JSON_FORMATS:
         source = json_source(sql, local, landed, contract)
         checked = _checked(sql, source, landed, contract, earlier)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from propensity.ingest.domain.budgets import MAX_LINE, check_size
 from propensity.ingest.domain.landing_keys import Landed
 from propensity.ingest.domain.normalisation import trimmed
-from propensity.ingest.files.landed_text import MAX_LINE, LandedText, survey, unpack
+from propensity.ingest.files.landed_text import LandedText, survey, unpack
 from propensity.ingest.files.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 from propensity.kernel.errors import BadInputError, SqlError
 from propensity.kernel.sql_text import quote, text
@@ -18,7 +19,6 @@ from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
 _ABSENT = "chr(28)"  # this text is read as NULL; no staged or plain file has the byte, so '' stays ''
-MAX_ROWS = 200_000_000  # a Parquet file of a few megabytes can hold billions of equal rows
 
 
 def _no_raw(bad: str) -> str:
@@ -88,6 +88,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
             staged.only_spaces and not staged.continued,
         )
         raw_here = "null"
+    check_size(f"{key}: file", lines, width)
     if lines - blank - continued == 0:
         raise BadInputError(f"{where}: a header and no rows, expected at least one; send the file again")
     if blank:
@@ -187,12 +188,11 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
         raise BadInputError(
             f"{key}: file: not Parquet, or cut short, expected a whole Parquet file; send it again"
         ) from None
+    check_size(f"{key}: file", int(count), len(described))
     kinds = {str(row[0]): str(row[1]) for row in described}
     names, warnings = match_columns(tuple(kinds), contract, f"{key}: schema")
     if count == 0:
         raise BadInputError(f"{key}: row 1: a schema and no rows, expected at least one; send the file again")
-    if count > MAX_ROWS:
-        raise BadInputError(f"{key}: row {MAX_ROWS}: {count} rows, expected at most {MAX_ROWS}; split the file")
     for column, name in names.items():
         if any(mark in kinds[name] for mark in ("[", "STRUCT", "MAP", "UNION", "BLOB")):
             raise BadInputError(
@@ -205,8 +205,14 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
     positions = {name: field(number) for number, name in enumerate(kinds, start=1)}
     packed = ", ".join(f"{quote(name)} := {quote(name)}" for name in kinds)
     packed = f"to_json(struct_pack({packed}))::varchar"
+    # an infinite float would be the text inf, an id that nobody has; a number column refuses the text by its type
+    of_text = {column.name for column in contract.file_columns if column.logical_type == "string"}
+    infinite = " or ".join(
+        f"isinf({quote(name)})" for column, name in names.items() if kinds[name] in _FLOATS and column in of_text
+    )
+    error = f"case when {infinite} then 'finite' end" if infinite else "null::varchar"
     return Source(
-        rows=f"select null::varchar as _error, {packed} as _json, {texts} from {read}",
+        rows=f"select {error} as _error, {packed} as _json, {texts} from {read}",
         names={column: positions[name] for column, name in names.items()},
         first_line=1,
         lines=int(count),
@@ -223,12 +229,17 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
     )
 
 
+_FLOATS = ("DOUBLE", "FLOAT")
+
+
 def _parquet_text(name: str, kind: str) -> str:
     value = quote(name)
-    if kind in ("DOUBLE", "FLOAT"):
+    if kind in _FLOATS:
         # a key that is stored as a float would become 1e+16 from 16 digits on
         whole = f"{value} = trunc({value}) and abs({value}) between 1e15 and 9e18"
-        return f"case when {whole} then {value}::bigint::varchar else {value}::varchar end"
+        # NaN is how numpy, polars and Spark write a missing float
+        missing = f"isnan({value})"
+        return f"case when {missing} then null when {whole} then {value}::bigint::varchar else {value}::varchar end"
     return f"{value}::varchar"
 
 

@@ -19,12 +19,12 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from operator import methodcaller
 from pathlib import Path
 from typing import IO
 
-from propensity.ingest.files.landed_text import CONTROL, MAX_LINE, LandedText, whole_lines
+from propensity.ingest.domain.budgets import MAX_LINE, check_size
+from propensity.ingest.files.landed_text import CONTROL, LandedText, whole_lines
 
 FIELD, BREAK = "\x1f", "\x1d"  # US splits fields; GS stands for a line break inside a value
 SKIPPED = "skipped"
@@ -54,6 +54,7 @@ def stage(text: LandedText, target: Path, *, key: str, delimiter: str) -> Staged
         rest = b""
         for block in whole_lines(text, key=key):
             rest = stager.take(rest + block, final=False)
+            check_size(f"{key}: file", stager.lines, len(text.header))
         if rest:
             stager.take(rest, final=True)
     return Staged(target, stager.lines, stager.blank, stager.continued, stager.only_spaces)
@@ -140,7 +141,9 @@ class _Stager:
         lines = io.StringIO(text, newline="\n").readlines()
         start = 0
         while start < len(lines):
-            reader = csv.reader(islice(lines, start, None), delimiter=self._delimiter, strict=True)
+            # an iterator that skipped to `start` would make a file with a bad quote on every line quadratic
+            ahead = map(lines.__getitem__, range(start, len(lines)))
+            reader = csv.reader(ahead, delimiter=self._delimiter, strict=True)
             staged: list[str] = []
             done = 0
             failed = False

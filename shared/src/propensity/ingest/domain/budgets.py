@@ -1,0 +1,43 @@
+"""The budgets of one landed file, in one place. A file over a budget is refused whole, and the budget is named.
+
+The figures follow from the function that validates: 4 GB of disk, 300 s, and the memory of a medium function. The disk
+holds the landed file, its text, the staged text and the checked rows at one time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from propensity.kernel.errors import BadInputError
+
+MAX_COLUMNS = 2_000  # columns of a header or members of JSON objects; a real export has tens
+MAX_ROWS = 5_000_000  # lines of a text file or rows of a Parquet file, which a few kilobytes can hold in any number
+MAX_CELLS = 200_000_000  # rows times columns; each column costs time and disk in every row, even an empty one
+MAX_BYTES = 1_000_000_000  # the landed file, and its text when unzipped
+MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value
+MAX_RATIO = 200  # unzipped over zipped size: gzip reaches 1,000 on zeros, real exports measured 5 to 30
+FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to at most this size may have any ratio
+MAX_MEMORY = 3_000_000_000  # bytes of the function that validates (MediumMemory); the engine spills to disk before
+MAX_SECONDS = 200  # of reading and checking; the function has 300 s, and the report must still be written
+
+_SPENT: Mapping[str, tuple[int, str]] = {
+    "columns": (MAX_COLUMNS, "leave out the columns that the contract does not name"),
+    "rows": (MAX_ROWS, "split the file"),
+    "cells": (MAX_CELLS, "split the file, or leave out the columns that the contract does not name"),
+    "bytes": (MAX_BYTES, "split the file"),
+    "seconds": (MAX_SECONDS, "split the file"),
+    "memory": (MAX_MEMORY, "split the file"),
+}
+
+
+def over_budget(where: str, budget: str, found: str) -> BadInputError:
+    """The error for a file over a budget. `where` is the key and the place, `found` says what the file has."""
+    most, remedy = _SPENT[budget]
+    return BadInputError(f"{where}: {found}, the budget of {budget} is {most:,}; {remedy}")
+
+
+def check_size(where: str, rows: int, columns: int) -> None:
+    """Raises BadInputError for a file of more columns, rows or cells than the budgets allow."""
+    for budget, found in (("columns", columns), ("rows", rows), ("cells", rows * columns)):
+        if found > _SPENT[budget][0]:
+            raise over_budget(where, budget, f"{found:,} {budget} or more")

@@ -12,8 +12,9 @@ from propensity.lake.domain.run_names import Scope, file_stem, parse_day, parse_
 from propensity.lake.domain.run_records import ScoreItem, ScoringPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import SCORES, feature_table, score_file_day
+from propensity.lake.json_objects import is_planned
 from propensity.lake.pins import NEWEST, pin_silver
-from propensity.lake.run_files import claim_plan, is_planned, read_plan, write_items
+from propensity.lake.run_files import claim_plan, read_plan, write_items
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
 from propensity.registry.batches import last_batch

@@ -10,8 +10,9 @@ from propensity.lake.definition_files import write_definition
 from propensity.lake.domain.run_names import parse_day, training_run
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
+from propensity.lake.json_objects import is_planned
 from propensity.lake.pins import NEWEST, pin_silver
-from propensity.lake.run_files import claim_plan, is_planned
+from propensity.lake.run_files import claim_plan
 from propensity.lake.silver_tables import columns_named
 from propensity.pack.current import pack_info, training_definition
 from propensity.ports import Ports

@@ -108,6 +108,7 @@ ADAPTERS_OF = {
     "PublishScores": [*SQL, "dynamo_online"],
     "RunMatchback": DELTA,
     "CheckDrift": DELTA,
+    "AuditFeatures": DELTA,
     "ServeScores": [*ONNX, "dynamo_online", "sqs_queue"],
     "ManageRegistry": ONNX,
     "RecalibrateModel": ARROW,

@@ -67,7 +67,7 @@ def test_every_queue_that_is_read_and_every_schedule_has_a_dead_letter_queue() -
         assert policy["maxReceiveCount"] >= 5
         assert letters["MessageRetentionPeriod"] == 1_209_600
     schedules = list(events("ScheduleV2"))
-    assert len(schedules) == 10
+    assert len(schedules) == 11
     for _, event in schedules:
         assert event["DeadLetterConfig"]["Type"] == "SQS"
 
@@ -141,6 +141,7 @@ def test_only_committers_write_a_tables_log() -> None:
         "CommitRun",
         "RunMatchback",
         "CheckDrift",
+        "AuditFeatures",
         "LogInference",
         "MaintainTables",
         "CheckReferences",

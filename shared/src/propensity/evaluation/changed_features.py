@@ -17,7 +17,8 @@ from propensity.evaluation.case import Case
 from propensity.evaluation.domain.gates import Gate, number
 from propensity.kernel.errors import IncompleteRunError, NotFoundError
 from propensity.kernel.tenant import CUSTOMER, TENANT
-from propensity.lake.domain.run_records import BuildResult, TrainingPlan
+from propensity.lake.domain.run_records import BuildResult, ServedReport, TrainingPlan
+from propensity.lake.json_objects import read_record
 from propensity.lake.run_files import read_plan, results_of
 from propensity.ports import Ports
 from propensity.registry.versions import Version, load_version
@@ -46,6 +47,42 @@ def changed_features(ports: Ports, plan: TrainingPlan, case: Case) -> Gate:
     if rows:
         return _by_rows(differing, rows, names, version.number, limits.changed_share)
     return _by_distribution(ports, case, version, names)
+
+
+def as_served(ports: Ports, plan: TrainingPlan, case: Case) -> Gate:
+    """The newest audit of the model's batches: how many customers were scored on other values than a training reads.
+
+    A model that learns from what no batch could have seen promises too much. Only features that this version has are
+    judged. The audit is made by feedback/audit_features.py.
+    """
+    name, limit = "as_served", case.definition.model.gates.as_served_share
+    reports = [
+        read_record(ports.lake, key, ServedReport)
+        for key in ports.lake.keys(f"runs/score/{plan.model}/")
+        if key.endswith("/as_served.json")
+    ]
+    earlier = [report for report in reports if report.audited < plan.as_of]
+    if not earlier:
+        return Gate(name, None, limit, True, "no batch of this model was audited for what it was scored on")
+    newest = max(earlier, key=lambda report: (report.as_of, report.run))
+    shares = {
+        feature: wilson(counted.differing, counted.rows)
+        for feature, counted in newest.features.items()
+        if feature in case.definition.feature_names and counted.rows
+    }
+    if not shares:
+        return Gate(name, None, limit, True, f"the batch of {newest.as_of} shares no feature with this version")
+    worst = max(shares, key=lambda feature: (shares[feature].value, feature))
+    bad = [feature for feature, share in shares.items() if share.low > limit]
+    most = shares[worst]
+    message = (
+        f"of {most.n:,} customers of the batch of {newest.as_of}, {_share(most)} were scored on another {worst} than a "
+        f"training reads for that day now, the most of any feature; proven to be more than {number(limit)}: "
+        f"{', '.join(bad) or 'none'}"
+    )
+    if bad:
+        message += "; files of that day came late or were changed since: give knownAt a lag, or arrival"
+    return Gate(name, most.value, limit, not bad, message, most.n, (most.low, most.high))
 
 
 def _by_rows(differing: Any, rows: int, names: Sequence[str], champion: int, limit: float) -> Gate:

@@ -14,7 +14,7 @@ import numpy as np
 
 from propensity.evaluation.case import Case
 from propensity.evaluation.champion_gates import champion_gates
-from propensity.evaluation.changed_features import changed_features
+from propensity.evaluation.changed_features import as_served, changed_features
 from propensity.evaluation.domain import gates
 from propensity.evaluation.domain.gates import Gate, sentinels
 from propensity.evaluation.domain.slices import slice_gates
@@ -57,6 +57,7 @@ def judge_case(ports: Ports, plan: TrainingPlan, case: Case) -> Judgement:
         *gates.quality(metrics, limits),
         *gates.leaks(alone, len(data.labels), limits),
         changed_features(ports, plan, case),
+        as_served(ports, plan, case),
         *slice_gates(parts, whole, limits),
         *champion_gates(ports, plan, case),
         _latency(ports, case),

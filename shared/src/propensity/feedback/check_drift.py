@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from propensity.feedback.reports import DriftReport, drift_key
@@ -22,8 +23,8 @@ from propensity.stats.drift import SCORE, Drift, drift_of
 def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
     """Measure the PSI of each feature and of the score of a scoring run.
 
-    The figures go into gold/drift, once a run, and into `<run>/drift.json`. A metric counts the columns that are over
-    the limit.
+    The figures go into gold/drift, once a run, and into `<run>/drift.json`. One metric counts the columns that are over
+    the limit, another the columns of which more values are missing than at training.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     version = load_version(ports.lake, plan.model, plan.version)
@@ -60,10 +61,12 @@ def check_drift(ports: Ports, *, run: str) -> dict[str, Any]:
         limit=spec.drift.psi_limit,
         features=len(drifts) - 1,
         over_threshold=sum(drift.over for drift in drifts),
+        nulls_over=sum(drift.nulls_over for drift in drifts),
         columns=tuple(drifts),
     )
     ports.lake.put_new(drift_key(run), dumps(report.model_dump()))
     ports.metrics.count("DriftedColumns", report.over_threshold, model=plan.model)
+    ports.metrics.count("ColumnsWithMoreNulls", report.nulls_over, model=plan.model)
     return report.model_dump(exclude={"reference_as_of", "limit", "columns"})
 
 
@@ -85,12 +88,13 @@ def _counts(sql: Sql, source: str, name: str, edges: list[float]) -> list[int]:
 def _append(ports: Ports, sql: Sql, run: str, plan: ScoringPlan, drifts: list[Drift]) -> None:
     sql.execute(
         "create temp table found "
-        "(name varchar, psi double, noise double, reference_rows bigint, n bigint, over boolean)"
+        "(name varchar, psi double, noise double, reference_rows bigint, n bigint, over boolean, nulls_before double, "
+        "nulls_now double, nulls_low double, nulls_high double, nulls_over boolean)"
     )
     for drift in drifts:
         sql.execute(
-            "insert into found values (?, ?, ?, ?, ?, ?)",
-            [drift.name, drift.psi, drift.noise, drift.reference_rows, drift.rows, drift.over],
+            "insert into found values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [getattr(drift, field.name) for field in fields(drift)],
         )
     stamp = (
         f"{text(plan.model)} as model, {plan.version}::integer as model_version, {text(run)} as run, "

@@ -14,7 +14,8 @@ from propensity.stats.drift import Drift
 class DriftReport(Record):
     """The content of a scoring run's drift.json.
 
-    `features` says how many features there are, and `over_threshold` how many columns are over the limit.
+    `features` says how many features there are, `over_threshold` how many columns are over the limit, and
+    `nulls_over` of how many columns more values are missing than at training.
     `reference_as_of` is the day of the training's reference. `limit` is the limit of the PSI. `columns` has each
     feature, and the score.
     """
@@ -27,6 +28,7 @@ class DriftReport(Record):
     limit: float
     features: int
     over_threshold: int
+    nulls_over: int = 0
     columns: tuple[Drift, ...]
 
 

@@ -11,6 +11,7 @@ SCORES_PARTITION = ("model", "bucket_count", "bucket")
 GROUND_TRUTH = "gold/ground_truth"
 MATCHBACK = "gold/matchback"
 DRIFT = "gold/drift"
+AS_SERVED = "gold/as_served"
 INFERENCE_LOG = "gold/inference_log"
 ORPHANS = "gold/orphans"
 REFERENCES = "gold/references"
@@ -23,6 +24,7 @@ GOLD = (
     GROUND_TRUTH,
     MATCHBACK,
     DRIFT,
+    AS_SERVED,
     INFERENCE_LOG,
     ORPHANS,
     REFERENCES,

@@ -253,3 +253,34 @@ class Receipt(Record):
     failed: int
     coverage: float
     items: str
+
+
+class ServedFeature(Record):
+    """A feature of a batch: of `rows` customers, `differing` would have another value if it were computed again."""
+
+    rows: int
+    differing: int
+
+
+class ServedReport(Record):
+    """The audit of what a batch was scored on, `<run>/as_served.json`.
+
+    `features` compares the values that the batch was scored on with those that a training on its day reads now, over
+    all tenants. `gone` customers would no longer be scored, and `added` ones would be scored as well. `silver` has the
+    versions of Silver that were read.
+    """
+
+    run: str
+    model: str
+    version: int
+    as_of: str
+    audited: str
+    silver: Mapping[str, int]
+    rows: int
+    gone: int
+    added: int
+    features: Mapping[str, ServedFeature]
+
+
+def served_report_key(run: str) -> str:
+    return f"{run}/as_served.json"

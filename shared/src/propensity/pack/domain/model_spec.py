@@ -166,6 +166,7 @@ class Gates(Frozen):
     # against the champion: the AUC that may be lost, and the share of its log loss that may be added
     champion_tolerance: float = Field(0.005, ge=0, lt=1)
     changed_share: float = Field(0.01, ge=0, lt=1)  # of the champion's training rows that have another value now
+    as_served_share: float = Field(0.05, ge=0, lt=1)  # of a batch's customers whose features were others when scored
     changed_psi: float = Field(1.0, gt=0)  # in place of changed_share, where no rows are in common
     fairness_gap: float = Field(0.2, gt=0, le=1)  # between the error rates of a protected slice and of the others
 

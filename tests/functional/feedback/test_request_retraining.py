@@ -177,7 +177,8 @@ def test_a_captured_request_sent_three_times_starts_one_training(ports: SimpleNa
 
 
 def test_of_two_requests_at_the_same_instant_one_starts_a_training(ports: SimpleNamespace) -> None:
-    lake, answers = ports.lake, []
+    lake = ports.lake
+    answers: list[Any] = []
 
     class Meeting:
         """A lake in which another request is answered whole just before this one is written."""

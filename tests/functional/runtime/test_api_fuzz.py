@@ -63,7 +63,7 @@ RAW = (
     ),
     '{"settings": {"a": NaN}, "state": "active", "why": "w"}',
 )
-FIELDS = (
+FIELDS: tuple[str, ...] = (
     "model",
     "customer_ids",
     "customer_id",

@@ -190,20 +190,24 @@ class MemoryUploadAccess:
     def __init__(self, store: MemoryStore, bucket: str = "landing") -> None:
         self._store = store
         self._bucket = bucket
-        self._signed: dict[str, str] = {}
+        self._signed: dict[str, tuple[str, dict[str, str]]] = {}
 
-    def link(self, key: str) -> UploadLink:
-        signature = hashlib.sha256(key.encode()).hexdigest()
-        self._signed[signature] = key
-        return UploadLink(f"memory://{self._bucket}/{quote(key)}?X-Amz-Signature={signature}", 900)
+    def link(self, key: str, *, content_type: str, size: int | None = None) -> UploadLink:
+        headers = {"Content-Type": content_type, "If-None-Match": "*"}
+        if size is not None:
+            headers["Content-Length"] = str(size)
+        signature = hashlib.sha256(repr((key, headers)).encode()).hexdigest()
+        self._signed[signature] = (key, headers)
+        return UploadLink(f"memory://{self._bucket}/{quote(key)}?X-Amz-Signature={signature}", 900, headers)
 
     def resource(self, prefix: str) -> str:
         return f"arn:aws:s3:::{self._bucket}/{prefix}*"
 
-    def put(self, url: str, body: bytes) -> int:
-        """The status that the bucket would answer."""
+    def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """The status that the bucket would answer. As HTTP does, it sends the body's own length."""
         parts = urlsplit(url)
-        if self._signed.get(parts.query.partition("=")[2]) != unquote(parts.path[1:]):
+        key, signed = self._signed.get(parts.query.partition("=")[2], ("", {}))
+        sent = {**headers, "Content-Length": str(len(body))}
+        if key != unquote(parts.path[1:]) or any(sent.get(name) != value for name, value in signed.items()):
             return 403
-        self._store.put(unquote(parts.path[1:]), body)
-        return 200
+        return 200 if self._store.put_new(key, body) else 412

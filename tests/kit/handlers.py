@@ -11,7 +11,6 @@ from typing import Any
 from tests.stack.stack import ROOT
 
 CONTEXT = SimpleNamespace(function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="r")
-CSV = {"Content-Type": "text/csv"}
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 

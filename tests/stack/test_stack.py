@@ -34,7 +34,6 @@ NEXT = date(AS_OF.year, AS_OF.month + 1, 1).isoformat()
 LATER = date(AS_OF.year, AS_OF.month + 2, 1).isoformat()
 MODEL = "service"
 SCORES = "/v1/tenants/dealer_01/scores"
-CSV = {"Content-Type": "text/csv"}
 LATER_RUN = f"runs/score/{MODEL}/{LATER}"
 
 
@@ -281,7 +280,7 @@ def test_a_tenant_puts_files_by_link_or_with_its_own_policy_and_nothing_else(sta
     status, link = stack.call("POST", f"{path}/uploads", {"dataset": "sales", "file": "by-link.csv"})
     assert status == 200, link
     body = (ROOT / "events/sample.csv").read_bytes()
-    sent = urllib.request.Request(link["url"], data=body, method="PUT", headers=CSV)  # noqa: S310 - our own address
+    sent = urllib.request.Request(link["url"], data=body, method="PUT", headers=link["headers"])  # noqa: S310 - our own address
     urllib.request.urlopen(sent).close()  # noqa: S310 - our own address
     stack.wait_for_queues(WAIT)
     assert len(ran.lake.keys("validation/sales/tenant_id=new_dealer/")) == 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
@@ -19,6 +20,7 @@ from propensity.adapters.s3_upload_access import S3UploadAccess
 from propensity.ports import ObjectStore, UploadAccess
 from tests.fakes.memory import MemoryStore, MemoryUploadAccess
 
+CSV = "text/csv"
 KEY = "sales/tenant_id=t-1/2026/1+1 = 2%20é.csv"
 
 
@@ -28,11 +30,11 @@ class Way:
 
     access: UploadAccess
     store: ObjectStore
-    put: Callable[[str, bytes], int]
+    put: Callable[[str, bytes, Mapping[str, str]], int]
 
 
-def over_http(url: str, body: bytes) -> int:
-    sent = urllib.request.Request(url, data=body, method="PUT", headers={"Content-Type": ""})  # noqa: S310 - our own address
+def over_http(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    sent = urllib.request.Request(url, data=body, method="PUT", headers=dict(headers))  # noqa: S310 - our own address
     try:
         with urllib.request.urlopen(sent) as answer:  # noqa: S310 - our own address
             return int(answer.status)
@@ -57,11 +59,40 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 
 def test_what_is_put_through_a_link_stands_under_its_key(way: Way) -> None:
-    link = way.access.link(KEY)
+    link = way.access.link(KEY, content_type=CSV)
     assert link.seconds == 900
     assert list(way.store.keys("")) == []
-    assert way.put(link.url, b"rows") == 200
+    assert way.put(link.url, b"rows", link.headers) == 200
     assert (list(way.store.keys("")), way.store.get(KEY)) == ([KEY], b"rows")
+
+
+def test_a_link_takes_one_file_and_no_second_one(way: Way) -> None:
+    link = way.access.link(KEY, content_type=CSV)
+    assert way.put(link.url, b"rows", link.headers) == 200
+    assert way.put(link.url, b"other rows", link.headers) == 412
+    assert way.store.get(KEY) == b"rows"
+
+
+def test_a_link_is_signed_for_its_type_its_length_and_its_single_use(moto: str) -> None:
+    """moto does not check signatures; S3 refuses a PUT whose signed headers are missing or other ones."""
+    access = S3UploadAccess(client(), "landing", seconds=60)
+    links = [access.link(KEY, content_type=CSV), access.link(KEY, content_type=CSV, size=4)]
+    assert [sorted(link.headers) for link in links] == [
+        ["Content-Type", "If-None-Match"],
+        ["Content-Length", "Content-Type", "If-None-Match"],
+    ]
+    for link in links:
+        signed = parse_qs(urlsplit(link.url).query)["X-Amz-SignedHeaders"][0].split(";")
+        assert set(signed) == {"host", *map(str.lower, link.headers)}
+
+
+@pytest.mark.parametrize(("body", "headers"), [(b"more than four", {}), (b"rows", {"Content-Type": "text/html"})])
+def test_a_file_of_another_length_or_type_is_refused(body: bytes, headers: dict[str, str]) -> None:
+    store = MemoryStore()
+    access = MemoryUploadAccess(store)
+    link = access.link(KEY, content_type=CSV, size=4)
+    assert access.put(link.url, body, {**link.headers, **headers}) == 403
+    assert list(store.keys("")) == []
 
 
 def signature(url: str) -> str:
@@ -71,7 +102,7 @@ def signature(url: str) -> str:
 def test_a_link_s_signature_is_its_key_s_alone(way: Way) -> None:
     """The bucket refuses a signature of another key; moto does not check the signatures of links."""
     keys = (KEY, KEY.replace("t-1", "t-2"), f"{KEY}x", KEY.replace("sales", "leases"))
-    links = [way.access.link(key).url for key in keys]
+    links = [way.access.link(key, content_type=CSV).url for key in keys]
     assert all(signature(link) for link in links)
     assert len({signature(link) for link in links}) == len(keys)
 
@@ -79,12 +110,13 @@ def test_a_link_s_signature_is_its_key_s_alone(way: Way) -> None:
 def test_a_changed_link_is_refused() -> None:
     store = MemoryStore()
     access = MemoryUploadAccess(store)
-    assert access.put(access.link(KEY).url.replace("t-1", "t-2"), b"rows") == 403
+    link = access.link(KEY, content_type=CSV)
+    assert access.put(link.url.replace("t-1", "t-2"), b"rows", link.headers) == 403
     assert list(store.keys("")) == []
 
 
 def test_a_link_says_how_long_it_may_be_used_and_signs_for_every_region(moto: str) -> None:
-    url = S3UploadAccess(client(), "landing", seconds=60).link(KEY).url
+    url = S3UploadAccess(client(), "landing", seconds=60).link(KEY, content_type=CSV).url
     assert "X-Amz-Expires=60&" in url
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
 

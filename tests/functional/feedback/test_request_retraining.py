@@ -168,6 +168,38 @@ def test_by_hand_a_training_starts_although_one_of_that_day_ended_without_a_plan
     assert request_by_hand(ports, MODEL, **HAND, request_id="r2")["execution"] == f"train-{MODEL}-2025-07-02-r2"
 
 
+def test_a_captured_request_sent_three_times_starts_one_training(ports: SimpleNamespace) -> None:
+    """Each sending of the same signed bytes has a request id of its own."""
+    answers = [request_by_hand(ports, MODEL, **HAND, request_id=f"r{number}") for number in (1, 2, 3)]
+    assert list(ports.workflows.started) == [("train_model", f"train-{MODEL}-2025-07-02-r1")]
+    assert answers == [answers[0]] * 3
+    assert len(list_requests(ports, MODEL)["requests"]) == 1
+
+
+def test_of_two_requests_at_the_same_instant_one_starts_a_training(ports: SimpleNamespace) -> None:
+    lake = ports.lake
+    answers: list[Any] = []
+
+    class Meeting:
+        """A lake in which another request is answered whole just before this one is written."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lake, name)
+
+        def put_new(self, key: str, body: bytes) -> bool:
+            if not answers:
+                answers.append(None)
+                answers[0] = request_by_hand(
+                    SimpleNamespace(**vars(ports) | {"lake": lake}), MODEL, **HAND, request_id="r2"
+                )
+            return bool(lake.put_new(key, body))
+
+    ports.lake = Meeting()
+    mine = request_by_hand(ports, MODEL, **HAND, request_id="r1")
+    assert answers == [mine]
+    assert list(ports.workflows.started) == [("train_model", f"train-{MODEL}-2025-07-02-r2")]
+
+
 def test_what_ended_before_its_plan_is_started_again_by_the_next_days_look(ports: SimpleNamespace) -> None:
     for day in ("2025-05-01", "2025-06-01"):
         batch(ports, day, drift(day, over=4))

@@ -245,8 +245,8 @@ def test_a_link_takes_one_file_of_the_tenant_and_the_file_is_taken_in(desk: Desk
     link = link_to(desk, dataset="orders", file="2026/a b.csv")
     assert (link["method"], link["key"], link["seconds"]) == ("PUT", "orders/tenant_id=t1/2026/a b.csv", 900)
     assert list(desk.landing.keys("")) == []
-    assert desk.upload_access.put(link["url"].replace("t1", "t2"), b"x") == 403
-    assert desk.upload_access.put(link["url"], csv_file(good(1))) == 200
+    assert desk.upload_access.put(link["url"].replace("t1", "t2"), b"x", link["headers"]) == 403
+    assert desk.upload_access.put(link["url"], csv_file(good(1)), link["headers"]) == 200
     assert desk.announce(link["key"])["bronze"] == 1
 
 

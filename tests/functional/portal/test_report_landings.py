@@ -117,13 +117,22 @@ def test_what_is_expected_comes_from_the_tenants_own_rhythm_before_the_day(ports
     assert asked(ports, tenant="t2")["expected"] is None
 
 
+def test_a_file_says_the_content_id_that_a_retraction_takes(ports: Any) -> None:
+    drop(ports, "a.csv", GOOD)
+    land(ports, "b.csv")
+    [report] = [json.loads(ports.lake.get(key)) for key in ports.lake.keys("validation/")]
+    found = {name: file["content_id"] for name, file in files(ports).items()}
+    assert found == {"a.csv": report["content_id"], "b.csv": None}
+
+
 def test_a_tenant_sees_its_own_files_and_its_own_day_only(ports: Any) -> None:
     drop(ports, "a.csv", GOOD)
     drop(ports, "b.csv", GOOD, tenant="t11")
     drop(ports, "c.csv", GOOD, tenant="a b")
     drop(ports, "d.csv", GOOD, day=DAY + timedelta(days=1))
     assert list(files(ports)) == ["a.csv"]
-    assert files(ports, tenant="unknown") == {}
+    with pytest.raises(BadInputError, match="or unknown"):
+        files(ports, tenant="unknown")
     assert [one["dataset"] for one in report_landings(ports, tenant_id="t1", day="2026-03-02")["datasets"]] == [
         "orders",
         "cards",

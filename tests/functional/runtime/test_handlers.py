@@ -15,6 +15,7 @@ from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import BadInputError
 from propensity.lake.json_objects import dumps
+from propensity.lake.session import download
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import register
 from propensity.runtime import composition
@@ -173,6 +174,25 @@ def test_check_quarantine_writes_a_day_once_and_one_metric(
         assert one["TenantsBreaching"] == [0.0]
         # the alarm in template.yaml names this dimension, and there must be no other
         assert one["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+
+
+def test_the_inference_log_keeps_the_signer_and_takes_a_message_of_before_there_was_one(aws: SimpleNamespace) -> None:
+    [record] = event("log_inference")["Records"][:1]
+    old = json.loads(record["body"])
+    old.pop("signer", None)
+    for score in old["scores"]:
+        score.pop("degraded_reason", None)
+    new = {**old, "request_id": "new", "signer": "arn:anna"}
+    for number, message in enumerate((old, new)):
+        sent = {"Records": [{**record, "messageId": str(number), "body": json.dumps(message)}]}
+        assert handler("log_inference")(sent, CONTEXT) == {"batchItemFailures": []}
+    ports = composition.ports()
+    snapshot = ports.tables.snapshot("gold/inference_log")
+    assert snapshot is not None
+    with ports.sql() as sql:
+        paths = download(sql, ports.lake, snapshot.file_keys(), "log")
+        signers = sql.rows(f"select distinct signer from read_parquet({paths}, union_by_name = true) order by all")
+    assert signers == [("arn:anna",), (None,)]
 
 
 def test_log_inference_keeps_each_request_once(aws: SimpleNamespace) -> None:

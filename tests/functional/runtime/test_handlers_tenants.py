@@ -13,7 +13,7 @@ import pytest
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ports import OnlineScore
 from propensity.runtime import composition
-from tests.kit.handlers import CONTEXT, CSV, call, event, handler, lake_keys, land, messages
+from tests.kit.handlers import CONTEXT, call, event, handler, lake_keys, land, messages
 from tests.stack.stack import ROOT
 
 
@@ -138,7 +138,7 @@ def test_an_upload_link_takes_a_file_over_plain_http(aws: SimpleNamespace) -> No
     asked = {"dataset": "sales", "file": "by hand.csv"}
     status, link = call("manage_tenants", "POST", "/v1/tenants/{tenant}/uploads", **asked)
     assert (status, link["seconds"]) == (200, 900)
-    sent = urllib.request.Request(link["url"], data=b"rows", method="PUT", headers=CSV)  # noqa: S310 - our own address
+    sent = urllib.request.Request(link["url"], data=b"rows", method="PUT", headers=link["headers"])  # noqa: S310 - our own address
     urllib.request.urlopen(sent).close()  # noqa: S310 - our own address
     assert aws.s3.get_object(Bucket="landing", Key=link["key"])["Body"].read() == b"rows"
 

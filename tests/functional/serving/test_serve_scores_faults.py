@@ -265,7 +265,7 @@ def test_with_nothing_in_reach_the_answer_says_so_and_is_no_error(stack: Stack) 
 def test_the_inference_log_has_the_signer(stack: Stack) -> None:
     stack.ask()
     [message] = stack.ports.inference_queue.messages
-    assert (message["by"], message["tenant_id"]) == ("arn:aws:iam::000000000000:user/anna", TENANT)
+    assert (message["signer"], message["tenant_id"]) == ("arn:aws:iam::000000000000:user/anna", TENANT)
 
 
 def test_the_tenant_of_the_path_is_the_tenant_that_is_answered(stack: Stack) -> None:

@@ -76,8 +76,9 @@ def request_retraining(ports: Ports, *, slot: str, models: Sequence[str] | None 
 
 
 def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, request_id: str) -> dict[str, Any]:
-    """Train as of the request's day, whatever the checks and the cool-down say; at most once a day.
+    """Train as of the request's day, whatever the checks and the cool-down say; one training at a time, once a day.
 
+    A request of a day on which an earlier request's training runs is answered with the earlier request.
     Raises BadInputError where the reason is no reason or the time is no time.
     """
     pack_definition(ports, model)  # raises NotFoundError for a model that the pack does not have
@@ -88,8 +89,7 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
     else:
         decision = Decision(True, "asked for by hand")
     # The execution has a name of its own. The day's usual name may belong to a training that ended before its plan, and
-    # that name would be refused for 90 days. Two people who ask within the seconds before there is a plan start two
-    # executions. Both executions share one plan, and each file is written once.
+    # that name would be refused for 90 days.
     execution = execution_name("train", model, day.isoformat(), request_id)
     request = RequestByHand(
         model=model,
@@ -102,7 +102,19 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
         by=by,
         at=at,
     )
-    return _write_and_start(ports, f"{day.isoformat()}-{BY_HAND}-{request_id}", request, day).model_dump(mode="json")
+    root = f"{day.isoformat()}-{BY_HAND}-"
+    earlier = list(ports.lake.keys(f"{_folder(model)}/{root}"))
+    for key in earlier:
+        stands = RequestByHand.model_validate_json(ports.lake.get(key))
+        # A signed call can be sent again, and then has another request id: while the training of an earlier request
+        # runs, every further request of the day is answered with the earlier one.
+        if decision.accepted and stands.accepted:
+            started = _started(ports, stands, day)
+            if started or stands.execution == execution:
+                return stands.model_copy(update={"execution": started}).model_dump(mode="json")
+    # the number is taken once, so of two requests at the same instant the second finds the first
+    name = f"{root}{len(earlier) + 1:03d}"
+    return _write_and_start(ports, name, request, day).model_dump(mode="json")
 
 
 def list_requests(ports: Ports, model: str) -> dict[str, Any]:

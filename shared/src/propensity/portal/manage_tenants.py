@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from propensity.ingest.domain.landing_keys import landing_key
+from propensity.ingest.domain.landing_keys import CONTENT_TYPES, landing_key
 from propensity.ingest.files.reading import read_upload
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from propensity.kernel.sql_text import read_files, text
@@ -22,6 +22,7 @@ from propensity.tenants.domain.record import DATASETS, RecordLine, check_tenant
 from propensity.tenants.record_lines import append_record_line, last_lines, lines
 
 MAX_SAMPLE_SECONDS = 20  # of a trial; the gateway gives up after 29
+MAX_UPLOAD = 5 * 1024**3  # S3 takes so many bytes by one PUT
 MAX_SAMPLE = 1_000_000  # the largest file for a trial, in bytes
 # bytes of Silver that one answer reads at most; for more bytes the answer has an upper bound of the rows
 _COUNTED = 256_000_000
@@ -70,10 +71,11 @@ def show_tenant(ports: Ports, tenant_id: str) -> dict[str, Any]:
 
 
 def upload_link(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
-    """Return a link that takes one file by PUT, to one key of the tenant; `body` is {dataset, file}.
+    """Return a link that takes one file by PUT, to one key of the tenant; `body` is {dataset, file, size}.
 
-    Raises BadInputError for a name that validation would refuse, ConflictError for a tenant that is suspended or
-    offboarded.
+    The sender sends the `headers` of the answer too, because they are signed. The link is used up by the first file.
+    Where the body has `size`, the file has exactly so many bytes. Raises BadInputError for a name that validation would
+    refuse, ConflictError for a tenant that is suspended or offboarded.
     """
     dataset, file = _text(body, "dataset"), _text(body, "file")
     landed = landing_key(dataset, tenant_id, file, pack_info(ports).datasets, arrived=datetime.fromisoformat(at))
@@ -82,8 +84,14 @@ def upload_link(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: st
         raise ConflictError(
             f"tenant {tenant_id}: is {record[-1].state}, and its files are not taken in; make it active first"
         )
-    link = ports.upload_access.link(landed.key)
-    return {"method": "PUT", "url": link.url, "key": landed.key, "seconds": link.seconds}
+    link = ports.upload_access.link(landed.key, content_type=CONTENT_TYPES[landed.suffix], size=_size(body))
+    return {
+        "method": "PUT",
+        "url": link.url,
+        "headers": dict(link.headers),
+        "key": landed.key,
+        "seconds": link.seconds,
+    }
 
 
 def upload_policy(ports: Ports, tenant_id: str) -> dict[str, Any]:
@@ -130,6 +138,13 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
 
 def _line(line: RecordLine) -> dict[str, Any]:
     return {**line.model_dump(), "files_from": line.files_from.isoformat()}
+
+
+def _size(body: Mapping[str, Any]) -> int | None:
+    size = body.get("size")
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= MAX_UPLOAD):
+        raise BadInputError(f"size: expected the file's bytes, a whole number from 1 to {MAX_UPLOAD}")
+    return size
 
 
 def _text(body: Mapping[str, Any], field: str) -> str:

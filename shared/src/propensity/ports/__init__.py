@@ -7,7 +7,7 @@ are for tests.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from propensity.ports.modelling import FittedModel, Frames, GrowingModel, Model, QueryLineage, Sample, Trainer
@@ -125,17 +125,24 @@ class Metrics(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UploadLink:
-    """A URL that takes one object by HTTP PUT, without credentials, and that is valid for a number of seconds."""
+    """A URL that takes one object by HTTP PUT, without credentials, and that is valid for a number of seconds.
+
+    `headers` are signed: the bucket refuses a PUT that lacks one of them, or that has another value.
+    """
 
     url: str
     seconds: int
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class UploadAccess(Protocol):
     """The access that other parties get to put files into the landing bucket."""
 
-    def link(self, key: str) -> UploadLink:
-        """Make a link for exactly this key."""
+    def link(self, key: str, *, content_type: str, size: int | None = None) -> UploadLink:
+        """Make a link for exactly this key, which takes one object once: a key that is there is not written again.
+
+        The object has this content type and, where `size` is given, exactly so many bytes.
+        """
 
     def resource(self, prefix: str) -> str:
         """The name that an IAM policy has for all objects under a prefix."""

@@ -21,14 +21,14 @@ def log_inference(ports: Ports, messages: Sequence[Mapping[str, Any]]) -> dict[s
     with ports.sql() as sql:
         path = sql.scratch / "messages.json"
         path.write_text("\n".join(json.dumps(message) for message in fresh))
-        # a message of an earlier release has no `by` and no degraded_reason; both are then null
+        # a message of an earlier release has no signer and no degraded_reason; both are then null
         scores = "STRUCT(customer_id VARCHAR, score DOUBLE, decile INTEGER, source VARCHAR, degraded_reason VARCHAR)[]"
         columns = (
             f"{{request_id: 'VARCHAR', answered_at: 'TIMESTAMPTZ', model: 'VARCHAR', model_version: 'INTEGER', "
-            f"tenant_id: 'VARCHAR', by: 'VARCHAR', scores: '{scores}'}}"
+            f"tenant_id: 'VARCHAR', signer: 'VARCHAR', scores: '{scores}'}}"
         )
         sql.execute(
-            "create temp table answered as select request_id, answered_at, model, model_version, tenant_id, "
+            "create temp table answered as select request_id, answered_at, model, model_version, tenant_id, signer, "
             "unnest(scores, recursive := true) from "
             f"read_json({text(str(path))}, format = 'newline_delimited', columns = {columns})"
         )

@@ -271,7 +271,7 @@ def _log(
             {
                 "request_id": request_id,
                 "answered_at": at,
-                "by": by,
+                "signer": by,
                 "model": request.model,
                 "model_version": serving.number,
                 "tenant_id": request.tenant_id,

@@ -13,6 +13,13 @@ from propensity.kernel.tenant import TENANT_NAME, TENANT_RULE
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")
 FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
+CONTENT_TYPES = {
+    ".csv": "text/csv",
+    ".csv.gz": "application/gzip",
+    ".jsonl": "application/jsonl",
+    ".jsonl.gz": "application/gzip",
+    ".parquet": "application/vnd.apache.parquet",
+}
 _MAX_KEY = 1024  # S3's own limit, in bytes
 _KEY = re.compile(r"(?P<dataset>[^/]+)/tenant_id=(?P<tenant>[^/]*)/(?P<file>(?:.*/)?[^/]+)", re.DOTALL)
 _BRONZE = re.compile(

@@ -47,7 +47,9 @@ def version_with_a_ladder(world: World) -> tuple[TenantModels, Calibration, Any]
         update={"model": definition.model.model_copy(update={"ladder": LadderSpec.model_validate({})})}
     )
     loader = Path(KIT.parents[1] / "shared/src/propensity/pyfunc_loader.py").read_text()
-    files = mlflow_files(definition, run="runs/x", as_of="2025-07-01", loader=loader, python="3.13", packages={})
+    files = mlflow_files(
+        definition, run="runs/x", as_of="2025-07-01", ranking="AUC 0.7", loader=loader, python="3.13", packages={}
+    )
     for name, text in files.items():
         world.lake.put(f"v/{name}", text.encode())
     random = np.random.default_rng(5)

@@ -26,12 +26,28 @@ from propensity.release.domain.promotion import registration_line as settle
 from propensity.release.manage_registry import list_versions, roll_back
 from propensity.runtime import composition
 from propensity.runtime.pack_files import pack_files
+from tests.kit import registries
 from tests.kit.handlers import CONTEXT, event, handler
-from tests.kit.registries import ACCOUNT, APPROVERS, BUSINESS, TECHNICAL, signed
+from tests.kit.registries import ACCOUNT, APPROVERS, BUSINESS, TECHNICAL, open_registry, signed
 from tests.kit.world import World
 
 MODEL = "service"
 FIRST = version_folder(MODEL, 1)
+
+
+def test_the_list_of_versions_says_what_failed_and_what_had_not_enough_evidence() -> None:
+    registry = open_registry()
+    name, folder = registries.MODEL, version_folder(registries.MODEL, 1)
+    registry.register(1, good=False)
+    [older] = list_versions(registry, name)["versions"]
+    assert (older["gates_in_words"], older["auc_within"]) == ("failed min_positives", None)
+    gates = [{"name": "level", "passed": False, "outcome": "failed"}]
+    gates += [{"name": "auc_floor", "passed": False, "outcome": "not_enough_evidence"}]
+    registry.lake.put(f"{folder}/gates.json", dumps(gates))
+    [found] = list_versions(registry, name)["versions"]
+    assert found["gates"]["failed"] == ("level", "auc_floor")
+    assert found["gates"]["not_enough_evidence"] == ("auc_floor",)
+    assert found["gates_in_words"] == "failed level; has not enough evidence for auc_floor"
 
 
 def second(world: Any, policy: Policy) -> None:

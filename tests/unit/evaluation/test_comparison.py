@@ -71,6 +71,48 @@ def test_a_worse_challenger_fails_with_enough_rows_only() -> None:
         assert [(gate.name, gate.passed) for gate in made] == [("champion_log_loss", passes), ("champion_auc", passes)]
 
 
+def tenants_of(rows: int, count: int) -> np.ndarray:
+    return np.array([f"t{row % count}" for row in range(rows)])
+
+
+@pytest.mark.parametrize("count", [4, 30])
+def test_the_auc_is_compared_within_tenants(count: int) -> None:
+    tenants = tenants_of(3_000, count)
+    labels, truth = drawn(3_000)
+    other = np.clip(truth + np.random.default_rng(1).normal(0, 0.1, 3_000), 0.01, 0.99)
+    found = paired(labels, other, truth, 1, tenants).auc
+    assert found is not None
+    masks = [tenants == tenant for tenant in sorted(set(tenants))]
+    pairs = [labels[mine].sum() * (1 - labels[mine]).sum() for mine in masks]
+    gaps = [roc_auc_score(labels[mine], other[mine]) - roc_auc_score(labels[mine], truth[mine]) for mine in masks]
+    assert found.value == pytest.approx(np.average(gaps, weights=pairs))
+    assert found.low < found.value < found.high < 0
+
+
+def test_a_challenger_gains_nothing_by_knowing_which_tenant_converts_more() -> None:
+    chance = np.random.default_rng(5)
+    levels = np.repeat(np.linspace(0.05, 0.5, 20), 200)
+    labels, tenants = (chance.random(4_000) < levels).astype(np.int8), np.repeat(tenants_of(20, 20), 200)
+    noise = chance.random(4_000)
+    challenger, champion = levels + noise / 1_000, 0.2 + noise / 1_000
+    pooled, within = paired(labels, challenger, champion, 1).auc, paired(labels, challenger, champion, 1, tenants).auc
+    assert pooled is not None
+    assert within is not None
+    assert pooled.low > 0.1
+    assert (within.value, within.low, within.high) == pytest.approx((0, 0, 0), abs=1e-9)
+
+
+def test_tenants_that_differ_make_the_interval_wider_than_rows_do() -> None:
+    # in half of the tenants the challenger ranks well, in the others it ranks the wrong way round
+    chance = np.random.default_rng(2)
+    tenants, labels = np.repeat(tenants_of(12, 12), 400), chance.integers(0, 2, 4_800).astype(np.int8)
+    way = np.where(np.repeat(np.arange(12), 400) % 2, 1, -1)
+    challenger = 1 / (1 + np.exp(-chance.normal(labels * way, 1)))
+    found = paired(labels, challenger, np.full(4_800, 0.5), 1, tenants).auc
+    assert found is not None
+    assert found.high - found.low > 0.2  # rows alone would say 0.03
+
+
 def test_rows_of_one_class_have_no_auc_to_differ() -> None:
     ones = np.ones(20, dtype=np.int8)
     found = paired(ones, np.full(20, 0.4), np.full(20, 0.5), seed=1)
@@ -84,3 +126,5 @@ def test_a_champion_that_cannot_score_the_rows_stops_only_who_is_wholly_below_it
     refused = unpaired(Estimate(0.70, 0.67, 0.73, 900), champion, "feature x is gone", LIMITS)
     assert not refused.passed
     assert "cannot be compared (feature x is gone)" in refused.said
+    pooled = unpaired(Estimate(0.70, 0.67, 0.73, 900), champion, "gone", LIMITS, "AUC, pooled over tenants,")
+    assert "AUC, pooled over tenants, is 0.7" in pooled.said

@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from scipy.stats import binom
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
-from propensity.evaluation.domain.gates import floor, latency, leaks, sentinels, within
+from propensity.evaluation.domain.gates import evidence, floor, latency, leaks, level, quality, sentinels, within
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, wilson
+from propensity.stats.within_tenant import by_tenant
 from propensity.training.domain.probes import probes
+from tests.kit.tenant_worlds import judged
 
 LIMITS = Gates()
 
@@ -36,7 +39,67 @@ def test_the_same_rate_passes_a_floor_with_enough_rows_only() -> None:
 
 def test_a_gate_says_its_figure_its_evidence_and_its_limit() -> None:
     gate = floor("auc_floor", Estimate(0.62, 0.48, 0.76, 80), 0.5, "ranking")
-    assert gate.said == "ranking is 0.62 (95 % interval 0.48 to 0.76, n 80): it is not proven to be above 0.5"
+    said = "ranking is 0.62 (95 % interval 0.48 to 0.76, n 80): not enough evidence that it is above 0.5"
+    assert (gate.said, gate.to_json()["outcome"], gate.to_json()["passed"]) == (said, "not_enough_evidence", False)
+    below = floor("auc_floor", Estimate(0.45, 0.41, 0.49, 900), 0.5, "ranking")
+    assert below.said.endswith("it is proven to be no higher than 0.5")
+    assert below.outcome == "failed"
+
+
+def test_too_few_positives_are_not_enough_evidence_and_no_failure() -> None:
+    assert [gate.outcome for gate in evidence((29, 900), (10, 200), LIMITS)] == ["not_enough_evidence", "passed"]
+
+
+def test_without_a_tenant_that_has_both_outcomes_there_is_no_evidence_of_ranking() -> None:
+    one = Estimate(1.5, 1.2, 2.0, 100)
+    figures = {"auc_within": None, "lift_of_lists": one, "brier_skill": one, "calibration_slope": one}
+    gate = quality(figures, LIMITS)[0]
+    assert (gate.name, gate.figure, gate.outcome) == ("auc_floor", None, "not_enough_evidence")
+
+
+@pytest.mark.parametrize(("seen", "outcome"), [(100, "passed"), (130, "passed"), (190, "failed"), (50, "failed")])
+def test_scores_far_from_what_came_fail_the_level(seen: int, outcome: str) -> None:
+    gate = level(by_tenant([("a", 0.1, 500, seen // 2), ("b", 0.1, 500, seen - seen // 2)]), LIMITS)
+    assert (gate.name, gate.outcome, gate.n) == ("level", outcome, 1_000)
+    assert gate.figure == pytest.approx(seen / 100)
+
+
+def test_a_few_rows_prove_no_level() -> None:
+    assert level(by_tenant([("a", 0.1, 20, 4)]), LIMITS).passed
+
+
+def test_one_tenants_wrong_level_is_told_and_stops_nobody() -> None:
+    rows = [(f"t{number}", 0.1, 500, 50) for number in range(30)]
+    gate = level(by_tenant([*rows, ("odd", 0.1, 500, 120)]), LIMITS)
+    assert gate.passed
+    assert gate.said.endswith(
+        "of 31 tenants, each by an interval that is corrected for their number, proven to be outside: odd 2.4 (n 500)"
+    )
+    # of one tenant alone 80 conversions are proof of more than 1.2 times the scores; among 31 tenants they are not
+    close = LIMITS.model_copy(update={"level_high": 1.2})
+    alone, among = (level(by_tenant([*others, ("odd", 0.1, 500, 80)]), close) for others in ([], rows))
+    assert not alone.passed
+    assert "odd" in alone.said.split("proven to be outside:")[-1]
+    assert "odd" not in among.said
+
+
+def test_of_sound_models_with_few_positives_hardly_one_fails() -> None:
+    outcomes = [gate.outcome for seed in range(20) for gate in judged(seed, auc=0.66).values()]
+    # 20 worlds with five gates each; a floor may fail in 2.5 % of sound ones, which is 5 or fewer in 99.9 % of series
+    assert outcomes.count("failed") <= binom.ppf(0.999, 40, 0.025)
+    assert 0 < outcomes.count("not_enough_evidence") < outcomes.count("passed")
+
+
+def test_a_weak_model_with_few_positives_has_not_enough_evidence() -> None:
+    ranking = [judged(seed, auc=0.57)["auc_floor"].outcome for seed in range(20)]
+    assert ranking.count("not_enough_evidence") >= 14
+    assert ranking.count("failed") <= binom.ppf(0.999, 20, 0.025)
+
+
+def test_a_model_that_knows_only_the_tenants_rates_does_not_pass() -> None:
+    found = [judged(seed, auc=0.5, rows=400)["auc_floor"].outcome for seed in range(20)]
+    assert found.count("failed") >= 14
+    assert "passed" not in found
 
 
 def test_a_range_of_slopes_has_two_ends() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from propensity.evaluation.calibrate import NewestFold
 from propensity.evaluation.domain.slices import SlicePart as Part
 from propensity.evaluation.domain.slices import slice_gates as judge
+from propensity.evaluation.slicing import parts_of
 from propensity.kernel.errors import ContractError, PackError
+from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract_parser import parse_contract
 from propensity.pack.domain.model_spec import Gates
 from propensity.pack.domain.protected import protected_slices
@@ -76,6 +81,21 @@ def test_error_rates_are_held_to_each_other_where_a_slice_is_protected(protected
     gate = judge([part], WHOLE, LIMITS)[2]
     assert gate.passed != protected
     assert gate.figure == (pytest.approx(0.4) if protected else None)
+
+
+@pytest.mark.parametrize("scores", [[0.5] * 100, [0.9] * 4 + [0.5] * 36 + [0.1] * 60, list(np.linspace(0, 1, 100))])
+def test_a_tenth_of_each_tenant_is_listed_whatever_the_ties(scores: list[float]) -> None:
+    fold = NewestFold(np.arange(200) % 4 == 0, np.r_[scores, np.array(scores) / 10])
+    tenants, size = np.repeat(["a", "b"], 100), np.arange(200) % 2 == 0
+    data = SimpleNamespace(columns={TENANT: tenants}, matrix=np.where(size, np.nan, 1.0)[:, None])
+    definition = SimpleNamespace(model=SimpleNamespace(slices=()))
+    parts, whole = parts_of(fold, np.arange(200), data, definition)  # type: ignore[arg-type]
+    assert whole.listed == pytest.approx(20)
+    # tenant b has the lower scores and a list of its own
+    assert [part.listed for part in parts if part.slice == "tenant size"] == pytest.approx([10, 10])
+    assert sum(part.listed for part in parts if part.slice == "missing features") == pytest.approx(20)
+    if len(set(scores)) == 1:
+        assert whole.hits == pytest.approx(5)
 
 
 CONTRACT = """

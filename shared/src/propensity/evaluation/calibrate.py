@@ -25,6 +25,14 @@ from propensity.stats.figures import (
     log_loss,
     scored,
 )
+from propensity.stats.within_tenant import (
+    Tenant,
+    auc_within,
+    by_tenant,
+    lift_of_lists,
+    observed_over_expected,
+    share_of_pairs_within,
+)
 from propensity.training.data import TrainingData, folds, known_by
 
 
@@ -59,10 +67,11 @@ def calibrate(
     plain = identity(len(label), int(label.sum()), offset)
     calibrated = plain if method == "none" else FITS[method](raw, label, weight)
     measured = NewestFold(label[newest], scores)
-    return calibrated, measured, _metrics(measured) | {"calibration": method, "calibration_losses": losses}
+    return calibrated, measured, newest_fold_metrics(measured) | {"calibration": method, "calibration_losses": losses}
 
 
-def _metrics(fold: NewestFold) -> dict[str, Any]:
+def newest_fold_metrics(fold: NewestFold) -> dict[str, Any]:
+    """Return the metrics of a fold pooled over tenants, as JSON. Raises EvidenceError where one class is empty."""
     try:
         data = group(fold.scores, fold.labels)
     except EvidenceError as error:
@@ -80,6 +89,32 @@ def _metrics(fold: NewestFold) -> dict[str, Any]:
         "lift_top_decile": lift(data, data.rows / 10),
     }
     return {name: asdict(figure) for name, figure in figures.items()}
+
+
+def tenant_metrics(fold: NewestFold, tenants: Any) -> dict[str, Any]:
+    """Return the metrics within tenants, as JSON. `tenants` has the tenant of each row of the fold, (n,).
+
+    `auc_within` is None where no tenant has both outcomes. A pooled AUC is the mean of `auc_within` and `auc_between`,
+    the AUC of pairs of two tenants, by the share `pairs_within` of all pairs.
+    """
+    lists = lists_of(fold, tenants)
+    within = auc_within(lists) if any(one.positives and one.negatives for one in lists.values()) else None
+    share = share_of_pairs_within(lists.values())
+    pooled = auc(group(fold.scores, fold.labels)).value
+    between = (pooled - share * (within.value if within else 0.0)) / (1 - share) if share < 1 else None
+    return {
+        "auc_within": asdict(within) if within else None,
+        "auc_between": between,
+        "pairs_within": share,
+        "lift_of_lists": asdict(lift_of_lists(lists)),
+        "observed_over_expected": asdict(observed_over_expected(lists.values())),
+    }
+
+
+def lists_of(fold: NewestFold, tenants: Any) -> dict[str, Tenant]:
+    """Return the rows of each tenant of the fold. `tenants` has the tenant of each row, (n,)."""
+    rows = zip(tenants.astype(str).tolist(), fold.scores.tolist(), fold.labels.tolist(), strict=True)
+    return by_tenant((tenant, score, 1, int(label)) for tenant, score, label in rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from propensity.evaluation.calibrate import NewestFold
 from propensity.evaluation.champions import Champion
+from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model
 from propensity.stats.calibration import Calibration
@@ -34,3 +35,8 @@ class Case:
     scores: Any
     champion: Champion | None
     champion_scores: Any | None
+
+    @property
+    def tenants(self) -> Any:
+        """The tenant of each row of the fold, (m,)."""
+        return self.data.columns[TENANT][self.rows]

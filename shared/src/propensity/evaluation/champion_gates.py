@@ -29,10 +29,15 @@ def champion_gates(ports: Ports, plan: TrainingPlan, case: Case) -> list[Gate]:
     why_not = "it was fitted on outcomes of their days" if seen else champion.why_not
     if case.champion_scores is None or why_not:
         theirs = load_version(ports.lake, plan.model, champion.version).json(ports.lake, "metrics.json")
-        made = [unpaired(Estimate(**case.metrics["auc"]), Estimate(**theirs["auc"]), why_not or "", limits)]
+        # a version from before figures within tenants has only the pooled one
+        figure = "auc_within" if case.metrics["auc_within"] and theirs.get("auc_within") else "auc"
+        said = "AUC within tenants" if figure == "auc_within" else "AUC, pooled over tenants,"
+        mine, its = Estimate(**case.metrics[figure]), Estimate(**theirs[figure])
+        made = [unpaired(mine, its, why_not or "", limits, said)]
         return [*made, *_golden(ports, case, champion)]
     said = f"against champion version {champion.version} on the newest validation fold"
-    made = paired_gates(_ROLLING, paired(case.fold.labels, case.fold.scores, case.champion_scores, seed), said, limits)
+    found = paired(case.fold.labels, case.fold.scores, case.champion_scores, seed, case.tenants)
+    made = paired_gates(_ROLLING, found, said, limits)
     return [*made, *_golden(ports, case, champion)]
 
 
@@ -67,7 +72,8 @@ def _golden(ports: Ports, case: Case, champion: Champion) -> list[Gate]:
     who = f"against champion version {champion.version} on the golden set"
     if rarer(golden.labels[fair]) >= limits.min_positives:
         said = f"{who} ({fair.sum():,} of {len(fair):,} rows, of days whose outcomes neither was fitted on)"
-        return paired_gates(_GOLDEN, paired(golden.labels[fair], mine[fair], theirs[fair], seed), said, limits)
+        found = paired(golden.labels[fair], mine[fair], theirs[fair], seed, golden.tenants[fair])
+        return paired_gates(_GOLDEN, found, said, limits)
     gap, few = paired(golden.labels, mine, theirs, seed).log_loss, rarer(golden.labels[fair])
     said = (
         f"{who}: log loss is higher by {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), which is not judged: only "

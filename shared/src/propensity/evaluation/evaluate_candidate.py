@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from propensity.evaluation.calibrate import NewestFold, calibrate, group
+from propensity.evaluation.calibrate import NewestFold, calibrate, group, tenant_metrics
 from propensity.evaluation.card import card_facts, card_files, write_card
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import champion_of
 from propensity.evaluation.domain.gates import Gate
 from propensity.evaluation.domain.mlflow_model import mlflow_files
+from propensity.evaluation.domain.model_card import ranking_in_words
 from propensity.evaluation.evaluations import Evaluation, write_evaluation
 from propensity.evaluation.gains_report import report_columns, report_of
 from propensity.evaluation.golden_cases import golden_root, read_cases
@@ -132,6 +133,7 @@ def _calibrate_chosen(ports: Ports, trained: _Run, choice: _Choice) -> _Calibrat
     """Calibrate the chosen candidate. Write calibration.json, reference.json (for drift) and training.json."""
     run, data, definition, chosen = trained.run, trained.data, trained.definition, choice.chosen
     calibration, fold, metrics = calibrate(ports, chosen, definition.model)
+    metrics |= tenant_metrics(fold, data.columns[TENANT][fold.rows(data, definition.model)])
     metrics |= {
         "parity": chosen["parity"],
         "rows": trained.report["rows"],
@@ -186,7 +188,7 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
     report = report_of(case, choice.candidates, choice.sound, chosen["family"]).to_json()
     ports.lake.put_new(f"{run}/report.json", dumps(report))
-    files = _scoring_files(run, chosen) | _write_mlflow_files(ports, run, trained.plan.as_of, definition)
+    files = _scoring_files(run, chosen) | _write_mlflow_files(ports, trained, case.metrics)
     held_out = group(case.fold.scores, case.fold.labels)
     evaluation = Evaluation(
         family=chosen["family"],
@@ -214,12 +216,14 @@ def _scoring_files(run: str, chosen: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _write_mlflow_files(ports: Ports, run: str, as_of: str, definition: Definition) -> dict[str, str]:
+def _write_mlflow_files(ports: Ports, trained: _Run, metrics: Mapping[str, Any]) -> dict[str, str]:
     """Write the MLflow files. Return names in the version's folder, with the keys of the files that were written."""
+    run = trained.run
     made = mlflow_files(
-        definition,
+        trained.definition,
         run=run,
-        as_of=as_of,
+        as_of=trained.plan.as_of,
+        ranking=ranking_in_words(metrics),
         loader=files("propensity").joinpath("pyfunc_loader.py").read_text(),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         packages={name: version(name) for name in _PACKAGES},

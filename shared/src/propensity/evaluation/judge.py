@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from propensity.evaluation.calibrate import lists_of
 from propensity.evaluation.case import Case
 from propensity.evaluation.champion_gates import champion_gates
 from propensity.evaluation.changed_features import as_served, changed_features
@@ -48,13 +49,15 @@ def judge_case(ports: Ports, plan: TrainingPlan, case: Case) -> Judgement:
     data, definition, limits = case.data, case.definition, case.definition.model.gates
     coded = {feature.name for feature in definition.features if feature.dtype == "category"}
     alone = sentinels(definition.feature_names, data.matrix, data.labels, coded)
-    metrics = {name: Estimate(**case.metrics[name]) for name in gates.MEASURED}
+    measured = {name: case.metrics[name] for name in gates.MEASURED}
+    metrics = {name: Estimate(**figure) if figure else None for name, figure in measured.items()}
     _, counts = np.unique(case.scores, return_counts=True)
     parts, whole = parts_of(case.fold, case.rows, data, definition)
     judged = [
         *gates.evidence(_count(data.labels[data.fitted]), _count(case.fold.labels), limits),
         gates.constant(float(counts.max() / counts.sum()), len(case.scores), limits),
         *gates.quality(metrics, limits),
+        gates.level(lists_of(case.fold, case.tenants), limits),
         *gates.leaks(alone, len(data.labels), limits),
         changed_features(ports, plan, case),
         as_served(ports, plan, case),

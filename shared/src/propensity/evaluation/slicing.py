@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from propensity.evaluation.calibrate import NewestFold, group
+from propensity.evaluation.calibrate import NewestFold, lists_of
 from propensity.evaluation.domain.slices import UNKNOWN, SlicePart
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.pack.domain.definition import Definition
-from propensity.stats.figures import Estimate, auc
+from propensity.stats.figures import Estimate
+from propensity.stats.within_tenant import auc_within
 from propensity.training.data import TrainingData
 
 MOST_VALUES = 20  # the most values of a slice; where a slice has more values, the rarest values are judged together
@@ -34,9 +36,8 @@ def parts_of(
 
     `rows` says where the fold's rows stand in the training set.
     """
-    order = np.sort(fold.scores)
-    cut = order[len(order) - max(1, round(len(order) / 10))]
-    whole = _part("everyone", "", False, fold, np.ones(len(rows), dtype=bool), cut)
+    everyone = _Fold(fold, data.columns[TENANT][rows].astype(str))
+    whole = everyone.part("everyone", "", False, np.ones(len(rows), dtype=bool))
     parts = []
     for name, protected, values in _slicings(rows, data, definition):
         distinct, counts = np.unique(values, return_counts=True)
@@ -44,7 +45,7 @@ def parts_of(
             kept = distinct[np.argsort(-counts, kind="stable")[: MOST_VALUES - 1]]
             values = np.where(np.isin(values, kept), values, _OTHERS)
             distinct = np.unique(values)
-        parts += [_part(name, str(value), protected, fold, values == value, cut) for value in distinct]
+        parts += [everyone.part(name, str(value), protected, values == value) for value in distinct]
     return parts, whole
 
 
@@ -66,23 +67,43 @@ def _slicings(rows: Any, data: TrainingData, definition: Definition) -> Iterator
         yield cut.name, cut.protected, np.array([UNKNOWN if value is None else str(value) for value in values])
 
 
-def _part(name: str, value: str, protected: bool, fold: NewestFold, mask: Any, cut: float) -> SlicePart:
-    """Count one part. `mask` has the part's rows, (n,); `cut` is the lowest score of everyone's top tenth."""
-    scores, labels = fold.scores[mask], fold.labels[mask]
-    rows, positives, listed = len(labels), int(labels.sum()), scores >= cut
-    return SlicePart(
-        slice=name,
-        value=value,
-        protected=protected,
-        rows=rows,
-        positives=positives,
-        expected=float(scores.sum()),
-        listed=int(listed.sum()),
-        hits=int(labels[listed].sum()),
-        auc=_auc(scores, labels),
-        others_auc=_auc(fold.scores[~mask], fold.labels[~mask]),
-    )
+class _Fold:
+    """The rows of the fold with their tenants, (n,), and the share of each row that is on its tenant's list, (n,).
+
+    A list is the top tenth of a tenant's scores. Rows with the score at the list's edge share the places that are left.
+    """
+
+    def __init__(self, fold: NewestFold, tenants: Any) -> None:
+        self._fold, self._tenants = fold, tenants
+        self._listed = np.zeros(len(fold.labels))
+        for tenant in np.unique(tenants):
+            mine = np.flatnonzero(tenants == tenant)
+            self._listed[mine] = _listed(fold.scores[mine])
+
+    def part(self, name: str, value: str, protected: bool, mask: Any) -> SlicePart:
+        """Count one part. `mask` has the part's rows, (n,)."""
+        scores, labels, listed = self._fold.scores[mask], self._fold.labels[mask], self._listed[mask]
+        return SlicePart(
+            slice=name,
+            value=value,
+            protected=protected,
+            rows=len(labels),
+            positives=int(labels.sum()),
+            expected=float(scores.sum()),
+            listed=float(listed.sum()),
+            hits=float(listed[labels == 1].sum()),
+            auc=self._auc(mask),
+            others_auc=self._auc(~mask),
+        )
+
+    def _auc(self, mask: Any) -> Estimate | None:
+        lists = lists_of(NewestFold(self._fold.labels[mask], self._fold.scores[mask]), self._tenants[mask])
+        return auc_within(lists) if any(one.positives and one.negatives for one in lists.values()) else None
 
 
-def _auc(scores: Any, labels: Any) -> Estimate | None:
-    return auc(group(scores, labels)) if 0 < int(labels.sum()) < len(labels) else None
+def _listed(scores: Any) -> Any:
+    """Return the share of each row that is in the top tenth of `scores`, (n,), in [0, 1]; the sum is n / 10."""
+    places = len(scores) / 10
+    edge = np.sort(scores)[len(scores) - math.ceil(places)]
+    above, at = scores > edge, scores == edge
+    return above + at * (places - above.sum()) / at.sum()

@@ -45,6 +45,7 @@ def list_versions(ports: Ports, model: str) -> dict[str, Any]:
                 **_figures(version, version.json(ports.lake, "metrics.json")),
                 **_stage(standing, number),
                 "gates": gates.model_dump(),
+                "gates_in_words": gates.in_words or "passed all gates",
                 "rows_erased": rows_erased_since(erased, version.provenance.silver),
             }
         )
@@ -128,6 +129,8 @@ def _figures(version: Version, metrics: Mapping[str, Any]) -> dict[str, Any]:
         "as_of": provenance.as_of,
         "feature_set": provenance.feature_set,
         "auc": metrics["auc"],
+        # None for a version from before figures within tenants, whose `auc` is pooled
+        "auc_within": metrics.get("auc_within"),
         "rows": metrics["rows"],
         "positives": metrics["positives"],
     }

@@ -3,7 +3,8 @@
 There are two kinds of judgement.
 
 A *floor* is for the candidate to prove. It passes where the unfavourable bound of the figure's 95 % interval is beyond
-the limit. So a candidate with too few rows fails.
+the limit, and fails where the whole interval is on the other side. Between the two there is not enough evidence: the
+candidate does not pass, and may well be sound. So a sound candidate fails a floor in at most 2.5 % of cases.
 
 A *limit on harm* fails only where the harm is proven, by the interval's favourable bound. Otherwise every small slice
 would stop every model. A slice with too little evidence is not judged, and the gate's sentence names the slice.
@@ -16,15 +17,19 @@ ranks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate
+from propensity.stats.within_tenant import Tenant, observed_over_expected
 
+Outcome = Literal["passed", "failed", "not_enough_evidence"]
+NAMED = 5  # a sentence names at most this many tenants
 # The least number of positives, and of negatives, among the rows that have a value; fewer rows can agree by chance.
 LEAST_KNOWN = 10
 
@@ -34,7 +39,8 @@ class Gate:
     """One judgement, which writes its line of gates.json.
 
     `said` is one plain sentence. `interval` (95 %) and `n` are there where the figure is a statistic. `threshold` is a
-    limit, or the (low, high) of a range. `figure` is None where nothing could be measured.
+    limit, or the (low, high) of a range. `figure` is None where nothing could be measured. `proven` is False for a gate
+    that is not passed, and whose rows do not prove the contrary either.
     """
 
     name: str
@@ -44,6 +50,13 @@ class Gate:
     said: str
     n: int | None = None
     interval: tuple[float, float] | None = None
+    proven: bool = True
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.passed:
+            return "passed"
+        return "failed" if self.proven else "not_enough_evidence"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +64,7 @@ class Gate:
             "figure": self.figure,
             "threshold": list(self.threshold) if isinstance(self.threshold, tuple) else self.threshold,
             "passed": self.passed,
+            "outcome": self.outcome,
             "said": self.said,
             "n": self.n,
             "interval": list(self.interval) if self.interval else None,
@@ -72,16 +86,18 @@ def at_most(name: str, figure: float, limit: float, said: str, *, n: int | None 
     return Gate(name, figure, limit, figure <= limit, f"{said} (at most {number(limit)})", n)
 
 
-def at_least(name: str, figure: float, limit: float, said: str) -> Gate:
-    """Return a gate for a figure without an interval: it passes where the figure is at least the limit."""
-    return Gate(name, figure, limit, figure >= limit, f"{said} (at least {number(limit)})")
+def enough(name: str, count: int, limit: int, said: str) -> Gate:
+    """Return a gate for a number of rows: with fewer than the limit there is not enough evidence."""
+    return Gate(name, count, limit, count >= limit, f"{said} (at least {number(limit)})", proven=False)
 
 
 def floor(name: str, found: Estimate, limit: float, what: str) -> Gate:
     """Return a gate that the candidate has to prove: it passes where the interval's lower bound is above the limit."""
-    passed = found.low > limit
-    result = "is proven to be above" if passed else "is not proven to be above"
-    return _of(name, found, limit, passed, f"{what} is {span(found)}: it {result} {number(limit)}")
+    passed, proven = found.low > limit, found.high <= limit
+    result = f"it is proven to be {'above' if passed else 'no higher than'} {number(limit)}"
+    if not passed and not proven:
+        result = f"not enough evidence that it is above {number(limit)}"
+    return _of(name, found, limit, passed, f"{what} is {span(found)}: {result}", proven=proven)
 
 
 def within(name: str, found: Estimate, limits: tuple[float, float], what: str) -> Gate:
@@ -97,8 +113,10 @@ def within(name: str, found: Estimate, limits: tuple[float, float], what: str) -
     return _of(name, found, limits, passed, f"{what} is {span(found)}: it {result} {number(low)} to {number(high)}")
 
 
-def _of(name: str, found: Estimate, limit: float | tuple[float, float], passed: bool, said: str) -> Gate:
-    return Gate(name, found.value, limit, passed, said, found.n, (found.low, found.high))
+def _of(
+    name: str, found: Estimate, limit: float | tuple[float, float], passed: bool, said: str, *, proven: bool = True
+) -> Gate:
+    return Gate(name, found.value, limit, passed, said, found.n, (found.low, found.high), proven)
 
 
 def parity(real: Mapping[str, Any], probes: Mapping[str, Any] | None, limits: Gates) -> list[Gate]:
@@ -113,9 +131,8 @@ def parity(real: Mapping[str, Any], probes: Mapping[str, Any] | None, limits: Ga
     said = f"on {real['rows']:,} real rows the exported model and scikit-learn differ by at most {real['max_abs']:.1e}"
     flips = f"{real['decile_flips']:,} of {real['rows']:,} real rows are in another tenth by the exported model"
     if probes is None:
-        made = Gate(
-            "parity_probes", None, limit, False, "the fit kept no probes: train again to hold the model to them"
-        )
+        why = "the fit kept no probes: train again to hold the model to them"
+        made = Gate("parity_probes", None, limit, False, why, proven=False)
     else:
         probed = (
             f"on {probes['rows']:,} made-up rows (missing, extreme and unseen values) the exported model and "
@@ -138,28 +155,40 @@ def evidence(training: tuple[int, int], fold: tuple[int, int], limits: Gates) ->
     """
     in_fold = "of {1:,} rows of the newest validation fold {0:,} are positive"
     return [
-        at_least(
+        enough(
             "min_positives",
             training[0],
             limits.min_positives,
             "of {1:,} training rows {0:,} are positive".format(*training),
         ),
-        at_least("min_fold_positives", fold[0], limits.min_fold_positives, in_fold.format(*fold)),
+        enough("min_fold_positives", fold[0], limits.min_fold_positives, in_fold.format(*fold)),
     ]
 
 
-MEASURED = ("auc", "lift_top_decile", "brier_skill", "calibration_slope")
+MEASURED = ("auc_within", "lift_of_lists", "brier_skill", "calibration_slope")
 
 
-def quality(metrics: Mapping[str, Estimate], limits: Gates) -> list[Gate]:
-    """Return gates for the MEASURED metrics on the newest validation fold: three floors, and the range of the slope."""
+def quality(metrics: Mapping[str, Estimate | None], limits: Gates) -> list[Gate]:
+    """Return gates for the MEASURED metrics on the newest validation fold: three floors, and the range of the slope.
+
+    Ranking and lift are those within tenants, because each tenant has its own list. `auc_within` is None where no
+    tenant has both outcomes. Raises KeyError where one of the other metrics is missing.
+    """
+    found = {name: metric for name, metric in metrics.items() if metric is not None}
+    ranking = Gate(
+        "auc_floor", None, limits.auc_floor, False, "no tenant has both converters and others to rank", proven=False
+    )
+    if "auc_within" in found:
+        said = "ranking of each tenant's customers (AUC within tenants, 0.5 is chance)"
+        ranking = floor("auc_floor", found["auc_within"], limits.auc_floor, said)
+    lifted = "the rate of the top tenth of each tenant's list, over that of the tenant's customers,"
     return [
-        floor("auc_floor", metrics["auc"], limits.auc_floor, "ranking (AUC, 0.5 is chance)"),
-        floor("lift_floor", metrics["lift_top_decile"], limits.lift_floor, "the top tenth's rate over everyone's"),
-        _skill(metrics["brier_skill"], limits.brier_skill_floor),
+        ranking,
+        floor("lift_floor", found["lift_of_lists"], limits.lift_floor, lifted),
+        _skill(found["brier_skill"], limits.brier_skill_floor),
         within(
             "calibration_slope",
-            metrics["calibration_slope"],
+            found["calibration_slope"],
             (limits.calibration_slope_low, limits.calibration_slope_high),
             "calibration slope (1 is right, less is overconfident)",
         ),
@@ -170,7 +199,30 @@ def _skill(found: Estimate, limit: float) -> Gate:
     passed = found.value > limit
     result = f"is {'above' if passed else 'not above'} {number(limit)}"
     said = f"gain over saying the base rate of everyone (Brier skill) is {span(found)}: the figure {result}"
-    return _of("brier_skill_floor", found, limit, passed, said)
+    proven = found.high <= limit
+    if not passed and not proven:
+        said += ", which is not enough evidence either way"
+    return _of("brier_skill_floor", found, limit, passed, said, proven=proven)
+
+
+def level(tenants: Mapping[str, Tenant], limits: Gates) -> Gate:
+    """Return the gate for the level of the scores: conversions over the sum of the scores (O/E), of all customers.
+
+    It is a limit on harm: it fails where the whole interval is outside. The sentence also names the tenants whose own
+    level is proven to be outside. So many tenants are looked at that some would be by chance, so each tenant's interval
+    misses in 5 % over their number (Bonferroni). A tenant fails no gate, because one tenant may not stop all others;
+    the ladder gives it a level of its own. Raises EvidenceError where the scores sum to 0.
+    """
+    span_, error = (limits.level_low, limits.level_high), 0.05 / max(1, len(tenants))
+    whole = observed_over_expected(tenants.values())
+    known = {name: observed_over_expected([tenant], error) for name, tenant in tenants.items() if tenant.expected > 0}
+    wrong = {name: found for name, found in known.items() if found.high < span_[0] or found.low > span_[1]}
+    worst = sorted(wrong, key=lambda name: (-abs(math.log(max(wrong[name].value, 1e-9))), name))
+    named = ", ".join(f"{name} {number(wrong[name].value)} (n {wrong[name].n:,})" for name in worst[:NAMED])
+    more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
+    gate = within("level", whole, span_, "what came over what the scores say (O/E, 1 is right)")
+    said = f"{gate.said}; of {len(known):,} tenants, each by an interval that is corrected for their number, proven "
+    return replace(gate, said=f"{said}to be outside: {named or 'none'}{more}")
 
 
 def constant(share: float, rows: int, limits: Gates) -> Gate:

@@ -18,12 +18,19 @@ _CODE = "mlflow_code"
 
 
 def mlflow_files(
-    definition: Definition, *, run: str, as_of: str, loader: str, python: str, packages: Mapping[str, str]
+    definition: Definition,
+    *,
+    run: str,
+    as_of: str,
+    ranking: str,
+    loader: str,
+    python: str,
+    packages: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the names of files in the version's folder, with their text. Equal arguments give equal files.
 
-    `loader` is the source text of the loader, and `packages` are the packages that the loader needs, with their
-    versions. The folder must also hold model.onnx and calibration.json.
+    `ranking` says how well the model ranks. `loader` is the source text of the loader, and `packages` are the packages
+    that the loader needs, with their versions. The folder must also hold model.onnx and calibration.json.
     """
     # two versions may be loaded into one process, so each loader module needs a name of its own
     module = f"propensity_{hashlib.sha256(loader.encode()).hexdigest()[:8]}"
@@ -48,7 +55,13 @@ def mlflow_files(
             "outputs": json.dumps([_column("probability")]),
             "params": None,
         },
-        "metadata": {"model": model.name, "run": run, "as_of": as_of, "feature_set": definition.feature_set},
+        "metadata": {
+            "model": model.name,
+            "run": run,
+            "as_of": as_of,
+            "feature_set": definition.feature_set,
+            "ranking": ranking,
+        },
     }
     conda = {
         "name": "propensity",

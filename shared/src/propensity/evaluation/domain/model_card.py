@@ -15,9 +15,12 @@ from propensity.kernel.pages import Figure, Page, Section, Table
 from propensity.pack.domain.definition import Definition
 
 _METRICS = {
-    "auc": "AUC: the chance that one who did outranks one who did not; 0.5 is chance",
-    "average_precision": "Average precision",
-    "lift_top_decile": "Lift of the top tenth: its rate over everyone's",
+    "auc_within": "AUC within tenants: the chance that one who did outranks another of the same tenant; 0.5 is chance",
+    "lift_of_lists": "Lift of each tenant's top tenth: its rate over that of the tenant's customers",
+    "observed_over_expected": "Level: what came over what the scores say (O/E); 1 is right",
+    "auc": "AUC, pooled: the chance that one who did outranks one who did not, of whatever tenant; 0.5 is chance",
+    "average_precision": "Average precision, pooled",
+    "lift_top_decile": "Lift of the top tenth of all tenants' customers, pooled: its rate over everyone's",
     "brier": "Brier score: mean squared error, less is better",
     "brier_skill": "Brier skill: gain over saying the base rate; above 0 is better than that",
     "log_loss": "Log loss in nats, less is better",
@@ -53,8 +56,13 @@ def model_card(source: CardSource) -> Page:
     definition, plan, evaluation = source.definition, source.plan, source.evaluation
     model, facts = definition.model, evaluation.get("card", {})
     metrics, gates = evaluation["metrics"], evaluation["gates"]
-    failed = [gate["name"] for gate in gates if not gate["passed"]]
-    verdict = f"{len(failed)} of {len(gates)} gates failed" if failed else f"all {len(gates)} gates passed"
+    outcomes = [_outcome(gate) for gate in gates]
+    counts = [
+        f"{outcomes.count(outcome)} {said}"
+        for outcome, said in (("failed", "failed"), ("not_enough_evidence", "without enough evidence"))
+        if outcome in outcomes
+    ]
+    verdict = f"of {len(gates)} gates {', '.join(counts)}" if counts else f"all {len(gates)} gates passed"
     sections = [
         _use(definition),
         Section("Ethical considerations", (model.ethical_considerations or _NOT_STATED,)),
@@ -111,11 +119,31 @@ def _data(source: CardSource) -> Section:
 
 
 def _performance(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> Section:
-    rows = tuple((what, *_estimate(metrics[name])) for name, what in _METRICS.items() if name in metrics)
-    blocks: list[Table | Figure] = [Table("On the newest validation fold", ("figure", "value", "95 %", "n"), rows)]
+    rows = tuple((what, *_estimate(metrics[name])) for name, what in _METRICS.items() if metrics.get(name))
+    blocks: list[str | Table | Figure] = [
+        Table("On the newest validation fold", ("figure", "value", "95 %", "n"), rows),
+        f"{ranking_in_words(metrics)}.",
+    ]
     if facts:
         blocks += [calibration_plot(facts["reliability"]), lift_chart(facts["gains"])]
     return Section("Performance", tuple(blocks))
+
+
+def ranking_in_words(metrics: Mapping[str, Any]) -> str:
+    """Return how well a version ranks, in words: its pooled AUC as what is within tenants and what is between them.
+
+    `metrics` are those of metrics.json. A version from before figures within tenants has a pooled figure only.
+    """
+    pooled = f"pooled AUC {metrics['auc']['value']:.3g}"
+    if "pairs_within" not in metrics:
+        return f"{pooled}, which differences between tenants may make; within tenants it was not measured"
+    within, between, share = metrics["auc_within"], metrics["auc_between"], metrics["pairs_within"]
+    parts = []
+    if within:
+        parts.append(f"{within['value']:.3g} within tenants ({share:.0%} of the pairs), which is what lists gain by")
+    if between is not None:
+        parts.append(f"{between:.3g} between tenants ({1 - share:.0%} of the pairs)")
+    return f"{pooled}: {', and '.join(parts)}"
 
 
 def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
@@ -241,11 +269,19 @@ def _segments(facts: Mapping[str, Any]) -> Section | None:
     return Section("Importance by segment", (legend, Table("The five most important of each", header, rows)))
 
 
+_RESULTS = {"passed": "pass", "failed": "FAIL", "not_enough_evidence": "not enough evidence"}
+
+
+def _outcome(gate: Mapping[str, Any]) -> str:
+    """Return the outcome of an entry of gates.json. An entry from before outcomes were recorded passed or failed."""
+    return str(gate.get("outcome") or ("passed" if gate["passed"] else "failed"))
+
+
 def _gates(gates: Sequence[Mapping[str, Any]]) -> Section:
     rows = tuple(
         (
             gate["name"],
-            "pass" if gate["passed"] else "FAIL",
+            _RESULTS[_outcome(gate)],
             gate.get("said") or f"{gate['figure']} against {gate['threshold']}",
         )
         for gate in gates

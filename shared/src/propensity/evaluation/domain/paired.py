@@ -14,6 +14,7 @@ from propensity.pack.domain.model_spec import Gates, ModelSpec
 from propensity.stats.calibration import row_losses
 from propensity.stats.figures import Estimate
 from propensity.stats.sampling import spread
+from propensity.stats.within_tenant import CLUSTERS
 
 RESAMPLES = 1_000
 PAIRED_ROWS = 20_000  # at most this many rows are compared; with as many, the interval is narrow enough to decide
@@ -24,8 +25,8 @@ _CHUNK = 50  # resamples that are held at a time: 8 MB of weights with PAIRED_RO
 class Paired:
     """The differences of two models on the same rows: the challenger's figures less the champion's.
 
-    `log_loss` is in nats, and lower is better. `auc` is None where one of the classes is missing. `champion_log_loss`
-    is the champion's own log loss, because the tolerance is a share of it.
+    `log_loss` is in nats, and lower is better. `auc` is that within tenants, None where no tenant has both classes.
+    `champion_log_loss` is the champion's own log loss, because the tolerance is a share of it.
     """
 
     log_loss: Estimate
@@ -44,34 +45,76 @@ def overlap(day: str, dates: Collection[str], spec: ModelSpec) -> bool:
     return any(abs((own - date.fromisoformat(other)).days) < window_days for other in dates)
 
 
-def paired(labels: Any, challenger: Any, champion: Any, seed: int) -> Paired:
+def paired(labels: Any, challenger: Any, champion: Any, seed: int, tenants: Any = None) -> Paired:
     """Compare two scores of the same rows. Equal input gives equal figures.
 
-    `labels` are 0 and 1; labels and scores are (n,) each, n > 0. Rows are drawn again with Poisson(1) weights (Hanley
+    `labels` are 0 and 1; labels, scores and tenants are (n,) each, n > 0. Without `tenants` all rows are one tenant's.
+    The AUC compares each row with rows of its tenant. Rows are drawn again with Poisson(1) weights (Hanley
     and MacGibbon 2006), the same weights for both models. Intervals are the 2.5 % and 97.5 % quantiles of the
-    differences (Efron and Tibshirani 1993, 13).
+    differences (Efron and Tibshirani 1993, 13). For the AUC, tenants are drawn in place of rows where `CLUSTERS` or
+    more have both classes, because what is special about one tenant shifts all of its rows.
     """
     if len(labels) > PAIRED_ROWS:
         some = spread(len(labels), PAIRED_ROWS)
         labels, challenger, champion = labels[some], challenger[some], champion[some]
+        tenants = None if tenants is None else tenants[some]
     y = np.asarray(labels, dtype=np.float64)
     gaps, theirs = row_losses(challenger, y) - row_losses(champion, y), row_losses(champion, y)
-    two_kinds = 0 < y.sum() < len(y)
-    order, other = (_Order(scores, y) for scores in (challenger, champion))
+    parts = _parts(y, tenants)
+    pairs = [_Pair(challenger, champion, y, part) for part in parts]
+    by_rows = 0 < len(parts) < CLUSTERS
     chance = np.random.default_rng(seed)
     losses: list[Any] = []
     areas: list[Any] = []
     for _ in range(RESAMPLES // _CHUNK):
         weights = chance.poisson(1.0, (_CHUNK, len(y))).astype(np.float64)
         losses.append(weights @ gaps / np.maximum(weights.sum(axis=1), 1))
-        if two_kinds:
-            areas.append(order.auc(weights) - other.auc(weights))
-    ones = np.ones((1, len(y)))
+        if by_rows:
+            areas.append(_mean_gap(*zip(*(pair.gap(weights) for pair in pairs), strict=True)))
+    area = None
+    if parts:
+        gap, size = (np.array(found) for found in zip(*(pair.gap(np.ones((1, len(y)))) for pair in pairs), strict=True))
+        if not by_rows:
+            drawn = chance.poisson(1.0, (len(parts), RESAMPLES)).astype(np.float64)
+            areas.append(_mean_gap(np.broadcast_to(gap, drawn.shape), size * drawn))
+        area = _estimate(float(_mean_gap(gap, size)[0]), areas, sum(len(part) for part in parts))
     return Paired(
         _estimate(float(gaps.mean()), losses, len(y)),
-        _estimate(float((order.auc(ones) - other.auc(ones))[0]), areas, len(y)) if two_kinds else None,
+        area,
         float(theirs.mean()),
     )
+
+
+def _parts(labels: Any, tenants: Any) -> list[Any]:
+    """Return the rows of each tenant that has both classes, as indices."""
+    if tenants is None:
+        parts = [np.arange(len(labels))]
+    else:
+        _, place = np.unique(tenants.astype(str), return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
+    return [part for part in parts if 0 < labels[part].sum() < len(part)]
+
+
+def _mean_gap(gaps: Any, sizes: Any) -> Any:
+    """Return the mean of gaps by their sizes over the first axis; NaN where all sizes are 0."""
+    gaps, sizes = np.asarray(gaps), np.asarray(sizes)
+    total = sizes.sum(axis=0)
+    return np.where(total > 0, np.where(sizes > 0, gaps * sizes, 0).sum(axis=0) / np.maximum(total, 1e-9), np.nan)
+
+
+class _Pair:
+    """The rows of one tenant, sorted by either model's scores."""
+
+    def __init__(self, challenger: Any, champion: Any, labels: Any, part: Any) -> None:
+        self._part, self._labels = part, labels[part]
+        self._orders = [_Order(np.asarray(scores)[part], self._labels) for scores in (challenger, champion)]
+
+    def gap(self, weights: Any) -> tuple[Any, Any]:
+        """Return (challenger's AUC less the champion's, weight of pairs), float64 (m,) each, for weights (m, n)."""
+        mine = weights[:, self._part]
+        pairs = (mine @ self._labels) * (mine @ (1 - self._labels))
+        return self._orders[0].auc(mine) - self._orders[1].auc(mine), pairs
 
 
 class _Order:
@@ -113,7 +156,9 @@ def paired_gates(name: str, found: Paired, said: str, limits: Gates) -> list[Gat
     ]
     if found.auc is not None:
         least = -limits.champion_tolerance
-        made.append(_gate(f"{name}_auc", found.auc, least, f"{said}: AUC is higher by", found.auc.high < least))
+        made.append(
+            _gate(f"{name}_auc", found.auc, least, f"{said}: AUC within tenants is higher by", found.auc.high < least)
+        )
     return made
 
 
@@ -123,19 +168,19 @@ def _gate(name: str, found: Estimate, limit: float, said: str, worse: bool) -> G
     return Gate(name, found.value, limit, not worse, f"{said} {figures}, {result}", found.n, (found.low, found.high))
 
 
-def unpaired(mine: Estimate, theirs: Estimate, why: str, limits: Gates) -> Gate:
+def unpaired(mine: Estimate, theirs: Estimate, why: str, limits: Gates, figure: str = "AUC") -> Gate:
     """Return a gate for the case that the champion's scores of these rows prove nothing.
 
     The gate compares two AUCs, each model's on its own newest fold. The rule is weak, because the folds have other
     customers in other months. It stops only a challenger whose whole interval is below the champion's. `why` says why
-    the scores prove nothing.
+    the scores prove nothing. `figure` says which AUC the two are.
     """
     limit = theirs.low - limits.champion_tolerance
     passed = mine.high >= limit
     result = "not proven to be worse" if passed else "proven to be worse"
     said = (
         f"the champion's scores of these rows cannot be compared ({why}), so each is held by its own newest fold: "
-        f"AUC is {number(mine.value)} ({number(mine.low)} to {number(mine.high)}), the champion's was "
+        f"{figure} is {number(mine.value)} ({number(mine.low)} to {number(mine.high)}), the champion's was "
         f"{number(theirs.value)} ({number(theirs.low)} to {number(theirs.high)}): {result}"
     )
     return Gate("champion_auc", mine.value, limit, passed, said, mine.n, (mine.low, mine.high))

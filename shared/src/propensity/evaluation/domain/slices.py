@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from propensity.evaluation.domain.gates import Gate, number
+from propensity.evaluation.domain.gates import NAMED, Gate, number
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, difference, wilson
 
 UNKNOWN = "unknown"
-NAMED = 5  # a sentence names at most this many small slices; slices.json has all of them
 
 
 @dataclass(frozen=True, slots=True)
 class SlicePart:
     """The customers with one value of a slice, on the newest validation fold. Example: region `north`.
 
-    `expected` is the sum of their calibrated scores. `listed` counts their rows with a score in the top tenth of
-    everyone's scores, and `hits` counts the positives among these rows. `auc` is the part's own AUC, and `others_auc`
-    the AUC of all other rows. Each AUC is None where its rows are all positive or all negative.
+    `expected` is the sum of their calibrated scores. `listed` counts their rows in the top tenth of their tenant's
+    scores, and `hits` counts the positives among these rows. Rows with the score at the edge of a tenth count in
+    proportion, so both counts may be fractions. `auc` is the part's own AUC within tenants, and `others_auc` that of
+    all other rows. Each AUC is None where no tenant has positives and negatives among the rows.
     """
 
     slice: str
@@ -29,8 +29,8 @@ class SlicePart:
     rows: int
     positives: int
     expected: float
-    listed: int
-    hits: int
+    listed: float
+    hits: float
     auc: Estimate | None
     others_auc: Estimate | None
 

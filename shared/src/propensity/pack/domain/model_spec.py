@@ -154,6 +154,9 @@ class Gates(Frozen):
     min_fold_positives: int = Field(10, ge=1)  # of the newest validation fold, on which the floors are measured
     auc_floor: float = Field(0.55, ge=0.5, lt=1)
     lift_floor: float = Field(1.0, ge=0)
+    # conversions over the sum of the scores, of all customers: 2 where the scores say half of what came
+    level_low: float = Field(0.67, gt=0, le=1)
+    level_high: float = Field(1.5, ge=1)
     brier_skill_floor: float = Field(0.0, lt=1)
     calibration_slope_low: float = Field(0.7, gt=0)
     calibration_slope_high: float = Field(1.4, gt=0)

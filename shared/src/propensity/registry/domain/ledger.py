@@ -23,18 +23,35 @@ Action = Literal["stage", "approve", "promote", "roll_back"]
 
 
 class GateSummary(Frozen):
-    """The names of the gates that a version passed and failed, as they were when the line was written."""
+    """The names of the gates that a version passed and did not pass, as they were when the line was written.
+
+    `not_enough_evidence` has the names among `failed` whose rows proved neither. It is empty in older lines.
+    """
 
     passed: tuple[str, ...]
     failed: tuple[str, ...]
+    not_enough_evidence: tuple[str, ...] = ()
+
+    @property
+    def in_words(self) -> str:
+        """What the version did not prove. Example: `failed level; has not enough evidence for auc_floor`."""
+        proven = [name for name in self.failed if name not in self.not_enough_evidence]
+        parts = [("failed", proven), ("has not enough evidence for", self.not_enough_evidence)]
+        return "; ".join(f"{said} {', '.join(names)}" for said, names in parts if names)
 
     @staticmethod
     def of(gates: Iterable[Mapping[str, Any]]) -> GateSummary:
-        """Return the summary of the entries of gates.json; each entry has `name` and `passed`."""
-        listed = [(str(gate["name"]), bool(gate["passed"])) for gate in gates]
+        """Return the summary of the entries of gates.json; each entry has `name` and `passed`.
+
+        Entries from before `outcome` was recorded have passed or failed.
+        """
+        entries = list(gates)
+        listed = [(str(gate["name"]), bool(gate["passed"])) for gate in entries]
+        unproven = [str(gate["name"]) for gate in entries if gate.get("outcome") == "not_enough_evidence"]
         return GateSummary(
             passed=tuple(name for name, passed in listed if passed),
             failed=tuple(name for name, passed in listed if not passed),
+            not_enough_evidence=tuple(unproven),
         )
 
 

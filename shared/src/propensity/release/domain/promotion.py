@@ -93,7 +93,7 @@ def promotion_line(request: Request, policy: Policy, approvers: Approvers, known
         return _line_of_champion(known, request.version)
     two = f"its promotion policy is {policy}" if policy == "two_approvals" else None
     if request.gates.failed:
-        two = f"version {request.version} failed {', '.join(request.gates.failed)}"
+        two = f"version {request.version} {request.gates.in_words}"
     if two is None:
         return request.line(known, "promote", alias=CHAMPION, previous=standing.champion)
     path = f"POST /v1/models/{request.model}"

@@ -24,7 +24,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up watch why bridge down demo pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
+.PHONY: help setup build up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -76,6 +76,9 @@ down: $(DEV) ## end the local stack
 
 demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>; KEEP=1: leave the stack up)
 	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep $(FOLDER))
+
+retail-data: $(DEV) ## make the retail demo's two files from the workbooks of UCI (FOLDER=<folder with both>)
+	@.venv/bin/python -m tests.stack.retail_data --folder '$(FOLDER)'
 
 pictures: $(DEV) ## draw the README's pictures again from what the demo left in build/demo/automotive
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.pictures

@@ -114,7 +114,7 @@ def write_first_year(sheet: Any, path: Path) -> int:
     columns = list(zip(*rows(sheet), strict=True)) or [()] * len(TYPES)
     table = pa.table([pa.array(values, kind) for values, kind in zip(columns, TYPES, strict=True)], schema=schema)
     pq.write_table(table, path, compression="zstd")
-    return table.num_rows
+    return int(table.num_rows)
 
 
 def write_second_year(sheet: Any, path: Path) -> int:

@@ -116,7 +116,10 @@ def why_of(report: Mapping[str, Any]) -> str:
 
 def told(record: Mapping[str, Any], names: Mapping[str, str], extra: Mapping[str, str]) -> Text:
     """A record as one line. `names` has the template's name of each function by its deployed name."""
-    parts = {**record.get("asked", {}), **record.get("answered", {}), **extra}
+    asked = record.get("asked", {})
+    if "resource" in asked:  # the `version` of a call is API Gateway's own
+        asked = {name: asked[name] for name in ("httpMethod", "resource") if name in asked}
+    parts = {**asked, **record.get("answered", {}), **extra}
     if "status" in record:
         parts["status"] = record["status"]
     if "error" in record:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.stack.stack import Stack, attach
 from tests.stack.up import folder_option
-from tests.stack.watch import Log, told, why_of
+from tests.stack.watch import Log, reason_of, told, why_of
 
 MOST = 5  # files, and lines of the log, in one answer
 
@@ -68,10 +68,17 @@ class Asked:
         because = f": {run['reason']}" if run["reason"] else ""
         yield f"{kind} as of {run['as_of']} {run['state']}{because}"
         for execution in run["executions"]:
-            because = f": {execution['reason']}" if execution["reason"] else ""
+            failed = execution["state"] == "failed"
+            because = f": {self._followed(run['kind'], execution['name'])}" if failed else ""
             yield f"  execution {execution['name']} {execution['state']}, began {execution['began']}{because}"
         if run["state"] != "ended" and run["run"]:
             yield from self._log(run["run"])
+
+    def _followed(self, kind: str, name: str) -> str:
+        """Why an execution failed, followed into the work item of a Map."""
+        machine = self._stack.outputs["TrainModel" if kind == "training" else "ScorePopulation"]
+        arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+        return reason_of(self._stack.step_functions, arn)
 
     def _files(self, what: str) -> Iterator[str]:
         bucket = self._stack.outputs["LakeBucket"]

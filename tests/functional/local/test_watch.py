@@ -156,6 +156,7 @@ RUN = {
         }
     ],
 }
+EXECUTION = "train-buy-2025-07-01"
 STANDING = {
     "model": "buy",
     "champion": None,
@@ -169,6 +170,8 @@ STANDING = {
 
 def test_why_follows_a_model_a_run_an_execution_and_a_file(account: Account) -> None:
     account.answers = {"/v1/models": {"models": [STANDING]}, "/v1/runs/buy": {"runs": [RUN]}}
+    client, arn = boto3.client("stepfunctions"), account.outputs["TrainModel"]
+    client.stop_execution(executionArn=client.start_execution(stateMachineArn=arn, name=EXECUTION)["executionArn"])
     say(
         {
             "level": "ERROR",
@@ -186,6 +189,7 @@ def test_why_follows_a_model_a_run_an_execution_and_a_file(account: Account) -> 
     run = asked.why("runs/train/buy/2025-07-01")
     assert run == asked.why("train-buy-2025-07-01") == model[2:-1]
     assert run[0] == "training as of 2025-07-01 failed: EvidenceError: no rows"
+    assert run[1] == f"  execution {EXECUTION} failed, began b: ABORTED"  # asked of Step Functions itself
     assert run[2].endswith("run=runs/train/buy/2025-07-01  error=EvidenceError: no rows")
     assert run[3].strip() == "x.py:7 f"
     assert len(run) == 4

@@ -67,7 +67,7 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
     return {
         "slot": day.isoformat(),
         "due": [answer.execution for _, _, answer in told if answer.answer == "due"],
-        "summary": "; ".join(f"{model} {kind} {answer.answer}: {answer.why}" for model, kind, answer in told),
+        "summary": "; ".join(_summary(model, both) for model, both in answers.items()),
         "models": {
             model: {
                 kind: {"answer": answer.answer, "why": answer.why, "execution": answer.execution}
@@ -76,6 +76,13 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
             for model, both in answers.items()
         },
     }
+
+
+def _summary(model: str, both: Mapping[str, DueAnswer]) -> str:
+    said: dict[str, list[str]] = {}
+    for kind, answer in both.items():
+        said.setdefault(f"{answer.answer}: {answer.why}", []).append(kind)
+    return "; ".join(f"{model} {' and '.join(kinds)} {text}" for text, kinds in said.items())
 
 
 @dataclass(frozen=True, slots=True)

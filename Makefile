@@ -8,6 +8,7 @@ DATA ?=
 PORT ?= 4566
 FOLDER ?= build/stack/up
 AREA ?= lake
+WHAT ?=
 RUNS ?= 10
 SEED ?= 1
 UV_VERSION := 0.13.8
@@ -23,7 +24,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up watch bridge down demo pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
+.PHONY: help setup build up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,8 +62,11 @@ $(BUILT): $(SOURCES) $(DEV) $(STACK)
 up: $(BUILT) ## keep the local stack running (PACK=…, PORT=…) and print its address
 	@.venv/bin/python -m tests.stack.up --folder $(FOLDER) --pack $(PACK) --port $(PORT)
 
-watch: $(DEV) ## follow what the functions of the local stack say
+watch: $(DEV) ## follow from now on what the functions and workflows of the local stack do
 	@.venv/bin/python -m tests.stack.watch --folder $(FOLDER)
+
+why: $(DEV) ## say why a model, run, execution or landed file is as it is (WHAT=…)
+	@.venv/bin/python -m tests.stack.why --folder $(FOLDER) --what '$(WHAT)'
 
 bridge: $(DEV) ## let the containers of sam local reach the running stack
 	@.venv/bin/python -m tests.stack.bridge --folder $(FOLDER)
@@ -72,6 +76,9 @@ down: $(DEV) ## end the local stack
 
 demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>; KEEP=1: leave the stack up)
 	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep $(FOLDER))
+
+retail-data: $(DEV) ## make the retail demo's two files from the workbooks of UCI (FOLDER=<folder with both>)
+	@.venv/bin/python -m tests.stack.retail_data --folder '$(FOLDER)'
 
 pictures: $(DEV) ## draw the README's pictures again from what the demo left in build/demo/automotive
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.pictures

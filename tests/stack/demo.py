@@ -20,7 +20,7 @@ from tests.stack.lake import Lake
 from tests.stack.scenarios import Drop, Scenario
 from tests.stack.stack import ROOT, Stack, StackError, attach, start
 from tests.stack.summary import count_datasets, summarise, table
-from tests.stack.up import write_environment
+from tests.stack.up import USUAL, write_environment
 
 WAIT = 900  # seconds; a guard against a hang, not an expectation
 
@@ -152,7 +152,9 @@ def main() -> int:
         console.print(f"\n{files}", soft_wrap=True)
     if kept:
         environment = os.path.relpath(write_environment(stack))
-        console.print(f"the stack answers on {stack.endpoint}: source {environment}; make down ends it", soft_wrap=True)
+        given = "" if folder == USUAL else f" FOLDER={options.keep}"
+        ends = f"make down{given} ends it"
+        console.print(f"the stack answers on {stack.endpoint}: source {environment}; {ends}", soft_wrap=True)
     return 0
 
 

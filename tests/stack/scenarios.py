@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tarfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from importlib.metadata import version
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.stack import bank_marketing
+
+RETAIL = ("year_2009_2010.parquet", "year_2010_2011_by_day.tar.xz")
+_PAGE = "docs/start/demo-data.md"
 
 if TYPE_CHECKING:
     from tests.stack.automotive import Generated
@@ -164,15 +168,22 @@ def _made_before(noted: Path, of: str) -> Generated | None:
     return found if all(path.exists() for path in paths) else None
 
 
+def _folder(pack: str, data: Path | None, files: Sequence[str], remedy: str) -> Path:
+    """The folder with a pack's files. Ends the command, naming each file that the folder lacks."""
+    if data is None:
+        raise SystemExit(f"make demo PACK={pack} needs DATA=<folder> with {' and '.join(files)}; see {_PAGE}")
+    lacking = [name for name in files if not (data / name).exists()]
+    if lacking:
+        raise SystemExit(f"DATA={data} lacks {' and '.join(lacking)}: {remedy.format(data=data)}; see {_PAGE}")
+    return data
+
+
 def make(pack: str, data: Path | None, work: Path) -> Scenario:
     if pack == "retail":
-        if data is None or not (data / "year_2009_2010.parquet").exists():
-            raise SystemExit("make demo PACK=retail needs DATA=<folder of Online Retail II>; see README.md")
-        return retail(data, work)
+        make_them = "`make retail-data FOLDER={data}` makes them from UCI's workbooks"
+        return retail(_folder(pack, data, RETAIL, make_them), work)
     if pack == "leads":
-        if data is None or not (data / bank_marketing.ARCHIVE).exists():
-            raise SystemExit("make demo PACK=leads needs DATA=<folder of Bank Marketing>; see README.md")
-        return leads(data, work)
+        return leads(_folder(pack, data, (bank_marketing.ARCHIVE,), "it is UCI 222 as it is"), work)
     if pack == "automotive":
         return automotive(work)
     raise SystemExit(f"PACK is {pack!r}, expected automotive, retail or leads")

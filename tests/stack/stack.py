@@ -126,13 +126,14 @@ class Stack:
 
     def names(self) -> dict[str, str]:
         """For each function's name in the template its deployed name."""
+        return self.resources("AWS::Lambda::Function")
+
+    def resources(self, *kinds: str) -> dict[str, str]:
+        """For each name in the template the name of the deployed resource, of these types or of all."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=NAME)
-        return {
-            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-            for page in pages
-            for resource in page["StackResourceSummaries"]
-            if resource["ResourceType"] == "AWS::Lambda::Function"
-        }
+        found = [one for page in pages for one in page["StackResourceSummaries"]]
+        wanted = [one for one in found if not kinds or one["ResourceType"] in kinds]
+        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in wanted}
 
     def redrive(self, queue: str) -> int:
         """Move the messages of a queue's dead-letter queue back to the queue; how many.
@@ -150,8 +151,7 @@ class Stack:
 
     def redelivery(self, queue: str, *, seconds: int, receives: int) -> dict[str, str]:
         """Set after how many seconds a queue delivers again, and how often at most; the attributes before."""
-        url = self.outputs[queue]
-        names = ["VisibilityTimeout", "RedrivePolicy"]
+        url, names = self.outputs[queue], ["VisibilityTimeout", "RedrivePolicy"]
         before: dict[str, str] = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         policy = {**json.loads(before["RedrivePolicy"]), "maxReceiveCount": receives}
         attributes = {"VisibilityTimeout": str(seconds), "RedrivePolicy": json.dumps(policy)}
@@ -160,12 +160,8 @@ class Stack:
 
     def waiting(self, queue: str) -> int:
         """How many messages a queue holds, with those in flight and those delayed."""
-        names = (
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        )
-        found = self.sqs.get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=list(names))["Attributes"]
+        names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)["Attributes"]
         return sum(int(found.get(name, 0)) for name in names)
 
     def wait_for_queues(self, seconds: float) -> None:
@@ -254,7 +250,7 @@ class Stack:
                 os.killpg(self.pid, signal.SIGKILL)
         for name in ("tmp", "layers"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        (self.folder / "stack.json").unlink(missing_ok=True)
+        forget(self.folder)
 
 
 def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mapping[str, str] | None = None) -> Stack:
@@ -323,6 +319,12 @@ def attach(folder: Path) -> Stack | None:
     if not (_alive(state["pid"]) and _healthy(state["endpoint"])):
         return None
     return Stack(folder, state["endpoint"], state["pid"], state["pack"], state["outputs"])
+
+
+def forget(folder: Path) -> None:
+    """Remove what lets people and commands speak to the folder's stack: a stale file would name another stack."""
+    for name in ("stack.json", "env"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _deploy(stack: Stack, parameters: Mapping[str, str]) -> dict[str, str]:

@@ -5,26 +5,41 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from tests.stack.stack import USER, Stack, StackError, attach, start
+from tests.stack.stack import ROOT, USER, Stack, StackError, attach, start
 
 
 def folder_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="holds the stack's log and state")
 
 
+USUAL = ROOT / "build/stack/up"
+# the types of what people name by hand
+NAMED = ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine", "AWS::S3::Bucket")
+
+
+def variable(name: str) -> str:
+    """The variable for a name of the template: START_DUE_RUNS for StartDueRuns."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
+
+
 def write_environment(stack: Stack) -> Path:
-    """A file for a shell to source: credentials of the local stack and its names."""
+    """A file for a shell to source: credentials of the local stack, and the names of what is in it.
+
+    Every function, workflow and bucket of the template has a variable, such as START_DUE_RUNS for `StartDueRuns`.
+    """
+    # delta-rs refuses a plain http address unless AWS_ALLOW_HTTP allows it
     lines = {**USER, "AWS_REGION": USER["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": stack.endpoint}
+    lines |= {"AWS_ALLOW_HTTP": "true"}
+    lines |= {variable(name): deployed for name, deployed in stack.resources(*NAMED).items()}
     lines |= {
         "LANDING": stack.outputs["LandingBucket"],
         "LAKE": stack.outputs["LakeBucket"],
-        "START_DUE_RUNS": stack.outputs["StartDueRuns"],
-        "SCORE_POPULATION": stack.outputs["ScorePopulation"],
         "LOCAL_API": stack.api,
     }
     path = stack.folder / "env"
@@ -59,14 +74,17 @@ def main() -> int:
         return 0
     if ran:
         console.print("It ran already and is as it was: after a change of packs or code, `make down`, `make up`.\n")
+    # a command without the folder would speak to the stack of the usual folder, or to none
+    given = "" if folder == USUAL else f" FOLDER={options.folder}"
     console.print(
         f"""The {stack.pack} stack answers on {stack.endpoint}
 
-  source {os.path.relpath(environment)}  # credentials, $LANDING, $LAKE, $START_DUE_RUNS, $SCORE_POPULATION, $LOCAL_API
+  source {os.path.relpath(environment)}  # credentials, $LANDING, $LAKE, $LOCAL_API, and every function and workflow
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 cp FILE s3://$LANDING/DATASET/tenant_id=TENANT/
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 ls --recursive s3://$LAKE/
-  make watch      # follow what the functions say
-  make down       # end it; its lake is not kept""",
+  make watch{given}      # follow what the functions say from now on
+  make why WHAT=…{given} # why a model, a run or a file is as it is
+  make down{given}       # end it; its lake is not kept""",
         markup=False,
         soft_wrap=True,
     )

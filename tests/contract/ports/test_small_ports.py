@@ -13,6 +13,7 @@ import boto3
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 
 from propensity.adapters.arro3_frames import Arro3Frames
 from propensity.adapters.dynamo_online import DynamoOnline
@@ -187,9 +188,16 @@ class States:
         return {"executions": [{"executionArn": "item"}] if (mapRunArn, statusFilter) == ("fitted", "FAILED") else []}
 
 
+class Refusing(States):
+    """Step Functions of a caller who may not look into a Map."""
+
+    def list_map_runs(self, executionArn: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListMapRuns")
+
+
 def test_a_failed_execution_says_why_and_a_failed_map_says_what_its_work_item_said() -> None:
-    def reason(**told: str) -> str | None:
-        found = StepFunctions(States(**told), {"m": "arn:stateMachine:m"}).find("m", "n")
+    def reason(states: type[States] = States, **told: str) -> str | None:
+        found = StepFunctions(states(**told), {"m": "arn:stateMachine:m"}).find("m", "n")
         assert found is not None
         return found.reason
 
@@ -201,6 +209,8 @@ def test_a_failed_execution_says_why_and_a_failed_map_says_what_its_work_item_sa
     )
     assert reason(error="States.Runtime", cause="no such path") == "States.Runtime: no such path"
     assert reason(status="TIMED_OUT") == "timed out"
+    threshold = "States.ExceedToleratedFailureThreshold"
+    assert reason(Refusing, error=threshold, cause=cause) == f"{threshold}: {cause}"
     assert reason(status="RUNNING") is None
 
 

@@ -26,6 +26,9 @@ class Standing(Stack):
     def down(self) -> None:
         self.ended += 1
 
+    def resources(self, *kinds: str) -> dict[str, str]:
+        return {"StartDueRuns": "propensity-StartDueRuns-1"}
+
 
 @pytest.fixture
 def standing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Standing:
@@ -40,7 +43,7 @@ def standing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Standing:
     return stack
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "watch", "bridge", "down"])
+@pytest.mark.parametrize("command", ["demo", "up", "watch", "why", "bridge", "down"])
 def test_what_runs_beside_the_stack_needs_nothing_of_the_product(command: str) -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     said = subprocess.run(
@@ -64,7 +67,7 @@ def test_a_demo_that_is_to_leave_its_stack_says_how_to_speak_to_it(
     assert demo.main() == 0
     assert standing.ended == 0
     assert "export LAKE=LakeBucket" in (standing.folder / "env").read_text()
-    assert "make down ends it" in capsys.readouterr().err
+    assert f"make down FOLDER={standing.folder} ends it" in capsys.readouterr().err.replace("\n", "")
 
 
 @pytest.mark.parametrize("when", ["make", "run"], ids=["while it deploys", "while it runs"])

@@ -177,6 +177,8 @@ def test_before_any_file_nothing_is_started_and_the_answer_names_the_data_that_i
         answer, reason = why(ports, "2025-07-01", kind)
         assert answer == "no data"
         assert reason.startswith("no row of customers, vehicles, sales, ")
+    told = start_due_runs(ports, slot="2025-07-01", models=[MODEL])
+    assert told["summary"] == f"{MODEL} training and scoring no data: {reason}"
     ports.lake.put("silver/sales/_delta_log/00000000000000000000.json", b"{}")
     assert tick(ports, "2025-07-01") == [f"train-{MODEL}-2025-07-01"]  # the same slot, now that a file came
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,16 @@ from typing import Any
 import pytest
 
 from propensity.kernel.errors import BadInputError, ConflictError
+from propensity.lake.domain.run_records import BuildResult
+from propensity.lake.run_files import results_of
+from propensity.pack.current import pack_definition
 from propensity.portal import report_readiness as module
 from propensity.portal.report_readiness import report_readiness, show_models
+from propensity.tenants.record_lines import append_record_line
+from propensity.training.domain.training_set import TrainingSet
 from tests.kit.handlers import CONTEXT, event, handler
+from tests.kit.shop import CONTACTED, TENANTS, stocked
+from tests.kit.shop import DAY as SHOP_DAY
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
@@ -87,6 +95,45 @@ def test_training_counts_the_rows_that_the_report_counts(joined: World) -> None:
     said = of(report_readiness(joined, tenant_id="dealer_01", day=DAY), "service")["training"]
     evidence = of(show_models(joined, tenant_id="dealer_01"), "service")["evidence"]
     assert (said["rows"], said["positives"]) == (evidence["rows"], evidence["positives"])
+
+
+CENSORED = "select distinct tenant_id, customer from orders where customer like '%0'"
+TREATED = {"description": "d", "sql": CONTACTED, "policy": "exclude"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [{}, {"censored": {"sql": CENSORED, "silent_days": 200}}, {"treatment": TREATED}],
+    ids=["a tenant fell silent", "customers out of sight, a tenant closed", "treated customers"],
+)
+def test_readiness_counts_exactly_the_rows_that_a_training_of_the_same_day_takes(
+    tmp_path: Path, model: dict[str, Any]
+) -> None:
+    shop = stocked(tmp_path / "stock").copied(tmp_path / "shop", **model)
+    if "censored" in model:
+        for state, at in (("active", "2024-01-01"), ("suspended", "2025-03-01"), ("active", "2025-03-20")):
+            body = {"state": state, "why": "because"}
+            append_record_line(shop.lake, "south", body, ["orders"], by="ops", at=f"{at}T00:00:00+00:00")
+    plan = shop.prepare("reorder", SHOP_DAY.isoformat())
+    spec = pack_definition(shop, "reorder").model
+    results = results_of(shop.lake, plan["run"], BuildResult, len(shop.items(plan["build_items"])))
+    told = [result.to_json() for result in results]
+    trained = TrainingSet.of(told, spec, until=SHOP_DAY, silent_days=spec.censored.silent_days)
+    left_out: Counter[str] = Counter()
+    for tenant in TENANTS:
+        said = of(report_readiness(shop, tenant_id=tenant, day=SHOP_DAY.isoformat()), "reorder")
+        taken = [stratum for stratum in trained.strata if stratum.tenant_id == tenant]
+        rows = Counter({day.isoformat(): 0 for day in trained.population})
+        for stratum in taken:
+            rows[stratum.as_of.isoformat()] += stratum.rows
+        assert {one["as_of"]: one["rows"] for one in said["training"]["dates"]} == rows
+        assert said["training"]["rows"] == rows.total()
+        assert said["training"]["positives"] == sum(stratum.rows for stratum in taken if stratum.label)
+        if said["training"]["left_out"]:
+            assert f"leaves out {sum(said['training']['left_out'].values())} rows: " in " ".join(said["missing"])
+        left_out.update(said["training"]["left_out"])
+    assert left_out == sum((Counter({reason: rows}) for (_, reason), rows in trained.left_out.items()), Counter())
+    assert left_out
 
 
 def test_a_dealer_of_whom_nothing_came_has_the_rate_of_everyone_and_reads_what_to_send(joined: World) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal
+
+from botocore.exceptions import ClientError
 
 from propensity.kernel.errors import NotFoundError
 from propensity.ports import Execution
@@ -73,12 +76,16 @@ class StepFunctions:
         )
 
     def _reason(self, arn: str, told: Mapping[str, Any]) -> str:
-        """Why an execution failed. For a failed Map, it is the reason of the first work item that failed."""
+        """Why an execution failed. For a failed Map, it is the reason of the first work item that failed.
+
+        Where the item cannot be looked up, it is the Map's own reason: an answer is worth more than none.
+        """
         if told.get("error") == _ITEM_FAILED:
-            for run in self._client.list_map_runs(executionArn=arn)["mapRuns"]:
-                failed = self._client.list_executions(mapRunArn=run["mapRunArn"], statusFilter="FAILED")["executions"]
-                for item in failed[:1]:
-                    return _said(self._client.describe_execution(executionArn=item["executionArn"]))
+            with suppress(ClientError):
+                for run in self._client.list_map_runs(executionArn=arn)["mapRuns"]:
+                    failed = self._client.list_executions(mapRunArn=run["mapRunArn"], statusFilter="FAILED")
+                    for item in failed["executions"][:1]:
+                        return _said(self._client.describe_execution(executionArn=item["executionArn"]))
         return _said(told)
 
 

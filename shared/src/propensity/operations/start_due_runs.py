@@ -55,8 +55,8 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
     failed after its plan is redriven by hand.
 
     The result `due` has the names of the executions that this call started. It also has the executions that an earlier
-    call started and that still run. `models` has a DueAnswer per model for `training` and `scoring`, and `why` has all
-    of them as one text.
+    call started and that still run. `models` has a DueAnswer per model for `training` and `scoring`, and `summary`
+    has all of them as one text.
     """
     day = parse_day(slot, "slot")
     answers = {
@@ -67,7 +67,7 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
     return {
         "slot": day.isoformat(),
         "due": [answer.execution for _, _, answer in told if answer.answer == "due"],
-        "why": "; ".join(f"{model} {kind} {answer.answer}: {answer.why}" for model, kind, answer in told),
+        "summary": "; ".join(_summary(model, both) for model, both in answers.items()),
         "models": {
             model: {
                 kind: {"answer": answer.answer, "why": answer.why, "execution": answer.execution}
@@ -76,6 +76,13 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
             for model, both in answers.items()
         },
     }
+
+
+def _summary(model: str, both: Mapping[str, DueAnswer]) -> str:
+    said: dict[str, list[str]] = {}
+    for kind, answer in both.items():
+        said.setdefault(f"{answer.answer}: {answer.why}", []).append(kind)
+    return "; ".join(f"{model} {' and '.join(kinds)} {text}" for text, kinds in said.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,17 @@ The report also says what is missing for each such model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+from propensity.features.labels import mark_rows
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import ConflictError
 from propensity.lake.domain.run_names import parse_day
-from propensity.lake.domain.run_records import ItemSource
+from propensity.lake.domain.run_records import BuildItem, ItemSource
 from propensity.lake.json_objects import find_json
 from propensity.lake.pins import Pins, pin_datasets, tenant_keys
 from propensity.lake.silver_tables import datasets_used
@@ -25,7 +27,9 @@ from propensity.ports import Ports
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.versions import champion_number, load_version
 from propensity.tenants.domain.record import check_tenant
-from propensity.training.domain.schedule import last_due, training_dates
+from propensity.tenants.record_lines import closed_periods
+from propensity.training.domain.schedule import next_due, training_dates
+from propensity.training.domain.training_set import gone_within, silent_tenants
 
 _READ = 256_000_000  # bytes of Silver that one answer reads per model at most, because a caller waits 29 seconds
 
@@ -57,10 +61,10 @@ def _standing(ports: Ports, model: str, tenant: str) -> dict[str, Any]:
 def report_readiness(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]:
     """Return per model the rung `today`, what is `missing`, and the tenant's `history` and `training` rows.
 
-    The `training` rows are the rows that a training of the day would find. `rungs` describes the rungs `intercept` and
-    `own`. Each has the evidence that it `needs`, the evidence that the tenant `has`, and the day from which the tenant
-    has enough. Raises BadInputError for a name that is no tenant's or a text that is no day, ConflictError where the
-    tenant's files are too large for one answer.
+    The `training` rows are the rows that a training of the day takes; `left_out` counts the other rows by reason.
+    `rungs` describes the rungs `intercept` and `own`. Each has the evidence that it `needs`, the evidence that the
+    tenant `has`, and the day from which the tenant has enough. Raises BadInputError for a name that is no tenant's or a
+    text that is no day, ConflictError where the tenant's files are too large for one answer.
     """
     tenant, today = check_tenant(tenant_id), parse_day(day, "day")
     models = [_report(ports, pack_definition(ports, model), tenant, today) for model in pack_info(ports).models]
@@ -68,9 +72,12 @@ def report_readiness(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any
 
 
 class _TrainingDate(NamedTuple):
+    """The tenant's rows that a training takes on one as-of date, and by reason the rows that it leaves out."""
+
     as_of: date
     rows: int
     positives: int
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ def _report(ports: Ports, definition: Definition, tenant: str, today: date) -> d
         "training": {
             "rows": rows,
             "positives": positives,
+            "left_out": dict(_left_out(found)),
             "dates": [{**day._asdict(), "as_of": day.as_of.isoformat()} for day in found.dates],
             "next": due.isoformat(),
         },
@@ -136,19 +144,50 @@ def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Fo
             rows[dataset] = int(count)
             first += [oldest] if shape.kind == "event" and oldest else []
         dates = []
+        work = _training_of(ports, model, tenant, today)
+        silent = silent_tenants(
+            session.newest_events(today), until=today, silent_days=definition.model.censored.silent_days
+        )
         for as_of in training_dates(model, today):
             session.cut(as_of)
-            session.outcomes("converted", as_of, today)
-            [(count, positives)] = sql.rows(
-                "select count(*), count(c.customer_id) from population left join converted c "
-                "using (tenant_id, customer_id)"
-            )
-            dates.append(_TrainingDate(as_of, int(count), int(positives)))
+            sql.execute("create or replace temp table features as select tenant_id, customer_id from population")
+            mark_rows(session, model, work, as_of, today, "true")
+            counted = sql.rows("select reason, count(*), sum(label) from marked group by reason order by reason")
+            dates.append(_date(as_of, counted, gone=tenant in gone_within(model.label_window(as_of), silent)))
         session.cut(today)
         session.segments("segments")
         [(population,)] = sql.rows("select count(*) from population")
         segment = dict(sql.rows("select tenant_id, segment from segments")).get(tenant)
     return _Found(rows, min(first, default=None), int(population), segment, tuple(dates))
+
+
+def _training_of(ports: Ports, model: ModelSpec, tenant: str, today: date) -> BuildItem:
+    """Return the part of a training's work item, planned today, that decides which of the tenant's rows it takes."""
+    closed = closed_periods(ports.lake)
+    return BuildItem(
+        model=model.name,
+        definition="",
+        as_of=(),
+        known_by=today.isoformat(),
+        outcomes_until=today.isoformat(),
+        closed={tenant: closed[tenant]} if tenant in closed else {},
+        sources={},
+        buckets=(),
+        bucket_count=1,
+        partition_key="",
+        scored=None,
+        out="",
+    )
+
+
+def _date(as_of: date, counted: Sequence[tuple[Any, ...]], *, gone: bool) -> _TrainingDate:
+    """Return the counts of a date. `counted` has (reason or None, rows, positives). Where `gone`, no row is taken."""
+    rows = {reason: (int(count), int(positives)) for reason, count, positives in counted}
+    kept, positives = rows.pop(None, (0, 0))
+    left_out = {reason: count for reason, (count, _) in rows.items()}
+    if gone and kept:
+        return _TrainingDate(as_of, 0, 0, {**left_out, "tenant_silent": kept})
+    return _TrainingDate(as_of, kept, positives, left_out)
 
 
 def _check_size(pins: Pins, sources: Mapping[str, ItemSource], tenant: str) -> None:
@@ -174,9 +213,20 @@ def _today(standing: dict[str, Any], found: _Found) -> dict[str, Any]:
     return {**fields, "rung": None, "reason": reason}
 
 
+def _left_out(found: _Found) -> Counter[str]:
+    """Return the rows that a training leaves out, by reason, over all training dates."""
+    counts: Counter[str] = Counter()
+    for day in found.dates:
+        counts.update(day.left_out)
+    return counts
+
+
 def _missing(model: ModelSpec, found: _Found) -> list[str]:
     absent = [f"No row of {dataset} has arrived." for dataset, rows in sorted(found.rows.items()) if not rows]
-    if found.filled:
+    if left_out := _left_out(found):
+        listed = ", ".join(f"{rows} {reason}" for reason, rows in sorted(left_out.items()))
+        absent.append(f"A training of today leaves out {left_out.total()} rows: {listed}.")
+    if found.filled or left_out:
         return absent
     wait = model.reach_days
     if found.first is None:
@@ -191,7 +241,7 @@ def _intercept(model: ModelSpec, found: _Found, today: date, due: date) -> dict[
     These dates are all validation dates but the oldest.
     """
     spec, judged = model.ladder or LadderSpec(), max(model.validation.folds - 1, 1)
-    have = sum(rows for _, rows, _ in found.dates[-judged:])
+    have = sum(day.rows for day in found.dates[-judged:])
     fields = {"rung": "intercept", "needs": spec.min_rows_intercept, "of": f"rows on {judged} dates", "has": have}
     if have >= spec.min_rows_intercept:
         return {**fields, **_day(due, None, None), "why": "The next training decides by its evidence."}
@@ -250,6 +300,4 @@ def _next_training(model: ModelSpec, today: date) -> date:
 
 def _training_after(model: ModelSpec, day: date) -> date:
     """Return the first day of a training, this day or later."""
-    while last_due(model.cadence, day, model.cadence.train_every_months) != day:
-        day += timedelta(days=1)
-    return day
+    return next_due(model.cadence, day, model.cadence.train_every_months)

@@ -21,6 +21,7 @@ type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 _ALLOWED = frozenset(
     {"run", "item", "model", "as_of", "scope", "slot", "version", "dataset", "tenant_id", "content_id", "status"}
+    | {"httpMethod", "resource", "statusCode", "summary"}
     | {"rows", "rows_in", "bronze", "quarantine", "files", "population", "had", "new", "failed", "positives", "items"}
 )
 

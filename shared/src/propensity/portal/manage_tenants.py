@@ -110,8 +110,8 @@ def upload_policy(ports: Ports, tenant_id: str) -> dict[str, Any]:
 def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
     """Return the report that validation would make of a file; nothing is written.
 
-    The status is that of `report_landings`. `body` is {dataset, file, text} or {dataset, file, base64}. Reasons have columns, rules, counts and lines, never
-    values. Raises BadInputError naming the field.
+    The status is that of `report_landings`. `body` is {dataset, file, text} or {dataset, file, base64}. Reasons have
+    columns, rules, counts and lines, never values. Raises BadInputError naming the field.
     """
     dataset, file, content = _text(body, "dataset"), _text(body, "file"), _content(body)
     with ports.sql(seconds=MAX_SAMPLE_SECONDS) as sql:

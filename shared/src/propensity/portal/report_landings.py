@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from propensity.ingest.domain.breaches import rhythm
-from propensity.ingest.domain.file_report import FileReport, file_standing
+from propensity.ingest.domain.file_report import AcceptedReport, FileReport, file_standing
 from propensity.ingest.domain.landing_keys import content_id, is_marker
 from propensity.ingest.domain.register_keys import entry_of, is_first, register_of
 from propensity.ingest.promote_silver import promotion
@@ -81,7 +81,7 @@ def _file(reports: History, promoted: set[str], superseded: bool) -> dict[str, A
         "contract_version": reports[-1].contract_version,
         **asdict(standing),
         "why": list(standing.why),
-        "assumed": [said for said in getattr(reports[-1], "assumed", ())],
+        "assumed": list(reports[-1].assumed) if isinstance(reports[-1], AcceptedReport) else [],
         "promoted": bool(names) and names <= promoted,
         "superseded": superseded,
     }

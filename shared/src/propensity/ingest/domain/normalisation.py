@@ -114,7 +114,7 @@ def _international(value: str, code: str) -> str:
 
 
 def _national(digits: str, code: str) -> str:
-    """SQL of a number's digits with the calling code, for a number that names no country. NULL where two may be meant."""
+    """SQL of a number's digits with the calling code, for a number that names no country. NULL where it is not sure."""
     has_code = f"starts_with({digits}, {text(code)})"
     added = f"{text(code)} || {digits}"
     if code == "1":
@@ -140,8 +140,8 @@ def _national(digits: str, code: str) -> str:
         )
     return (
         f"case when starts_with({digits}, '0') then {text(code)} || ltrim({digits}, '0') "
-        f"when not {has_code} then {added} when length({digits}) >= 11 then regexp_replace({digits}, '^{code}0+', '{code}') "
-        "end"
+        f"when not {has_code} then {added} "
+        f"when length({digits}) >= 11 then regexp_replace({digits}, '^{code}0+', '{code}') end"
     )
 
 
@@ -156,8 +156,8 @@ _ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
 def read_as(contract: Contract, values: Mapping[str, Sequence[str]]) -> tuple[Contract, tuple[str, ...]]:
     """The contract with the decimal sign and date formats of one file, and sentences that tell what was assumed.
 
-    `values` has texts of the file's first rows by column. Settings decide first. Without them a form is taken only where
-    every value has it and no other form is possible; else points and ISO 8601 are meant.
+    `values` has texts of the file's first rows by column. Settings decide first. Without them a form is taken only
+    where every value has it and no other form is possible; else points and ISO 8601 are meant.
     """
     form, assumed = contract.text, []
     numbers = [column for column in contract.file_columns if column.logical_type in ("number", "integer")]
@@ -203,5 +203,5 @@ def _is_date(value: str, form: str) -> bool:
     if form == "%Y%m%d" and len(value) != 8:
         return False
     with suppress(ValueError):
-        return datetime.strptime(value, form).year >= 1000
+        return datetime.strptime(f"{value} +0000", f"{form} %z").year >= 1000
     return False

@@ -35,7 +35,7 @@ class Source:
     `names` maps a contract's column to the text column with its values. `first_line` is the line number of the first
     row. `lines` = `records` + `blank` + the lines that continue a record. `only_spaces` says that the file has no blank
     but the space.
-    `contract` is the contract with this file's decimal sign and date formats, and `assumed` tells what was taken from the
+    `contract` is the contract with this file's decimal sign and date formats. `assumed` tells what was taken from the
     file itself.
     `raw_here` is SQL over a row of `rows` for the raw line. Where `raw_here` is `null`, `raw` makes a SELECT of _line
     and raw out of a SELECT of _line and _span in line order.

@@ -172,7 +172,7 @@ def _check_text_formats(value: object, datasets: Sequence[str]) -> None:
 
 
 def text_form_for(contract: Contract, line: RecordLine | None) -> Contract:
-    """The contract with the text form that a tenant's record has for its dataset; None for a tenant without a record."""
+    """The contract with the text form that a tenant's record has for its dataset. `line` is the line in force."""
     raw = line.settings.get(TEXT_FORMAT, {}).get(contract.dataset) if line else None
     if raw is None:
         return contract

@@ -108,9 +108,12 @@ class OneFile(FolderStore):
         super().__init__(path.parent)
         self._file = path
 
+    def head(self, key: str, version_id: str | None = None) -> ObjectInfo:
+        return ObjectInfo(key, "etag", self._file.stat().st_size, datetime(2026, 1, 1, tzinfo=UTC))
+
     def download(self, key: str, path: Path, version_id: str | None = None) -> ObjectInfo:
         path.hardlink_to(self._file)
-        return ObjectInfo(key, "etag", path.stat().st_size, datetime(2026, 1, 1, tzinfo=UTC))
+        return self.head(key)
 
 
 def validate(landed: Path, key: str) -> None:

@@ -49,7 +49,7 @@ def records(draw: st.DrawFn) -> tuple[str, str | None, str]:
 def ambiguous(text: str) -> bool:
     """Whether each line of a record has as many commas as a record: the reader takes it for an unclosed quote."""
     lines = text.split("\n")
-    return len(lines) > 1 and all(line.count(",") == HEADER.count(",") for line in lines)
+    return len(lines) > 2 and all(line.count(",") == HEADER.count(",") for line in lines)
 
 
 @FEW
@@ -206,7 +206,7 @@ def test_what_the_csv_module_wrote_is_read_back_value_by_value(
             assert lines[at].endswith(SKIPPED)
         elif (
             width > 1
-            and span > 1
+            and span > 2
             and all(line.count(delimiter) == width - 1 for line in record.getvalue().split("\n")[:-1])
         ):
             return  # the reader takes it for a quote that never closes

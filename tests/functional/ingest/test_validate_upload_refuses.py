@@ -38,7 +38,7 @@ REFUSED = {
         "(contract orders 1.2.0); export the file with every column",
     ),
     "no header": (csv_file(header=good(1) + "\n" + good(2)), "a.csv", "line 1: column order_id, customer"),
-    "another separator": (csv_file(good(1)).replace(b",", b";"), "a.csv", "channel, split by ',' (contract"),
+    "another separator": (csv_file(good(1)).replace(b",", b"^"), "a.csv", "channel, split by ',' (contract"),
     "a column twice": (
         csv_file(header=HEADER + ",Pieces"),
         "a.csv",

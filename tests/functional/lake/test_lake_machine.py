@@ -202,7 +202,7 @@ class Lake(RuleBasedStateMachine):
         assert snapshot.buckets is not None
         told = [file.partition["bucket"] for file in snapshot.files]
         found = session.rows(
-            f"select parse_filename(filename, true)::integer, {bucket_of('tenant_id', snapshot.buckets)} from s"
+            f"select parse_filename(_file, true)::integer, {bucket_of('tenant_id', snapshot.buckets)} from s"
         )
         assert all(told[number] == str(bucket) for number, bucket in found)
 

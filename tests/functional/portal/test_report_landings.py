@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -97,6 +98,30 @@ def test_a_file_is_superseded_once_a_later_one_of_its_key_is_accepted(ports: Any
     assert files(ports)["a.csv"]["superseded"] is True
     assert [file["superseded"] for file in asked(ports, next_day)["files"]] == [True, False]
     assert files(ports)["a.csv.csv"]["superseded"] is False
+
+
+def test_a_file_does_not_supersede_itself_where_a_listing_is_finer_than_the_object(
+    ports: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(ports, "a.csv", GOOD)
+    listed = ports.store.versions
+
+    def in_milliseconds(prefix: str) -> Any:
+        for info in listed(prefix):
+            yield replace(info, last_modified=info.last_modified + timedelta(milliseconds=417))
+
+    monkeypatch.setattr(ports.store, "versions", in_milliseconds)
+    assert files(ports)["a.csv"]["superseded"] is False
+
+    drop(ports, "a.csv", GOOD)
+    assert [file["superseded"] for file in asked(ports)["files"]] == [True, False]
+
+
+def test_a_marker_of_spark_is_no_file_of_the_day(ports: Any) -> None:
+    drop(ports, "_SUCCESS", GOOD)
+    drop(ports, "part-00000.csv", GOOD)
+    assert set(files(ports)) == {"part-00000.csv"}
+    assert asked(ports)["received"] == 1
 
 
 def test_what_is_expected_comes_from_the_tenants_own_rhythm_before_the_day(ports: Any) -> None:

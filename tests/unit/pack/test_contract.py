@@ -75,7 +75,7 @@ def severity(column: str, value: str) -> str:
         (changed("- name: orders", "- name: Orders 2"), "schema[0].name is 'Orders 2'"),
         (changed("logicalType: number", "logicalType: decimal"), "amount: logicalType is 'decimal', expected one of"),
         (changed("name: note", "name: _note"), "_note: expected a name of letters"),
-        (changed("name: note", "name: bucket"), "not `bucket`"),
+        (changed("name: note", "name: bucket"), "in no case of letters bucket or file_row_number"),
         (changed("name: note", "name: CUSTOMER"), "CUSTOMER: 'customer' already stands for customer"),
         (changed("primaryKey: true, ", ""), "no property has primaryKey: true"),
         (changed("minimum: 1,", "minLength: 1,"), "pieces: logicalTypeOptions minLength do not apply to integer"),

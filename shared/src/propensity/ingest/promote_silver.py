@@ -103,7 +103,7 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
             f"{info.entity!r}: pack.yaml says partition_key: entity"
         )
     with ports.sql() as sql:
-        sql.execute("create temp table announced (filename varchar, tenant varchar, _known_from timestamptz)")
+        sql.execute("create temp table announced (_file varchar, _tenant varchar, _known_from timestamptz)")
         paths = download(sql, ports.lake, [file.bronze_key for file in files], "announced")
         for path, file in zip(paths, files, strict=True):
             sql.execute("insert into announced values (?, ?, ?)", [path, file.tenant_id, file.known_from])
@@ -112,9 +112,9 @@ def _append(ports: Ports, table: str, dataset: str, files: Sequence[BronzeFile])
         columns = ", ".join(f"null::{column.duckdb_type} as {quote(column.name)}" for column in contract.columns)
         has_tenant = any(column.name == "tenant_id" for column in contract.columns)
         sql.execute(
-            f"create temp view bronze as select tenant as tenant_id, * exclude (tenant, filename"
-            f"{', tenant_id' if has_tenant else ''}) from (select {columns}, null as filename where false "
-            f"union all by name select * from {read_files(paths, filename=True)}) join announced using (filename)"
+            f"create temp view bronze as select _tenant as tenant_id, * exclude (_tenant, _file"
+            f"{', tenant_id' if has_tenant else ''}) from (select {columns}, null as _file where false "
+            f"union all by name select * from {read_files(paths, filename=True)}) join announced using (_file)"
         )
         source = sql.rows("select count(*) from bronze")
         rule = BucketRule(info.partition_key, bucket_count(ports, dataset))

@@ -14,7 +14,14 @@ from typing import Any
 
 from propensity.ingest.domain.budgets import MAX_BYTES, MAX_SECONDS, over_budget
 from propensity.ingest.domain.file_report import AcceptedReport, FileReport, RejectedReport
-from propensity.ingest.domain.landing_keys import Landed, content_id, outputs, parse_landing_key, rejected_outputs
+from propensity.ingest.domain.landing_keys import (
+    Landed,
+    content_id,
+    is_marker,
+    outputs,
+    parse_landing_key,
+    rejected_outputs,
+)
 from propensity.ingest.domain.register_keys import entry_key
 from propensity.ingest.files.checking import PARQUET_OPTIONS
 from propensity.ingest.files.reading import Read, read_upload
@@ -29,6 +36,7 @@ from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.pack.taken_contracts import taken_contract
 from propensity.ports import ObjectInfo, Ports, Sql
+from propensity.tenants.domain.record import text_form_for
 from propensity.tenants.record_lines import refuse_closed
 
 
@@ -72,6 +80,7 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
     A file that cannot be read is copied to quarantine/rejected, and its report says why. This is an outcome, not an
     error. An object version that was erased meanwhile is an outcome too: the status is `erased`, without a report.
     A file that was validated before, by any contract version, is not validated again; `replay_quarantine` does that.
+    A marker of Hadoop or Spark is no data: the status is `ignored`, without a report.
     The call raises an error where a retry or an engineer has to help.
     """
     with ports.sql(seconds=MAX_SECONDS) as sql:
@@ -80,6 +89,8 @@ def validate_upload(ports: Ports, upload: Upload) -> dict[str, Any]:
             info = fetch_landed(ports, upload, local)
         except NotFoundError:
             return _erased(ports, upload)
+        if is_marker(upload.key, info.size):
+            return {"status": "ignored", "key": upload.key, "rows_in": 0, "bronze": 0, "quarantine": 0}
         if upload.version_id is None and info.etag != upload.etag:
             raise ConflictError(
                 f"{upload.key}: holds etag {info.etag}, the event says {upload.etag}; it was overwritten since, "
@@ -141,7 +152,8 @@ def validate_file(
     try:
         landed = parse_landing_key(key, datasets, arrived=arrival.modified)
         contract = taken_contract(ports, landed.dataset)
-        refuse_closed(ports.lake, landed.tenant_id, arrival.modified, landed.key)
+        line = refuse_closed(ports.lake, landed.tenant_id, arrival.modified, landed.key)
+        contract = text_form_for(contract, line)
         if not local.exists():
             raise over_budget(f"{key}: file", "bytes", f"more than {MAX_BYTES:,} bytes")
         earlier = load_earlier(ports, sql, contract, history)

@@ -29,7 +29,7 @@ def instant(day: date) -> str:
 def read_files(paths: Sequence[str], *, filename: bool = False) -> str:
     """SQL that reads local Parquet files as one table. A column that an older file lacks is NULL in its rows."""
     listed = ", ".join(text(path) for path in paths)
-    named = ", filename = true" if filename else ""
+    named = ", filename = '_file'" if filename else ""
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{named})"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from propensity.ingest.domain.file_report import status_of
 from propensity.ingest.domain.landing_keys import CONTENT_TYPES, landing_key
 from propensity.ingest.files.reading import read_upload
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
@@ -18,7 +19,7 @@ from propensity.lake.session import download
 from propensity.lake.silver_tables import silver_table
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import Ports
-from propensity.tenants.domain.record import DATASETS, RecordLine, check_tenant
+from propensity.tenants.domain.record import DATASETS, RecordLine, check_tenant, text_form_for
 from propensity.tenants.record_lines import append_record_line, last_lines, lines
 
 MAX_SAMPLE_SECONDS = 20  # of a trial; the gateway gives up after 29
@@ -117,8 +118,8 @@ def upload_policy(ports: Ports, tenant_id: str) -> dict[str, Any]:
 def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: str) -> dict[str, Any]:
     """Return the report that validation would make of a file; nothing is written.
 
-    `body` is {dataset, file, text} or {dataset, file, base64}. Reasons have columns, rules, counts and lines, never
-    values. Raises BadInputError naming the field.
+    The status is that of `report_landings`. `body` is {dataset, file, text} or {dataset, file, base64}. Reasons have
+    columns, rules, counts and lines, never values. Raises BadInputError naming the field.
     """
     dataset, file, content = _text(body, "dataset"), _text(body, "file"), _content(body)
     with ports.sql(seconds=MAX_SAMPLE_SECONDS) as sql:
@@ -127,10 +128,12 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
         try:
             datasets = pack_info(ports).datasets
             landed = landing_key(dataset, tenant_id, file, datasets, arrived=datetime.fromisoformat(at))
-            contract = contract_of(ports, dataset)
+            record = lines(ports.lake, tenant_id)
+            contract = text_form_for(contract_of(ports, dataset), record[-1] if record else None)
             read = read_upload(sql, local, landed, contract)
             counts = read.counts().model_dump(mode="json")
-            answer = {"status": "accepted", "contract_version": contract.version, **counts}
+            status = status_of(read.checked.good, read.checked.bad)
+            answer = {"status": status, "contract_version": contract.version, **counts}
         except BadInputError as error:
             answer = {"status": "rejected", "why": str(error), "rows_in": 0, "bronze": 0, "quarantine": 0}
     return {"tenant_id": tenant_id, "dataset": dataset, **answer}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from propensity.ingest.domain.breaches import rhythm
-from propensity.ingest.domain.file_report import FileReport, file_standing
-from propensity.ingest.domain.landing_keys import content_id
+from propensity.ingest.domain.file_report import AcceptedReport, FileReport, file_standing
+from propensity.ingest.domain.landing_keys import content_id, is_marker
 from propensity.ingest.domain.register_keys import entry_of, is_first, register_of
 from propensity.ingest.promote_silver import promotion
 from propensity.ingest.register import history
@@ -43,7 +43,8 @@ def report_landings(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any]
 
 
 def _dataset(ports: Ports, tenant: str, day: date, dataset: str, came: Sequence[History]) -> dict[str, Any]:
-    arrivals = list(ports.landing.versions(f"{dataset}/tenant_id={tenant}/"))
+    landed = list(ports.landing.versions(f"{dataset}/tenant_id={tenant}/"))
+    arrivals = [info for info in landed if not is_marker(info.key, info.size)]
     usual = rhythm([info.last_modified.date() for info in arrivals], day, pack_info(ports).quarantine)
     names = {_promotion(report) for reports in came for report in reports if report.bronze}
     promoted = ports.tables.committed(silver_table(dataset), names) if names else set()
@@ -84,6 +85,7 @@ def _file(reports: History, promoted: set[str], superseded: bool) -> dict[str, A
         "contract_version": reports[-1].contract_version,
         **asdict(standing),
         "why": list(standing.why),
+        "assumed": list(reports[-1].assumed) if isinstance(reports[-1], AcceptedReport) else [],
         "promoted": bool(names) and names <= promoted,
         "superseded": superseded,
     }
@@ -93,10 +95,14 @@ def _superseded(ports: Ports, tenant: str, arrivals: Sequence[ObjectInfo], repor
     """Whether a later file with the same key was accepted, whole or in part."""
     first = reports[0]
     arrived = datetime.fromisoformat(first.ingested_at)
-    later = [info for info in arrivals if info.key == first.key and info.last_modified > arrived]
+    # a listing may give an object's time more finely or more coarsely than the object itself: only `head` has the time
+    # that the report has, and the file itself is no later one
+    others = [info for info in arrivals if info.key == first.key and info.version_id != first.version_id]
+    later = [info for info in others if info.last_modified > arrived - timedelta(seconds=1)]
     for listed in sorted(later, key=lambda info: info.last_modified, reverse=True):
-        # a listing may give an object's time more coarsely than the object itself
         info = ports.landing.head(listed.key, listed.version_id)
+        if info.last_modified <= arrived:
+            continue
         content = content_id(first.bucket, info.key, info.etag, info.last_modified)
         later_reports = history(ports.lake, first.dataset, tenant, content, info.last_modified.date())
         if later_reports and file_standing(later_reports).status != "rejected":

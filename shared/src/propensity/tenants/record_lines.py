@@ -83,9 +83,10 @@ def append_record_line(
     raise RetryableError(f"tenant {tenant_id}: its record is being written by others; try again")
 
 
-def refuse_closed(store: ObjectStore, tenant_id: str, arrived: datetime, what: str) -> None:
-    """Raise BadInputError where the tenant was suspended or offboarded when a file arrived. `what` names the file.
+def refuse_closed(store: ObjectStore, tenant_id: str, arrived: datetime, what: str) -> RecordLine | None:
+    """The line of the tenant's record that decides on a file, None without one. `what` names the file.
 
+    Raises BadInputError where the tenant was suspended or offboarded when the file arrived.
     The time of the file's arrival decides, and the time of this call does not. So every delivery of the file's event
     gets the same answer.
     """
@@ -95,6 +96,7 @@ def refuse_closed(store: ObjectStore, tenant_id: str, arrived: datetime, what: s
             f"{what}: tenant {tenant_id} is {line.state} since {line.at}, and its files are kept but not taken in; "
             "make it active, then send the file again"
         )
+    return line
 
 
 def refuse_unknown_or_gone(store: ObjectStore, tenant_id: str, datasets: Sequence[str]) -> None:

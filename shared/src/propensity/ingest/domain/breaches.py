@@ -96,6 +96,7 @@ def judge_day(day: date, counts: DayCounts | None, before: Sequence[DayCounts], 
     The verdict is `jump` where the rate exceeds the rate of nine days in ten, both by `limits.jump` and by half of that
     rate. It is also `jump` where more files were refused than chance explains: the Wilson intervals of the two shares
     do not overlap.
+    A day whose every file was refused is not compared by rows; beside a refused file, the rows of the others count.
     The verdict is `fall` where rows or files are below `limits.fall` times the figure that nine days in ten reach.
     """
     first = day - timedelta(days=limits.window_days)
@@ -125,9 +126,9 @@ def _breach(
         return "jump", "files"
     if rate and limit is not None and counts.rows_in >= limits.min_rows and rate.low > limit:
         return "jump", "rate"
-    # nobody knows how many rows a refused file had, so a day with a refused file is not compared by rows
-    whole = [past for past in window if not past.files_rejected]
-    if not counts.files_rejected and _falls(counts.rows_in, [past.rows_in for past in whole], limits, limits.min_rows):
+    # nobody knows how many rows a refused file had; where every file was refused, the day has no rows to compare
+    read = [past.rows_in for past in window if past.files > past.files_rejected]
+    if counts.files > counts.files_rejected and _falls(counts.rows_in, read, limits, limits.min_rows):
         return "fall", "rows"
     if _falls(counts.files, [past.files for past in window], limits, limits.min_files):
         return "fall", "files"

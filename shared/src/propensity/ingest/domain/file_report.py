@@ -29,13 +29,15 @@ class BrokenRule(Record):
 class RowCounts(Record):
     """The rows of a file that could be read: `bronze` good rows, `quarantine` bad rows, and why the bad rows are bad.
 
-    In a first validation rows_in = bronze + quarantine.
+    In a first validation rows_in = bronze + quarantine. `assumed` has what the reader took from the file itself or from
+    the tenant's record: the delimiter, the decimal sign, date formats, lines before the header.
     """
 
     rows_in: int
     bronze: int
     quarantine: int
     blank_lines: int
+    assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...]
     reasons: tuple[BrokenRule, ...]
 
@@ -91,6 +93,7 @@ class RejectedReport(_Report):
     why: str
 
 
+type Status = Literal["accepted", "accepted_in_part", "rejected"]
 type FileReport = AcceptedReport | RejectedReport
 _REPORT: TypeAdapter[FileReport] = TypeAdapter(Annotated[FileReport, Field(discriminator="status")])
 
@@ -107,12 +110,19 @@ class FileStanding:
     that report's message.
     """
 
-    status: Literal["accepted", "accepted_in_part", "rejected"]
+    status: Status
     rows_in: int
     bronze: int
     quarantine: int
     healed: int
     why: tuple[Mapping[str, Any], ...]
+
+
+def status_of(good: int, bad: int) -> Status:
+    """The status of a file that could be read, by its good and bad rows."""
+    if not bad:
+        return "accepted"
+    return "accepted_in_part" if good else "rejected"
 
 
 def file_standing(reports: Sequence[FileReport]) -> FileStanding:
@@ -127,11 +137,8 @@ def file_standing(reports: Sequence[FileReport]) -> FileStanding:
         return FileStanding("rejected", 0, 0, 0, 0, refused)
     newest = accepted[-1]
     bronze = newest.earlier + newest.bronze
-    status: Literal["accepted", "accepted_in_part", "rejected"] = "accepted"
-    if newest.quarantine:
-        status = "accepted_in_part" if bronze else "rejected"
     return FileStanding(
-        status,
+        status_of(bronze, newest.quarantine),
         newest.rows_in,
         bronze,
         newest.quarantine,

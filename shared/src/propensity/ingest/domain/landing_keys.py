@@ -42,6 +42,19 @@ class Landed:
     arrived: str  # the object's LastModified, as RFC 3339
 
 
+def is_marker(key: str, size: int) -> bool:
+    """Whether an object is no data by the conventions of Hadoop and Spark, so that nobody validates it.
+
+    These are names and folders that begin with `_` or `.` (`_SUCCESS`, `_temporary/`), checksums (`.crc`), and the
+    empty objects that stand for a folder.
+    """
+    match = _KEY.fullmatch(key)
+    # a folder's own object ends in a slash, so that no file is named after the tenant
+    parts = (match["file"] if match else key.partition("/tenant_id=")[2].partition("/")[2]).split("/")
+    hidden = any(part.startswith(("_", ".")) for part in parts)
+    return hidden or parts[-1].endswith(".crc") or (size == 0 and key.endswith(("/", "_$folder$")))
+
+
 def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
     """Parse a landing key into its parts. `key` is the raw key, because EventBridge does not encode it.
 
@@ -72,6 +85,8 @@ def landing_key(dataset: str, tenant_id: str, file: str, datasets: Sequence[str]
     """
     if not file.isprintable() or any(part in ("", ".", "..") for part in file.split("/")):
         raise BadInputError("file: expected a name, or names joined by /, printable, none of them empty, . or ..")
+    if is_marker(f"{dataset}/tenant_id={tenant_id}/{file}", 1):
+        raise BadInputError("file: names that begin with _ or . and checksums (.crc) are no data; name it otherwise")
     if "/" in dataset:
         raise BadInputError(f"dataset: expected one of {', '.join(datasets)}")
     key = f"{dataset}/tenant_id={tenant_id}/{file}"

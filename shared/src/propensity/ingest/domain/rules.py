@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.contract import Column, Contract
+from propensity.pack.domain.formats import digit_shape
 from propensity.pack.domain.quality import Severity
 
 # A cast alone reads 1.5 as 2 and 1_000 as 1000, and accepts 0x10, inf and epoch (DuckDB 2.0).
@@ -43,10 +44,11 @@ class Rule:
         return f"{self.column}: expected {self.expected}" if self.column else f"expected {self.expected}"
 
 
-def cast(column: Column) -> str | None:
+def cast(column: Column, arrived: str) -> str | None:
     """SQL of a first cast of the cleaned text, which `typed` finds as column `"<name>^"`.
 
-    None where no cast is needed.
+    `arrived` is the RFC 3339 time of the file's arrival, by which years of two digits are read. None where no cast is
+    needed.
     """
     value = quote(column.name + "$")
     match column.logical_type:
@@ -56,10 +58,34 @@ def cast(column: Column) -> str | None:
             return f"try_cast({value} as double)"
         case "date" | "timestamp":
             if column.formats:
-                return f"try_strptime({value}, [{', '.join(map(text, column.formats))}])"
+                return _by_formats(column, value, int(arrived[:4]))
             # the cast without a zone comes first: it is cheap, and most files name no zone
             return f"try_cast({value} as {'date' if column.logical_type == 'date' else 'timestamp'})"
     return None
+
+
+_YEARS_BACK = 80  # a year of two digits lies up to 80 years before the arrival, as Java's SimpleDateFormat has it
+
+
+def _by_formats(column: Column, value: str, arrived: int) -> str:
+    """SQL of the first format of the column that reads the value. `arrived` is the year of the file's arrival."""
+    if not any("%y" in form or "%z" in form or digit_shape(form) for form in column.formats):
+        return f"try_strptime({value}, [{', '.join(map(text, column.formats))}])"
+    first = column.years_from if column.years_from is not None else arrived - _YEARS_BACK
+    tried = []
+    for form in column.formats:
+        # Java's X takes Z for the offset zero, the engine's %z does not
+        zoned = f"case when {value} like '%Z' then left({value}, -1) || '+00' else {value} end"
+        read = f"try_strptime({zoned if form.endswith('%z') else value}, {text(form)})"
+        if "%y" in form:
+            moved = (
+                f"{read} + to_years(({first} + ((year({read}) - {first}) % 100 + 100) % 100 - year({read}))::integer)"
+            )
+            # 29 February of a year that has none would become the 28th
+            read = f"case when day({moved}) = day({read}) then {moved} end"
+        shape = digit_shape(form)
+        tried.append(f"case when regexp_full_match({value}, {text(shape)}) then {read} end" if shape else read)
+    return f"coalesce({', '.join(tried)})"
 
 
 def typed(column: Column) -> str:
@@ -132,6 +158,8 @@ def _rules(column: Column) -> Iterator[Rule]:
         yield rule("required", "a value", f"{cleaned_text} is null")
     if column.logical_type != "string" and column.logic is None:
         expected = _EXPECTED_TYPE[column.logical_type]
+        if column.decimal == ",":
+            expected = f"{expected.split(' with ')[0]} with a decimal comma"
         if column.formats:
             expected = f"a {column.logical_type} as {' or '.join(column.formats)}"
         yield rule("type", expected, f"{value} is null and {cleaned_text} is not null")

@@ -190,7 +190,7 @@ def _checked(
             # a row that names no tenant belongs to the tenant of the key
             value = f"coalesce({value}, {text(landed.tenant_id)})"
         texts.append(f"{value} as {quote(column.name + '$')}")
-        first = cast(column)
+        first = cast(column, landed.arrived)
         if first:
             casts.append(f"{first} as {quote(column.name + '^')}")
         values.append(f"{typed(column)} as {quote(column.name)}")

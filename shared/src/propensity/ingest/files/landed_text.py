@@ -9,9 +9,11 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import re
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from propensity.ingest.domain.budgets import (
@@ -24,7 +26,7 @@ from propensity.ingest.domain.budgets import (
     over_budget,
 )
 from propensity.kernel.errors import BadInputError
-from propensity.pack.domain.contract import TextForm
+from propensity.pack.domain.contract import DELIMITERS, TextForm
 
 BLOCK = 1 << 20
 CONTROL = bytes(code for code in range(32) if code not in (9, 10, 13))
@@ -39,7 +41,7 @@ class LandedText:
     `plain` says that after the header there is no quote, no control character, no lone CR and no byte that is not
     UTF-8. An engine may then split the text at every delimiter and line end. Only then `newline` and `lines` (lines
     after the header) are known. `carriage_only` says that lines end in CR. `only_spaces` says that the file has no
-    blank but the space.
+    blank but the space. `assumed` has what was taken from the first lines, and `sample` the values of the first rows.
     """
 
     path: Path
@@ -50,6 +52,9 @@ class LandedText:
     newline: str
     lines: int
     only_spaces: bool
+    delimiter: str = ","
+    assumed: tuple[str, ...] = ()
+    sample: tuple[tuple[str, ...], ...] = ()
 
 
 def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: bool) -> Path:
@@ -86,9 +91,18 @@ def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: boo
     return target
 
 
-def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
+def survey(
+    path: Path,
+    form: TextForm,
+    *,
+    key: str,
+    columns: Sequence[str] = (),
+    fits: Callable[[Sequence[str]], bool] = bool,
+) -> LandedText:
     """Read the header, count the lines, and find out whether the text is plain, all in one pass.
 
+    `fits` says whether a header has the columns of the contract. `columns` are the contract's, for a file without a
+    header.
     Raises BadInputError for UTF-16, an empty file, or a header that cannot be read.
     """
     with path.open("rb") as raw:
@@ -96,12 +110,17 @@ def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
         if first.startswith(_UTF16):
             raise BadInputError(f"{key}: line 1: the text is UTF-16, expected UTF-8; export it as UTF-8")
         carriage_only = b"\r" in first and b"\n" not in first
-        header, header_line, start = _header(first, b"\r" if carriage_only else b"\n", form, key)
+        end = b"\r" if carriage_only else b"\n"
+        found = _header(first, end, form, key, columns, fits)
+        header, header_line, start = found.names, found.line, found.end
+        sample = _sample(first[start:], end, found.delimiter) if len(first) < BLOCK or end in first[start:] else ()
         piece = first[start:]
         decoder = codecs.getincrementaldecoder("utf-8")()
         feeds = returns = pairs = 0
         last = b""
-        only_spaces, plain = True, header_line == 1 and not carriage_only
+        only_spaces, plain = True, header_line == (1 if form.header else 0) and not carriage_only
+        # only a header's line is skipped together with the byte order mark before it
+        plain = plain and (header_line == 1 or start == 0)
         while piece and plain:
             feeds += piece.count(b"\n")
             returns += piece.count(b"\r")
@@ -118,7 +137,7 @@ def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
             piece = raw.read(BLOCK)
             check_size(f"{key}: file", feeds, len(header))
     # plain text has one kind of line end, which the header has too
-    plain = plain and returns == pairs == (feeds if first[:start].endswith(b"\r\n") else 0)
+    plain = plain and returns == pairs == (feeds if _ends_in_pairs(first, start) else 0)
     return LandedText(
         path=path,
         header=header,
@@ -128,6 +147,9 @@ def survey(path: Path, form: TextForm, *, key: str) -> LandedText:
         newline="\r\n" if returns else "\n",
         lines=feeds + (last not in (b"", b"\n")),
         only_spaces=plain and only_spaces,
+        delimiter=found.delimiter,
+        assumed=found.assumed,
+        sample=sample,
     )
 
 
@@ -139,30 +161,127 @@ def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
     return True
 
 
-def _header(block: bytes, end: bytes, form: TextForm, key: str) -> tuple[tuple[str, ...], int, int]:
-    """The column names, the number of their line, and the offset of the text after it."""
-    position = len(BOM) if block.startswith(BOM) else 0
+def _ends_in_pairs(first: bytes, start: int) -> bool:
+    """Whether the header's line ends in CR LF; without a header, whether the first line does."""
+    line = first[:start] if start else first[: first.find(b"\n") + 1]
+    return line.endswith(b"\r\n")
+
+
+def _without_marks(block: bytes) -> bytes:
+    """The text without byte order marks in front; some programs write two."""
+    while block.startswith(BOM):
+        block = block.removeprefix(BOM)
+    return block
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The column names, the number of their line (0 without one), and the offset of the text after it."""
+
+    names: tuple[str, ...]
+    line: int
+    end: int
+    delimiter: str
+    assumed: tuple[str, ...] = ()
+
+
+_TITLE_LINES = 10  # a header is looked for in so many lines that are not empty
+_SEPARATOR = re.compile(r"\"?sep=(?P<delimiter>[,;|\t])\"?", re.IGNORECASE)  # Excel's own first line
+
+
+def _header(
+    block: bytes,
+    end: bytes,
+    form: TextForm,
+    key: str,
+    columns: Sequence[str],
+    fits: Callable[[Sequence[str]], bool],
+) -> _Header:
+    """Find the header.
+
+    It is the first line that is not empty, split by the delimiter of the contract or of the tenant's record. Where this
+    line does not fit the contract, the first line that fits by exactly one delimiter is the header.
+    """
+    first = len(block) - len(_without_marks(block))
+    lines = list(islice(_lines(block, first, end), _TITLE_LINES))
+    if not lines:
+        raise BadInputError(f"{key}: line 1: the file is empty, expected a header and rows; send it again")
+    number, line, position = lines[0]
+    announced = _SEPARATOR.fullmatch(line.decode(errors="replace").strip())
+    if announced and len(lines) > 1:
+        form, lines = replace(form, delimiter=announced["delimiter"]), lines[1:]
+    said = (f"line {number} says that values are split by {form.delimiter!r}",) if announced else ()
+    number, line, position = lines[0]
+    try:
+        names = _split(line, form.delimiter, f"{key}: line {number}")
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise BadInputError(
+            f"{key}: line {number}: the header cannot be read, expected column names in UTF-8 "
+            f"split by {form.delimiter!r}; export the file as CSV"
+        ) from error
+    if fits(names):
+        return _Header(names, number, position, form.delimiter, said)
+    other = _other_header(lines, form, key, fits)
+    if other:
+        return replace(other, assumed=(*said, *other.assumed))
+    if not form.header:
+        return _Header(tuple(columns), 0, first, form.delimiter, ("the file has no header, as the settings say",))
+    return _Header(names, number, position, form.delimiter, said)
+
+
+def _other_header(
+    lines: Sequence[tuple[int, bytes, int]], form: TextForm, key: str, fits: Callable[[Sequence[str]], bool]
+) -> _Header | None:
+    """The header by another delimiter, or below a title. None where no line fits, or one by several delimiters."""
+    for number, line, position in lines:
+        fitting = []
+        for delimiter in dict.fromkeys((form.delimiter, *DELIMITERS)):
+            try:
+                names = _split(line, delimiter, f"{key}: line {number}")
+            except (UnicodeDecodeError, csv.Error, ValueError):
+                continue
+            if fits(names):
+                fitting.append(_Header(names, number, position, delimiter))
+        if len(fitting) == 1:
+            [found] = fitting
+            by = f"values are split by {found.delimiter!r}, as the header shows"
+            said = [by] if found.delimiter != form.delimiter else []
+            if number > lines[0][0]:
+                said.append(f"lines {lines[0][0]} to {number - 1} stand before the header and were left out")
+            return replace(found, assumed=tuple(said))
+        if fitting:
+            return None
+    return None
+
+
+def _lines(block: bytes, position: int, end: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """(number, line, offset of the text after it) of each line that is not empty. A line is cut at MAX_LINE."""
     number = 0
     while position < len(block):
         line, found, _ = block[position : position + MAX_LINE].partition(end)
         position += len(line) + len(found)
         number += 1
         if line.strip():
-            break
-    else:
-        raise BadInputError(f"{key}: line 1: the file is empty, expected a header and rows; send it again")
+            yield number, line, position
+
+
+def _split(line: bytes, delimiter: str, where: str) -> tuple[str, ...]:
+    text = line.decode().rstrip("\r")
+    if text.count(delimiter) >= MAX_COLUMNS:  # before the names are made, which costs memory
+        raise over_budget(where, "columns", f"{text.count(delimiter) + 1:,} columns")
+    [names] = csv.reader([text], delimiter=delimiter, strict=True)
+    return tuple(name.strip() for name in names)
+
+
+_SAMPLED = 1_000  # rows from which the decimal sign and date formats are taken
+
+
+def _sample(block: bytes, end: bytes, delimiter: str) -> tuple[tuple[str, ...], ...]:
+    lines = block.decode(errors="replace").split(end.decode(), _SAMPLED)[:_SAMPLED]
     try:
-        text = line.decode().rstrip("\r")
-        if text.count(form.delimiter) >= MAX_COLUMNS:  # before the names are made, which costs memory
-            found = f"{text.count(form.delimiter) + 1:,} columns"
-            raise over_budget(f"{key}: line {number}", "columns", found)
-        [names] = csv.reader([text], delimiter=form.delimiter, strict=True)
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise BadInputError(
-            f"{key}: line {number}: the header cannot be read, expected column names in UTF-8 "
-            f"split by {form.delimiter!r}; export the file as CSV"
-        ) from error
-    return tuple(name.strip() for name in names), number, position
+        return tuple(tuple(row) for row in csv.reader((line.rstrip("\r") for line in lines), delimiter=delimiter))
+    except csv.Error:
+        return ()
 
 
 def whole_lines(text: LandedText, *, key: str) -> Iterator[bytes]:
@@ -170,11 +289,13 @@ def whole_lines(text: LandedText, *, key: str) -> Iterator[bytes]:
 
     Raises BadInputError where no line ends within ten times MAX_LINE, because such a file is no text.
     """
-    skip, rest = text.header_line, b""
+    skip, rest, headless = text.header_line, b"", text.header_line == 0
     number = 1
     with text.path.open("rb") as raw:
         while piece := raw.read(BLOCK):
             rest += piece
+            if headless:
+                rest, headless = _without_marks(rest), False
             if text.carriage_only:
                 rest = rest.replace(b"\r", b"\n")
             end = rest.rfind(b"\n") + 1

@@ -29,6 +29,7 @@ class Read:
             bronze=self.checked.good,
             quarantine=self.checked.bad,
             blank_lines=self.source.blank,
+            assumed=self.source.assumed,
             warnings=(*self.source.warnings, *self.checked.warnings),
             reasons=self.checked.reasons,
         )
@@ -86,7 +87,7 @@ def _checked(sql: Sql, source: Source, landed: Landed, contract: Contract, earli
     The engine's message may quote values, so nobody gets to see the message.
     """
     try:
-        return check_rows(sql, source, landed, contract, earlier=earlier)
+        return check_rows(sql, source, landed, source.contract or contract, earlier=earlier)
     except SqlError:
         check_contract(sql, landed, contract)
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from propensity.ingest.domain.budgets import MAX_LINE, check_size
 from propensity.ingest.domain.landing_keys import Landed
-from propensity.ingest.domain.normalisation import trimmed
+from propensity.ingest.domain.normalisation import BLANKS, read_as, trimmed
 from propensity.ingest.files.landed_text import LandedText, survey, unpack
 from propensity.ingest.files.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 from propensity.kernel.errors import BadInputError, SqlError
@@ -35,6 +35,8 @@ class Source:
     `names` maps a contract's column to the text column with its values. `first_line` is the line number of the first
     row. `lines` = `records` + `blank` + the lines that continue a record. `only_spaces` says that the file has no blank
     but the space.
+    `contract` is the contract with this file's decimal sign and date formats. `assumed` tells what was taken from the
+    file itself.
     `raw_here` is SQL over a row of `rows` for the raw line. Where `raw_here` is `null`, `raw` makes a SELECT of _line
     and raw out of a SELECT of _line and _span in line order.
     """
@@ -48,6 +50,8 @@ class Source:
     only_spaces: bool = False
     spans: bool = False
     warnings: tuple[str, ...] = ()
+    contract: Contract | None = None
+    assumed: tuple[str, ...] = ()
     raw_here: str = "null"
     raw: Callable[[str], str] = _no_raw
 
@@ -60,15 +64,16 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     """
     key, form = landed.key, contract.text
     path = unpack(local, sql.scratch / "unpacked", form, key=key, gzipped=landed.suffix.endswith(".gz"))
-    surveyed = survey(path, form, key=key)
-    where = f"{key}: line {surveyed.header_line}"
+    columns = tuple(column.name for column in contract.file_columns)
+    surveyed = survey(path, form, key=key, columns=columns, fits=lambda header: _fits(header, contract))
+    where = f"{key}: line {surveyed.header_line or 1}"
     names, warnings = match_columns(surveyed.header, contract, where)
     width = len(surveyed.header)
     if surveyed.plain and not careful:
         read = _read_csv(
             path,
             width,
-            delimiter=form.delimiter,
+            delimiter=surveyed.delimiter,
             newline=surveyed.newline,
             skip=surveyed.header_line,
             longest=MAX_LINE,
@@ -76,9 +81,11 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
         rows = f"select {_plain_error(width)} as _error, * from {read}"
         lines, blank, continued, only_spaces = surveyed.lines, 0, 0, surveyed.only_spaces
         # a short line is padded with NULLs, which concat_ws leaves out
-        raw_here = f"concat_ws({text(form.delimiter)}, {', '.join(field(number) for number in range(1, width + 2))})"
+        raw_here = (
+            f"concat_ws({text(surveyed.delimiter)}, {', '.join(field(number) for number in range(1, width + 2))})"
+        )
     else:
-        staged = stage(surveyed, sql.scratch / "staged", key=key, delimiter=form.delimiter)
+        staged = stage(surveyed, sql.scratch / "staged", key=key, delimiter=surveyed.delimiter)
         read = _read_csv(staged.path, width, delimiter=FIELD)
         rows = _staged_rows(read, width, spans=staged.continued > 0)
         lines, blank, continued, only_spaces = (
@@ -94,7 +101,17 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     if blank:
         warnings = (*warnings, f"{blank} empty lines were left out")
     positions = {header: field(number) for number, header in enumerate(surveyed.header, start=1)}
+    places = {column: surveyed.header.index(header) for column, header in names.items()}
+    nulls = {column.name: {"", *column.null_values} for column in contract.file_columns}
+    sampled = {
+        column: [row[place].strip(BLANKS) for row in surveyed.sample if place < len(row)]
+        for column, place in places.items()
+    }
+    sampled = {column: [v for v in values if v not in nulls.get(column, {""})] for column, values in sampled.items()}
+    read_by, assumed = read_as(contract, sampled)
     return Source(
+        contract=read_by,
+        assumed=(*surveyed.assumed, *assumed),
         rows=rows,
         names={column: positions[header] for column, header in names.items()},
         first_line=surveyed.header_line + 1,
@@ -179,10 +196,11 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
     Raises BadInputError for a file that is not Parquet, or whose schema does not fit the contract.
     """
     key = landed.key
-    read = f"read_parquet({text(str(local))}, hive_partitioning = false, file_row_number = true)"
+    options = f"{text(str(local))}, hive_partitioning = false"
+    bare, read = f"read_parquet({options})", f"read_parquet({options}, file_row_number = true)"
     try:
-        described = sql.rows(f"describe select * exclude (file_row_number) from {read}")
-        [(count,)] = sql.rows(f"select count(*) from {read}")
+        described = sql.rows(f"describe select * from {bare}")
+        [(count,)] = sql.rows(f"select count(*) from {bare}")
     except SqlError:
         # the engine's message names our scratch file and may quote values, so it is not passed on
         raise BadInputError(
@@ -190,6 +208,10 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
         ) from None
     check_size(f"{key}: file", int(count), len(described))
     kinds = {str(row[0]): str(row[1]) for row in described}
+    if "file_row_number" in map(str.casefold, kinds):
+        raise BadInputError(
+            f"{key}: schema: a column is named file_row_number, which the reader itself adds; leave it out"
+        )
     names, warnings = match_columns(tuple(kinds), contract, f"{key}: schema")
     if count == 0:
         raise BadInputError(f"{key}: row 1: a schema and no rows, expected at least one; send the file again")
@@ -241,6 +263,13 @@ def _parquet_text(name: str, kind: str) -> str:
         missing = f"isnan({value})"
         return f"case when {missing} then null when {whole} then {value}::bigint::varchar else {value}::varchar end"
     return f"{value}::varchar"
+
+
+def _fits(header: Sequence[str], contract: Contract) -> bool:
+    """Whether a header has every column that a file must bring."""
+    given = {name.casefold() for name in header}
+    needed = (column for column in contract.file_columns if not column.optional and column.name != TENANT)
+    return all(any(name.casefold() in given for name in column.headers) for column in needed)
 
 
 def match_columns(header: Sequence[str], contract: Contract, where: str) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -58,17 +58,26 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """The form of a dataset's CSV files. A contract that says nothing means UTF-8 with commas."""
+    """The form of a dataset's CSV files. A contract that says nothing means UTF-8 with commas and a header.
+
+    A file whose header shows another delimiter is read by that one. Where `decimal` is None and `date_formats` are
+    empty, the file shows them, or decimal points and ISO 8601 are meant. Without a `header` a file has the contract's
+    columns in their order.
+    """
 
     encoding: str = "utf-8"
     delimiter: str = ","
+    decimal: str | None = None
+    date_formats: tuple[str, ...] = ()
+    header: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a dataset. Bounds are as the contract writes them: numbers, or ISO text for dates.
 
-    `formats` are strptime formats; an empty list means ISO 8601. `logic` is SQL over the other columns that computes
+    `formats` are strptime formats; an empty list means ISO 8601. Two-digit years are read as the hundred
+    years from `years_from` on. `logic` is SQL over the other columns that computes
     the column; no file brings such a column. `severities` names the rules whose severity is not reject_row, and gives
     their severity. `protected` says that models are judged by each value of the column.
     """
@@ -95,6 +104,8 @@ class Column:
     vin: bool = False
     email: bool = False
     calling_code: str | None = None
+    years_from: int | None = None
+    decimal: str = "."
     logic: str | None = None
     severities: tuple[tuple[str, Severity], ...] = ()
 

@@ -17,10 +17,9 @@ from pydantic import ValidationError
 
 from propensity.kernel.errors import ContractError
 from propensity.kernel.spec import load_yaml
+from propensity.kernel.tenant import TENANT
 from propensity.pack.domain.contract import (
-    DELIMITERS,
     DUCKDB_TYPES,
-    ENCODINGS,
     RULES,
     Column,
     Contract,
@@ -29,7 +28,7 @@ from propensity.pack.domain.contract import (
     Occurrence,
     TextForm,
 )
-from propensity.pack.domain.formats import strptime_format
+from propensity.pack.domain.formats import read_text_form, strptime_format
 from propensity.pack.domain.quality import freshness, null_expectation, object_quality, references, severities
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
@@ -50,9 +49,12 @@ _COLUMN_CUSTOM = {
     "severity",
     "callingCode",
     "protected",
+    "twoDigitYearsFrom",
 }
 _OBJECT_CUSTOM = {"kind", "eventTime", "validFrom", "knownAt", "versionColumn", "partitionKey", "occurrence", "text"}
-_RESERVED = {"bucket"}  # Silver's partition column
+# Silver's partition column, and a column that the engine adds to every Parquet file that it numbers; in any case of
+# letters, because neither the engine nor Silver tells `Bucket` from `bucket`
+_RESERVED = {"bucket", "file_row_number"}
 
 
 @lru_cache(maxsize=64)  # the parsed contract is kept, because parsing takes 20 ms, as long as a small file takes in all
@@ -183,8 +185,14 @@ def _column(raw: SchemaProperty, where: str) -> Column:
     kind = raw.logicalType or ""
     if kind not in DUCKDB_TYPES:
         raise ContractError(f"{where}: logicalType is {kind!r}, expected one of {', '.join(DUCKDB_TYPES)}")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", raw.name or "") or raw.name in _RESERVED:
-        raise ContractError(f"{where}: expected a name of letters, digits and _, beginning with a letter, not `bucket`")
+    name = raw.name or ""
+    # Silver's own column of the tenant is spelled tenant_id
+    other_tenant = name.casefold() == TENANT and name != TENANT
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name.casefold() in _RESERVED or other_tenant:
+        raise ContractError(
+            f"{where}: expected a name of letters, digits and _, beginning with a letter, and in no case of letters "
+            f"{' or '.join(sorted(_RESERVED))}, which the lake adds itself; the tenant's column is {TENANT}"
+        )
     options = raw.logicalTypeOptions or {}
     unknown = sorted(set(options) - _OPTIONS[kind])
     if unknown:
@@ -232,9 +240,21 @@ def _column(raw: SchemaProperty, where: str) -> Column:
         vin=named == "vin",
         email=named == "email",
         calling_code=str(custom["callingCode"]) if "callingCode" in custom else None,
+        years_from=_years_from(custom.get("twoDigitYearsFrom"), formats, where),
         logic=raw.transformLogic,
         severities=tuple(sorted(severities(custom.get("severity", {}), RULES, where).items())),
     )
+
+
+def _years_from(year: Any, formats: Sequence[str], where: str) -> int | None:
+    """The first of the hundred years that a year of two digits stands for; None where the contract does not say."""
+    if year is None:
+        return None
+    if isinstance(year, bool) or not isinstance(year, int) or not 1000 <= year <= 9900:
+        raise ContractError(f"{where}: twoDigitYearsFrom is {year!r}, expected a year of four digits like 1930")
+    if not any("%y" in strptime_format(form, where=where) for form in formats):
+        raise ContractError(f"{where}: twoDigitYearsFrom: no format of the column has a year of two digits (yy)")
+    return year
 
 
 def _bound(options: dict[str, Any], field: str, kind: str, where: str) -> float | str | None:
@@ -307,13 +327,7 @@ def _occurrence(raw: Any, where: str) -> Occurrence | None:
 
 
 def _text_form(raw: Any, where: str) -> TextForm:
-    form = TextForm(**raw) if isinstance(raw, dict) and set(raw) <= {"encoding", "delimiter"} else None
-    if form is None or form.encoding not in ENCODINGS or form.delimiter not in DELIMITERS:
-        raise ContractError(
-            f"{where}: custom property text is {raw!r}, expected encoding ({', '.join(ENCODINGS)}) "
-            f"and delimiter ({' '.join(map(repr, DELIMITERS))})"
-        )
-    return form
+    return read_text_form(raw, TextForm(), f"{where}: custom property text")
 
 
 def _texts(custom: dict[str, Any], field: str, where: str) -> tuple[str, ...]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from propensity.kernel.errors import BadInputError, ConflictError
+from propensity.kernel.errors import BadInputError, ConflictError, ContractError
 from propensity.kernel.spec import Frozen
 from propensity.kernel.tenant import TENANT_NAME, TENANT_RULE
+from propensity.pack.domain.contract import Contract, TextForm
+from propensity.pack.domain.formats import read_text_form
 from propensity.pack.domain.model_spec import LabelWindow
 
 State = Literal["onboarding", "active", "suspended", "offboarded"]
 STATES: tuple[State, ...] = get_args(State)
 TENANTS = "tenants"
 DATASETS = "datasets"  # the setting that lists the datasets a tenant is to send
+TEXT_FORMAT = "text_format"  # the setting with the form of the tenant's CSV files, by dataset
 
 _NEXT: Mapping[State | None, tuple[State, ...]] = {
     None: STATES,
@@ -130,7 +134,8 @@ def check_settings(settings: object, datasets: Sequence[str]) -> dict[str, Any]:
     """Return the settings unchanged. Raises BadInputError naming the setting that is wrong.
 
     A setting may have any name; its value is a text, a number, true or false, or a list of texts. The setting
-    `datasets` lists datasets of the pack that the tenant is to send. An address of a person is refused, because a
+    `datasets` lists datasets of the pack that the tenant is to send. The setting `text_format` is an object of text
+    forms by dataset. An address of a person is refused, because a
     record is never erased.
     """
     if not isinstance(settings, dict) or len(settings) > _MAX_SETTINGS:
@@ -138,6 +143,9 @@ def check_settings(settings: object, datasets: Sequence[str]) -> dict[str, Any]:
     for name, value in settings.items():
         if not _SETTING.fullmatch(name):
             raise BadInputError("settings: a name is 1 to 50 small letters, digits and _, beginning with a letter")
+        if name == TEXT_FORMAT:
+            _check_text_formats(value, datasets)
+            continue
         texts = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
         plain = len(texts) == len(value) if isinstance(value, list) else isinstance(value, str | int | float)
         if not plain or any(len(item) > _MAX_TEXT for item in texts):
@@ -154,6 +162,24 @@ def check_settings(settings: object, datasets: Sequence[str]) -> dict[str, Any]:
     if not isinstance(expected, list) or set(expected) - set(datasets):
         raise BadInputError(f"settings: {DATASETS}: expected a list of {', '.join(datasets)}")
     return dict(settings)
+
+
+def _check_text_formats(value: object, datasets: Sequence[str]) -> None:
+    if not isinstance(value, dict) or set(value) - set(datasets):
+        raise BadInputError(f"settings: {TEXT_FORMAT}: expected an object with some of {', '.join(datasets)}")
+    for dataset, raw in value.items():
+        try:
+            read_text_form(raw, TextForm(), f"settings: {TEXT_FORMAT}: {dataset}")
+        except ContractError as error:
+            raise BadInputError(str(error)) from None
+
+
+def text_form_for(contract: Contract, line: RecordLine | None) -> Contract:
+    """The contract with the text form that a tenant's record has for its dataset. `line` is the line in force."""
+    raw = line.settings.get(TEXT_FORMAT, {}).get(contract.dataset) if line else None
+    if raw is None:
+        return contract
+    return replace(contract, text=read_text_form(raw, contract.text, f"settings: {TEXT_FORMAT}"))
 
 
 def _no_address(value: str, where: str) -> None:

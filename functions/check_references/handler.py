@@ -6,9 +6,10 @@ from typing import Any
 
 from propensity.operations.check_references import check_references
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return check_references(composition.ports(), slot=event["slot"])
+    return check_references(composition.ports(), slot=day_in(event, "slot"))

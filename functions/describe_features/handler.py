@@ -6,9 +6,10 @@ from typing import Any
 
 from propensity.features.describe_features import describe_features
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return describe_features(composition.ports(), slot=event["slot"])
+    return describe_features(composition.ports(), slot=day_in(event, "slot"))

@@ -6,9 +6,10 @@ from typing import Any
 
 from propensity.operations.maintain_tables import maintain_tables
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return maintain_tables(composition.ports(), slot=event["slot"])
+    return maintain_tables(composition.ports(), slot=day_in(event, "slot"))

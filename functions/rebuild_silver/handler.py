@@ -9,9 +9,10 @@ from typing import Any
 
 from propensity.operations.rebuild_silver import rebuild_silver
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return rebuild_silver(composition.ports(), slot=event.get("slot"))
+    return rebuild_silver(composition.ports(), slot=day_in(event, "slot") if event.get("slot") else None)

@@ -6,9 +6,10 @@ from typing import Any
 
 from propensity.identity.resolve_identities import resolve_identities
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return resolve_identities(composition.ports(), slot=event["slot"])
+    return resolve_identities(composition.ports(), slot=day_in(event, "slot"))

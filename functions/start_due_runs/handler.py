@@ -6,9 +6,10 @@ from typing import Any
 
 from propensity.operations.start_due_runs import start_due_runs
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return start_due_runs(composition.ports(), slot=event["slot"], models=event.get("models"))
+    return start_due_runs(composition.ports(), slot=day_in(event, "slot"), models=event.get("models"))

@@ -101,5 +101,5 @@ def _answer(status: int, body: Mapping[str, Any] | Document) -> dict[str, Any]:
     return {
         "statusCode": status,
         "headers": {"Content-Type": "application/json"},
-        "body": json.dumps(body, ensure_ascii=False),
+        "body": json.dumps(body, ensure_ascii=False, allow_nan=False),
     }

@@ -7,14 +7,19 @@ The layout below the lake bucket is `<run>/plan.json`, `<run>/items.json` (the M
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from propensity.kernel.errors import BadInputError
 
 Scope = Literal["batch", "gap"]
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(
+    _DAY.pattern + r"[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+)
 
 
 def training_run(model: str, as_of: date, request: str | None = None) -> str:
@@ -40,12 +45,32 @@ def batch_day(run: str) -> date:
     return date.fromisoformat(run.rpartition("/")[2][:10])
 
 
+def run_version(run: str) -> int:
+    """The number of the version in the name of a scoring run."""
+    return int(run.rpartition("/")[2][12:18])
+
+
 def parse_day(value: str, field: str) -> date:
-    """Parse a day given as YYYY-MM-DD, or as the day of an RFC 3339 instant in UTC."""
+    """Parse a day given as YYYY-MM-DD, or as an RFC 3339 instant with its zone, whose day in UTC counts."""
     try:
-        return date.fromisoformat(value[:10])
-    except ValueError as error:
-        raise BadInputError(f"{field} is {value!r}, expected a day as YYYY-MM-DD") from error
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return date.fromisoformat(value)
+        if isinstance(value, str) and _INSTANT.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC).date()
+    except (ValueError, OverflowError):
+        pass  # the 30th of February, or an instant before the year 1 in UTC
+    raise BadInputError(
+        f"{field} is {value!r}, expected a day as YYYY-MM-DD, or an instant with its zone as YYYY-MM-DDTHH:MM:SSZ"
+    )
+
+
+def refuse_future(day: date, field: str, *, at: datetime) -> None:
+    """Raise BadInputError for a day that has not begun, in UTC, at an instant: nobody knows its data yet."""
+    today = at.astimezone(UTC).date()
+    if day > today:
+        raise BadInputError(
+            f"{field} is {day}, which has not begun: today is {today} in UTC; give today or an earlier day"
+        )
 
 
 def parse_scope(value: str) -> Scope:

@@ -1,0 +1,240 @@
+"""Figures of a list that is made tenant by tenant: ranking within tenants, lift of their lists, and level.
+
+A pooled AUC rises when one tenant's customers convert more often than another's, although no tenant's list gains by it.
+So every figure here compares customers with others of their own tenant, and its interval treats tenants as clusters:
+what is special about one tenant shifts all of its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, lgamma, log, sqrt
+
+from propensity.kernel.errors import EvidenceError
+from propensity.stats.figures import Estimate, ScoreGroup, Z
+
+CLUSTERS = 10  # tenants with both outcomes from which their spread is trusted as the variance
+TOP = 0.1  # the share of each tenant's list that is its top
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """The rows of one tenant: score groups in ascending order, equal scores merged."""
+
+    groups: tuple[ScoreGroup, ...]
+    rows: int
+    positives: int
+
+    @property
+    def negatives(self) -> int:
+        return self.rows - self.positives
+
+    @property
+    def expected(self) -> float:
+        """Conversions that the scores say: their sum."""
+        return sum(group.score * group.rows for group in self.groups)
+
+
+def by_tenant(rows: Iterable[tuple[str, float, int, int]]) -> dict[str, Tenant]:
+    """Merge (tenant, score, rows, positives) in any order; tenants in the order of their names."""
+    merged: dict[str, dict[float, tuple[int, int]]] = {}
+    for tenant, score, count, positives in rows:
+        scores = merged.setdefault(tenant, {})
+        before = scores.get(score, (0, 0))
+        scores[score] = (before[0] + count, before[1] + positives)
+    found = {}
+    for tenant, scores in sorted(merged.items()):
+        groups = tuple(ScoreGroup(score, *scores[score]) for score in sorted(scores))
+        found[tenant] = Tenant(groups, sum(group.rows for group in groups), sum(group.positives for group in groups))
+    return found
+
+
+def auc_within(tenants: Mapping[str, Tenant]) -> Estimate:
+    """The chance that a converter outranks another customer of the same tenant, ties half; 0.5 is chance.
+
+    Sum of w_t AUC_t over tenants, w_t = positives x negatives: the share of all pairs within tenants. A tenant with one
+    outcome only has no pair. From `CLUSTERS` tenants on, the variance is the spread of their AUCs (Obuchowski 1997,
+    clustered data); below, and where it is smaller, the sum of DeLong's. The interval is on the logit scale. Raises
+    EvidenceError where no tenant has both outcomes.
+    """
+    areas = [_area(tenant) for tenant in tenants.values() if tenant.positives and tenant.negatives]
+    if not areas:
+        raise EvidenceError(
+            f"AUC within tenants: none of {len(tenants)} tenants has both converters and others; wait for outcomes"
+        )
+    pairs = sum(area.pairs for area in areas)
+    value = sum(area.pairs * area.value for area in areas) / pairs
+    variance = sum((area.pairs / pairs) ** 2 * area.variance for area in areas)
+    if len(areas) >= CLUSTERS:
+        spread = sum((area.pairs / pairs) ** 2 * (area.value - value) ** 2 for area in areas)
+        variance = max(variance, spread * len(areas) / (len(areas) - 1))
+    rows = sum(area.rows for area in areas)
+    return logit_interval(value, variance, rows, fewest=sum(min(area.positives, area.negatives) for area in areas))
+
+
+@dataclass(frozen=True, slots=True)
+class _Area:
+    value: float
+    variance: float
+    pairs: int
+    rows: int
+    positives: int
+    negatives: int
+
+
+def _area(tenant: Tenant) -> _Area:
+    """One tenant's AUC with the variance of DeLong, DeLong and Clarke-Pearson (1988)."""
+    below_positive = below_negative = 0
+    sums = [0.0, 0.0]
+    squares = [0.0, 0.0]
+    for group in tenant.groups:
+        negatives = group.rows - group.positives
+        placed = (below_negative + 0.5 * negatives) / tenant.negatives
+        sums[0] += group.positives * placed
+        squares[0] += group.positives * placed * placed
+        placed = 1 - (below_positive + 0.5 * group.positives) / tenant.positives
+        sums[1] += negatives * placed
+        squares[1] += negatives * placed * placed
+        below_negative += negatives
+        below_positive += group.positives
+    value = sums[0] / tenant.positives
+    variance = 0.0
+    for total, square, count in zip(sums, squares, (tenant.positives, tenant.negatives), strict=True):
+        # one row of a class says nothing of how the class spreads: the widest spread that its mean allows stands in
+        per_row = (square - total * total / count) / (count - 1) if count > 1 else value * (1 - value)
+        variance += max(0.0, per_row) / count
+    pairs = tenant.positives * tenant.negatives
+    return _Area(value, variance, pairs, tenant.rows, tenant.positives, tenant.negatives)
+
+
+def logit_interval(value: float, variance: float, n: int, *, fewest: int) -> Estimate:
+    """A share in [0, 1] with its 95 % interval on the logit scale, which stays inside and leans to the middle.
+
+    `fewest`: rows of the rarer outcome. At 0 and 1, and where the rows happen to agree, the variance is at least that
+    of half a row on the other side: of 5 converters who all rank first, the next may not.
+    """
+    shrunk = (value * fewest + 0.5) / (fewest + 1)
+    least = shrunk * (1 - shrunk) / (3 * (fewest + 1))
+    centre = log(shrunk / (1 - shrunk)) if value in (0.0, 1.0) else log(value / (1 - value))
+    at = shrunk if value in (0.0, 1.0) else value
+    half = Z * sqrt(max(variance, least)) / (at * (1 - at))
+    low, high = _sigmoid(centre - half), _sigmoid(centre + half)
+    return Estimate(value, min(value, low), max(value, high), n)
+
+
+def observed_over_expected(tenants: Iterable[Tenant]) -> Estimate:
+    """Conversions over the sum of the scores; 1 where the level is right, 2 where scores say half of what came.
+
+    Garwood's exact Poisson interval (1936) for the conversions, the expected number taken as known. `n` is rows.
+    Raises EvidenceError where the scores expect nothing.
+    """
+    known = list(tenants)
+    expected = sum(tenant.expected for tenant in known)
+    if expected <= 0:
+        raise EvidenceError("observed over expected: the scores sum to 0; there is no level to compare with")
+    observed = sum(tenant.positives for tenant in known)
+    low, high = garwood(observed)
+    return Estimate(observed / expected, low / expected, high / expected, sum(tenant.rows for tenant in known))
+
+
+def lift_of_lists(tenants: Mapping[str, Tenant], share: float = TOP) -> Estimate:
+    """How often the top `share` of each tenant's list converts, over how often its tenants' customers convert.
+
+    Sum over tenants of the top's conversions / sum of (rows in the top x the tenant's own rate), so that a tenant with
+    a high rate lifts nothing by itself. Equal scores at the edge count in proportion. A tenant without conversions adds
+    rows and expects nothing. The interval is on the logarithm, tenants as clusters from `CLUSTERS` on (the ratio
+    estimator's variance, Cochran 1977, 6.4), and no higher than what is possible: all conversions in the top. Raises
+    EvidenceError without conversions.
+    """
+    tops = [_top(tenant, share) for tenant in tenants.values() if tenant.positives]
+    expected = sum(top.expected for top in tops)
+    if not expected:
+        raise EvidenceError(f"lift: none of {len(tenants)} tenants has a conversion; wait for outcomes")
+    hits = sum(top.hits for top in tops)
+    value = hits / expected
+    most = sum(min(top.positives, top.rows) for top in tops) / expected
+    # binomial part: which of its customers convert; at least half a conversion, or none would be certain
+    variance = sum(top.hits * (1 - min(1.0, top.hits / top.rows)) for top in tops) / max(hits, 0.5) ** 2
+    variance = max(variance, 1 / max(hits, 0.5) if hits < 1 else 0.0)
+    if len(tops) >= CLUSTERS and hits:
+        spread = sum((top.hits - value * top.expected) ** 2 for top in tops) / hits**2
+        variance = max(variance, spread * len(tops) / (len(tops) - 1))
+    centre = log(max(hits, 0.5) / expected)
+    half = Z * sqrt(variance)
+    low, high = exp(centre - half), min(most, exp(centre + half))
+    return Estimate(value, min(value, low), max(value, high), round(sum(top.rows for top in tops)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Top:
+    rows: float
+    hits: float
+    positives: int
+    expected: float
+
+
+def _top(tenant: Tenant, share: float) -> _Top:
+    wanted = share * tenant.rows
+    taken = hits = 0.0
+    for group in reversed(tenant.groups):
+        part = min(1.0, (wanted - taken) / group.rows)
+        taken += part * group.rows
+        hits += part * group.positives
+        if taken >= wanted:
+            break
+    return _Top(wanted, hits, tenant.positives, wanted * tenant.positives / tenant.rows)
+
+
+def garwood(count: int, error: float = 0.05) -> tuple[float, float]:
+    """The exact interval of a Poisson mean after `count` events (Garwood 1936): chi-square quantiles over 2."""
+    low = 0.0 if count == 0 else _gamma_quantile(count, error / 2)
+    return low, _gamma_quantile(count + 1, 1 - error / 2)
+
+
+def _gamma_quantile(shape: int, p: float) -> float:
+    """Where the distribution function of Gamma(shape, 1) is p, by bisection: the function rises everywhere."""
+    low, high = 0.0, shape + 10 * sqrt(shape) + 20
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (middle, high) if _gamma_below(shape, middle) < p else (low, middle)
+    return middle
+
+
+def _gamma_below(shape: float, x: float) -> float:
+    """The regularised lower incomplete gamma function (Numerical Recipes 6.2: a series, or a continued fraction)."""
+    if x <= 0:
+        return 0.0
+    scale = exp(shape * log(x) - x - lgamma(shape))
+    if x < shape + 1:
+        term = total = 1 / shape
+        number = shape
+        while abs(term) > 1e-16 * abs(total):
+            number += 1
+            term *= x / number
+            total += term
+        return total * scale
+    b = x + 1 - shape
+    c = 1e300
+    d = 1 / b
+    fraction = d
+    step = 0
+    while True:
+        step += 1
+        a = -step * (step - shape)
+        b += 2
+        d = 1 / (a * d + b or 1e-300)
+        c = b + a / c or 1e-300
+        change = d * c
+        fraction *= change
+        if abs(change - 1) < 1e-16 or step > 10_000:
+            return 1 - scale * fraction
+
+
+def share_of_pairs_within(tenants: Sequence[Tenant]) -> float:
+    """Of all pairs of a converter and another customer, the share that stands within one tenant, in [0, 1]."""
+    positives, negatives = sum(one.positives for one in tenants), sum(one.negatives for one in tenants)
+    return sum(one.positives * one.negatives for one in tenants) / (positives * negatives)
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))

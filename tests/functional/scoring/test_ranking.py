@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from propensity.feedback.run_matchback import match_due
+from propensity.registry.calibrations import CalibrationFile, add_calibration
+from propensity.registry.versions import load_version
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
 from tests.kit.registries import crown
 from tests.kit.shop import Shop, orders
@@ -139,6 +141,36 @@ def test_batch_gap_and_on_demand_say_the_same_of_everyone(shop: Shop) -> None:
         for row, answer in zip(mine, answers, strict=True):
             assert answer["score"] == pytest.approx(row[1], abs=1e-6)
             assert tuple(answer[name] for name in ("percentile", "decile", "unranked_reason")) == row[2:]
+
+
+def test_until_the_next_batch_a_recalibration_moves_neither_scores_nor_places_on_demand(
+    shop: Shop, tmp_path: Path
+) -> None:
+    other = shop.copied(tmp_path / "recalibrated")
+    other.online.items.update(shop.online.items)
+    table = {"method": "table", "raw_logit": [-2.0, 0.0], "calibrated_logit": [-3.0, 0.5], "rows": 9, "positives": 3}
+    asked = CalibrationFile(
+        model="reorder", version=1, number=1, by="anna", why="prices fell", at=GAP, calibration=table
+    )
+    assert add_calibration(other.lake, load_version(other.lake, "reorder", 1), asked)
+    assert load_serving(other, "reorder", 1).artifact.calibration_number == 1
+
+    def agreed() -> int:
+        rows = other.query(
+            "select customer_id, score, percentile, decile, calibration from s where tenant_id = 'north' "
+            "qualify as_of = max(as_of) over (partition by customer_id) order by 1 limit 90",
+            s="gold/scores",
+        )
+        request = ScoreRequest("reorder", "north", tuple(row[0] for row in rows))
+        answer = serve_scores(other, load_serving(other, "reorder", 1), request, request_id="r", at=f"{LATER}T00:00Z")
+        for row, one in zip(rows, answer["scores"], strict=True):
+            assert one["score"] == pytest.approx(row[1], abs=1e-6)
+            assert (one["percentile"], one["decile"], one["calibration"]) == row[2:]
+        return int(rows[0][4])
+
+    assert agreed() == 0
+    other.score("reorder", LATER)
+    assert agreed() == 1
 
 
 def test_what_a_gap_run_scored_is_matched_at_its_own_day(shop: Shop) -> None:

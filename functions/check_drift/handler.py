@@ -6,6 +6,7 @@ from typing import Any
 
 from propensity.feedback.check_drift import check_drift, check_newest
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
@@ -15,4 +16,4 @@ from propensity.runtime.logging import logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if "run" in event:
         return check_drift(composition.ports(), run=event["run"])
-    return check_newest(composition.ports(), slot=event["slot"])
+    return check_newest(composition.ports(), slot=day_in(event, "slot"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 from propensity.scoring.plan_scoring import plan_scoring
@@ -17,7 +18,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return plan_scoring(
         composition.ports(),
         model=event["model"],
-        as_of=event["as_of"],
+        as_of=day_in(event, "as_of"),
         scope=event["scope"],
         request=event.get("request"),
         silver=SilverAt.parse(event.get("input", event)),

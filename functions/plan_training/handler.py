@@ -6,6 +6,7 @@ from typing import Any
 
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 from propensity.training.plan_training import plan_training
@@ -17,6 +18,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return plan_training(
         composition.ports(),
         model=event["model"],
-        as_of=event["as_of"],
+        as_of=day_in(event, "as_of"),
         silver=SilverAt.parse(event.get("input", event)),
     )

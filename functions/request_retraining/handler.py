@@ -9,6 +9,7 @@ from typing import Any
 
 from propensity.feedback.request_retraining import list_requests, request_by_hand, request_retraining
 from propensity.runtime import api, composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
@@ -18,6 +19,8 @@ from propensity.runtime.logging import logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if "requestContext" not in event:
         return request_retraining(composition.ports(), slot=event["slot"], models=event.get("models"))
+    if "slot" in event:
+        return request_retraining(composition.ports(), slot=day_in(event, "slot"), models=event.get("models"))
 
     def ask(call: api.Call) -> dict[str, Any]:
         ports, model = composition.ports(), call.path["model"]

@@ -7,6 +7,7 @@ from typing import Any
 from propensity.feedback.run_matchback import match_due, run_matchback
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.runtime import composition
+from propensity.runtime.event_days import day_in
 from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 
@@ -16,5 +17,5 @@ from propensity.runtime.logging import logged
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if "run" in event:
         silver = SilverAt.parse(event)
-        return run_matchback(composition.ports(), run=event["run"], known_by=event["slot"], silver=silver)
-    return match_due(composition.ports(), slot=event["slot"])
+        return run_matchback(composition.ports(), run=event["run"], known_by=day_in(event, "slot"), silver=silver)
+    return match_due(composition.ports(), slot=day_in(event, "slot"))

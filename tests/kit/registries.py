@@ -108,8 +108,11 @@ class Ports:
         self.lake.put_new(f"{run}/plan.json", dumps(plan))
         return run
 
-    def register(self, day: int, *, good: bool = True, onnx: bytes = b"1") -> dict[str, Any]:
-        """Register a run whose steps are done, planned before or just now; what register_model answers."""
+    def register(self, day: int, *, good: bool = True, onnx: bytes = b"1", dates: int = 1) -> dict[str, Any]:
+        """Register a run whose steps are done, planned before or just now; what register_model answers.
+
+        `dates` of seven training dates have rows.
+        """
         run, lake = self.plan(day), self.lake
         definition = parse_definition(self.pack_files, MODEL, where="p", entity="customer_id")
         calibration = {"method": "none", "raw_logit": [0, 1], "calibrated_logit": [0, 1], "rows": 1, "positives": 1}
@@ -118,6 +121,7 @@ class Ports:
             "calibration.json": dumps(calibration),
             "explanation.json": dumps({"kind": "opaque"}),
             "reference.json": dumps({"base_rate": 0.1}),
+            "training.json": dumps({"dates": [{"rows": 5 * (number < dates)} for number in range(7)]}),
         }
         gates = [{"name": "parity", "passed": True}, {"name": "min_positives", "passed": good}]
         evaluation = {

@@ -19,6 +19,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import duckdb
 
 from propensity.kernel.charts import HEIGHT, STYLE, WIDTH, Labels, Point, bars
+from propensity.registry.domain.reasons import LOWERS, RAISES
 from tests.stack.stack import ROOT
 
 MODEL = "buy"
@@ -43,8 +44,8 @@ class Scored:
     customer: str
     as_of: str
     score: float
-    percentile: int
-    decile: int
+    percentile: int | None
+    decile: int | None
     reasons: tuple[tuple[str, float], ...]
 
 
@@ -60,7 +61,9 @@ def first_on_the_list(scores: Path, tenant: str) -> Scored:
     if row is None:
         raise SystemExit(f"{scores}: no customer of {tenant}; expected the scores of `make demo`")
     tenant, customer, as_of, score, percentile, decile, texts, contributions = row
-    reasons = tuple(zip(texts, contributions, strict=True))
+    # an arrow beside the text says which way
+    plain = [text.removesuffix(RAISES).removesuffix(LOWERS) for text in texts]
+    reasons = tuple(zip(plain, contributions, strict=True))
     return Scored(tenant, customer, as_of, score, percentile, decile, reasons)
 
 
@@ -69,7 +72,7 @@ def score_picture(one: Scored, model: Mapping[str, Any]) -> Element:
     base = model["positives"] / model["population"]
     title = f"One score: customer {one.customer} of {one.tenant}"
     reasons = "; ".join(f"{text} ({added:+.2f})" for text, added in one.reasons)
-    place = f"percentile {one.percentile}, decile {one.decile} of 10"
+    place = f"percentile {one.percentile}, decile {one.decile} of 10" if one.decile else "unranked"
     chart = _picture("score", title, f"Probability {one.score:.1%}, {place}. Reasons, in logits: {reasons}.")
     _text(chart, _EDGE, 32, title, "title")
     _text(chart, _EDGE, 52, f"model {MODEL} v{model['version']}, as of {one.as_of}", "note")
@@ -93,6 +96,8 @@ def _deciles(chart: Element, one: Scored) -> None:
         SubElement(chart, "rect", {"class": "mark" if here else "other", **box})
         _text(chart, left + (step - between) / 2, 140, str(decile), "inside" if here else "note", "middle")
     place = f"decile {one.decile}, percentile {one.percentile} of the dealer's list; 10 and 100 are the likeliest"
+    if one.decile is None:
+        place = "unranked: the dealer's list has no places"
     _text(chart, _EDGE, 166, place, "note")
 
 
@@ -112,7 +117,7 @@ def lift_picture(matchback: Mapping[str, Any], horizon_days: int) -> Element:
     segments = matchback["segments"]
     everyone = segments["all"]["rate"]
     points = []
-    for decile in DECILES:
+    for decile in (one for one in DECILES if f"decile_{one}" in segments):
         lift = segments[f"decile_{decile}"]["lift"]
         points.append(Point(lift["value"], lift["low"], lift["high"], label=str(decile)))
     top = points[0]

@@ -104,7 +104,7 @@ def _export(lake: Lake, run: str, out: Path) -> None:
     listed = ", ".join(f"'{path}'" for path in lake.table_files("gold/scores"))
     with duckdb.connect() as connection:
         connection.execute(
-            "copy (select tenant_id, customer_id, as_of, score, percentile, decile, reasons "
+            "copy (select tenant_id, customer_id, as_of, score, percentile, decile, unranked_reason, reasons "
             f"from read_parquet([{listed}], union_by_name = true, hive_partitioning = false) where run = '{run}' "
             f"order by tenant_id, customer_id) to '{out}' (format parquet)"
         )

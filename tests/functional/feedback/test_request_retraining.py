@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.feedback.domain.retraining import Check, decide, drift_check, performance_check
+from propensity.feedback.domain.retraining import Check, apart, decide, drift_check, performance_check
 from propensity.feedback.request_retraining import list_requests, request_by_hand, request_retraining
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.json_objects import dumps
@@ -226,7 +227,7 @@ def test_a_training_whose_plan_has_expired_still_counts(ports: SimpleNamespace) 
 
 def test_performance_is_violated_by_an_interval_beyond_the_limit_and_not_by_a_value() -> None:
     def violated(**seen: float) -> bool:
-        return performance_check(outcomes("2025-05-09", **seen), 0.80, RULES).violated
+        return performance_check(outcomes("2025-05-09", **seen), {"auc": figure(0.80)}, RULES).violated
 
     assert not violated(auc=0.80)
     assert not violated(auc=0.765)  # the interval reaches up to 0.775
@@ -235,6 +236,69 @@ def test_performance_is_violated_by_an_interval_beyond_the_limit_and_not_by_a_va
     assert violated(auc=0.80, slope=0.55)
     assert violated(auc=0.80, slope=1.6)
     assert violated(auc=0.80, skill=-0.02)
+
+
+def test_a_fall_of_the_auc_has_the_uncertainty_of_both_figures() -> None:
+    def violated(registered_half: float) -> bool:
+        return performance_check(outcomes("2025-05-09", 0.75), {"auc": figure(0.80, registered_half)}, RULES).violated
+
+    assert violated(0.01)
+    assert not violated(0.06)  # registered on few converters: it may have been 0.75 from the start
+
+
+def test_within_tenants_is_compared_where_both_sides_have_it() -> None:
+    seen = outcomes("2025-05-09", auc=0.80)
+    seen["segments"]["all"]["auc_within"] = figure(0.55)
+    assert not performance_check(seen, {"auc": figure(0.80)}, RULES).violated
+    check = performance_check(seen, {"auc": figure(0.80), "auc_within": figure(0.70)}, RULES)
+    assert (check.violated, "AUC within tenants 0.550" in check.said) == (True, True)
+
+
+def test_a_wrong_level_is_violated_by_its_interval() -> None:
+    for value, half, violated in ((1.7, 0.2, True), (0.6, 0.1, True), (1.3, 0.2, False), (1.0, 0.1, False)):
+        seen = outcomes("2025-05-09", auc=0.80)
+        seen["segments"]["all"]["observed_over_expected"] = figure(value, half)
+        assert performance_check(seen, {"auc": figure(0.80)}, RULES).violated is violated
+
+
+def test_months_with_a_window_of_ninety_days_are_one_check_in_three(ports: SimpleNamespace) -> None:
+    for month in range(1, 7):
+        batch(ports, f"2025-0{month}-01", outcomes(f"2025-0{month + 3}-09", auc=0.70))
+    # as of June, March and, before it, none that ends by March: January and February overlap with March
+    [asked] = ask(ports, "2025-10-01")
+    assert [check["window"][0] for check in asked["checks"]] == ["2025-03-01", "2025-06-01"]
+    [sooner] = ask(ports, "2025-05-20")  # January and February saw nearly the same days
+    assert (len(sooner["checks"]), sooner["accepted"]) == (1, False)
+
+
+@given(st.lists(st.integers(0, 400), max_size=12), st.integers(1, 120))
+def test_checks_that_count_together_saw_no_day_twice(begins: list[int], horizon: int) -> None:
+    days = [date(2025, 1, 1) + timedelta(days=begin) for begin in sorted(begins)]
+    checks = [Check(day, "performance", True, "", (day, day + timedelta(days=horizon))) for day in days]
+    chosen = apart(checks)
+    assert chosen[-1:] == checks[-1:]
+    windows = [check.window for check in chosen if check.window]
+    assert all(one[1] <= other[0] for one, other in pairwise(windows))
+    # none that fits was left out
+    assert all(any(one[0] < day + timedelta(days=horizon) and day < one[1] for one in windows) for day in days)
+
+
+def test_two_who_ask_before_there_is_a_plan_start_one_training(ports: SimpleNamespace) -> None:
+    first = request_by_hand(ports, MODEL, **HAND, request_id="r1")
+    second = request_by_hand(ports, MODEL, **{**HAND, "at": "2025-07-02T09:00:00.2Z"}, request_id="r2")
+    assert list(ports.workflows.started) == [("train_model", first["execution"])]
+    assert (second["accepted"], second["execution"]) == (False, None)
+    assert second["decision"] == f"{first['execution']} trains as of 2025-07-02 already; ask again if it fails"
+    assert len(list_requests(ports, MODEL)["requests"]) == 2
+
+
+def test_a_request_by_hand_waits_for_the_training_that_checks_asked_for(ports: SimpleNamespace) -> None:
+    for day in ("2025-06-02", "2025-07-02"):
+        batch(ports, day, drift(day, over=4))
+    [asked] = ask(ports, "2025-07-02")
+    by_hand = request_by_hand(ports, MODEL, **HAND, request_id="r1")
+    assert (by_hand["accepted"], len(ports.workflows.started)) == (False, 1)
+    assert asked["execution"] in by_hand["decision"]
 
 
 def test_drift_is_violated_by_the_score_or_by_a_share_of_the_features() -> None:

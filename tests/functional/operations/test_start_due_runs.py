@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -254,6 +255,16 @@ def test_the_last_due_day_is_due_and_no_later_one_is(slot: date, every: int, anc
     found = last_due(cadence, slot, every)
     assert found <= slot
     assert found.day == day
-    assert (found.month - anchor) % every == 0
+    assert ((found.year - 2000) * 12 + found.month - anchor) % every == 0
     months = (slot.year - found.year) * 12 + slot.month - found.month
-    assert months <= 12
+    assert months <= every
+
+
+def test_every_five_months_is_every_five_months_over_the_ends_of_years() -> None:
+    cadence, due, day = Cadence(anchor_month=1, day=1), set(), date(2025, 1, 1)
+    while day < date(2028, 1, 1):
+        due.add(last_due(cadence, day, 5))
+        day += timedelta(days=1)
+    steps = [(one.year * 12 + one.month) - (other.year * 12 + other.month) for other, one in pairwise(sorted(due))]
+    assert steps == [5] * len(steps)
+    assert len(due) >= 7

@@ -29,6 +29,7 @@ from propensity.runtime.pack_files import pack_files
 from tests.kit import registries
 from tests.kit.handlers import CONTEXT, event, handler
 from tests.kit.registries import ACCOUNT, APPROVERS, BUSINESS, TECHNICAL, open_registry, signed
+from tests.kit.registries import MODEL as SMALL
 from tests.kit.world import World
 
 MODEL = "service"
@@ -279,3 +280,18 @@ def test_a_card_is_fetched_as_a_page_or_as_markdown(waiting: SimpleNamespace, tr
 def test_the_ledger_says_when_a_training_run_promoted_and_not_what_day_it_was_for(trained: World) -> None:
     [line, *_] = list_versions(trained, MODEL)["ledger"]
     assert (line["by"], line["at"]) == ("register_model", "2025-07-01T03:10:00Z")
+
+
+def test_a_version_that_lost_most_of_the_champions_dates_is_staged_and_people_decide() -> None:
+    registry = open_registry()
+    assert registry.register(1, dates=7)["promoted"]
+    half = registry.register(2, dates=4)
+    assert (half["promoted"], half["staged"]) == (True, False)
+    lost = registry.register(3, dates=1)
+    assert (lost["promoted"], lost["staged"], lost["failed_gates"]) == (False, True, [])
+    listed = list_versions(registry, SMALL)
+    assert listed["champion"] == half["version"]
+    assert "1 of its training dates have rows, of version 2's 4 have" in listed["ledger"][-1]["why"]
+    # the same run once more changes nothing
+    assert registry.register(3, dates=1)["staged"]
+    assert list_versions(registry, SMALL) == listed

@@ -18,7 +18,7 @@ from propensity.lake.json_objects import dumps
 from propensity.lake.session import download
 from propensity.pack.current import pack_definition
 from propensity.registry.versions import register
-from propensity.runtime import composition
+from propensity.runtime import composition, event_days
 from propensity.runtime.pack_files import pack_files
 from tests.kit.handlers import CONTEXT, event, handler, lake_keys, land, messages
 from tests.kit.registries import crown
@@ -77,7 +77,8 @@ def test_a_table_in_s3_keeps_what_was_promoted_once(aws: SimpleNamespace) -> Non
     assert [promote_silver(ports, files)["rows"] for _ in range(3)] == [2, 0, 0]
 
 
-def test_the_lake_is_rebuilt_from_bronze_and_re_bucketed(aws: SimpleNamespace) -> None:
+def test_the_lake_is_rebuilt_from_bronze_and_re_bucketed(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_days, "now", lambda: datetime(2999, 1, 1, 5, tzinfo=UTC))
     land(aws)
     handler("validate_upload")(event("validate_upload"), CONTEXT)
     rebuild, sent = handler("rebuild_silver"), event("rebuild_silver")
@@ -157,13 +158,14 @@ def test_replay_quarantine_reads_the_original_again_once(aws: SimpleNamespace, m
 
 
 def test_check_quarantine_writes_a_day_once_and_one_metric(
-    aws: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+    aws: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(aws)
     handler("validate_upload")(event("validate_upload"), CONTEXT)
     assert handler("check_quarantine")(event("check_quarantine"), CONTEXT)["checked"] == []
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    answers = [handler("check_quarantine")({"slot": tomorrow}, CONTEXT) for _ in range(2)]
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    monkeypatch.setattr(event_days, "now", lambda: tomorrow)
+    answers = [handler("check_quarantine")({"slot": tomorrow.isoformat()}, CONTEXT) for _ in range(2)]
     assert [len(answer["checked"]) for answer in answers] == [1, 0]
     snapshot = composition.ports().tables.snapshot("gold/quarantine")
     assert snapshot is not None

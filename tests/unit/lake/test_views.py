@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import pytest
@@ -189,3 +189,31 @@ def test_names_of_runs_tell_what_they_are_and_fit_step_functions() -> None:
     assert parse_day("2025-01-10T03:00:00Z", "slot") == DAY
     with pytest.raises(BadInputError, match="slot is 'soon'"):
         parse_day("soon", "slot")
+
+
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("2025-07-01", "2025-07-01"),
+        ("2025-07-01T00:30+14:00", "2025-06-30"),
+        ("2025-07-01T00:30:00+14:00", "2025-06-30"),
+        ("2025-07-01T23:30:00-05:00", "2025-07-02"),
+        ("2025-07-01T23:59:59.999Z", "2025-07-01"),
+        ("2024-02-29t12:00:00z", "2024-02-29"),
+    ],
+)
+def test_a_day_is_a_date_or_the_day_in_utc_of_an_instant(said: str, day: str) -> None:
+    assert parse_day(said, "as_of").isoformat() == day
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("20250701", "2025-W01-1", "2025-182", "2025-07-01T00:30:00", "2025-07-01 00:30:00Z", "2025-07-01x"),
+        *(" 2025-07-01", "2025-02-30", "2025-07-01T25:00Z", "0001-01-01T00:00+14:00", "2025-7-1", "٢٠٢٥-٠٧-٠١"),
+        *("2025-07-01\n", "", None, 7),
+    ],
+)
+def test_what_is_no_day_is_refused_with_what_was_expected(said: Any) -> None:
+    with pytest.raises(BadInputError, match=r"as_of is .*expected a day as YYYY-MM-DD"):
+        parse_day(said, "as_of")

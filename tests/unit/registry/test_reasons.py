@@ -170,6 +170,12 @@ def test_reasons_are_the_largest_moves_and_read_as_sentences() -> None:
     [reasons] = top_reasons(explained, features, matrix, 2)
     assert explained.method == "exact"
     assert [one["feature"] for one in reasons] == ["log_days", "leased"]
-    assert [one["text"] for one in reasons] == ["last visit 9 days ago; typical 19", "leased: yes"]
+    assert [(one["contribution"] > 0, one["text"]) for one in reasons] == [
+        (False, "last visit 9 days ago; typical 19 (lowers the score)"),
+        (False, "leased: yes (lowers the score)"),
+    ]
+    later = np.array([[9.0, 0, np.nan]], dtype=np.float32)
+    [[other]] = top_reasons(explain(explanation, lambda _: None, later), features, later, 1)
+    assert (other["contribution"] > 0, other["text"].endswith(" (raises the score)")) == (True, True)
     assert sentence(features[0], float(np.log1p(9)), float("nan")) == "last visit 9 days ago; typical unknown"
     assert sentence(features[2], float("nan"), 5) == "Spend: unknown"

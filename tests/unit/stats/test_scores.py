@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.stats.calibration import Calibration, fit_isotonic, fit_sigmoid, identity
 from propensity.stats.drift import drift_of, reference_bins
-from propensity.stats.ranking import decile, percentile, rank
 from propensity.training.domain.selection import Entrant, select
 
 Fit = Callable[..., Calibration]
@@ -75,21 +74,6 @@ def test_a_calibration_reads_back_what_it_wrote() -> None:
     assert identity().apply(raw) == pytest.approx(raw, abs=1e-9)
     with pytest.raises(ConflictError, match="ascending"):
         Calibration("table", (0.0, 0.0), (0.0, 1.0), 1, 1)
-
-
-def test_percentiles_run_from_1_to_100_and_ties_share_one() -> None:
-    scores = np.arange(1_000) / 1_000
-    cuts = np.quantile(scores, np.arange(1, 100) / 100, method="inverted_cdf")
-    places = percentile(scores, cuts)
-    assert (places.min(), places.max()) == (1, 100)
-    assert np.bincount(decile(places))[1:].tolist() == [100] * 10
-    assert len(set(percentile(np.full(7, 0.3), cuts).tolist())) == 1
-
-
-def test_a_tenant_without_cut_points_is_ranked_among_everyone() -> None:
-    tenants = np.array(["a", "new"], dtype=object)
-    places = rank(tenants, np.array([0.5, 0.5]), {"a": [0.9] * 99}, [0.1] * 99)
-    assert places.tolist() == [1, 100]
 
 
 def test_within_a_standard_error_the_simplest_wins() -> None:

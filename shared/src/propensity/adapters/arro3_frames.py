@@ -65,6 +65,8 @@ def _empty(kind: Any) -> Any:
 
 
 def _array(values: Any) -> Any:
+    if isinstance(values, np.ma.MaskedArray):
+        return Array(values.tolist(), Array.from_numpy(values.data[:0]).type)
     if values.dtype == object:
         return Array(values.tolist(), DataType.string())
     if values.dtype.kind == "M":

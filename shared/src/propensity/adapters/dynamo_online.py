@@ -129,11 +129,16 @@ def _key(tenant_id: str, customer_id: str, model: str, version: int) -> dict[str
 
 
 def _item(score: OnlineScore) -> dict[str, Any]:
+    maybe: dict[str, tuple[str, object]] = {
+        "percentile": ("N", score.percentile),
+        "decile": ("N", score.decile),
+        "unranked_reason": ("S", score.unranked_reason),
+        "calibration": ("N", score.calibration),
+    }
     return {
         **_key(score.tenant_id, score.customer_id, score.model, score.version),
         "score": {"N": repr(score.score)},
-        "percentile": {"N": str(score.percentile)},
-        "decile": {"N": str(score.decile)},
+        **{name: {kind: str(value)} for name, (kind, value) in maybe.items() if value is not None},
         "as_of": {"S": score.as_of},
         "run": {"S": score.run},
         "feature_set": {"S": score.feature_set},
@@ -155,15 +160,21 @@ def _score(item: dict[str, Any]) -> OnlineScore:
         return OnlineScore(
             **key,
             score=float(item["score"]["N"]),
-            percentile=int(item["percentile"]["N"]),
-            decile=int(item["decile"]["N"]),
+            percentile=_whole(item, "percentile"),
+            decile=_whole(item, "decile"),
             as_of=item["as_of"]["S"],
             run=item["run"]["S"],
             feature_set=item["feature_set"]["S"],
             vector=bytes(item["vector"]["B"]),
             reasons=tuple(json.loads(item["reasons"]["S"])),
+            unranked_reason=item["unranked_reason"]["S"] if "unranked_reason" in item else None,
+            calibration=_whole(item, "calibration"),
         )
     except (KeyError, TypeError, ValueError):
         return OnlineScore(
-            **key, score=nan, percentile=0, decile=0, as_of="", run="", feature_set="", vector=b"", reasons=()
+            **key, score=nan, percentile=None, decile=None, as_of="", run="", feature_set="", vector=b"", reasons=()
         )
+
+
+def _whole(item: dict[str, Any], name: str) -> int | None:
+    return int(item[name]["N"]) if name in item else None

@@ -25,6 +25,7 @@ class ArrowFrames:
         return out
 
     def write(self, path: Path, columns: Mapping[str, Any]) -> None:
+        # pyarrow writes a masked value as null
         arrays = {name: pa.array(values, type=_kind(values)) for name, values in columns.items()}
         pq.write_table(pa.table(arrays), path, compression="zstd")
 

@@ -13,4 +13,4 @@ class SqsQueue:
         self._url = url
 
     def send(self, message: Mapping[str, object]) -> None:
-        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(message, sort_keys=True))
+        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(message, sort_keys=True, allow_nan=False))

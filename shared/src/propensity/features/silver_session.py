@@ -139,12 +139,15 @@ class SilverSession:
             query = f"select null::varchar as tenant_id, null::varchar as {quote(self._definition.entity)} where false"
         self._table(table, query, what)
 
-    def newest_events(self, until: date) -> dict[str, date]:
-        """The day of each tenant's newest event before a day, as known by then, over all datasets of the session."""
+    def newest_events(self, until: date, *, before: date | None = None) -> dict[str, date]:
+        """The day of each tenant's newest event before a day, as known by `until`, over all datasets of the session.
+
+        The day is `before`, or `until` without one.
+        """
         moment = instant(until)
         parts = [
             f"select tenant_id, _event_time from ({_known(shape, moment)}) "
-            f"where _event_time < {moment}{_not_taken_back(shape)}"
+            f"where _event_time < {instant(before or until)}{_not_taken_back(shape)}"
             for dataset, shape in self._shapes.items()
             if shape.kind == "event"
         ]

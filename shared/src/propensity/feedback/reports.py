@@ -33,21 +33,28 @@ class DriftReport(Record):
 
 
 class MatchbackFigure(Record):
-    """A figure with its 95 % interval and n, and the number of conversions among its n customers."""
+    """A figure with its 95 % interval and n, and the number of conversions among its n customers.
+
+    `pooled` says that the figure compares customers of all tenants with each other. The oldest matchbacks do not say
+    it, and all their figures of the ranking are pooled.
+    """
 
     value: float
     low: float
     high: float
     n: int
     positives: int
+    pooled: bool = True
 
 
 class MatchbackReport(Record):
     """The content of a scoring run's matchback-<day>.json.
 
     `known_by` is the day in the file's name, and `silver` has the versions of Silver that the matchback saw. `segments`
-    has the figures by segment and measure. `left_out` counts customers whose outcome could not be seen, by reason; the
-    oldest matchbacks lack it.
+    has the figures by segment and measure, those within tenants before the pooled ones. `left_out` counts customers
+    whose outcome could not be seen, by reason. `unranked` counts matched customers without a place on their tenant's
+    list, by reason; they are in no decile, and neither in `high` nor in `low`. `findings` says which figures there
+    cannot be, and why. The oldest matchbacks lack these three.
     """
 
     run: str
@@ -58,6 +65,8 @@ class MatchbackReport(Record):
     silver: dict[str, int]
     segments: dict[str, dict[str, MatchbackFigure]]
     left_out: dict[str, int] = Field(default_factory=dict)
+    unranked: dict[str, int] = Field(default_factory=dict)
+    findings: tuple[str, ...] = ()
 
 
 def drift_key(run: str) -> str:

@@ -5,6 +5,7 @@ Each request is written once as `registry/<model>/retraining/<day>-<cause>-….j
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -12,13 +13,13 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from propensity.feedback.domain.retraining import Check, Decision, Kind, decide, drift_check, performance_check
+from propensity.feedback.domain.retraining import Check, Decision, Kind, apart, decide, drift_check, performance_check
 from propensity.feedback.reports import drift_key, matchback_keys
 from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import NotFoundError
 from propensity.kernel.spec import Record
-from propensity.lake.domain.run_names import execution_name, names_to_try, parse_day, training_run
-from propensity.lake.json_objects import dumps, find_json, read_json, read_record
+from propensity.lake.domain.run_names import batch_day, execution_name, names_to_try, parse_day, training_run
+from propensity.lake.json_objects import dumps, find_json, read_json, read_record, write_once
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
 from propensity.registry.batches import batch_runs
@@ -84,13 +85,15 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
     pack_definition(ports, model)  # raises NotFoundError for a model that the pack does not have
     given = reason_given(why, "record")
     day = parse_day(at, "at")
-    if was_planned(ports.lake, model, training_run(model, day)):
-        decision = Decision(False, f"planned as of {day} already; where that training failed, redrive its execution")
-    else:
-        decision = Decision(True, "asked for by hand")
     # The execution has a name of its own. The day's usual name may belong to a training that ended before its plan, and
     # that name would be refused for 90 days.
     execution = execution_name("train", model, day.isoformat(), request_id)
+    if was_planned(ports.lake, model, training_run(model, day)):
+        decision = Decision(False, f"planned as of {day} already; where that training failed, redrive its execution")
+    elif (runs := _alone(ports, model, day.isoformat(), execution)) not in (execution, None):
+        decision = Decision(False, f"{runs} trains as of {day} already; ask again if it fails")
+    else:
+        decision = Decision(True, "asked for by hand")
     request = RequestByHand(
         model=model,
         as_of=day.isoformat(),
@@ -120,7 +123,7 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
 def list_requests(ports: Ports, model: str) -> dict[str, Any]:
     """Return every request of a model, oldest first, as the request was written."""
     pack_definition(ports, model)
-    keys = ports.lake.keys(f"{_folder(model)}/")
+    keys = [key for key in ports.lake.keys(f"{_folder(model)}/") if not key.startswith(_turns(model))]
     requests = [_ANY_REQUEST.validate_json(ports.lake.get(key)) for key in keys]
     return {"model": model, "requests": [request.model_dump(mode="json") for request in requests]}
 
@@ -134,7 +137,7 @@ def _of_model(ports: Ports, model: str, day: date) -> Iterator[RequestByChecks]:
     seen = _checks(ports, champion, day)
     kinds: tuple[Kind, ...] = ("drift", "performance")
     for kind in kinds:
-        checks = sorted((check for check in seen if check.kind == kind), key=lambda check: check.day)
+        checks = apart(sorted((check for check in seen if check.kind == kind), key=lambda check: check.day))
         if not checks or not checks[-1].violated:
             continue
         decision = decide(checks, rules, day=day, trained=_last_training(ports, model, day))
@@ -157,7 +160,7 @@ def _of_model(ports: Ports, model: str, day: date) -> Iterator[RequestByChecks]:
 def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
     """Return the checks of a version up to a day: of each of its batches the drift, and the first matchback."""
     spec = version.definition(ports.lake).model
-    auc = float(version.json(ports.lake, "metrics.json")["auc"]["value"])
+    metrics = version.json(ports.lake, "metrics.json")
     found: list[Check] = []
     for run in batch_runs(ports, version.model):
         if not re.fullmatch(rf"runs/score/{version.model}/[0-9-]+-v{version.number:06d}-batch", run):
@@ -165,7 +168,9 @@ def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
         if drift := find_json(ports.lake, drift_key(run)):
             found.append(drift_check(drift, spec.retraining))
         if matched := next(matchback_keys(ports.lake, run), None):
-            found.append(performance_check(read_json(ports.lake, matched), auc, spec.retraining))
+            window = spec.label_window(batch_day(run))
+            days = (window.start, window.end)
+            found.append(performance_check(read_json(ports.lake, matched), metrics, spec.retraining, days))
     return [check for check in found if check.day <= day]
 
 
@@ -188,14 +193,39 @@ def _write_and_start[R: RetrainingRequest](ports: Ports, name: str, request: R, 
 def _started(ports: Ports, request: RetrainingRequest, day: date) -> str | None:
     """Return the execution of an accepted request, which is started now unless its training is planned already.
 
-    The result is None where Step Functions refused every name.
+    Where another execution trains as of the same day, the result is that execution. The result is None where Step
+    Functions refused every name.
     """
     model, as_of, name = request.model, request.as_of, str(request.execution)
     if was_planned(ports.lake, model, training_run(model, date.fromisoformat(as_of))):
         return name
+    for tried in names_to_try(name, date.fromisoformat(as_of), day):
+        if running := _alone(ports, model, as_of, tried):
+            return running
+    return None
+
+
+def _alone(ports: Ports, model: str, as_of: str, name: str) -> str | None:
+    """Start an execution that trains as of a day, unless one runs already; return the one that then runs.
+
+    Executions take turns: each claims the next turn of its day, and only after the holder of the one before has ended.
+    To start the holder again finds it running, or makes up for a start that was lost. The result is None where the
+    execution `name` has ended itself.
+    """
     payload = {"model": model, "as_of": as_of, "then_score": False}
-    names = names_to_try(name, date.fromisoformat(as_of), day)
-    return next((tried for tried in names if ports.workflows.start("train_model", tried, payload)), None)
+    turn = 1
+    while True:
+        key = f"{_turns(model)}{as_of}/{turn:04d}.json"
+        holder = json.loads(write_once(ports.lake, key, dumps({"execution": name})))["execution"]
+        if ports.workflows.start("train_model", holder, payload):
+            return str(holder)
+        if holder == name:
+            return None
+        turn += 1
+
+
+def _turns(model: str) -> str:
+    return f"{_folder(model)}/turns/"
 
 
 def _folder(model: str) -> str:

@@ -56,6 +56,16 @@ class ConflictError(PropensityError):
     """Something of the same name exists already, with other content."""
 
 
+class UnsoundScoreError(PropensityError):
+    """A model gave values that are no probabilities: not finite, or not in [0, 1]. None of them may reach a table."""
+
+    def __init__(self, model: str, version: int, rows: int, of: int) -> None:
+        super().__init__(
+            f"model {model} version {version}: {rows} of {of} scores are not finite or not in [0, 1]; nothing "
+            "of the run is published. Roll back to an earlier version, or train again"
+        )
+
+
 class EvidenceError(PropensityError):
     """There is too little data for a result that could be relied on."""
 

@@ -81,7 +81,9 @@ class Workflows(Protocol):
 class OnlineScore:
     """The latest score of one customer by one model version, and the features that the score was computed from.
 
-    `vector` holds the features as float32, in the order of the version's feature list.
+    `vector` holds the features as float32, in the order of the version's feature list. `percentile` and `decile` are
+    None for an unranked customer, and `unranked_reason` says why. `calibration` is the number of the calibration that
+    the score was made with; scores of early releases have none.
     """
 
     tenant_id: str
@@ -89,13 +91,15 @@ class OnlineScore:
     model: str
     version: int
     score: float
-    percentile: int
-    decile: int
+    percentile: int | None
+    decile: int | None
     as_of: str
     run: str
     feature_set: str
     vector: bytes
     reasons: tuple[str, ...]
+    unranked_reason: str | None = None
+    calibration: int | None = None
 
 
 class OnlineTable(Protocol):

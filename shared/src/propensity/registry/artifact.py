@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.kernel.errors import ConflictError
+from propensity.kernel.errors import ConflictError, UnsoundScoreError
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports
 from propensity.registry.calibrations import read_calibration
@@ -39,7 +39,17 @@ class Artifact:
 
         `tenants`, object (n,), names the tenant of each row. A version with a ladder scores a row by the model of its
         tenant. It scores a row by the global model where training did not know the row's tenant. Raises ConflictError
-        for a matrix of another shape.
+        for a matrix of another shape, and UnsoundScoreError where a value is not finite or not in [0, 1].
+        """
+        raw, score, sound = self.try_score(matrix, tenants)
+        if not sound.all():
+            raise UnsoundScoreError(self.version.model, self.version.number, int((~sound).sum()), len(sound))
+        return raw, score
+
+    def try_score(self, matrix: Any, tenants: Any) -> tuple[Any, Any, Any]:
+        """Return (raw, score, sound), each (n,): `sound` is False where a value is not finite or not in [0, 1].
+
+        A calibration cuts a raw value of 2 to just below 1, so the raw values are looked at too.
         """
         width = len(self.definition.feature_names)
         if matrix.ndim != 2 or matrix.shape[1] != width:
@@ -53,7 +63,10 @@ class Artifact:
         # the leaves of trees in another order than with many rows.
         raw = np.asarray(self.model.predict(np.ascontiguousarray(matrix, dtype=np.float32)), dtype=np.float64)
         score = np.asarray(self.calibration.apply(raw), dtype=np.float64)
-        return (raw, score) if self.ladder is None else self.ladder.apply(matrix, tenants, raw, score)
+        if self.ladder is not None:
+            raw, score = self.ladder.apply(matrix, tenants, raw, score)
+        # a comparison with NaN is False
+        return raw, score, (raw >= 0) & (raw <= 1) & (score >= 0) & (score <= 1)
 
     def rungs(self, tenants: Any) -> Any | None:
         """Return the rung that scored each row, object (n,), for tenants (n,); None for a version without a ladder."""

@@ -1,7 +1,8 @@
-"""Batch runs that were committed, found by their receipts."""
+"""Batch and gap runs that were committed, found by their receipts."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -33,3 +34,10 @@ def batch_runs(ports: Ports, model: str | None = None) -> list[str]:
     """Return the prefixes of the committed batch runs, of one model or of all models, in order of model and day."""
     prefix, suffix = f"runs/score/{model}/" if model else "runs/score/", "-batch/receipt.json"
     return [key.removesuffix("/receipt.json") for key in ports.lake.keys(prefix) if key.endswith(suffix)]
+
+
+def gap_runs(ports: Ports, model: str | None = None) -> list[str]:
+    """Return the prefixes of the committed gap runs, of one model or of all models, in order of model and day."""
+    prefix, suffix = f"runs/score/{model}/" if model else "runs/score/", "/receipt.json"
+    runs = [key.removesuffix(suffix) for key in ports.lake.keys(prefix) if key.endswith(suffix)]
+    return [run for run in runs if re.fullmatch(r"[0-9-]{10}-v[0-9]{6}-gap(-.+)?", run.rpartition("/")[2])]

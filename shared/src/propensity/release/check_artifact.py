@@ -136,7 +136,7 @@ def _score(artifact: Artifact) -> str:
     tenants = artifact.one_tenant_each()
     rows = np.full((len(tenants), len(artifact.definition.feature_names)), np.nan, dtype=np.float32)
     with _loading(artifact.version):  # a model of the ladder is loaded when its first row comes
-        raw, score = artifact.score(rows, tenants)
+        raw, score, _ = artifact.try_score(rows, tenants)
     for name, values in (("model.onnx", raw), ("calibration.json", score)):
         if not (values.shape == (len(tenants),) and ((values >= 0) & (values <= 1)).all()):
             raise _refused(artifact.version, f"{name} gives {values.tolist()} for a row of missing values")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from propensity.evaluation.evaluations import read_evaluation
 from propensity.ladder.version_files import ladder_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import TrainingPlan
-from propensity.lake.json_objects import dumps
+from propensity.lake.json_objects import dumps, find_json
 from propensity.lake.run_files import read_plan
 from propensity.pack.current import policy_of
-from propensity.ports import Ports
-from propensity.registry.domain.ledger import CHAMPION, STAGING, GateSummary
+from propensity.ports import ObjectStore, Ports
+from propensity.registry.domain.ledger import CHAMPION, STAGING, GateSummary, version_folder
 from propensity.registry.versions import (
     VersionLineage,
     VersionSchema,
@@ -30,8 +32,9 @@ BY = "register_model"
 def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
     """Write the version's folder; where all gates passed, promote or stage the version, as the policy says.
 
-    A version whose gates failed stays a candidate. A version that was trained on another Silver than the newest was
-    only trained to be looked at, and stays a candidate too.
+    A version that was trained on fewer than half as many dates as the champion is staged, whatever the policy says: its
+    data ended before its day, or most of them are gone. A version whose gates failed stays a candidate. A version that
+    was trained on another Silver than the newest was only trained to be looked at, and stays a candidate too.
 
     The run's evaluation names the files of the chosen candidate. A second call for the run finds the run's version and
     ledger line. `at` is the instant of the call (RFC 3339) for the ledger's line, because the run's day may be months
@@ -71,8 +74,9 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         request = Request(plan.model, version.number, by=BY, why="all gates passed", at=at or plan.as_of, gates=gates)
         policy = policy_of(ports, plan.model)
         held_against = plan.champion.version if plan.champion else None
+        doubt = _lost_dates(store, plan.model, held_against, files)
         line = append_to_ledger(
-            store, plan.model, lambda known: registration_line(request, policy, held_against, known)
+            store, plan.model, lambda known: registration_line(request, policy, held_against, known, doubt)
         )
     promoted, staged = (line is not None and line.alias == alias for alias in (CHAMPION, STAGING))
     ports.metrics.count("ModelRegistered", model=plan.model, promoted=str(promoted).lower())
@@ -91,3 +95,19 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         "waits_because": why_no_champion(store, plan.model) if unscored else None,
         "failed_gates": list(gates.failed),
     }
+
+
+def _lost_dates(store: ObjectStore, model: str, champion: int | None, files: Mapping[str, bytes]) -> str | None:
+    """Say in words that most of the dates that the champion was trained on have no rows any more; None where not."""
+    if champion is None:
+        return None
+    had = _dates_with_rows(find_json(store, f"{version_folder(model, champion)}/training.json"))
+    has = _dates_with_rows(json.loads(files.get("training.json", b"{}")))
+    if had is None or has is None or 2 * has >= had:
+        return None
+    return f"{has} of its training dates have rows, of version {champion}'s {had} have"
+
+
+def _dates_with_rows(training: Mapping[str, Any] | None) -> int | None:
+    dates = training.get("dates") if training else None  # the reports of early releases have no dates
+    return None if dates is None else sum(day["rows"] > 0 for day in dates)

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from propensity.lake.domain.run_names import cuts_key
 from propensity.lake.domain.run_records import LabelledFile, LabelResult, ScoreItem, ScoringPlan
 from propensity.lake.gold_tables import SCORES, score_file
-from propensity.lake.json_objects import read_json, read_record
+from propensity.lake.json_objects import read_record
 from propensity.lake.run_files import read_plan, record_result
 from propensity.ports import Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.versions import load_version
+from propensity.scoring.rank_run import read_ranks
+from propensity.stats.list_places import Ranks
 from propensity.stats.ranking import decile, rank
 
 
 def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write one file per bucket below gold/scores. Each file becomes visible when commit_run adds it to the table."""
     work = read_record(ports.lake, item, ScoreItem)
-    cuts = read_json(ports.lake, cuts_key(work.run))
+    ranks = read_ranks(ports, work.run)
     plan = read_plan(ports.lake, work.run, ScoringPlan)
     version = load_version(ports.lake, work.model, work.version)
     artifact = load_artifact(ports, version, work.calibration)
@@ -35,7 +37,7 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
         matrix = ports.frames.matrix(features, artifact.definition.feature_names)
         columns = dict(ports.frames.read(scored))
         buckets = columns.pop("bucket")
-        columns |= _labels(artifact, columns, matrix, cuts)
+        columns |= _labels(artifact, columns, matrix, ranks)
         columns |= _provenance(artifact, work, plan, len(matrix))
         for bucket in np.unique(buckets):
             rows = buckets == bucket
@@ -56,12 +58,13 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
     return {}
 
 
-def _labels(artifact: Artifact, columns: dict[str, Any], matrix: Any, cuts: dict[str, Any]) -> dict[str, Any]:
+def _labels(artifact: Artifact, columns: Mapping[str, Any], matrix: Any, ranks: Mapping[str, Ranks]) -> dict[str, Any]:
     reasons, methods = artifact.reasons(matrix, columns["tenant_id"], REASONS)
-    percentiles = rank(columns["tenant_id"], columns["score"], cuts["tenants"], cuts["everyone"])
+    percentiles, unranked = rank(columns["tenant_id"], columns["score"], ranks)
     return {
         "percentile": percentiles,
         "decile": decile(percentiles),
+        "unranked_reason": unranked,
         "reasons": reasons,
         # The method has a column of its own, because the structs in an existing table's list cannot be given another
         # field.

@@ -8,7 +8,15 @@ from typing import Any
 
 from propensity.features.isolation import check_isolation
 from propensity.kernel.errors import NotFoundError
-from propensity.lake.domain.run_names import Scope, file_stem, parse_day, parse_scope, scoring_run
+from propensity.lake.domain.run_names import (
+    Scope,
+    batch_day,
+    file_stem,
+    parse_day,
+    parse_scope,
+    run_version,
+    scoring_run,
+)
 from propensity.lake.domain.run_records import ScoreItem, ScoringPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import SCORES, feature_table, score_file_day
@@ -17,8 +25,8 @@ from propensity.lake.pins import NEWEST, pin_silver
 from propensity.lake.run_files import claim_plan, read_plan, write_items
 from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
-from propensity.registry.batches import last_batch
-from propensity.registry.versions import Version, load_champion, load_version, newest_calibration
+from propensity.registry.batches import Batch, gap_runs, last_batch
+from propensity.registry.versions import Version, load_champion, load_version, newest_calibration, written_at
 
 
 def plan_scoring(
@@ -114,9 +122,24 @@ def _plan(ports: Ports, champion: Version, day: date, scope: Scope, silver: Silv
             "calibration": read_plan(ports.lake, batch.run, ScoringPlan).calibration,
             "batch_as_of": batch.as_of,
             "batch_run": batch.run,
+            "ranked_by": _newest_gap_run(ports, champion, batch, day) or batch.run,
             "scores_version": scores.version,
         }
     )
+
+
+def _newest_gap_run(ports: Ports, champion: Version, batch: Batch, day: date) -> str | None:
+    """Return the gap run that was committed last, as of a day or before, on top of a batch; None without one.
+
+    A tenant that is new since the batch has its list there.
+    """
+    found = []
+    for run in gap_runs(ports, champion.model):
+        if run_version(run) == champion.number and batch.as_of <= batch_day(run).isoformat() <= day.isoformat():
+            plan = read_plan(ports.lake, run, ScoringPlan)
+            if plan.batch_run == batch.run and plan.silver_at is None:
+                found.append((batch_day(run), written_at(ports.lake, f"{run}/receipt.json"), run))
+    return max(found)[-1] if found else None
 
 
 def _scored(scores: Snapshot, model: str, bucket_count: int, buckets: Sequence[int], since: str) -> list[str]:

@@ -30,10 +30,14 @@ def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
         if keys:
             scores = read_files(download(sql, ports.lake, keys, "scores"))
             features = read_files(download(sql, ports.lake, [work.out], "features"))
+            # a run that was labelled by an earlier release has no reasons why somebody is unranked: all are ranked
+            described = {row[0] for row in sql.rows(f"describe select * from {scores}")}
+            unranked = "s.unranked_reason" if "unranked_reason" in described else "null::varchar"
             vector = ", ".join(f"coalesce(f.{quote(name)}, 'nan'::float)" for name in definition.feature_names)
             sql.execute(
                 "create temp table published as select s.tenant_id, s.customer_id, s.model_version, s.score, "
-                "s.percentile, s.decile, s.as_of::varchar as as_of, s.run, s.feature_set, "
+                f"s.percentile, s.decile, {unranked} as unranked_reason, s.calibration, "
+                "s.as_of::varchar as as_of, s.run, s.feature_set, "
                 f"[one.text for one in s.reasons] as reasons, [{vector}] as vector "
                 f"from {scores} s join {features} f using (tenant_id, customer_id)"
             )
@@ -57,11 +61,27 @@ def _batches(sql: Sql, model: str) -> Iterator[list[OnlineScore]]:
                 score=score,
                 percentile=percentile,
                 decile=decile,
+                unranked_reason=unranked_reason,
+                calibration=calibration,
                 as_of=as_of,
                 run=run,
                 feature_set=feature_set,
                 reasons=tuple(reasons),
                 vector=array("f", vector).tobytes(),
             )
-            for tenant, customer, version, score, percentile, decile, as_of, run, feature_set, reasons, vector in rows
+            for (
+                tenant,
+                customer,
+                version,
+                score,
+                percentile,
+                decile,
+                unranked_reason,
+                calibration,
+                as_of,
+                run,
+                feature_set,
+                reasons,
+                vector,
+            ) in rows
         ]

@@ -32,6 +32,7 @@ _SCORE = (
     "score",
     "percentile",
     "decile",
+    "unranked_reason",
     "model_version",
     "calibration",
     "rung",

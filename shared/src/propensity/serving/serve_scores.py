@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from propensity.kernel.tenant import parse_tenant
 from propensity.lake.json_objects import read_json
 from propensity.ports import OnlineScore, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
+from propensity.registry.calibrations import read_calibration
 from propensity.registry.domain.ledger import version_folder
 from propensity.registry.versions import load_version, version_numbers
 
@@ -31,6 +32,7 @@ _FIELDS = ("model", "customer_ids")
 # the values of degraded_reason that arise here; last_good_serving.py has those of the champion
 TABLE_REFUSED = "online_table_refused"
 VECTOR_UNREADABLE = "feature_vector_unreadable"
+CALIBRATION_UNREADABLE = "calibration_unreadable"  # the calibration of the run that made the list cannot be read
 NOT_SCORED = "not_scored"
 
 
@@ -81,6 +83,16 @@ class Serving:
     fallback: float | None
     versions: tuple[int, ...] = ()
     degraded: str | None = None
+    _calibrated: dict[int, Artifact] = field(default_factory=dict)
+
+    def calibrated(self, ports: Ports, artifact: Artifact, number: int | None) -> Artifact:
+        """Return the artifact with the calibration of this number, or with its newest one for None."""
+        if number is None or number == artifact.calibration_number:
+            return artifact
+        if number not in self._calibrated:
+            made = read_calibration(ports.lake, artifact.version, number)
+            self._calibrated[number] = replace(artifact, calibration=made, calibration_number=number)
+        return self._calibrated[number]
 
 
 def load_serving(ports: Ports, model: str, number: int) -> Serving:
@@ -139,7 +151,7 @@ def _scored(ports: Ports, serving: Serving, request: ScoreRequest) -> list[dict[
         size = np.dtype(np.float32).itemsize * len(artifact.definition.feature_names)
         readable = [row for row in found.values() if len(row.vector) == size]
         sound = {row.customer_id for row in readable}
-        answers = _by_champion(artifact, serving, request.tenant_id, readable) if readable else {}
+        answers = _by_calibration(ports, serving, artifact, request.tenant_id, readable)
     out = []
     for customer in request.customer_ids:
         if customer in answers:
@@ -159,6 +171,7 @@ def _answer(customer: str, serving: Serving, **given: Any) -> dict[str, Any]:
         "score": None,
         "percentile": None,
         "decile": None,
+        "unranked_reason": "not_scored",
         "reasons": [],
         "reason_method": None,
         "model_version": serving.number,
@@ -186,6 +199,28 @@ def _found(ports: Ports, serving: Serving, request: ScoreRequest) -> tuple[dict[
     return found, False
 
 
+def _by_calibration(
+    ports: Ports, serving: Serving, artifact: Artifact, tenant_id: str, rows: Sequence[OnlineScore]
+) -> dict[str, dict[str, Any]]:
+    """Return the answers of the rows, each made with the calibration of the run that made the row's list.
+
+    A place on the list belongs to that run's scores. Where the calibration cannot be read, the newest one stands in.
+    """
+    groups: dict[int | None, list[OnlineScore]] = {}
+    for row in rows:
+        groups.setdefault(row.calibration if row.version == serving.number else None, []).append(row)
+    answers: dict[str, dict[str, Any]] = {}
+    for number, group in groups.items():
+        answering = serving
+        try:
+            calibrated = serving.calibrated(ports, artifact, number)
+        except Exception:  # noqa: BLE001 - whatever the fault is, the champion that is held can answer
+            calibrated = artifact
+            answering = replace(serving, degraded=serving.degraded or CALIBRATION_UNREADABLE)
+        answers |= _by_champion(calibrated, answering, tenant_id, group)
+    return answers
+
+
 def _by_champion(
     artifact: Artifact, serving: Serving, tenant_id: str, rows: Sequence[OnlineScore]
 ) -> dict[str, dict[str, Any]]:
@@ -204,12 +239,12 @@ def _at_once(
     width = len(artifact.definition.feature_names)
     matrix = np.frombuffer(b"".join(row.vector for row in rows), dtype=np.float32).reshape(len(rows), width)
     tenants = np.full(len(rows), tenant_id, dtype=object)
-    _, scores = artifact.score(matrix, tenants)
+    _, scores, sound = artifact.try_score(matrix, tenants)
     rungs = artifact.rungs(tenants)
     reasons, methods = artifact.reasons(matrix, tenants, REASONS)
     answers = {}
     for number, row in enumerate(rows):
-        if not 0 <= scores[number] <= 1:  # NaN is out of every range
+        if not sound[number]:
             continue
         # percentile and decile belong to the version that published them with its score
         placed = row.version == serving.number
@@ -219,6 +254,7 @@ def _at_once(
             score=float(scores[number]),
             percentile=row.percentile if placed else None,
             decile=row.decile if placed else None,
+            unranked_reason=row.unranked_reason if placed else "other_version",
             reasons=[reason["text"] for reason in reasons[number]],
             reason_method=methods[number],
             calibration=artifact.calibration_number,
@@ -246,6 +282,7 @@ def _published(ports: Ports, serving: Serving, request: ScoreRequest) -> list[di
                 "score": row.score,
                 "percentile": row.percentile,
                 "decile": row.decile,
+                "unranked_reason": row.unranked_reason,
                 "reasons": list(row.reasons),
                 "model_version": row.version,
                 "as_of": row.as_of,

@@ -1,7 +1,7 @@
 """Percentiles and deciles per tenant. Percentile 100 and decile 10 hold the most likely customers.
 
-Cut points are a batch's own quantiles. A gap run ranks its few customers by the batch's cut points, so that a new
-customer's decile means the same as every other customer's.
+Cut points are a batch's own (stats/list_places.py). A gap run ranks its few customers by the batch's cut points, so
+that a new customer's decile means the same as every other customer's.
 """
 
 from __future__ import annotations
@@ -11,30 +11,40 @@ from typing import Any
 
 import numpy as np
 
+from propensity.stats.list_places import PERCENT, Ranks
+
 DECILE = 10
 
 
-def percentile(scores: Any, cuts: Any) -> Any:
-    """The percentile of each score, 1…100: one more than the number of cut points below the score.
+def mid_ranks(scores: Any) -> Any:
+    """Return the percentiles 1…100, int32 (n,), of the scores of one tenant, float64 (n,), among each other."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    below = np.cumsum(counts) - counts
+    # (r - 0.5) / n = (2 x below + equal) / 2n, in whole numbers: floats would put some edges on either side
+    return (PERCENT * (2 * below + counts) // (2 * len(scores)) + 1)[inverse].astype(np.int32)
 
-    `scores` has shape (n,) and type float64. `cuts` are 99 ascending quantiles of one tenant's scores. The result is
-    int32 of shape (n,). Equal scores get equal percentiles.
-    """
-    return (np.searchsorted(cuts, scores, side="left") + 1).astype(np.int32)
+
+def percentile(scores: Any, cuts: Any) -> Any:
+    """Return the percentiles 1…100, int32 (n,), of scores, float64 (n,), by a list's 99 cuts."""
+    return (np.searchsorted(np.asarray(cuts), scores, side="right") + 1).astype(np.int32)
 
 
 def decile(percentiles: Any) -> Any:
-    """The deciles 1…10 of percentiles 1…100, as int32."""
+    """Return the deciles 1…10 of percentiles 1…100, as int32. A masked percentile has a masked decile."""
     return ((percentiles - 1) // DECILE + 1).astype(np.int32)
 
 
-def rank(tenants: Any, scores: Any, cuts: Mapping[str, list[float]], everyone: list[float]) -> Any:
-    """The percentiles of rows of several tenants. Each tenant is ranked by its own cut points.
+def rank(tenants: Any, scores: Any, ranks: Mapping[str, Ranks]) -> tuple[Any, Any]:
+    """Return (percentiles, reasons) of rows of several tenants, each tenant ranked by its own ranks.
 
-    A tenant without cut points is ranked by `everyone`, the cut points of all tenants together.
+    The percentiles are a masked int32 array (n,), in which the unranked are masked. The reasons are object (n,): why a
+    row is unranked, None for a ranked one.
     """
-    out = np.empty(len(scores), dtype=np.int32)
+    places, reasons = np.ma.zeros(len(scores), dtype=np.int32), np.full(len(scores), None, dtype=object)
     for tenant in np.unique(tenants.astype(str)):
-        rows = tenants == tenant
-        out[rows] = percentile(scores[rows], np.asarray(cuts.get(tenant, everyone)))
-    return out
+        rows, by = tenants == tenant, ranks[str(tenant)]
+        if by.unranked:
+            places[rows], reasons[rows] = np.ma.masked, by.unranked
+        else:
+            places[rows] = percentile(scores[rows], by.cuts)
+    return places, reasons

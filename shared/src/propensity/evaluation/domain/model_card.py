@@ -165,21 +165,26 @@ def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
 def lift_chart(tenths: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw a chart of the lift of each tenth. `tenths` are curves.Tenth records as JSON."""
     points = [
-        charts.Point(row["lift"]["value"], row["lift"]["low"], row["lift"]["high"], label=str(row["number"]))
+        charts.Point(row["lift"]["value"], row["lift"]["low"], row["lift"]["high"], label=_decile(row))
         for row in tenths
     ]
     n = sum(row["lift"]["n"] for row in tenths)
     labels = charts.Labels(
         "lift",
-        f"Lift by tenth of the list (n = {n:,})",
-        "tenth of the customers, 1 is the likeliest",
+        f"Lift by decile (n = {n:,})",
+        "decile of the customers; 10 is the likeliest",
         "its rate over everyone's",
-        f"Rate of each tenth of {n:,} customers, likeliest first, over everyone's rate, with its 95 % interval. The "
+        f"Rate of each decile of {n:,} customers, likeliest first, over everyone's rate, with its 95 % interval. The "
         "dashed line is everyone's rate.",
     )
-    rows = tuple((str(row["number"]), *_estimate(row["lift"]), f"{row['captured']:.1%}") for row in tenths)
-    header = ("tenth", "lift", "95 %", "n", "of all positives, so far")
+    rows = tuple((_decile(row), *_estimate(row["lift"]), f"{row['captured']:.1%}") for row in tenths)
+    header = ("decile", "lift", "95 %", "n", "of all positives, so far")
     return Figure(charts.bars(points, labels, ideal=1.0), Table(labels.title, header, rows))
+
+
+def _decile(tenth: Mapping[str, Any]) -> str:
+    """Return the tenth's number as scores have it: 10 is the likeliest; curves.Tenth counts from the likeliest."""
+    return str(11 - int(tenth["number"]))
 
 
 def _against(report: Mapping[str, Any]) -> Section | None:

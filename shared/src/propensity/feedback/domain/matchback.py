@@ -1,13 +1,16 @@
 """The figures of a matchback: what scored customers then did, and how good the scores were.
 
-Rates and lift are by decile and by other segments.
+Lists are made tenant by tenant, so the figures that compare customers with others of their own tenant come first. The
+figures over all tenants together, pooled, follow: they rise when one tenant's customers convert more often than
+another's, although no list gains by it. Rates and lift are by decile and by other segments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from propensity.kernel.errors import EvidenceError
 from propensity.stats.figures import (
     Estimate,
     Scored,
@@ -19,54 +22,92 @@ from propensity.stats.figures import (
     difference,
     ece,
     lift,
+    scored,
     wilson,
 )
+from propensity.stats.within_tenant import Tenant, auc_within, lift_of_lists, observed_over_expected
 
 HIGH, LOW = range(8, 11), range(1, 4)  # the segments `high` and `low` are the top three deciles and the bottom three
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One row of gold/matchback: a figure with its interval and n, and the number of conversions among its n rows."""
+    """One row of gold/matchback: a figure with its interval and n, and the number of conversions among its n rows.
+
+    `pooled` says that the figure compares customers of all tenants with each other.
+    """
 
     segment: str
     measure: str
     estimate: Estimate
     positives: int
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DecileCount:
-    """The matched customers of one decile (10 is the likeliest), and how many of them converted."""
+    """The matched customers of one decile (10 is the likeliest, None the unranked), and how many converted."""
 
-    decile: int
+    decile: int | None
     rows: int
     positives: int
 
 
-def measures(data: Scored, deciles: Sequence[DecileCount], chosen: tuple[int, int] | None) -> list[Measure]:
-    """Return all figures of a matchback.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a matchback found: its figures, and in words the figures that there cannot be, and why."""
 
-    `chosen` has the size and the conversions of the manual filter's list; it is None without a filter.
+    measures: tuple[Measure, ...]
+    findings: tuple[str, ...]
+
+
+def measured(tenants: Mapping[str, Tenant], deciles: Sequence[DecileCount], chosen: tuple[int, int] | None) -> Found:
+    """Return all figures of a matchback, those within tenants first.
+
+    `tenants` has the matched customers of each tenant, at least one. `deciles` counts them by decile, the unranked as
+    None. `chosen` has the size and the conversions of the manual filter's list; it is None without a filter. Where all
+    customers converted, or none, there is nothing to rank by: the rates stand, and a finding says so.
     """
-    everyone = wilson(data.positives, data.rows)
-    out = [Measure("all", "rate", everyone, data.positives), *_quality(data)]
+    rows, positives = (sum(getattr(one, name) for one in tenants.values()) for name in ("rows", "positives"))
+    out, findings = [Measure("all", "rate", wilson(positives, rows), positives)], []
+    if positives in (0, rows):
+        findings.append(
+            f"{positives or 'none'} of {rows:,} customers converted; figures of the ranking need both kinds"
+        )
+    data = None
+    if 0 < positives < rows:
+        groups = [group for one in tenants.values() for group in one.groups]
+        data = scored((group.score, group.rows, group.positives) for group in groups)
+    within: dict[str, Callable[[], Estimate]] = {
+        "auc_within": lambda: auc_within(tenants),
+        "lift_of_lists": lambda: lift_of_lists(tenants),
+        "observed_over_expected": lambda: observed_over_expected(tenants.values()),
+    }
+    for name, figure in within.items():
+        try:
+            out.append(Measure("all", name, figure(), positives))
+        except EvidenceError as error:
+            if data:
+                findings.append(str(error))
+    base = positives / rows
     for count in deciles:
-        out += _segment(f"decile_{count.decile}", count.rows, count.positives, data)
+        name = "unranked" if count.decile is None else f"decile_{count.decile}"
+        out += _segment(name, count.rows, count.positives, base)
     high = _sum(deciles, HIGH)
     low = _sum(deciles, LOW)
     if high.rows and low.rows:
-        out += _segment("high", high.rows, high.positives, data) + _segment("low", low.rows, low.positives, data)
+        out += _segment("high", high.rows, high.positives, base) + _segment("low", low.rows, low.positives, base)
         gap = difference(wilson(high.positives, high.rows), wilson(low.positives, low.rows))
         out.append(Measure("high_against_low", "rate_difference", gap, high.positives + low.positives))
     if chosen and chosen[0]:
         size, hits = chosen
-        out += _segment("filter", size, hits, data)
-        out.append(Measure("model_at_filter_size", "lift", lift(data, size), data.positives))
-    return out
+        out += _segment("filter", size, hits, base)
+        if data:
+            out.append(Measure("model_at_filter_size", "lift", lift(data, size), positives, pooled=True))
+    return Found((*out, *(_pooled(data) if data else ())), tuple(findings))
 
 
-def _quality(data: Scored) -> list[Measure]:
+def _pooled(data: Scored) -> list[Measure]:
     slope, intercept = calibration(data)
     figures = {
         "auc": auc(data),
@@ -77,17 +118,17 @@ def _quality(data: Scored) -> list[Measure]:
         "calibration_intercept": intercept,
         "ece": ece(data),
     }
-    out = [Measure("all", name, figure, data.positives) for name, figure in figures.items()]
-    top = Measure("top_decile", "lift", lift(data, data.rows / 10), data.positives)
+    out = [Measure("all", name, figure, data.positives, pooled=True) for name, figure in figures.items()]
+    top = Measure("top_decile", "lift", lift(data, data.rows / 10), data.positives, pooled=True)
     return [*out, top]
 
 
-def _segment(name: str, rows: int, positives: int, data: Scored) -> list[Measure]:
+def _segment(name: str, rows: int, positives: int, base_rate: float) -> list[Measure]:
     rate = wilson(positives, rows)
-    return [
-        Measure(name, "rate", rate, positives),
-        Measure(name, "lift", rate.scaled(1 / data.base_rate), positives),
-    ]
+    out = [Measure(name, "rate", rate, positives)]
+    if base_rate:
+        out.append(Measure(name, "lift", rate.scaled(1 / base_rate), positives))
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,23 @@ from typing import Any, Literal
 
 from propensity.pack.domain.model_spec import Retraining
 from propensity.stats.drift import SCORE
+from propensity.stats.figures import Estimate, difference
 
 Kind = Literal["drift", "performance"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a version on a day. `said` is what the check saw, in words, with figures and n."""
+    """One check of a version on a day. `said` is what the check saw, in words, with figures and n.
+
+    `window` has the days whose outcomes the check saw, [first, last); it is None for a check that saw none.
+    """
 
     day: date
     kind: Kind
     violated: bool
     said: str
+    window: tuple[date, date] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +56,61 @@ def drift_check(summary: Mapping[str, Any], rules: Retraining) -> Check:
     return Check(date.fromisoformat(summary["as_of"]), "drift", bool(violated), said)
 
 
-def performance_check(summary: Mapping[str, Any], registered_auc: float, rules: Retraining) -> Check:
+def performance_check(
+    summary: Mapping[str, Any],
+    registered: Mapping[str, Any],
+    rules: Retraining,
+    window: tuple[date, date] | None = None,
+) -> Check:
     """Return the check of a scoring run's matchback. `summary` is the run's matchback-<day>.json.
 
-    The check is violated where the whole interval of a figure is beyond the limit, never by the value alone.
-    `registered_auc` is the AUC with which the version was registered.
+    The check is violated where the whole interval of a figure is beyond the limit, never by the value alone. A fall of
+    the AUC is the difference of two measured figures, and has the uncertainty of both. `registered` is the version's
+    metrics.json. Where both have the AUC within tenants, that is compared; otherwise the pooled ones are. A matchback
+    in which nobody converted has no figure of the ranking; its level is still judged.
     """
-    everyone = summary["segments"]["all"]
-    auc, slope, skill = (everyone[name] for name in ("auc", "calibration_slope", "brier_skill"))
-    low, high = rules.calibration_slope
-    violations = []
-    if auc["high"] < registered_auc - rules.auc_drop:
-        violations.append(
-            f"AUC {_figure(auc)} is more than {rules.auc_drop:g} below {registered_auc:.3f} at registration"
-        )
-    if slope["high"] < low or slope["low"] > high:
-        violations.append(f"calibration slope {_figure(slope)} is outside {low:g} to {high:g}")
-    if skill["high"] < 0:
+    everyone: Mapping[str, Mapping[str, Any]] = summary["segments"]["all"]
+    violations, fine = [], []
+    name = next((one for one in ("auc_within", "auc") if one in everyone and one in registered), None)
+    if name is not None:
+        said = "AUC within tenants" if name == "auc_within" else "AUC"
+        fall = difference(_estimate(registered[name]), _estimate(everyone[name]))
+        against = f"{said} {_figure(everyone[name])} against {registered[name]['value']:.3f} at registration"
+        fine.append(against)
+        if fall.low > rules.auc_drop:
+            violations.append(
+                f"{against}: it fell by {fall.value:.3f} ({fall.low:.3f} to {fall.high:.3f}), "
+                f"more than {rules.auc_drop:g}"
+            )
+    for name, words, (low, high) in (
+        ("observed_over_expected", "conversions over expected", rules.observed_over_expected),
+        ("calibration_slope", "calibration slope", rules.calibration_slope),
+    ):
+        if figure := everyone.get(name):
+            fine.append(f"{words} {_figure(figure)}")
+            if figure["high"] < low or figure["low"] > high:
+                violations.append(f"{words} {_figure(figure)} is outside {low:g} to {high:g}")
+    if (skill := everyone.get("brier_skill")) and skill["high"] < 0:
         violations.append(f"Brier skill {_figure(skill)}: saying the base rate to everyone would be better")
-    fine = f"AUC {_figure(auc)} against {registered_auc:.3f} at registration, slope {_figure(slope)}"
-    message = "; ".join(violations) or fine
-    return Check(date.fromisoformat(summary["known_by"]), "performance", bool(violations), message)
+    message = "; ".join(violations) or ", ".join(fine) or "; ".join(summary.get("findings", ()))
+    return Check(date.fromisoformat(summary["known_by"]), "performance", bool(violations), message, window)
+
+
+def apart(checks: Sequence[Check]) -> list[Check]:
+    """Return the newest check, and of the older ones those whose outcomes no later chosen check saw; oldest first.
+
+    `checks` are of one kind and version, oldest first. Checks over the same days find the same: scores of every month
+    with a window of 90 days make two violations out of one bad month.
+    """
+    chosen: list[Check] = []
+    for check in reversed(checks):
+        if not (chosen and check.window and chosen[-1].window and check.window[1] > chosen[-1].window[0]):
+            chosen.append(check)
+    return chosen[::-1]
+
+
+def _estimate(found: Mapping[str, Any]) -> Estimate:
+    return Estimate(found["value"], found["low"], found["high"], found["n"])
 
 
 def _figure(found: Mapping[str, Any]) -> str:

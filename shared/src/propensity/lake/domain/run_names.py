@@ -7,15 +7,20 @@ The layout below the lake bucket is `<run>/plan.json`, `<run>/items.json` (the M
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from propensity.kernel.errors import BadInputError
 
 Scope = Literal["batch", "gap"]
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(
+    _DAY.pattern + r"[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+)
 
 
 def training_run(model: str, as_of: date, request: str | None = None) -> str:
@@ -41,17 +46,40 @@ def batch_day(run: str) -> date:
     return date.fromisoformat(run.rpartition("/")[2][:10])
 
 
+def run_version(run: str) -> int:
+    """The number of the version in the name of a scoring run."""
+    return int(run.rpartition("/")[2][12:18])
+
+
 def parse_day(value: object, field: str) -> date:
-    """Parse a day given as YYYY-MM-DD, or as the day of an RFC 3339 instant in UTC. Raises BadInputError."""
+    """Parse a day given as YYYY-MM-DD, or as an RFC 3339 instant with its zone, whose day in UTC counts.
+
+    Raises BadInputError, also for a day whose window would leave the calendar.
+    """
+    day = None
     try:
-        day = date.fromisoformat(value[:10]) if isinstance(value, str) else None
-    except ValueError:
-        day = None
-    # outside of these days, a window before or after the day would leave the calendar
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            day = date.fromisoformat(value)
+        elif isinstance(value, str) and _INSTANT.fullmatch(value):
+            day = datetime.fromisoformat(value.upper()).astimezone(UTC).date()
+    except (ValueError, OverflowError):
+        pass  # the 30th of February, or an instant before the year 1 in UTC
     if day is None or not FIRST_DAY <= day <= LAST_DAY:
         given = repr(value[:40]) if isinstance(value, str) else f"of type {type(value).__name__}"
-        raise BadInputError(f"{field} is {given}, expected a day as YYYY-MM-DD from {FIRST_DAY} to {LAST_DAY}")
+        raise BadInputError(
+            f"{field} is {given}, expected a day as YYYY-MM-DD from {FIRST_DAY} to {LAST_DAY}, "
+            "or an instant with its zone as YYYY-MM-DDTHH:MM:SSZ"
+        )
     return day
+
+
+def refuse_future(day: date, field: str, *, at: datetime) -> None:
+    """Raise BadInputError for a day that has not begun, in UTC, at an instant: nobody knows its data yet."""
+    today = at.astimezone(UTC).date()
+    if day > today:
+        raise BadInputError(
+            f"{field} is {day}, which has not begun: today is {today} in UTC; give today or an earlier day"
+        )
 
 
 def parse_scope(value: str) -> Scope:

@@ -82,9 +82,10 @@ class TrainingPlan(Plan):
 
 
 class ScoringPlan(Plan):
-    """The plan of a scoring run. `batch_as_of` and `batch_run` name the batch whose cut points a gap run takes.
+    """The plan of a scoring run. `batch_as_of` and `batch_run` name the batch that a gap run builds on.
 
-    Both are None in a batch's own plan.
+    `ranked_by` is the run whose cut points it takes: the newest gap run since the batch, or the batch. All three are
+    None in a batch's own plan.
     """
 
     model: str
@@ -94,6 +95,7 @@ class ScoringPlan(Plan):
     scope: Scope
     batch_as_of: str | None = None
     batch_run: str | None = None
+    ranked_by: str | None = None
 
     @model_validator(mode="after")
     def _batch_of_a_gap_run(self) -> ScoringPlan:

@@ -200,7 +200,7 @@ class Slice(Query):
 
 
 class Cadence(Frozen):
-    """The days on which runs are due: `day` of every so many months of the year, counted from `anchor_month`."""
+    """The days on which runs are due: `day` of every so many months, counted from `anchor_month` of the year 2000."""
 
     train_every_months: int = Field(6, ge=1, le=12)
     score_every_months: int = Field(1, ge=1, le=12)
@@ -228,13 +228,16 @@ class Retraining(Frozen):
     drifted_share: float = Field(0.25, ge=0, le=1)
     auc_drop: float = Field(0.03, ge=0, le=0.5)  # below the AUC that the version was registered with
     calibration_slope: tuple[float, float] = (0.7, 1.4)
+    observed_over_expected: tuple[float, float] = (0.8, 1.25)  # conversions over the sum of the scores
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Retraining:
         if self.violations > self.of_last:
             raise ValueError(f"retraining: violations is {self.violations}, expected at most of_last, {self.of_last}")
-        if not self.calibration_slope[0] < self.calibration_slope[1]:
-            raise ValueError(f"retraining: calibration_slope is {self.calibration_slope}, expected low before high")
+        for name in ("calibration_slope", "observed_over_expected"):
+            low, high = getattr(self, name)
+            if not low < high:
+                raise ValueError(f"retraining: {name} is {(low, high)}, expected low before high")
         return self
 
 

@@ -21,6 +21,7 @@ from propensity.kernel.errors import ConflictError
 
 Rung = Literal["heuristic", "global", "intercept", "segment", "own"]
 RUNGS: tuple[Rung, ...] = ("heuristic", "global", "intercept", "segment", "own")
+HEURISTIC: Rung = "heuristic"
 LADDER = "ladder.json"  # the name of the ladder's file in a version's folder
 
 

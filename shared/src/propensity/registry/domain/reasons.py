@@ -131,12 +131,23 @@ def top_reasons(explained: Explained, features: Sequence[Feature], matrix: Any, 
             {
                 "feature": features[column].name,
                 "contribution": float(parts[row, column]),
-                "text": sentence(features[column], float(matrix[row, column]), float(explained.typical[column])),
+                "text": directed(
+                    sentence(features[column], float(matrix[row, column]), float(explained.typical[column])),
+                    float(parts[row, column]),
+                ),
             }
             for column in order[row]
             if abs(parts[row, column]) >= _LEAST
         ]
     return out
+
+
+RAISES, LOWERS = " (raises the score)", " (lowers the score)"
+
+
+def directed(said: str, contribution: float) -> str:
+    """Return a sentence that also says which way the feature moved the score."""
+    return said + (RAISES if contribution > 0 else LOWERS)
 
 
 def sentence(feature: Feature, value: float, typical: float) -> str:

@@ -60,9 +60,15 @@ class Request:
 
 
 def registration_line(
-    request: Request, policy: Policy, held_against: int | None, known: Sequence[LedgerLine]
+    request: Request,
+    policy: Policy,
+    held_against: int | None,
+    known: Sequence[LedgerLine],
+    doubt: str | None = None,
 ) -> LedgerLine:
     """Return the line of a version that passed its gates: it becomes champion, or staging to wait for people.
+
+    With a `doubt`, in words, people decide whatever the policy says.
 
     `held_against` is the champion that the gates compared the version with. Where another version is champion by now,
     the two were never compared, and people decide. Each asker gets one line per version. A training run that is
@@ -72,9 +78,11 @@ def registration_line(
     if written:
         return written[-1]
     standing = model_standing(known)
-    if policy == "automatic" and standing.champion == held_against:
+    if doubt:
+        request = replace(request, why=f"{request.why}, but {doubt}; look at its card, then promote it by hand")
+    elif policy == "automatic" and standing.champion == held_against:
         return request.line(known, "promote", alias=CHAMPION, previous=standing.champion)
-    if policy == "automatic":
+    elif policy == "automatic":
         why = (
             f"{request.why}, held against version {held_against or 'none'}; version {standing.champion or 'none'} has "
             "become champion since, so promote it by hand or train again"

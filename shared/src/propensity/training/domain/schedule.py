@@ -6,6 +6,8 @@ from datetime import date, timedelta
 
 from propensity.pack.domain.model_spec import Cadence, ModelSpec
 
+_ORIGIN = 2000  # the year from whose anchor month the months of a cadence are counted
+
 
 def months_before(day: date, months: int) -> date:
     """Return the same day of an earlier month, or the last day of that month if the month is shorter."""
@@ -40,10 +42,15 @@ def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
 
 
 def last_due(cadence: Cadence, slot: date, every_months: int) -> date:
-    """Return the newest day on which a run is due, not after the slot's day."""
+    """Return the newest day on which a run is due, not after the slot's day.
+
+    Months are counted on from `anchor_month` of the year 2000, over the ends of years: every 5 months is every 5.
+    """
     year, month = slot.year, slot.month
     while True:
-        if (month - cadence.anchor_month) % every_months == 0 and date(year, month, cadence.day) <= slot:
+        if ((year - _ORIGIN) * 12 + month - cadence.anchor_month) % every_months == 0 and date(
+            year, month, cadence.day
+        ) <= slot:
             return date(year, month, cadence.day)
         year, month = (year, month - 1) if month > 1 else (year - 1, 12)
 

@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from propensity.erasure import engine
+from propensity.erasure.sealed_names import keep, recall
 from propensity.erasure.texts import NameFinder
 from propensity.erasure.zones import LandedVersions, ParquetFiles, TextFiles
 from propensity.ingest.domain.file_report import parse_report
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import ConflictError, ForbiddenError, RetryableError
+from propensity.kernel.tenant import Subject
 from propensity.ports import ObjectInfo
 from tests.fakes.folder_store import FolderStore
 from tests.kit.drops import PACK, column, contract
@@ -207,10 +208,10 @@ def test_a_failed_call_counts_every_row_once(world: World, tmp_path: Path) -> No
 
 
 def test_the_sealed_names_are_read_with_the_customers_id_only(world: World) -> None:
-    subject = engine.Subject("d1", ANNA.id)
-    engine.keep(world.lake, subject, "T-9", ANNA.names)
-    assert engine.recall(world.lake, subject, "T-9") == ANNA.names
-    assert engine.recall(world.lake, engine.Subject("d1", "C0000002"), "T-9") == ()
+    subject = Subject("d1", ANNA.id)
+    keep(world.lake, subject, "T-9", ANNA.names)
+    assert recall(world.lake, subject, "T-9") == ANNA.names
+    assert recall(world.lake, Subject("d1", "C0000002"), "T-9") == ()
     assert ANNA.email.encode() not in world.lake.get("audit/erasing-names/T-9")
 
 

@@ -1,6 +1,7 @@
 """How the proof of an erasure reads a text: character by character, by the standard library's readers of JSON.
 
-This code is written apart from the search's (erasure/domain/spelling.py), so that the proof does not share a blind spot.
+This code is written apart from the search's (erasure/domain/spelling.py), so that the proof does not share its blind
+spots.
 """
 
 from __future__ import annotations

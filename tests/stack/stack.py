@@ -301,7 +301,9 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mappi
     try:
         stack.wait(lambda: _healthy(endpoint), 60, "MiniStack to answer")
         approvers.create(stack.client("iam"))
-        stack.outputs = _deploy(stack, {"Pack": pack, **approvers.ROLES, **(parameters or {})})
+        # MiniStack does not give s3:if-none-match to its evaluator, so it would refuse every put
+        settings = {"Pack": pack, "WriteOnce": "false", **approvers.ROLES, **(parameters or {})}
+        stack.outputs = _deploy(stack, settings)
     except BaseException:
         stack.down()
         raise

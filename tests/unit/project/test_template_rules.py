@@ -200,17 +200,25 @@ def test_no_policy_allows_every_action_or_every_resource() -> None:
     assert checked > 50
 
 
-def test_only_maintenance_can_delete_from_tables_and_only_erasures_what_carries_a_tenant() -> None:
+def test_only_maintenance_and_erasures_can_delete() -> None:
     deleting = [(name, one) for name, one in statements() if any("Delete" in action for action in actions(one))]
     assert {name for name, _ in deleting} == {"MaintainTables"} | ERASERS
+    zones: dict[tuple[str, str], set[str]] = {}
     for name, statement in deleting:
-        zones = {re.sub(r".*[}]/", "", one["Fn::Sub"]) for one in statement["Resource"]}
-        if name in ERASERS:
-            assert zones == {"*/tenant_id=*"}
-        else:
-            assert zones == {"silver/*", "features/*", "gold/*"}
-    from_lake = {name for name, one in deleting if "LakeBucket" in json.dumps(one["Resource"])}
-    assert from_lake == {"MaintainTables", "EraseTenant"}
+        for one in statement["Resource"]:
+            bucket, _, zone = one["Fn::Sub"].partition(".Arn}/")
+            zones.setdefault((name, bucket.removeprefix("${")), set()).add(zone)
+    assert zones == {
+        ("MaintainTables", "LakeBucket"): {"silver/*", "features/*", "gold/*"},
+        # a person can stand in a file of no tenant
+        ("EraseCustomer", "LandingBucket"): {"*"},
+        ("EraseTenant", "LandingBucket"): {"*/tenant_id=*"},
+        # old versions of the lake's objects, wherever they lie
+        ("EraseCustomer", "LakeBucket"): {"*"},
+        ("EraseTenant", "LakeBucket"): {"*"},
+    }
+    versions_only = {name for name, one in deleting if "s3:DeleteObject" not in actions(one)}
+    assert versions_only == ERASERS
 
 
 def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -373,8 +381,11 @@ def expiring(bucket: str) -> dict[str, tuple[str, Any]]:
     found = {}
     for rule in RESOURCES[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]:
         if "Fn::If" not in rule:
-            # without a condition, only parts of unfinished uploads are removed
-            assert set(rule) == {"Id", "Status", "AbortIncompleteMultipartUpload"}
+            # without a condition, only parts of unfinished uploads are removed, and the lake's old versions
+            assert set(rule) - {"Id", "Status"} in (
+                {"AbortIncompleteMultipartUpload"},
+                {"NoncurrentVersionExpiration", "ExpiredObjectDeleteMarker"},
+            )
             continue
         condition, then, otherwise = rule["Fn::If"]
         days = then.get("ExpirationInDays") or then["NoncurrentVersionExpiration"]["NoncurrentDays"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -62,3 +64,34 @@ def test_only_plain_values_of_allowed_keys_are_logged() -> None:
         "model": "buy",
         "rows": 3,
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (f"sales/tenant_id=t1/{PERSON}.csv", "sales/tenant_id=t1/sha256-"),
+        ("sales/tenant_id=t1/Doe, Jane: mail; new/May 2026.csv.gz", "sales/tenant_id=t1/sha256-"),
+        (f"{PERSON}/lost.csv", "sha256-"),
+        (f"{PERSON}/tenant_id=t1/lost.csv", "sha256-"),
+    ],
+)
+def test_a_landed_files_name_is_not_logged(key: str, shown: str) -> None:
+    event = {"Records": [{"messageId": "m", "body": json.dumps({"detail": {"object": {"key": key}}})}]}
+    error = caught(BadInputError(f"landing {key}, version v1: line 3: price: expected a number"))
+    told = told_safely(error, event)
+    assert isinstance(told, BadInputError)
+    assert str(told).startswith(f"landing {shown}")
+    assert str(told).endswith(", version v1: line 3: price: expected a number")
+    assert "Jane" not in str(told)
+    assert PERSON not in str(told)
+
+
+def test_a_landed_files_name_is_not_logged_without_its_event_either() -> None:
+    told = told_safely(caught(BadInputError(f"sales/tenant_id=t1/Jane Doe/{PERSON}.csv: line 3: mend it")))
+    assert str(told).startswith("sales/tenant_id=t1/sha256-")
+    assert str(told).endswith(".csv: line 3: mend it")
+
+
+def test_keys_of_the_lake_are_logged_as_they_are() -> None:
+    key = "bronze/sales/tenant_id=t1/ingest_date=2026-01-02/0123.c1.0.0.parquet"
+    assert str(told_safely(caught(BadInputError(f"{key}: no whole file")))) == f"{key}: no whole file"

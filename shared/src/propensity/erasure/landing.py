@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from propensity.erasure.domain.subject import of_nobody
 from propensity.erasure.rows import RowFinder
 from propensity.erasure.texts import NameFinder, is_parquet
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
@@ -17,13 +18,12 @@ from propensity.lake.silver_tables import silver_table
 from propensity.ports import ObjectInfo, Ports, Sql
 
 _PROMOTED_AT_ONCE = 100  # the number of files that one commit promotes
-_UNKNOWN = "unknown"  # validate_upload uses this tenant's name for files that it cannot assign to a tenant
 
 
 def reports(ports: Ports, tenant_id: str) -> Iterator[dict[str, Any]]:
     """Yield the validation reports of the files that a tenant landed."""
     for key in ports.lake.keys("validation/"):
-        if tenant_of(key) in (tenant_id, _UNKNOWN):
+        if tenant_of(key) == tenant_id or of_nobody(key):
             yield read_json(ports.lake, key)
 
 
@@ -78,28 +78,34 @@ class LandingFinder:
         Raises RetryableError where one of the versions was not validated, because other people's rows in that version
         are nowhere else yet.
         """
-        landed = [
-            version for version in self._ports.landing.versions("") if tenant_of(version.key) == self._subject.tenant_id
-        ]
+        everything = list(self._ports.landing.versions(""))
         if self._subject.customer_id is None:
-            return landed
+            return [version for version in everything if tenant_of(version.key) == self._subject.tenant_id]
+        # a file whose key names no tenant was refused whole; it may name anybody
+        landed = [
+            version
+            for version in everything
+            if tenant_of(version.key) in (None, self._subject.tenant_id) or of_nobody(version.key)
+        ]
         validated: defaultdict[tuple[str, datetime], set[str]] = defaultdict(set)
         linked: set[tuple[str, datetime]] = set()
         for report in reports(self._ports, self._subject.tenant_id):
-            arrived = report["key"], _second(datetime.fromisoformat(report["ingested_at"]))
+            key = self._texts.without_key(report["key"])  # an earlier call may have rewritten the report
+            arrived = key, _second(datetime.fromisoformat(report["ingested_at"]))
             validated[arrived].add(report["content_id"])
             if any(self._holds_rows(report[kind]) for kind in ("bronze_key", "quarantine_key")):
                 linked.add(arrived)
-        named = [version for version in landed if _arrived(version) in linked or self._names_customer(version)]
+        named = [version for version in landed if self._arrived(version) in linked or self._names_customer(version)]
         contents: defaultdict[tuple[str, datetime], set[str]] = defaultdict(set)
         for version in landed:
-            contents[_arrived(version)].add(version.etag)
+            contents[self._arrived(version)].add(version.etag)
         for version in named:
             # reports do not tell two contents of one second apart, so both contents are counted
-            if len(validated[_arrived(version)]) < len(contents[_arrived(version)]):
+            if len(validated[self._arrived(version)]) < len(contents[self._arrived(version)]):
+                shown = self._texts.without_key(version.key)
                 raise RetryableError(
-                    f"landing {version.key}, version {version.version_id}: names the customer and was not validated "
-                    "yet; wait until its report is below validation/ (or mend what keeps it from that), then try "
+                    f"landing {shown}, version {version.version_id}: names the customer and was not validated yet; "
+                    "wait until its report is below validation/ (or mend what keeps it from that), then try "
                     "again. Nothing was erased"
                 )
         return named
@@ -117,15 +123,20 @@ class LandingFinder:
 
         A file that cannot be read was refused whole. No good rows are lost with it, and it may name anybody.
         """
+        if self._texts.telling.within_text(version.key):
+            return True
         path = self._sql.scratch / "landed"
         self._ports.landing.download(version.key, path, version.version_id)
-        named = self._rows.named_in(path) if is_parquet(path) else self._texts.within_file(path)
-        return named is not False
+        if is_parquet(path) and tenant_of(version.key) == self._subject.tenant_id:
+            return self._rows.named_in(path) is not False
+        if tenant_of(version.key) == self._subject.tenant_id:
+            return self._texts.within_file(path) is not False
+        named = self._rows.named_in(path) if is_parquet(path) else self._texts.telling.within_file(path)
+        return named is True
 
-
-def _arrived(info: ObjectInfo) -> tuple[str, datetime]:
-    """Return key and second of arrival, by which a version and its report belong together."""
-    return info.key, _second(info.last_modified)
+    def _arrived(self, info: ObjectInfo) -> tuple[str, datetime]:
+        """Return key and second of arrival, by which a version and its report belong together."""
+        return self._texts.without_key(info.key), _second(info.last_modified)
 
 
 def _second(moment: datetime) -> datetime:

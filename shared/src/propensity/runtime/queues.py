@@ -38,26 +38,28 @@ def answer_groups[T](
         try:
             parsed = parse(json.loads(record["body"]))
         except (ValueError, KeyError, TypeError, PropensityError) as error:
-            _log(record["messageId"], error)
+            _log(record["messageId"], error, record)
             failed.append(record["messageId"])
             continue
         groups.setdefault(group(parsed), []).append((record["messageId"], parsed))
     for members in groups.values():
-        failed += _work(members, work)
+        failed += _work(members, work, event["Records"])
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _work[T](members: Sequence[tuple[str, T]], work: Callable[[Sequence[T]], Mapping[str, Any]]) -> list[str]:
+def _work[T](
+    members: Sequence[tuple[str, T]], work: Callable[[Sequence[T]], Mapping[str, Any]], records: object
+) -> list[str]:
     try:
         answer = work([value for _, value in members])
     except Exception as error:  # noqa: BLE001 - whatever it is, the message goes back and the queue decides
         if len(members) == 1:
-            _log(members[0][0], error)
+            _log(members[0][0], error, records)
             return [members[0][0]]
-        return [message_id for member in members for message_id in _work([member], work)]
+        return [message_id for member in members for message_id in _work([member], work, records)]
     logger().info("worked", extra={"messages": len(members), "answered": allowed(answer)})
     return []
 
 
-def _log(message_id: str, error: Exception) -> None:
-    logger().error(str(told_safely(error)), extra={"message_id": message_id, **described(error)})
+def _log(message_id: str, error: Exception, records: object) -> None:
+    logger().error(str(told_safely(error, records)), extra={"message_id": message_id, **described(error)})

@@ -68,13 +68,20 @@ class ZoneTotal(Record):
 
 
 class Proof(Record):
-    """The amounts that the search after an erasure looked through; `hits` is 0, because a hit is an error."""
+    """The amounts that the search after an erasure looked through, and what it did not look through.
+
+    `hits` counts the objects that still hold the subject; it is 0 but in the record of an erasure with failed zones.
+    `not_searched` counts objects by the other tenant whose mark they carry, a misspelt tenant included. `unreadable`
+    counts damaged files of no tenant, which nobody can search.
+    """
 
     objects: int
     bytes: int
     landing_versions: int
     objects_of_other_tenants: int
     hits: int
+    not_searched: Mapping[str, int] = {}
+    unreadable: int = 0
 
 
 class ErasureRecord(Record):
@@ -82,7 +89,8 @@ class ErasureRecord(Record):
 
     `names` says how many names of the person were searched for. `pinned` counts the rows removed from each version of a
     table that a model or a run pins, by table and version. `open_runs` are the runs that were planned and have not
-    finished.
+    finished. `failed` says per zone why an attempt could not erase there; another call goes on. `last` is then the
+    record of the attempts before these, and nothing in it is done again.
     """
 
     attempts: int
@@ -97,6 +105,13 @@ class ErasureRecord(Record):
     pinned: Mapping[str, Mapping[str, int]]
     open_runs: Sequence[str]
     proof: Proof
+    failed: Mapping[str, str] = {}
+    last: ErasureRecord | None = None
+
+    @property
+    def closed(self) -> ErasureRecord | None:
+        """The newest record without failed zones: this record, or the last one."""
+        return self.last if self.failed else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +126,11 @@ class Done:
 
 def record_key(request: str) -> str:
     return f"{ERASURES}/{request}.json"
+
+
+def names_key(request: str) -> str:
+    """Return the key of the sealed names, which are there from an erasure's first zone to its end."""
+    return f"audit/erasing-names/{request}"
 
 
 def notes_folder(request: str) -> str:

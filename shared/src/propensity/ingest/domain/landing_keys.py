@@ -65,16 +65,20 @@ def parse_landing_key(key: str, datasets: Sequence[str], *, arrived: datetime) -
         raise BadInputError(f"{key}: expected <dataset>/tenant_id=<tenant>/<file>; put the file under such a key")
     if match["dataset"] not in datasets:
         raise BadInputError(
-            f"{key}: unknown dataset {match['dataset']!r}, expected one of {', '.join(datasets)}; "
-            "put the file under one of these"
+            f"{key}: unknown dataset, expected one of {', '.join(datasets)}; put the file under one of these"
         )
     if not TENANT_NAME.fullmatch(match["tenant"]):
         raise BadInputError(f"{key}: tenant_id: expected {TENANT_RULE}; mend the key")
-    # the longest endings stand first, so that .csv.gz is found before any shorter ending
-    suffix = next((ending for ending in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(ending)), None)
+    suffix = _suffix(key)
     if suffix is None:
         raise BadInputError(f"{key}: unknown kind of file, expected {', '.join(FORMATS)}; send it as one of these")
     return Landed(key, match["dataset"], match["tenant"], suffix, arrived.isoformat())
+
+
+def _suffix(key: str) -> str | None:
+    """The ending of a key that says the kind of file; None for any other ending."""
+    # the longest endings stand first, so that .csv.gz is found before any shorter ending
+    return next((ending for ending in sorted(FORMATS, key=len, reverse=True) if key.lower().endswith(ending)), None)
 
 
 def landing_key(dataset: str, tenant_id: str, file: str, datasets: Sequence[str], *, arrived: datetime) -> Landed:
@@ -191,5 +195,6 @@ def rejected_outputs(key: str, content: str, modified: datetime, datasets: Seque
     dataset = match["dataset"] if match and match["dataset"] in datasets else "unknown"
     tenant = match["tenant"] if match and TENANT_NAME.fullmatch(match["tenant"]) else None
     place = f"{dataset}/tenant_id={tenant or 'unknown'}/ingest_date={modified.date().isoformat()}/{content}"
-    file = re.sub(r"[^A-Za-z0-9_.=-]", "_", key.rsplit("/", 1)[-1])[-120:] or "file"
+    # the copy does not have the file's own name, which may be a person's
+    file = f"file{_suffix(key) or ''}"
     return RejectedOutputs(dataset, tenant, place, file)

@@ -1,0 +1,198 @@
+"""What each function must not do is refused by the template's own policies, as IAM would evaluate them.
+
+The evaluator knows what these policies use: Allow and Deny, `*` in actions and resources, and the conditions Null,
+ArnNotEquals and StringLike. Any other condition fails the test that meets it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.decode import cfn_yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+RESOURCES: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))["Resources"]
+FUNCTIONS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::Serverless::Function"}
+ERASERS = ("EraseCustomer", "EraseTenant")
+RUN = "runs/train/buy/2026-01-01"
+SCORED = "runs/score/buy/2026-01-01"
+LANDED = "sales/tenant_id=t1/may.csv"
+
+
+def shown(resource: Any) -> str:
+    """A resource as text: `LakeBucket/registry/*`."""
+    if isinstance(resource, Mapping):
+        [(kind, value)] = resource.items()
+        return re.sub(r"\$\{(\w+)\.Arn\}", r"\1", value) if kind == "Fn::Sub" else ".".join(value[:1])
+    return str(resource)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def matches(pattern: str, value: str) -> bool:
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value, re.DOTALL) is not None
+
+
+def holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
+    for operator, keys in condition.items():
+        for key, expected in keys.items():
+            found = context.get(key)
+            if operator == "Null":
+                met = (found is None) == (expected == "true")
+            elif operator == "ArnNotEquals":
+                met = found not in [one["Fn::GetAtt"][0] for one in expected]
+            elif operator == "StringLike":
+                met = found is not None and any(matches(one, found) for one in listed(expected))
+            else:
+                raise AssertionError(f"condition {operator} is not evaluated here")
+            if not met:
+                return False
+    return True
+
+
+def applies(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
+    return (
+        any(matches(one, action) for one in listed(statement["Action"]))
+        and any(matches(shown(one), resource) for one in listed(statement["Resource"]))
+        and holds(statement.get("Condition", {}), context)
+    )
+
+
+def may(function: str, action: str, resource: str, *, new: bool = False) -> bool:
+    """Whether a function may act on `<bucket>/<key>`; `new` says that a put has If-None-Match."""
+    context = {"aws:PrincipalArn": f"{function}Role", **({"s3:if-none-match": "*"} if new else {})}
+    own = [one for policy in FUNCTIONS[function]["Policies"] for one in policy["Statement"]]
+    buckets = RESOURCES["LakeBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    found = [one["Effect"] for one in [*own, *buckets] if applies(one, action, resource, context)]
+    return "Allow" in found and "Deny" not in found
+
+
+def put(function: str, key: str, *, new: bool = False) -> bool:
+    return may(function, "s3:PutObject", f"LakeBucket/{key}", new=new)
+
+
+ONCE = [
+    "registry/buy/ledger/000001.json",
+    "registry/buy/versions/000001/model.onnx",
+    "registry/buy/versions/000001/mlflow/loader.py",
+    "registry/buy/versions/000001/lineage.json",
+    "registry/buy/claims/000001.json",
+    "registry/buy/calibrations/000001/1.json",
+    "registry/buy/retraining/2026-01-01.json",
+    "tenants/t1/record/000001.json",
+    "retractions/sales/tenant_id=t1/0123.json",
+    "landings/ingest_date=2026-01-01/tenant_id=t1/sales/0123.json",
+    "audit/erasures/T-1.json",
+]
+# for each function, an object that it writes, and objects that it must not write, not even where there is none
+WRITES: dict[str, tuple[list[str], list[str]]] = {
+    "BuildFeatures": (
+        [f"{RUN}/features/0001.parquet", f"{SCORED}/results/build_features/0001.json", "features/x/a-0001.parquet"],
+        [
+            f"{RUN}/plan.json",
+            f"{RUN}/items/0001.json",
+            f"{RUN}/candidates/linear/model.onnx",
+            f"{RUN}/evaluation.json",
+            f"{SCORED}/plan.json",
+            f"{SCORED}/cuts.json",
+            f"{SCORED}/results/score_shard/0001.json",
+            "features/x/_delta_log/1.json",
+            "registry/buy/ledger/000009.json",
+        ],
+    ),
+    "FitCandidate": (
+        [f"{RUN}/candidates/linear/model.onnx", f"{RUN}/results/fit_candidate/0001.json"],
+        [
+            f"{RUN}/plan.json",
+            f"{RUN}/features/0001.parquet",
+            f"{RUN}/definition/model.yaml",
+            f"{RUN}/evaluation.json",
+            f"{RUN}/results/build_features/0001.json",
+            f"{SCORED}/plan.json",
+            "registry/buy/versions/000001/model.onnx",
+        ],
+    ),
+    "RegisterModel": (
+        [
+            "registry/buy/ledger/000009.json",
+            "registry/buy/versions/000009/model.onnx",
+            "registry/buy/claims/000009.json",
+        ],
+        ["registry/buy/golden/cases.json", "registry/buy/retraining/x.json", f"{RUN}/evaluation.json", "silver/x/a"],
+    ),
+    "ScoreShard": (
+        [f"{SCORED}/scored/0001.parquet", f"{SCORED}/results/score_shard/0001.json"],
+        [f"{SCORED}/plan.json", f"{SCORED}/receipt.json", f"{SCORED}/cuts.json", "gold/scores/a.parquet"],
+    ),
+    "RankRun": ([f"{SCORED}/cuts.json"], [f"{SCORED}/plan.json", f"{SCORED}/scored/0001.parquet"]),
+    "LabelShard": (
+        [f"{SCORED}/results/label_shard/0001.json", "gold/scores/a.parquet"],
+        [f"{SCORED}/plan.json", f"{SCORED}/cuts.json", "gold/scores/_delta_log/1.json"],
+    ),
+    "PublishScores": (
+        [f"{SCORED}/results/publish_scores/0001.json"],
+        [f"{SCORED}/plan.json", f"{SCORED}/receipt.json"],
+    ),
+    "ManageRegistry": (["registry/buy/ledger/000009.json"], ["registry/buy/versions/000001/model.onnx", "audit/x"]),
+    "ServeScores": ([], ["registry/buy/ledger/000009.json", "gold/inference_log/a", f"{SCORED}/plan.json"]),
+    "ValidateUpload": (
+        ["bronze/sales/a", "quarantine/sales/a", "validation/sales/a", "landings/a"],
+        ["silver/sales/a", "audit/removed/a", "tenants/t1/record/1.json", "registry/buy/ledger/000009.json"],
+    ),
+}
+
+
+@pytest.mark.parametrize("function", WRITES)
+def test_a_function_writes_its_results_and_nothing_else(function: str) -> None:
+    own, others = WRITES[function]
+    for key in own:
+        assert put(function, key, new=True), key
+    for key in others:
+        assert not put(function, key, new=True), key
+
+
+@pytest.mark.parametrize("key", ONCE)
+def test_what_is_written_once_is_overwritten_by_no_function_but_an_erasure(key: str) -> None:
+    for function in FUNCTIONS:
+        assert put(function, key) == (function in ERASERS), function
+
+
+@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {*ERASERS, "MaintainTables"}))
+def test_no_other_function_removes_anything(function: str) -> None:
+    for key in (f"LakeBucket/{ONCE[0]}", "LakeBucket/silver/x/a.parquet", f"LandingBucket/{LANDED}"):
+        for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+            assert not may(function, action, key)
+
+
+@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {"ManageTenants"}))
+def test_no_function_puts_a_file_into_the_landing_bucket(function: str) -> None:
+    assert not may(function, "s3:PutObject", f"LandingBucket/{LANDED}", new=True)
+
+
+def test_an_erasure_of_a_person_reaches_whatever_can_name_them() -> None:
+    for key in (
+        "validation/sales/tenant_id=t1/ingest_date=2026-01-01/0.c1.0.0.json",
+        "landings/ingest_date=2026-01-01/tenant_id=t1/sales/0.json",
+        "quarantine/rejected/unknown/tenant_id=unknown/ingest_date=2026-01-01/0/file.csv",
+        "tenants/t1/record/000001.json",
+        "retractions/sales/tenant_id=t1/0.json",
+        "audit/erasing-names/T-1",
+        "registry/buy/golden/cases.json",
+        "silver/customers/_delta_log/1.json",
+    ):
+        assert put("EraseCustomer", key), key
+        assert may("EraseCustomer", "s3:GetObject", f"LakeBucket/{key}")
+        # the lake keeps old versions, which would undo an erasure
+        for action in ("s3:GetObjectVersion", "s3:DeleteObjectVersion"):
+            assert may("EraseCustomer", action, f"LakeBucket/{key}"), key
+    for key in (LANDED, "sales/lost.csv", "sales/tenant_id=/lost.csv"):
+        assert may("EraseCustomer", "s3:DeleteObjectVersion", f"LandingBucket/{key}")
+    assert not may("EraseTenant", "s3:DeleteObjectVersion", "LandingBucket/sales/lost.csv")
+    for key in ("contracts/sales/1.0.0.yaml", "rebucket/a", "catalogue/a.html"):
+        assert not put("EraseCustomer", key), key

@@ -24,7 +24,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
+.PHONY: help setup build check up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,12 +52,16 @@ $(STACK): requirements/stack.txt $(TOOLS)
 build: $(BUILT) ## sam build
 
 $(BUILT): $(SOURCES) $(DEV) $(STACK)
-	@echo "build: sam build"
 	@mkdir -p build
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.check_pack > build/check.log || { cat build/check.log; exit 1; }
+	@echo "build: sam build"
 	@find functions shared -name __pycache__ -type d -prune -exec rm -rf {} +
 	@PATH="$(CURDIR)/.venv-stack/bin:$$PATH" .venv-stack/bin/sam build --cached --parallel --template-file template.yaml > build/sam-build.log 2>&1 \
 	  || { tail -40 build/sam-build.log; exit 1; }
 	@touch $@
+
+check: $(DEV) ## tell the mistakes of a pack's files (PACK=… a name or a folder), by file and line
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.check_pack $(PACK)
 
 up: $(BUILT) ## keep the local stack running (PACK=…, PORT=…) and print its address
 	@.venv/bin/python -m tests.stack.up --folder $(FOLDER) --pack $(PACK) --port $(PORT)

@@ -118,6 +118,7 @@ def test_every_query_of_every_pack_runs_on_a_lake_of_the_contracts_columns(
     files = pack_files(pack)
     info = parse_pack(files, pack)
     ports: Any = Drops(files)
+    ports.pack = pack
     definition = parse_definition(files, model, where=pack, entity=info.entity)
     sources = {dataset: ItemSource(shape=shape_of(contract_of(ports, dataset)), keys=()) for dataset in info.datasets}
     with DuckDbSql() as sql:
@@ -135,6 +136,7 @@ def test_what_was_cut_as_of_another_day_or_window_is_there_no_more(tmp_path: Pat
     files = pack_files("retail")
     info = parse_pack(files, "retail")
     ports: Any = Drops(files)
+    ports.pack = "retail"
     [dataset] = info.datasets
     sources = {dataset: ItemSource(shape=shape_of(contract_of(ports, dataset)), keys=())}
     cut = "select schema_name from duckdb_tables() where table_name = ? and schema_name <> 'typed' order by all"

@@ -138,11 +138,16 @@ class SklearnTrainer:
 
 def _fit(family: str, estimator: Any, train: Sample, valid: Sample | None = None) -> None:
     options = _weighted(estimator, train.weights)
+    rows = np.asarray(train.matrix, dtype=np.float32)
+    # boosted trees cannot bin a column without any known value; a column of one value is never split, so it is left out
+    empty = ~np.isfinite(rows).any(axis=0)
+    if empty.any():
+        rows = np.where(empty, np.float32(0), rows)
     if valid is not None:
-        matrix = np.asarray(valid.matrix, dtype=np.float32)
+        matrix = np.where(empty, np.float32(0), np.asarray(valid.matrix, dtype=np.float32))
         options |= {"X_val": matrix, "y_val": valid.labels, "sample_weight_val": valid.weights}
     try:
-        estimator.fit(np.asarray(train.matrix, dtype=np.float32), train.labels, **options)
+        estimator.fit(rows, train.labels, **options)
     except TypeError as error:
         # `fit` checks the values of parameters; scikit-learn's error for a wrong one is a ValueError and a TypeError
         if isinstance(error, ValueError):

@@ -20,13 +20,19 @@ from propensity.evaluation.domain import gates
 from propensity.evaluation.domain.gates import Gate, sentinels
 from propensity.evaluation.domain.slices import slice_gates
 from propensity.evaluation.slicing import parts_of
+from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.ports import Ports
 from propensity.stats.figures import Estimate
+from propensity.stats.foresight import History, area, earlier_rows, foresight_of
+from propensity.stats.sampling import spread
+from propensity.training.data import as_date, folds
 
 _THREADS = 4
 _CALLS = 100  # scores per thread and round
 _ROUNDS = 3
+_LOOKED = 50_000  # at most this many rows show what a model owes to a feature
+_SHUFFLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,8 @@ def judge_case(ports: Ports, plan: TrainingPlan, case: Case) -> Judgement:
         *gates.quality(metrics, limits),
         gates.level(lists_of(case.fold, case.tenants), limits),
         *gates.leaks(alone, len(data.labels), limits),
+        _leak_model(case),
+        _known_features(case),
         changed_features(ports, plan, case),
         as_served(ports, plan, case),
         *slice_gates(parts, whole, limits),
@@ -71,6 +79,44 @@ def judge_case(ports: Ports, plan: TrainingPlan, case: Case) -> Judgement:
 def _count(labels: Any) -> tuple[int, int]:
     """Return (positives, rows)."""
     return int(labels.sum()), len(labels)
+
+
+def _leak_model(case: Case) -> Gate:
+    """Return the gate on features that seem to know the future, measured on the rows of the newest fold.
+
+    The shuffled values are those of the same rows, so that every value is one that the model has seen.
+    """
+    data, limits = case.data, case.definition.model.gates
+    who = np.stack([np.unique(data.columns[name].astype(str), return_inverse=True)[1] for name in (TENANT, CUSTOMER)])
+    entity = np.unique(who, axis=1, return_inverse=True)[1].reshape(-1)
+    fold = np.zeros(len(data.labels), dtype=bool)
+    fold[case.rows] = True
+    before = earlier_rows(entity, data.as_of, case.definition.model.reach_days)
+    rows = History(entity, data.as_of, data.labels.astype(np.int64), before, fold)
+    reasons = gates.foreseen(foresight_of(case.definition.feature_names, data.matrix, rows), limits)
+    if not reasons:
+        return gates.leak_model(reasons, None, len(case.rows), limits)
+    places = [number for number, name in enumerate(case.definition.feature_names) if name in reasons]
+    looked = case.rows[spread(len(case.rows), _LOOKED)]
+    matrix, labels, chance = data.matrix[looked], data.labels[looked], np.random.default_rng(7)
+    without = []
+    for _ in range(_SHUFFLES):
+        shuffled = matrix.copy()
+        shuffled[:, places] = matrix[chance.permutation(len(matrix))][:, places]
+        without.append(area(case.model.predict(shuffled), labels))
+    drop = area(case.model.predict(matrix), labels) - float(np.mean(without))
+    return gates.leak_model(reasons, drop, len(looked), limits)
+
+
+def _known_features(case: Case) -> Gate:
+    data, names = case.data, case.definition.feature_names
+
+    def unknown(rows: Any) -> list[str]:
+        known = np.isfinite(data.matrix[rows]).any(axis=0)
+        return [name for name, there in zip(names, known, strict=True) if not there]
+
+    by_fold = {as_date(fold.day).isoformat(): unknown(fold.train) for fold in folds(data, case.definition.model)}
+    return gates.known_features(unknown(data.fitted), by_fold, int(data.fitted.sum()))
 
 
 def _latency(ports: Ports, case: Case) -> Gate:

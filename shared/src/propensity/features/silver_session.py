@@ -86,10 +86,28 @@ class SilverSession:
                     columns.append(f"{indicator(feature)} as {quote(feature.indicator.name)}")
                 if feature.default is not None:
                     columns.append(f"{known_value(feature)} is not null as {quote(known_column(feature))}")
-        self.sql.execute(
-            f"create or replace temp table {quote(table)} as "
-            f"select p.tenant_id, p.customer_id, {', '.join(columns)} from {joined}"
-        )
+        try:
+            self.sql.execute(
+                f"create or replace temp table {quote(table)} as "
+                f"select p.tenant_id, p.customer_id, {', '.join(columns)} from {joined}"
+            )
+        except SqlError as error:
+            raise PackError(self._not_numbers() or f"features of the model: {error}") from error
+
+    def _not_numbers(self) -> str:
+        """Say which features their groups' SQL gives as something that is no number; empty where there are none."""
+        found = []
+        for group in self._definition.groups:
+            described = self.sql.rows(f"describe {quote(f'group_{group.group}')}")
+            kinds = {str(row[0]): str(row[1]) for row in described}
+            found += [
+                f"feature group {group.group}: {feature.name} is {kinds[feature.name]}, expected a number; cast it in "
+                f"features/{group.group}.sql, or give it dtype category"
+                for feature in group.features
+                if feature.dtype != "category"
+                and kinds[feature.name].startswith(("VARCHAR", "DATE", "TIME", "INTERVAL"))
+            ]
+        return "; ".join(found)
 
     def newest(self, as_of: date) -> dict[str, tuple[str | None, str | None]]:
         """The newest rows per dataset, as of a day: when one last happened or began, and when one last became known."""
@@ -242,7 +260,8 @@ def check_definition(
     """
     cut = {("", dataset) for dataset in shapes}
     cut |= {("history", dataset) for dataset, shape in shapes.items() if shape.kind == "state"}
-    outcomes = {("outcome", dataset) for dataset in shapes}
+    # only events have a label window: of a state, `outcome` would name a table that is never made
+    outcomes = {("outcome", dataset) for dataset, shape in shapes.items() if shape.kind == "event"}
     population = {("", "population")}
     reads = {}
     for query in definition.queries():
@@ -256,9 +275,17 @@ def check_definition(
             listed = ", ".join(sorted(".".join(part for part in table if part) for table in allowed))
             raise PackError(
                 f"{query.name}: names {', '.join(found)}; it may read {listed}, and take the date from as_of()"
+                f"{_no_outcomes(found, shapes)}"
             )
         reads[query.name] = tables_read(tree, allowed)
     return reads
+
+
+def _no_outcomes(found: Sequence[str], shapes: Mapping[str, SilverShape]) -> str:
+    """Say which of the names are outcomes of states, which no query has."""
+    states = [name for name, shape in shapes.items() if shape.kind == "state" and f"outcome.{name}" in found]
+    listed = ", ".join(states)
+    return f"; a state dataset has no outcomes ({listed}): read history.{states[0]}" if states else ""
 
 
 def _name(schema: str, dataset: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from propensity.kernel.errors import PackError
+from propensity.kernel.errors import ContractError, PackError
 from propensity.pack.domain.contract import Contract
 from propensity.pack.domain.contract_parser import parse_contract
 from propensity.pack.domain.definition import Definition, PackInfo, parse_definition, parse_pack
+from propensity.pack.domain.load_checks import contract_faults, reads_outcomes
 from propensity.pack.domain.model_spec import Policy
 from propensity.pack.domain.protected import protected_slices
+from propensity.pack.domain.yaml_source import repeated_keys
 from propensity.ports import Ports
 
 
@@ -16,10 +18,21 @@ def pack_info(ports: Ports) -> PackInfo:
 
 
 def contract_of(ports: Ports, dataset: str) -> Contract:
+    """The pack's contract of a dataset.
+
+    Raises ContractError, which tells every fault, where a key stands twice, bounds leave no value, a row would be known
+    before it happened, or the partition key is missing where rows are spread by entity.
+    """
     path = f"contracts/{dataset}.yaml"
     if path not in ports.pack_files:
         raise PackError(f"{ports.pack}/{path}: missing; pack.yaml lists dataset {dataset!r}")
-    return parse_contract(ports.pack_files[path], where=f"{ports.pack}/{path}")
+    text, where = ports.pack_files[path], f"{ports.pack}/{path}"
+    contract = parse_contract(text, where=where)
+    faults = [*repeated_keys(text)]
+    faults += [f"{said}; {remedy}" for _, _, said, remedy in contract_faults(contract, pack_info(ports))]
+    if faults:
+        raise ContractError(f"{where}: {'; '.join(faults)}")
+    return contract
 
 
 def pack_definition(ports: Ports, model: str) -> Definition:
@@ -30,9 +43,14 @@ def training_definition(ports: Ports, model: str) -> Definition:
     """The pack's definition, with a slice for every column that a contract marks as protected.
 
     Raises PackError for a protected column whose dataset has no column of the entity, because the column's values
-    cannot be said of a customer.
+    cannot be said of a customer. Raises PackError for a target that reads no outcomes: it would say what was.
     """
     info, definition = pack_info(ports), pack_definition(ports, model)
+    if not reads_outcomes(definition.model.target.sql):
+        raise PackError(
+            f"{ports.pack}/models/{model}.yaml: target: reads no outcome.<dataset>, so it says what was, not what "
+            "comes; read the events of the label window from outcome.<dataset>"
+        )
     slices = {part.name: part for part in definition.model.slices}
     for dataset in info.datasets:
         found = {part.name: part for part in protected_slices(contract_of(ports, dataset), info.entity, slices)}

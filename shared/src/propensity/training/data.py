@@ -129,12 +129,31 @@ def read_training(
             if hashed is not None:
                 _hash(ports, path, part, here, data, hashed)
     rows, positives = len(data.labels), int(data.labels.sum())
+    if not rows:
+        raise EvidenceError(f"model {definition.model.name}: {_why_empty(ports, keys, chosen)}")
     if positives in (0, rows):
         raise EvidenceError(
             f"model {definition.model.name}: {positives} of {rows} training rows are positive; both kinds are needed. "
             f"Load more history, or look at the target's SQL{chosen.left_out() if chosen else ''}"
         )
     return data
+
+
+def _why_empty(ports: Ports, keys: Sequence[str], chosen: Chosen | None) -> str:
+    """Say why a training set has no rows: most often the history is known from its arrival only."""
+    run = keys[0].rpartition("/features/")[0]
+    plan = read_plan(ports.lake, run, TrainingPlan)
+    late = sorted(dataset for dataset, shape in (plan.shapes or {}).items() if shape.by_arrival)
+    said = f"no training rows for the as-of dates {min(plan.dates)} to {max(plan.dates)}"
+    if chosen and (left := chosen.left_out()):
+        said += left
+    if late:
+        return (
+            f"{said}; rows of {', '.join(late)} count from their arrival, because their contracts have no knownAt or "
+            "say arrival, so history that was loaded later is not seen on these dates. Give the contract knownAt with "
+            "{column: …} or {lagDays: n}, as a new version in an empty lake, and load the history again"
+        )
+    return f"{said}; no customer is in the population on these dates. Load more history, or look at population's SQL"
 
 
 def training_set(ports: Ports, keys: Sequence[str], definition: Definition) -> Chosen | None:

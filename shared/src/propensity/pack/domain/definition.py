@@ -19,6 +19,7 @@ from propensity.kernel.errors import NotFoundError, PackError
 from propensity.kernel.spec import Frozen, Name, load_yaml
 from propensity.pack.domain.feature_spec import Feature, FeatureGroup
 from propensity.pack.domain.model_spec import ModelSpec
+from propensity.pack.domain.yaml_source import named_path, repeated_keys
 
 MOST_BUCKETS = 4096
 _SPACES = re.compile(r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/\*.*?\*/|\s)+""", re.DOTALL)
@@ -153,7 +154,11 @@ def normalise_sql(sql: str) -> str:
 
 
 def parse_pack(files: Mapping[str, str], pack: str) -> PackInfo:
-    return parse_file(PackInfo, files, "pack.yaml", pack)
+    """The contents of pack.yaml. Raises PackError where the name is not that of the pack's folder."""
+    info = parse_file(PackInfo, files, "pack.yaml", pack)
+    if info.name != pack:
+        raise PackError(f"{pack}/pack.yaml: name is {info.name!r}, expected {pack!r} as the folder says; rename one")
+    return info
 
 
 def parse_definition(files: Mapping[str, str], model: str, *, where: str, entity: str | None = None) -> Definition:
@@ -202,9 +207,11 @@ def _load(files: Mapping[str, str], path: str, where: str) -> dict[str, Any]:
     if path not in files:
         raise PackError(f"{where}/{path}: missing")
     try:
-        raw = load_yaml(files[path])
+        raw, twice = load_yaml(files[path]), repeated_keys(files[path])
     except yaml.YAMLError as error:
         raise PackError(f"{where}/{path}: not YAML: {error}") from error
+    if twice:
+        raise PackError(f"{where}/{path}: {'; '.join(twice)}")
     if not isinstance(raw, dict):
         raise PackError(f"{where}/{path}: expected a mapping at the top, got {type(raw).__name__}")
     return raw
@@ -219,7 +226,5 @@ def _validate[T: Frozen](kind: type[T], raw: dict[str, Any], where: str) -> T:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'top'}: {problem['msg']}" for problem in error.errors()
-        )
+        problems = "; ".join(f"{named_path(raw, problem['loc'])}: {problem['msg']}" for problem in error.errors())
         raise PackError(f"{where}: {problems}") from error

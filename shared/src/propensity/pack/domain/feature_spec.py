@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -66,6 +67,28 @@ class Feature(Frozen):
     def _direction_needs_an_order(self) -> Feature:
         if self.monotonic and self.dtype == "category":
             raise ValueError(f"feature {self.name}: categories have no order, expected no monotonic")
+        return self
+
+    @model_validator(mode="after")
+    def _default_is_a_value_of_the_feature(self) -> Feature:
+        if self.default is None:
+            return self
+        if self.dtype == "category":
+            if str(self.default) not in self.categories:
+                raise ValueError(
+                    f"feature {self.name}: default is {self.default!r}, expected one of {', '.join(self.categories)}; "
+                    "leave default out where no value is known"
+                )
+            return self
+        try:
+            known = isfinite(float(self.default))
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(
+                f"feature {self.name}: default is {self.default!r}, expected a number; leave default out where an "
+                "unknown value stays unknown"
+            )
         return self
 
     @model_validator(mode="after")

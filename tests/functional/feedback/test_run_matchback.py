@@ -98,8 +98,17 @@ def test_where_nobody_converted_the_rates_stand_and_a_finding_says_what_there_ca
 def test_a_later_matchback_without_new_data_counts_the_same_customers(scored: tuple[Shop, str], tmp_path: Path) -> None:
     shop, run = scored
     other = shop.copied(tmp_path / "late")
-    rows = [run_matchback(other, run=run, known_by=day)["rows"] for day in (SETTLED, "2025-07-01", "2026-06-01")]
-    assert rows[0] == rows[1] == rows[2] > 0
+    # a tenant that left within the window: until the window's end, nobody could call it silent
+    rows = [(f"b{n}-{day}", f"B{n:02d}", day) for n in range(8) for day in ("2025-04-08", "2025-05-09")]
+    other.land("orders", "brief", rows)
+    other.promote()
+    gap = other.score("reorder", "2025-04-21", scope="gap", request="late")["run"]
+    counted = [
+        run_matchback(other, run=gap, known_by=day)["rows"] for day in ("2025-05-22", "2025-07-30", "2026-06-01")
+    ]
+    assert counted[0] == counted[1] == counted[2] > 0
+    again = [run_matchback(other, run=run, known_by=day)["rows"] for day in (SETTLED, "2026-06-01")]
+    assert again[0] == again[1] > 0
 
 
 def test_who_sends_again_after_the_window_was_silent_in_it_all_the_same(

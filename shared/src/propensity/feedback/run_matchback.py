@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from propensity.features.silver_session import SilverSession
-from propensity.feedback.domain.matchback import DecileCount, Found, Measure, measured
+from propensity.feedback.domain.matchback import DecileCount, FiguresFound, Measure, all_figures
 from propensity.feedback.reports import MatchbackFigure, MatchbackReport, matchback_key, matchback_keys
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
@@ -190,7 +190,7 @@ def _keep_outcomes(ports: Ports, sql: Sql, key: str) -> None:
     ports.lake.upload_new(key, path)
 
 
-def _measure(sql: Sql, definition: Definition, left_out: Mapping[str, int]) -> Found:
+def _measure(sql: Sql, definition: Definition, left_out: Mapping[str, int]) -> FiguresFound:
     tenants = by_tenant(
         sql.rows("select tenant_id, score, count(*), count(*) filter (converted) from matched group by 1, 2")
     )
@@ -208,7 +208,7 @@ def _measure(sql: Sql, definition: Definition, left_out: Mapping[str, int]) -> F
         )
     ]
     [(size, hits)] = sql.rows("select count(*) filter (chosen), count(*) filter (chosen and converted) from matched")
-    return measured(tenants, deciles, (size, hits) if definition.model.filter else None)
+    return all_figures(tenants, deciles, (size, hits) if definition.model.filter else None)
 
 
 def _segments(found: Sequence[Measure]) -> dict[str, dict[str, MatchbackFigure]]:

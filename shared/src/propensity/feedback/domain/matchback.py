@@ -54,14 +54,16 @@ class DecileCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FiguresFound:
     """What a matchback found: its figures, and in words the figures that there cannot be, and why."""
 
     measures: tuple[Measure, ...]
     findings: tuple[str, ...]
 
 
-def measured(tenants: Mapping[str, Tenant], deciles: Sequence[DecileCount], chosen: tuple[int, int] | None) -> Found:
+def all_figures(
+    tenants: Mapping[str, Tenant], deciles: Sequence[DecileCount], chosen: tuple[int, int] | None
+) -> FiguresFound:
     """Return all figures of a matchback, those within tenants first.
 
     `tenants` has the matched customers of each tenant, at least one. `deciles` counts them by decile, the unranked as
@@ -104,7 +106,7 @@ def measured(tenants: Mapping[str, Tenant], deciles: Sequence[DecileCount], chos
         out += _segment("filter", size, hits, base)
         if data:
             out.append(Measure("model_at_filter_size", "lift", lift(data, size), positives, pooled=True))
-    return Found((*out, *(_pooled(data) if data else ())), tuple(findings))
+    return FiguresFound((*out, *(_pooled(data) if data else ())), tuple(findings))
 
 
 def _pooled(data: Scored) -> list[Measure]:

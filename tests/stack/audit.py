@@ -110,7 +110,7 @@ class Audit:
                 self._silver(name),
             )
             rows_by_tenant = [
-                (arrival.key.split("tenant_id=")[1].split("/")[0], values)
+                (arrival.key.split("tenant_id=")[1].split("/")[0], arrival.at, values)
                 for arrival, found in taken.items()
                 if arrival.key.startswith(f"{name}/")
                 for values in found.good.values()

@@ -178,20 +178,39 @@ def as_text(column: str, value: object) -> str:
     return str(value).removesuffix("+00") if column in MOMENTS else str(value)
 
 
-def latest(dataset: Dataset, rows: Iterable[tuple[str, Values]], *, before: str | None) -> set[tuple[str, Values]]:
-    """Of rows (tenant, values), each tenant's latest of each key; only rows recorded before the moment count."""
-    recorded, key = dataset.place("recorded_at"), dataset.place(dataset.key)
+def latest(dataset: Dataset, rows: Iterable[tuple[str, str, Values]], *, before: str | None) -> set[tuple[str, Values]]:
+    """Of rows (tenant, arrival, values), each tenant's latest of each key; only rows known before the moment count.
 
-    def rank(values: Values) -> list[tuple[int, str]]:
+    A row is known when it was recorded. A row that was recorded no later than one of its fact that arrived before it is
+    known when it arrived.
+    """
+    recorded, key = dataset.place("recorded_at"), dataset.place(dataset.key)
+    rows = list(rows)
+
+    def rank(arrival: str, values: Values) -> tuple[list[tuple[int, str]], str]:
         # so that numbers compare by size: the longer is the greater
         ranked = [values[dataset.place(column)] for column in dataset.rank]
-        return [(len(value), value) for value in ranked]
+        return [(len(value), value) for value in ranked], arrival
 
-    found: dict[tuple[str, str], Values] = {}
-    for tenant, values in rows:
-        if before is not None and values[recorded] >= before:
+    facts: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    parts = [key, dataset.place("valid_from")] if "valid_from" in dataset.columns else [key]
+    for tenant, arrival, values in rows:
+        told = facts.setdefault((tenant, *(values[part] for part in parts)), [])
+        told.append((arrival.replace("T", " "), values[recorded]))
+
+    def is_known(tenant: str, arrival: str, values: Values) -> bool:
+        if before is None or (values[recorded] < before and arrival < before):
+            return True
+        told = facts[(tenant, *(values[part] for part in parts))]
+        return values[recorded] < before and not any(
+            earlier < arrival and as_recorded >= values[recorded] for earlier, as_recorded in told
+        )
+
+    found: dict[tuple[str, str], tuple[str, Values]] = {}
+    for tenant, arrival, values in rows:
+        if not is_known(tenant, arrival.replace("T", " "), values):
             continue
         known = found.get((tenant, values[key]))
-        if known is None or rank(known) < rank(values):
-            found[(tenant, values[key])] = values
-    return {(tenant, values) for (tenant, _), values in found.items()}
+        if known is None or rank(*known) < rank(arrival, values):
+            found[(tenant, values[key])] = arrival, values
+    return {(tenant, values) for (tenant, _), (_, values) in found.items()}

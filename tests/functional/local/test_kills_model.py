@@ -41,7 +41,11 @@ def test_the_latest_row_of_a_key_is_the_one_of_the_highest_revision_then_of_the_
         named = {"service_id": "V-1", "revision": revision, "recorded_at": f"2024-01-0{recorded} 00:00:00"}
         return tuple(named.get(column, "") for column in visits.columns)
 
-    rows = [("t", row("2", "1")), ("t", row("10", "2")), ("t", row("2", "3")), ("t", row("10", "1"))]
-    assert latest(visits, rows, before=None) == {rows[1]}
-    assert latest(visits, rows, before="2024-01-02 00:00:00") == {rows[3]}
-    assert latest(visits, [("t", row("2", "1")), ("t", row("2", "3"))], before=None) == {("t", row("2", "3"))}
+    first, second = "2024-02-01T00:00:00", "2024-02-01T00:00:01"
+    rows = [("t", first, row(*one)) for one in (("2", "1"), ("10", "2"), ("2", "3"), ("10", "1"))]
+    assert latest(visits, rows, before=None) == {("t", row("10", "2"))}
+    assert latest(visits, rows, before="2024-01-02 00:00:00") == {("t", row("10", "1"))}
+    assert latest(visits, [rows[0], rows[2]], before=None) == {("t", row("2", "3"))}
+    restated = ("t", second, row("99", "1"))
+    assert latest(visits, [*rows, restated], before="2024-01-02 00:00:00") == {("t", row("10", "1"))}
+    assert latest(visits, [*rows, restated], before="2024-02-02 00:00:00") == {("t", row("99", "1"))}

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from propensity.kernel.errors import NotFoundError, RetryableError
+from propensity.kernel.tenant import MAX_CUSTOMER_ID
 from propensity.ports import Execution, ObjectInfo, OnlineScore, UploadLink
 
 
@@ -148,7 +149,8 @@ class MemoryOnline:
         for score in scores:
             key = (score.tenant_id, score.customer_id, score.model, score.version)
             known = self.items.get(key)
-            if known is None or known.as_of <= score.as_of:
+            fits = len(score.customer_id.encode()) <= MAX_CUSTOMER_ID
+            if fits and (known is None or known.as_of <= score.as_of):
                 self.items[key] = score
 
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:

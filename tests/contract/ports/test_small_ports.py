@@ -84,6 +84,15 @@ def test_an_item_that_is_no_score_takes_no_other_down(moto: str, broken: str) ->
     assert found["c2"].vector == b""
 
 
+def test_an_id_that_is_too_long_for_a_key_takes_no_other_score_down(online: OnlineTable) -> None:
+    longest, longer = replace(SCORE, customer_id="é" * 950), replace(SCORE, customer_id="é" * 951)
+    online.put_many([longer, longest, SCORE])
+    ids = [longer.customer_id, longest.customer_id, "c"]
+    assert sorted(online.get_many("t", ids, "m", 1), key=lambda one: one.customer_id) == [SCORE, longest]
+    assert len(online.newest("t", ids, "m")) == 2
+    assert online.remove("t", ids) == 2
+
+
 def test_more_scores_than_one_request_holds(online: OnlineTable) -> None:
     many = [replace(SCORE, customer_id=f"c{number:03d}") for number in range(230)]
     online.put_many(many)

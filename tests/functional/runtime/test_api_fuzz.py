@@ -122,6 +122,8 @@ def body(draw: Random) -> str | None:
         }
         fields = {**right, "customer_ids": ["C1"], "customer_id": "C1", "version": 1, **fields}
         fields = {name: fields[name] for name in draw.sample(sorted(fields), draw.randrange(1, len(fields) + 1))}
+        if draw.random() < 0.3:  # a request for scores has no other fields
+            fields = {"model": "buy", "customer_ids": [draw.choice(TEXTS) for _ in range(draw.randrange(1, 120))]}
     return json.dumps(fields, allow_nan=True)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ports import OnlineScore
+from propensity.registry.versions import register
 from propensity.runtime import composition
 from tests.kit.handlers import CONTEXT, call, event, handler, lake_keys, land, messages
 from tests.stack.stack import ROOT
@@ -69,6 +70,13 @@ def test_an_api_answers_what_is_missing_or_wrong_with_a_status_and_a_message(aws
         assert (listed["champion"], listed["versions"], listed["ledger"]) == (None, [], [])
         wrong = {**event(name), "resource": "/v1/models/{model}/promote", "body": '{"version": "2", "why": "x"}'}
         assert json.loads(function(wrong, CONTEXT)["body"])["message"].startswith("version: expected a whole number")
+
+
+def test_a_404_tells_neither_bucket_nor_key(aws: SimpleNamespace) -> None:
+    register(composition.ports().lake, "buy", {}, {"run": "r", "as_of": "2025-07-01"})
+    answer = handler("manage_registry")(event("manage_registry"), CONTEXT)
+    said = json.loads(answer["body"])
+    assert (answer["statusCode"], said["message"]) == (404, "nothing is stored under this name")
 
 
 def test_report_landings_tells_a_tenants_day(aws: SimpleNamespace) -> None:

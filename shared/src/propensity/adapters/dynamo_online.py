@@ -11,6 +11,7 @@ from math import nan
 from typing import Any
 
 from propensity.kernel.errors import RetryableError
+from propensity.kernel.tenant import MAX_CUSTOMER_ID
 from propensity.ports import OnlineScore
 
 _WRITE_BATCH = 25  # BatchWriteItem's limit
@@ -24,15 +25,16 @@ class DynamoOnline:
         self._table = table
 
     def put_many(self, scores: Sequence[OnlineScore]) -> None:
-        self._write([{"PutRequest": {"Item": _item(score)}} for score in self._newer(scores)])
+        kept = [score for score in scores if _fits(score.customer_id)]
+        self._write([{"PutRequest": {"Item": _item(score)}} for score in self._newer(kept)])
 
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
-        keys = [_key(tenant_id, customer, model, version) for customer in dict.fromkeys(customer_ids)]
+        keys = [_key(tenant_id, customer, model, version) for customer in filter(_fits, dict.fromkeys(customer_ids))]
         return [_score(item) for item in self._read(keys)]
 
     def newest(self, tenant_id: str, customer_ids: Sequence[str], model: str) -> list[OnlineScore]:
         found = []
-        for customer in dict.fromkeys(customer_ids):
+        for customer in filter(_fits, dict.fromkeys(customer_ids)):
             values = {":p": {"S": _place(tenant_id, customer)}, ":m": {"S": f"{model}#"}}
             answer = self._client.query(
                 TableName=self._table,
@@ -57,7 +59,7 @@ class DynamoOnline:
                     },
                 )
             ]
-        for customer in dict.fromkeys(customer_ids or ()):
+        for customer in filter(_fits, dict.fromkeys(customer_ids or ())):
             place = {":p": {"S": _place(tenant_id, customer)}}
             wanted.append(("query", {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": place}))
         keys = [
@@ -114,6 +116,10 @@ class DynamoOnline:
 def _batches[T](values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(values), size):
         yield values[start : start + size]
+
+
+def _fits(customer_id: str) -> bool:
+    return len(customer_id.encode()) <= MAX_CUSTOMER_ID
 
 
 def _place(tenant_id: str, customer_id: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from propensity.kernel.errors import BadInputError
 
 TENANT, CUSTOMER = "tenant_id", "customer_id"  # the key columns of every table about customers
+# bytes of a customer's id in the online table, whose keys have at most 2,048 bytes with the tenant's name
+MAX_CUSTOMER_ID = 1_900
 # Clients shorten `.` and `..` in an address. `unknown` stands in the keys of files whose own key names no tenant.
 TENANT_NAME = re.compile(r"(?!\.{1,2}\Z|(?i:unknown)\Z)[A-Za-z0-9_.-]{1,64}")
 TENANT_RULE = "1 to 64 letters, digits, dots, - or _, and not ., .. or unknown"

@@ -104,7 +104,11 @@ class OnlineScore:
 
 class OnlineTable(Protocol):
     def put_many(self, scores: Sequence[OnlineScore]) -> None:
-        """Write the scores. A score never replaces a score with a newer as_of."""
+        """Write the scores. A score never replaces a score with a newer as_of.
+
+        A score whose customer's id is longer than a key of the table can be is left out, and takes no other score down.
+        No other method finds such an id.
+        """
 
     def get_many(self, tenant_id: str, customer_ids: Sequence[str], model: str, version: int) -> list[OnlineScore]:
         """The scores of these customers by one version.

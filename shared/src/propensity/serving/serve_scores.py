@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from propensity.kernel.errors import BadInputError
-from propensity.kernel.tenant import parse_tenant
+from propensity.kernel.tenant import MAX_CUSTOMER_ID, parse_tenant
 from propensity.lake.json_objects import read_json
 from propensity.ports import OnlineScore, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
@@ -24,7 +24,6 @@ from propensity.registry.domain.ledger import version_folder
 from propensity.registry.versions import load_version, version_numbers
 
 MAX_CUSTOMERS = 100  # customers of one request; one read of the online table returns as many
-MAX_ID = 1_900  # bytes of a customer's id: with the tenant's name, a key of the online table has at most 2,048 bytes
 _OTHER_VERSIONS = 3  # versions whose feature vectors are tried where the champion has published none
 _MODEL = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _FIELDS = ("model", "customer_ids")
@@ -61,9 +60,9 @@ class ScoreRequest:
         if not 1 <= len(ids) <= MAX_CUSTOMERS:
             raise BadInputError(f"customer_ids: {len(ids)} ids, expected 1 to {MAX_CUSTOMERS}; split the request")
         for place, customer in enumerate(ids, start=1):
-            if (size := len(customer.encode())) > MAX_ID:
+            if (size := len(customer.encode())) > MAX_CUSTOMER_ID:
                 raise BadInputError(
-                    f"customer_ids: the id at place {place} has {size} bytes, expected at most {MAX_ID}"
+                    f"customer_ids: the id at place {place} has {size} bytes, expected at most {MAX_CUSTOMER_ID}"
                 )
         return ScoreRequest(model, tenant, tuple(dict.fromkeys(ids)))
 

@@ -16,6 +16,7 @@ from propensity.erasure.sealed_names import keep, recall
 from propensity.erasure.texts import NameFinder
 from propensity.erasure.zones import LandedVersions, ParquetFiles, TextFiles
 from propensity.ingest.domain.file_report import parse_report
+from propensity.ingest.replay_quarantine import replay_quarantine
 from propensity.ingest.validate_upload import Upload, validate_upload
 from propensity.kernel.errors import ConflictError, ForbiddenError, RetryableError
 from propensity.kernel.tenant import Subject
@@ -153,6 +154,12 @@ def test_a_files_name_goes_from_reports_rows_and_record(world: World) -> None:
     assert answer["zones"]["reports"]["objects"] >= 2
     for key in [*world.lake.keys("validation/"), *world.lake.keys("landings/")]:
         parse_report(world.lake.get(key))
+    stored_before = sorted(world.lake.keys(""))
+    with world.edited("contracts/customers.yaml") as newer:
+        newer["version"] = "1.0.1"
+    replayed = replay_quarantine(world, dataset="customers")
+    assert (len(replayed["gone"]), replayed["files"]) == (3, 0)
+    assert sorted(world.lake.keys("")) == stored_before
     found = world.query("select customer_id, _source_key from c order by 1", c="silver/customers")
     assert [customer for customer, _ in found] == ["C0000002", "C0000003"]
     assert found[1][1].startswith(f"{WHERE}/erased-")

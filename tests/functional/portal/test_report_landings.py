@@ -171,7 +171,7 @@ def test_a_file_for_a_dataset_that_there_is_not_is_told_too(ports: Any) -> None:
     validate_upload(ports, Upload("landing", key, info.version_id, info.etag))
     [*_, unknown] = report_landings(ports, tenant_id="t1", day="2026-01-01")["datasets"]
     assert unknown["dataset"] == "unknown"
-    assert "unknown dataset 'bills'" in unknown["files"][0]["why"][0]["message"]
+    assert "unknown dataset, expected" in unknown["files"][0]["why"][0]["message"]
 
 
 def test_the_answer_outlives_the_object_in_the_landing_bucket(ports: Any) -> None:

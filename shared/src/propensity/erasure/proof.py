@@ -233,13 +233,22 @@ def _decoded(data: bytes) -> Iterator[str]:
     codes = ["utf-16-le", "utf-16-be"] if wide else []
     yield from (data.decode(code, errors="ignore") for code in codes)
     data = bytes(byte for byte in data if byte) if wide else data
-    codes = ["utf-8"] if data.isascii() else ["utf-8", "latin-1", "cp850"]
+    codes = ["utf-8"] if _is_utf8(data) else ["utf-8", "latin-1", "cp850"]
     for code in codes:
         shown = data.decode(code, errors="replace")
         yield shown
         if '""' in shown:
             # quotes inside a value are doubled in CSV
             yield "\n".join("\n".join(row) for row in _csv_rows(shown))
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, but for a character that is cut at either end of a piece."""
+    try:
+        data[next((at for at in range(3) if data[at : at + 1] < b"\x80" or data[at : at + 1] > b"\xbf"), 3) :].decode()
+    except UnicodeDecodeError as error:
+        return error.start >= len(data) - 6 and error.reason == "unexpected end of data"
+    return True
 
 
 def _csv_rows(shown: str) -> Iterator[list[str]]:

@@ -32,31 +32,45 @@ class _Plain(dict[int, str]):
         return self[code]
 
 
-_PLAIN = _Plain()
+class _OnlyWords(dict[int, str]):
+    """A table for str.translate that drops all but letters and digits."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = chr(code) if chr(code).isalnum() else ""
+        return self[code]
+
+
+_PLAIN, _ONLY_WORDS = _Plain(), _OnlyWords()
 
 
 def plain(text: str) -> str:
     """Return a text without case, with decomposed letters, and with plain blanks, dashes and quotes."""
-    return unicodedata.normalize("NFKD", text.translate(_PLAIN)).translate(_PLAIN).casefold()
+    if text.isascii():
+        return text.replace("\0", "").lower()
+    # NFKD would take the acute accent apart, which people write for an apostrophe
+    return unicodedata.normalize("NFKD", text.replace("´", "'")).translate(_PLAIN).casefold()
 
 
 def views(text: str) -> Iterator[str]:
     """Yield a text as it is written, and as JSON, HTML, addresses and escapes say that it is to be read."""
     yield plain(text)
-    lines = [_from_json(line) for line in text.splitlines()] if "{" in text or "[" in text else []
+    # without a backslash, JSON says what its text says
+    lines = [_from_json(line) for line in text.splitlines()] if "\\" in text else []
     if any(line is not None for line in lines):
-        yield from _unwrapped("\n".join(line for line in lines if line is not None))
+        told = "\n".join(line for line in lines if line is not None)
+        yield plain(told)
+        yield from _unwrapped(told)
     yield from _unwrapped(text)
 
 
 def _unwrapped(text: str) -> Iterator[str]:
     for _ in range(_ROUNDS):
+        if not ("\\" in text or "&" in text or "%" in text):
+            break
         shown = _unquoted(_entities(_unescaped(text)))
         if shown == text:
             break
         text = shown
-        yield plain(text)
-    if not text.isascii():
         yield plain(text)
 
 
@@ -171,7 +185,7 @@ def phone_tail(name: str) -> str | None:
 
 def dials(shown: str, tail: str) -> bool:
     """Whether plain text holds a telephone number that ends in these digits, whatever stands between the digits."""
-    if tail not in "".join(char for char in shown if char.isalnum()):
+    if tail not in shown.translate(_ONLY_WORDS):
         return False
     # each digit with its place; a place of no digit that can stand in no number ends the run of digits
     run: list[tuple[str, int]] = []

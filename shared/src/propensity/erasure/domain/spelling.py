@@ -24,26 +24,30 @@ _CODE = re.compile(
 )
 _WHITE = {"n": "\n", "r": "\n", "t": " ", "b": " ", "f": " "}
 # Unicode's categories Zs, Pd (with the minus signs) and Cf without ASCII; test_spelling.py checks them
-_BLANKS = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
-_DASHES = re.compile(
+_BLANKS = "[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
+_DASHES = (
     "[\u02d7\u058a\u05be\u1400\u1806\u2010-\u2015\u2043\u2212\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d\u301c\u3030\u30a0"
     "\ufe31\ufe32\ufe58\ufe63\uff0d\U00010d6e\U00010ead]"
 )
 # soft hyphens, joiners and the marks of a text's direction, which telephones put around a copied number
-_UNSEEN = re.compile(
+_UNSEEN = (
     "[\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
     "\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
 )
-_APOSTROPHES = re.compile("[\u2018\u2019\u201b\u02bc\u2032\u00b4]")
+_APOSTROPHES = "[\u2018\u2019\u201b\u02bc\u2032\u00b4]"
+_ODD = re.compile(f"(?P<blank>{_BLANKS})|(?P<dash>{_DASHES})|(?P<quote>{_APOSTROPHES})|(?P<unseen>{_UNSEEN})")
+_PLAIN = {"blank": " ", "dash": "-", "quote": "'", "unseen": ""}
+
+
+def _plain(odd: re.Match[str]) -> str:
+    return _PLAIN[odd.lastgroup or "unseen"]
 
 
 def folded(text: str) -> str:
     """Return a text with plain blanks, dashes and quotes, one form of each letter, and no case."""
     if not text.isascii():
-        text = _APOSTROPHES.sub("'", _UNSEEN.sub("", text))
-        text = unicodedata.normalize("NFKC", text)
-        text = _DASHES.sub("-", _BLANKS.sub(" ", text))
+        text = unicodedata.normalize("NFKC", _ODD.sub(_plain, text))
     return text.replace("\0", "").casefold()
 
 

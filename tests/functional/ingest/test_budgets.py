@@ -82,9 +82,17 @@ def test_a_small_parquet_of_ten_million_rows_is_refused_before_its_rows_are_made
 def test_rows_are_counted_in_every_kind_of_file(
     monkeypatch: pytest.MonkeyPatch, rows: int, name: str, body: Callable[[int], bytes]
 ) -> None:
-    budgets_of(monkeypatch, rows=rows)
+    budgets_of(monkeypatch, **{"rows": rows, "plain rows": rows})
     assert Drops().drop(body(rows), name)["status"] == "accepted"
-    assert "the budget of rows is 3; split the file" in Drops().drop(body(rows + 1), name)["why"]
+    assert "rows is 3; split the file" in Drops().drop(body(rows + 1), name)["why"]
+
+
+def test_plain_text_may_have_more_rows_than_text_with_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets_of(monkeypatch, **{"rows": 2, "plain rows": 3})
+    rows = [good(number) for number in range(3)]
+    assert Drops().drop(csv_file(*rows))["bronze"] == 3
+    quoted = csv_file(*rows[:2], rows[2].replace("thanks", '"a"'))
+    assert "the budget of rows is 2" in Drops().drop(quoted)["why"]
 
 
 def test_rows_times_columns_have_a_budget_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,10 +46,19 @@ def records(draw: st.DrawFn) -> tuple[str, str | None, str]:
     return out.getvalue(), "type" if kind == "bad value" else None, "row"
 
 
-def ambiguous(text: str) -> bool:
-    """Whether each line of a record has as many commas as a record: the reader takes it for an unclosed quote."""
+def ambiguous(text: str, delimiter: str = ",", width: int = HEADER.count(",") + 1) -> bool:
+    """Whether the reader takes a record for an unclosed quote, because each line has as many separators as a record.
+
+    Two lines are a closed note all the same where the second opens no quote.
+    """
     lines = text.split("\n")
-    return len(lines) > 2 and all(line.count(",") == HEADER.count(",") for line in lines)
+    if len(lines) == 1 or any(line.count(delimiter) != width - 1 for line in lines):
+        return False
+    try:
+        [_] = csv.reader([lines[1]], delimiter=delimiter, strict=True)
+    except csv.Error:
+        return True
+    return len(lines) > 2
 
 
 @FEW
@@ -204,11 +213,7 @@ def test_what_the_csv_module_wrote_is_read_back_value_by_value(
         span = record.getvalue().count("\n")
         if not record.getvalue().strip():
             assert lines[at].endswith(SKIPPED)
-        elif (
-            width > 1
-            and span > 2
-            and all(line.count(delimiter) == width - 1 for line in record.getvalue().split("\n")[:-1])
-        ):
+        elif width > 1 and ambiguous(record.getvalue()[:-1], delimiter, width):
             return  # the reader takes it for a quote that never closes
         else:
             found.append(lines[at].split(FIELD)[:width])

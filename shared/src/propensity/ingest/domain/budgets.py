@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from propensity.kernel.errors import BadInputError
 
 MAX_COLUMNS = 2_000  # columns of a header or members of JSON objects; a real export has tens
-MAX_ROWS = 5_000_000  # lines of a text file or rows of a Parquet file, which a few kilobytes can hold in any number
+MAX_ROWS = 5_000_000  # rows of Parquet, which 258 KB can hold in any number, or lines that Python has to look at
+MAX_PLAIN_ROWS = 20_000_000  # lines of CSV without quotes and odd characters, which the engine splits itself
 MAX_CELLS = 200_000_000  # rows times columns; each column costs time and disk in every row, even an empty one
 MAX_BYTES = 1_000_000_000  # the landed file, and its text when unzipped
 MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value
@@ -23,6 +24,7 @@ MAX_SECONDS = 200  # of reading and checking; the function has 300 s, and the re
 _SPENT: Mapping[str, tuple[int, str]] = {
     "columns": (MAX_COLUMNS, "leave out the columns that the contract does not name"),
     "rows": (MAX_ROWS, "split the file"),
+    "plain rows": (MAX_PLAIN_ROWS, "split the file"),
     "cells": (MAX_CELLS, "split the file, or leave out the columns that the contract does not name"),
     "bytes": (MAX_BYTES, "split the file"),
     "seconds": (MAX_SECONDS, "split the file"),
@@ -36,8 +38,11 @@ def over_budget(where: str, budget: str, found: str) -> BadInputError:
     return BadInputError(f"{where}: {found}, the budget of {budget} is {most:,}; {remedy}")
 
 
-def check_size(where: str, rows: int, columns: int) -> None:
-    """Raises BadInputError for a file of more columns, rows or cells than the budgets allow."""
-    for budget, found in (("columns", columns), ("rows", rows), ("cells", rows * columns)):
+def check_size(where: str, rows: int, columns: int, *, plain: bool = False) -> None:
+    """Raises BadInputError for a file of more columns, rows or cells than the budgets allow.
+
+    `plain` says that the engine splits the file's lines itself.
+    """
+    for budget, found in (("columns", columns), ("plain rows" if plain else "rows", rows), ("cells", rows * columns)):
         if found > _SPENT[budget][0]:
             raise over_budget(where, budget, f"{found:,} {budget} or more")

@@ -135,7 +135,7 @@ def survey(
                 pairs += piece.count(b"\r\n") + (last == b"\r" and piece.startswith(b"\n"))
             last = piece[-1:]
             piece = raw.read(BLOCK)
-            check_size(f"{key}: file", feeds, len(header))
+            check_size(f"{key}: file", feeds, len(header), plain=plain)
     # plain text has one kind of line end, which the header has too
     plain = plain and returns == pairs == (feeds if _ends_in_pairs(first, start) else 0)
     return LandedText(

@@ -96,7 +96,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
             staged.only_spaces and not staged.continued,
         )
         raw_here = "null"
-    check_size(f"{key}: file", lines, width)
+    check_size(f"{key}: file", lines, width, plain=surveyed.plain and not careful)
     if lines - blank - continued == 0:
         raise BadInputError(f"{where}: a header and no rows, expected at least one; send the file again")
     if blank:

@@ -9,8 +9,9 @@ A line that begins no record is empty, or continues a value with line breaks. It
 that a line's number is its place in the staged file.
 
 A quote that never closes would swallow the lines after it. A quote counts as never closing in three cases. Its record
-does not end within 200 lines, or ends with another number of fields, or has more than two lines and on each of them as
-many separators as a whole record. Then the record's first line is bad, and reading continues with the next line.
+does not end within 200 lines, or ends with another number of fields, or has on each line as many separators as a whole
+record. The third case does not count for two lines of which the last opens no quote: these are a closed note. Where a
+quote never closes, the record's first line is bad, and reading continues with the next line.
 """
 
 from __future__ import annotations
@@ -185,10 +186,11 @@ class _Stager:
         """Whether a record of several lines is a quote that never closes (see the module's docstring)."""
         if len(fields) != self._width or len(lines) > _MAX_SPAN or sum(map(len, lines)) > MAX_LINE:
             return True
+        if self._width == 1 or any(line.count(self._delimiter) != self._width - 1 for line in lines):
+            return False
         # of two lines neither is a record alone: the first opens a quote, and the last has a stray one. With rows of
-        # their own between them, a quote that never closes is likelier
-        whole = [line.count(self._delimiter) == self._width - 1 for line in lines]
-        return self._width > 1 and len(lines) > 2 and all(whole)
+        # their own between them, or a last line that itself opens a quote, one that never closes is likelier
+        return len(lines) > 2 or self._alone(lines[1]) is None
 
     def _stage(self, staged: list[str]) -> None:
         if staged:

@@ -46,6 +46,46 @@ def test_a_card_names_every_feature_and_gate_and_gives_metrics_with_intervals(
         assert " ".join(said.split()[:5]) in text
 
 
+def test_a_card_opens_with_the_conversions_gained_and_then_says_how_it_was_judged(
+    trained: World, version: Version, evaluation: dict[str, Any]
+) -> None:
+    title, opening, heading, judged, connected = (
+        trained.lake.get(f"{version.folder}/card.md").decode().split("\n\n")[:5]
+    )
+    gained, size = evaluation["report"]["gains"]["over_filter"]["conversions"], evaluation["report"]["model"]["size"]
+    assert title.startswith("# Model card: service")
+    assert opening.startswith(f"A list of {size:,} customers by this version holds {abs(gained['value']):.0f} ")
+    assert "conversions (95 %: " in opening
+    assert opening.endswith((" gates passed.", " failed.")) or " gates " in opening
+    assert heading == "## How it was judged"
+    assert f"On {evaluation['metrics']['auc']['n']:,} customers as of {evaluation['report']['fold']}" in judged
+    assert f"The model is of the family {evaluation['family']}" in judged.replace("\\", "")
+    # the fold's AUC and the AUC of later outcomes are told apart where the first stands
+    assert "The AUC of this fold is 0." in connected
+    assert "Each scoring run gets an AUC of its own once its outcomes are known (matchback)" in connected
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (189.2, 156.4, 222.6, "189 more conversions (95 %: 156 to 223)"),
+        (-12.0, -20.0, -4.0, "12 fewer conversions (95 %: 4 to 20)"),
+        (3.0, -9.0, 15.0, "3 more conversions (95 %: -9 to 15)"),
+        (-3.0, -15.0, 9.0, "3 fewer conversions (95 %: -9 to 15)"),
+    ],
+)
+def test_conversions_gained_are_told_with_their_sign(
+    trained: World, version: Version, evaluation: dict[str, Any], value: float, low: float, high: float, said: str
+) -> None:
+    plan = {**read_json(trained.lake, f"{version.lineage['run']}/plan.json"), "run": "r", "seed": 7}
+    gains = {"over_filter": {"conversions": {"value": value, "low": low, "high": high, "n": 9}}}
+    changed = {**evaluation, "report": {**evaluation["report"], "gains": gains}}
+    page = model_card(Told(version.definition(trained.lake), plan, changed, [], {}))
+    assert said in page.summary
+    without = model_card(Told(version.definition(trained.lake), plan, {**evaluation, "report": {}}, [], {}))
+    assert without.summary.startswith("There is neither a manual filter nor a champion")
+
+
 def test_its_html_is_whole_loads_nothing_and_holds_both_charts(trained: World, version: Version) -> None:
     text = trained.lake.get(f"{version.folder}/card.html").decode()
     reader = Reader()

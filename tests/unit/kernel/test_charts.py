@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -145,3 +146,14 @@ def test_the_way_a_feature_pulls_is_read_off_the_model() -> None:
     assert found == ["rises", "falls", "mixed", "falls", "none"]
     assert trend(predict, np.full((3, 5), np.nan, dtype=np.float32), 0) == "none"
     assert direction(np.array([0.0])) == "none"
+
+
+def test_each_table_scrolls_by_itself_where_the_window_is_narrower() -> None:
+    table = Table("Figures", ("figure", "value"), (("AUC", "0.7"),))
+    figure = Figure(scatter([Point(0.1, 0, 0.2, 0.1)], Labels("k", "t", "x", "y", "d")), table)
+    html = to_html(Page("p", "s", (Section("h", (table, figure)),)))
+    assert html.count("<table>") == 2
+    wrapped = r'<div class="scroll" tabindex="0" role="region" aria-label="Figures">\s*<table>'
+    assert len(re.findall(wrapped, html)) == 2
+    assert re.search(r"\.scroll {[^}]*overflow-x: auto", html)
+    assert not re.search(r"table {[^}]*display: block", html)  # such a table has no scroll bar that one sees on a phone

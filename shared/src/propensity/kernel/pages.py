@@ -46,7 +46,14 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --paper: #15181c; --line: #3a4048; --mark: #6ea8e0; } }
 body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto;
   max-width: 60rem; padding: 0 1rem; }
-table { border-collapse: collapse; display: block; margin: 1rem 0; overflow-x: auto; }
+.scroll { margin: 1rem 0; max-width: 100%; overflow-x: auto;
+  background: linear-gradient(to right, transparent 95%, var(--line)) right / 2rem 100% no-repeat; }
+table { border-collapse: collapse; }
+@media (max-width: 40rem) {
+  body { padding: 0 .6rem; }
+  table { font-size: .85rem; }
+  th, td { overflow-wrap: anywhere; min-width: 5rem; }
+}
 caption { text-align: left; font-weight: 600; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
 figure { margin: 1rem 0; max-width: 36rem; }
@@ -90,7 +97,9 @@ def _html(place: Element, block: str | Table | Figure | tuple[str, ...]) -> None
 
 
 def _html_table(place: Element, block: Table) -> None:
-    table = SubElement(place, "table")
+    # a table wider than the window scrolls by itself, by touch and by the arrow keys; the page does not
+    named = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": block.caption}
+    table = SubElement(SubElement(place, "div", named), "table")
     SubElement(table, "caption").text = block.caption
     head = SubElement(SubElement(table, "thead"), "tr")
     for name in block.header:

@@ -64,6 +64,7 @@ def model_card(source: CardSource) -> Page:
     ]
     verdict = f"of {len(gates)} gates {', '.join(counts)}" if counts else f"all {len(gates)} gates passed"
     sections = [
+        _judged(source, verdict),
         _use(definition),
         Section("Ethical considerations", (model.ethical_considerations or _NOT_STATED,)),
         _data(source),
@@ -78,8 +79,43 @@ def model_card(source: CardSource) -> Page:
     ]
     return Page(
         f"Model card: {model.name}, {plan['as_of']}",
-        f"{evaluation['family']}, calibration {metrics['calibration']}; {verdict}.",
+        f"{' '.join(_gained(evaluation.get('report', {})))} {verdict[0].upper()}{verdict[1:]}.",
         tuple(section for section in sections if section),
+    )
+
+
+def _gained(report: Mapping[str, Any]) -> list[str]:
+    """Say how many conversions a list by this version gains, over each list of equal size that it is compared with."""
+    size = (report.get("model") or {}).get("size")
+    said = []
+    for name, who in (("over_filter", "the manual filter"), ("over_champion", "the last champion")):
+        if name in report.get("gains", {}) and size:
+            found = report["gains"][name]["conversions"]
+            more, sign = ("more", 1) if found["value"] >= 0 else ("fewer", -1)
+            low, high = sorted((sign * found["low"], sign * found["high"]))
+            said.append(
+                f"A list of {size:,} customers by this version holds {abs(found['value']):.0f} {more} conversions "
+                f"(95 %: {low:.0f} to {high:.0f}) than a list of equal size by {who}."
+            )
+    return said or ["There is neither a manual filter nor a champion whose list this version could be compared with."]
+
+
+def _judged(source: CardSource, verdict: str) -> Section:
+    """Return how the version was judged, and what its AUC has to do with the AUC of later outcomes."""
+    evaluation, metrics = source.evaluation, source.evaluation["metrics"]
+    fold = evaluation.get("report", {}).get("fold") or max(source.plan["dates"])
+    auc = metrics.get("auc_within") or metrics["auc"]
+    return Section(
+        "How it was judged",
+        (
+            f"On {metrics['auc']['n']:,} customers as of {fold}, the newest validation fold, with their outcomes; none "
+            f"of these rows was fitted on. {verdict[0].upper()}{verdict[1:]}. The model is of the family "
+            f"{evaluation['family']}, with calibration {metrics['calibration']}.",
+            f"The AUC of this fold is {_short(auc)}. Each scoring run gets an AUC of its own once its outcomes are "
+            "known (matchback). The two are of other customers at another time, so they differ by chance. The fold's "
+            "AUC is a little too good, because the settings were chosen with this fold among others. Where an "
+            "outcome's AUC lies below this interval, the model ranks worse than it did here.",
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
 from propensity.registry.pinned import OPEN
 from propensity.registry.versions import load_champion, was_planned
-from propensity.training.domain.schedule import last_due
+from propensity.training.domain.schedule import last_scoring_due, last_training_due
 
 
 def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = None) -> dict[str, Any]:
@@ -39,8 +39,8 @@ def start_due_runs(ports: Ports, *, slot: str, models: Sequence[str] | None = No
 def _start(ports: Ports, model: str, day: date) -> Iterator[str]:
     """Start the executions that are due for a model; yield the names of the executions."""
     cadence = pack_definition(ports, model).model.cadence
-    scoring = last_due(cadence, day, cadence.score_every_months)
-    training = last_due(cadence, day, cadence.train_every_months)
+    scoring = last_scoring_due(cadence, day)
+    training = last_training_due(cadence, day)
     champion = _champion_day(ports, model)
     if champion is None:
         training = scoring  # without a champion nothing can be scored, and the newest day is the best to train on

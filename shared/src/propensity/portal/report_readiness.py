@@ -25,7 +25,7 @@ from propensity.ports import Ports
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.versions import champion_number, load_version
 from propensity.tenants.domain.record import check_tenant
-from propensity.training.domain.schedule import last_due, training_dates
+from propensity.training.domain.schedule import last_training_due, training_dates
 
 _READ = 256_000_000  # bytes of Silver that one answer reads per model at most, because a caller waits 29 seconds
 
@@ -250,6 +250,6 @@ def _next_training(model: ModelSpec, today: date) -> date:
 
 def _training_after(model: ModelSpec, day: date) -> date:
     """Return the first day of a training, this day or later."""
-    while last_due(model.cadence, day, model.cadence.train_every_months) != day:
+    while last_training_due(model.cadence, day) != day:
         day += timedelta(days=1)
     return day

@@ -14,7 +14,7 @@ from propensity.operations.start_due_runs import start_due_runs
 from propensity.pack.domain.model_spec import Cadence
 from propensity.registry.versions import register
 from propensity.runtime.pack_files import pack_files
-from propensity.training.domain.schedule import last_due
+from propensity.training.domain.schedule import last_due, last_scoring_due, last_training_due
 from tests.fakes.memory import MemoryStore, MemoryWorkflows
 from tests.kit.registries import crown
 
@@ -268,3 +268,28 @@ def test_every_five_months_is_every_five_months_over_the_ends_of_years() -> None
     steps = [(one.year * 12 + one.month) - (other.year * 12 + other.month) for other, one in pairwise(sorted(due))]
     assert steps == [5] * len(steps)
     assert len(due) >= 7
+
+
+def test_a_weekly_model_scores_each_monday_and_trains_every_fourth(ports: SimpleNamespace) -> None:
+    path = f"models/{MODEL}.yaml"
+    weekly = ports.pack_files[path].replace("cadence: {", "cadence: {train_every_days: 28, score_every_days: 7, ")
+    assert weekly != ports.pack_files[path]
+    ports.pack_files = {**ports.pack_files, path: weekly}
+    cadence = Cadence(train_every_days=28, score_every_days=7)
+    trained = last_training_due(cadence, date(2025, 7, 30))
+    champion(ports, trained.isoformat())
+    scored(ports, trained.isoformat())
+    monday = trained.replace(day=trained.day + 7)
+    assert monday.weekday() == 0
+    assert tick(ports, monday.replace(day=monday.day - 1).isoformat()) == []
+    assert tick(ports, monday.isoformat()) == [f"score-{MODEL}-{monday}-batch"]
+
+
+@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.integers(1, 366))
+def test_the_last_due_day_by_days_is_at_most_a_step_ago(slot: date, every: int) -> None:
+    cadence = Cadence(train_every_days=every, score_every_days=every)
+    found = last_scoring_due(cadence, slot)
+    assert found == last_training_due(cadence, slot)
+    assert 0 <= (slot - found).days < every
+    assert (found - cadence.anchor_day).days % every == 0
+    assert last_scoring_due(Cadence(), slot) == last_due(Cadence(), slot, 1)

@@ -14,7 +14,7 @@ from propensity.registry.versions import champion_number
 from tests.kit.world import World
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/start/first-pack.md").read_text()
-PACK = "shared/src/propensity/packs/gym/"
+PACK = "gym/"
 
 
 def quoted_files() -> dict[str, str]:
@@ -28,9 +28,8 @@ def test_the_first_pack_leads_from_three_files_to_scores(tmp_path: Path, monkeyp
     assert f"gym: no mistake in {len(pack)} files" in PAGE
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "build").mkdir()
-    script = tmp_path / "build/gym.py"
-    script.write_text(files["build/gym.py"])
+    script = tmp_path / "gym_files.py"
+    script.write_text(files["gym_files.py"])
     runpy.run_path(str(script))
 
     world = World("retail", tmp_path / "lake")

@@ -25,7 +25,7 @@ from propensity.registry.versions import (
     version_numbers,
     why_no_champion,
 )
-from propensity.training.domain.schedule import next_due
+from propensity.training.domain.schedule import next_scoring_due, next_training_due
 
 _MOST = 100  # runs in one answer, the newest
 _SCORING = re.compile(r"(?P<as_of>\d{4}-\d\d-\d\d)-v(?P<version>\d+)-(?P<scope>batch|gap)(?:-(?P<request>.+))?")
@@ -82,7 +82,7 @@ def _standing(ports: Ports, model: str, today: date) -> dict[str, Any]:
     standing = model_standing(read_ledger(ports.lake, model))
     numbers, runs = version_numbers(ports.lake, model), _runs(ports, model)
     cadence, tomorrow = pack_definition(ports, model).model.cadence, today + timedelta(days=1)
-    every = cadence.score_every_months if standing.champion is None else cadence.train_every_months
+    upcoming = next_scoring_due if standing.champion is None else next_training_due
     newest = None
     if numbers:
         version = load_version(ports.lake, model, numbers[-1])
@@ -101,8 +101,8 @@ def _standing(ports: Ports, model: str, today: date) -> dict[str, Any]:
         "training": _newest(runs, "training"),
         "scoring": _newest(runs, "scoring"),
         "next": {
-            "training": next_due(cadence, tomorrow, every).isoformat(),
-            "scoring": next_due(cadence, tomorrow, cadence.score_every_months).isoformat(),
+            "training": upcoming(cadence, tomorrow).isoformat(),
+            "scoring": next_scoring_due(cadence, tomorrow).isoformat(),
         },
     }
 

@@ -26,7 +26,7 @@ from propensity.registry.versions import (
     was_planned,
     why_no_champion,
 )
-from propensity.training.domain.schedule import last_due, next_due
+from propensity.training.domain.schedule import last_scoring_due, last_training_due, next_scoring_due, next_training_due
 
 type Due = Literal["due", "follows", "not due", "no data", "under way", "waits", "failed"]
 
@@ -98,10 +98,10 @@ def _start(ports: Ports, model: str, day: date) -> tuple[DueAnswer, DueAnswer]:
     """Start the executions that are due for a model."""
     definition = pack_definition(ports, model)
     cadence = definition.model.cadence
-    scoring = last_due(cadence, day, cadence.score_every_months)
+    scoring = last_scoring_due(cadence, day)
     champion = _champion_day(ports, model)
     # without a champion nothing can be scored, and the newest day is the best to train on
-    training = scoring if champion is None else last_due(cadence, day, cadence.train_every_months)
+    training = scoring if champion is None else last_training_due(cadence, day)
     days = _Days(day, training, scoring)
     unscored = not _has_batch(ports, model, scoring, "receipt")
     trained = was_planned(ports.lake, model, training_run(model, training))
@@ -112,12 +112,12 @@ def _start(ports: Ports, model: str, day: date) -> tuple[DueAnswer, DueAnswer]:
         if then_score:
             return started, DueAnswer("follows", f"{started.execution} scores once it has trained a champion")
     else:
-        every = cadence.score_every_months if champion is None else cadence.train_every_months
-        following = next_due(cadence, day + timedelta(days=1), every)
+        upcoming = next_scoring_due if champion is None else next_training_due
+        following = upcoming(cadence, day + timedelta(days=1))
         started = _trained(ports, model, training, champion, following)
         if champion is not None and training == scoring == day and unscored:
             return started, DueAnswer("follows", "the training of today scores once it has ended")
-    following = next_due(cadence, day + timedelta(days=1), cadence.score_every_months)
+    following = next_scoring_due(cadence, day + timedelta(days=1))
     if not unscored:
         return started, DueAnswer("not due", f"scored as of {scoring}; next on {following}")
     if champion is None:

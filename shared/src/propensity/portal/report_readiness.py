@@ -28,7 +28,7 @@ from propensity.registry.domain.ladder import LADDER
 from propensity.registry.versions import champion_number, load_version
 from propensity.tenants.domain.record import check_tenant
 from propensity.tenants.record_lines import closed_periods
-from propensity.training.domain.schedule import next_due, training_dates
+from propensity.training.domain.schedule import next_training_due, training_dates
 from propensity.training.domain.training_set import gone_within, silent_tenants
 
 _READ = 256_000_000  # bytes of Silver that one answer reads per model at most, because a caller waits 29 seconds
@@ -300,4 +300,4 @@ def _next_training(model: ModelSpec, today: date) -> date:
 
 def _training_after(model: ModelSpec, day: date) -> date:
     """Return the first day of a training, this day or later."""
-    return next_due(model.cadence, day, model.cadence.train_every_months)
+    return next_training_due(model.cadence, day)

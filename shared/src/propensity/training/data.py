@@ -144,9 +144,10 @@ def _why_empty(ports: Ports, keys: Sequence[str], chosen: Chosen | None) -> str:
     run = keys[0].rpartition("/features/")[0]
     plan = read_plan(ports.lake, run, TrainingPlan)
     late = sorted(dataset for dataset, shape in (plan.shapes or {}).items() if shape.by_arrival)
-    said = f"no training rows for the as-of dates {min(plan.dates)} to {max(plan.dates)}"
+    days = f"for the as-of dates {min(plan.dates)} to {max(plan.dates)}"
     if chosen and (left := chosen.left_out()):
-        said += left
+        return f"0 of 0 training rows are kept {days}{left}. Look at why rows are left out, or load more history"
+    said = f"no training rows {days}"
     if late:
         return (
             f"{said}; rows of {', '.join(late)} count from their arrival, because their contracts have no knownAt or "

@@ -204,8 +204,14 @@ class Slice(Query):
 
 
 class Cadence(Frozen):
-    """The days on which runs are due: `day` of every so many months, counted from `anchor_month` of the year 2000."""
+    """The days on which runs are due: `day` of every so many months, counted from `anchor_month` of the year 2000.
 
+    Where a number of days is given, it counts in place of the months, from the Monday `anchor_day`. 7 is a week.
+    """
+
+    train_every_days: int | None = Field(None, ge=1, le=366)
+    score_every_days: int | None = Field(None, ge=1, le=366)
+    anchor_day: date = date(2024, 1, 1)
     train_every_months: int = Field(6, ge=1, le=12)
     score_every_months: int = Field(1, ge=1, le=12)
     anchor_month: int = Field(1, ge=1, le=12)

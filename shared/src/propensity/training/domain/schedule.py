@@ -41,6 +41,22 @@ def training_dates(spec: ModelSpec, run_date: date) -> tuple[date, ...]:
     return tuple(sorted(days))
 
 
+def last_training_due(cadence: Cadence, slot: date) -> date:
+    """Return the newest day on which a training is due, not after the slot's day."""
+    return _last_of(cadence, slot, cadence.train_every_months, cadence.train_every_days)
+
+
+def last_scoring_due(cadence: Cadence, slot: date) -> date:
+    """Return the newest day on which a batch is due, not after the slot's day."""
+    return _last_of(cadence, slot, cadence.score_every_months, cadence.score_every_days)
+
+
+def _last_of(cadence: Cadence, slot: date, months: int, days: int | None) -> date:
+    if days is not None:
+        return slot - timedelta(days=(slot - cadence.anchor_day).days % days)
+    return last_due(cadence, slot, months)
+
+
 def last_due(cadence: Cadence, slot: date, every_months: int) -> date:
     """Return the newest day on which a run is due, not after the slot's day.
 
@@ -55,8 +71,15 @@ def last_due(cadence: Cadence, slot: date, every_months: int) -> date:
         year, month = (year, month - 1) if month > 1 else (year - 1, 12)
 
 
-def next_due(cadence: Cadence, day: date, every_months: int) -> date:
-    """Return the first day on which a run is due, this day or later."""
-    while last_due(cadence, day, every_months) != day:
+def next_training_due(cadence: Cadence, day: date) -> date:
+    """Return the first day on which a training is due, this day or later."""
+    while last_training_due(cadence, day) != day:
+        day += timedelta(days=1)
+    return day
+
+
+def next_scoring_due(cadence: Cadence, day: date) -> date:
+    """Return the first day on which a batch is due, this day or later."""
+    while last_scoring_due(cadence, day) != day:
         day += timedelta(days=1)
     return day

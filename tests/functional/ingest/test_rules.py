@@ -22,7 +22,7 @@ from propensity.pack.domain.contract import Column
 def read(column: Column, values: list[str], shown: str = "{}") -> list[Any]:
     """What each text becomes in the column's type. `shown` is SQL that makes a value of Python's of it."""
     name, listed = column.name, ", ".join(f"({number}, {text(value)})" for number, value in enumerate(values))
-    first = cast(column)
+    first = cast(column, "2026-01-01T00:00:00+00:00")
     texts = f"select *, {cleaned(column, 'raw')} as {quote(name + '$')} from data"
     steps = f"select *, {first or 'null'} as {quote(name + '^')} from ({texts})"
     with DuckDbSql() as sql:

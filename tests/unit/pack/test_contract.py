@@ -120,7 +120,7 @@ def severity(column: str, value: str) -> str:
         (custom("occurrence, value: {column: note, within: [note]}"), "note: an occurrence needs logicalType integer"),
         (
             custom("text, value: {encoding: ebcdic}"),
-            "custom property text is {'encoding': 'ebcdic'}, expected encoding",
+            "custom property text: encoding is 'ebcdic', expected one of utf-8",
         ),
         (custom("sla, value: 1"), "schema[0].customProperties: unknown sla; expected some of eventTime"),
     ],

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from scipy.stats import binom
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
-from propensity.evaluation.domain.gates import evidence, floor, latency, leaks, level, quality, sentinels, within
+from propensity.evaluation.domain.gates import evidence, floor, latency, leaks, level, quality, within
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, wilson
+from propensity.stats.sentinels import sentinels
 from propensity.stats.within_tenant import by_tenant
 from propensity.training.domain.probes import probes
 from tests.kit.tenant_worlds import judged

@@ -47,6 +47,8 @@ def holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]
                 met = (found is None) == (expected == "true")
             elif operator == "ArnNotEquals":
                 met = found not in [one["Fn::GetAtt"][0] for one in expected]
+            elif operator == "Bool":
+                met = context.get(key, "true") == expected  # every call of ours comes by TLS
             elif operator == "StringLike":
                 met = found is not None and any(matches(one, found) for one in listed(expected))
             else:
@@ -68,7 +70,8 @@ def may(function: str, action: str, resource: str, *, new: bool = False) -> bool
     """Whether a function may act on `<bucket>/<key>`; `new` says that a put has If-None-Match."""
     context = {"aws:PrincipalArn": f"{function}Role", **({"s3:if-none-match": "*"} if new else {})}
     own = [one for policy in FUNCTIONS[function]["Policies"] for one in policy["Statement"]]
-    buckets = RESOURCES["LakeBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    written = RESOURCES["LakeBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    buckets = [one["Fn::If"][1] if "Fn::If" in one else one for one in written]  # as a stack has them by default
     found = [one["Effect"] for one in [*own, *buckets] if applies(one, action, resource, context)]
     return "Allow" in found and "Deny" not in found
 

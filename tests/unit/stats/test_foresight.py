@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from propensity.stats.foresight import History, area, earlier_rows, foresight_of
+from propensity.stats.foresight import History, earlier_rows, foresight_of, rank_area
 
 DAYS = np.array(["2025-01-01", "2025-02-01", "2025-03-01"], dtype="datetime64[D]")
 
@@ -18,7 +18,7 @@ def test_an_earlier_row_is_the_newest_whose_outcome_was_known() -> None:
 
 
 def test_an_area_counts_ties_half() -> None:
-    assert area(np.array([1.0, 2, 2, 3]), np.array([0, 0, 1, 1])) == pytest.approx(0.875)
+    assert rank_area(np.array([1.0, 2, 2, 3]), np.array([0, 0, 1, 1])) == pytest.approx(0.875)
 
 
 def test_a_value_that_counts_days_down_does_not_move_and_one_that_reacts_does() -> None:

@@ -17,15 +17,16 @@ from propensity.evaluation.case import Case
 from propensity.evaluation.champion_gates import champion_gates
 from propensity.evaluation.changed_features import as_served, changed_features
 from propensity.evaluation.domain import gates
-from propensity.evaluation.domain.gates import Gate, sentinels
+from propensity.evaluation.domain.gates import Gate
 from propensity.evaluation.domain.slices import slice_gates
 from propensity.evaluation.slicing import parts_of
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.ports import Ports
 from propensity.stats.figures import Estimate
-from propensity.stats.foresight import History, area, earlier_rows, foresight_of
+from propensity.stats.foresight import History, earlier_rows, foresight_of, rank_area
 from propensity.stats.sampling import spread
+from propensity.stats.sentinels import sentinels
 from propensity.training.data import as_date, folds
 
 _THREADS = 4
@@ -103,8 +104,8 @@ def _leak_model(case: Case) -> Gate:
     for _ in range(_SHUFFLES):
         shuffled = matrix.copy()
         shuffled[:, places] = matrix[chance.permutation(len(matrix))][:, places]
-        without.append(area(case.model.predict(shuffled), labels))
-    drop = area(case.model.predict(matrix), labels) - float(np.mean(without))
+        without.append(rank_area(case.model.predict(shuffled), labels))
+    drop = rank_area(case.model.predict(matrix), labels) - float(np.mean(without))
     return gates.leak_model(reasons, drop, len(looked), limits)
 
 

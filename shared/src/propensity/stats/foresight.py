@@ -84,7 +84,7 @@ def foresight_of(names: Sequence[str], matrix: Any, rows: History) -> list[Fores
     ]
 
 
-def area(values: Any, labels: Any) -> float:
+def rank_area(values: Any, labels: Any) -> float:
     """The AUC of values, (n,), for labels 0 and 1 of which both are there. A tie counts half."""
     _, place = np.unique(values, return_inverse=True)
     positives = np.bincount(place, weights=labels)
@@ -100,7 +100,7 @@ def _either_way(values: Any, labels: Any) -> float | None:
         return None
     found = []
     for missing in (-np.inf, np.inf):
-        value = area(np.where(np.isfinite(values), values, missing), labels)
+        value = rank_area(np.where(np.isfinite(values), values, missing), labels)
         found += [value, 1 - value]
     return max(found)
 

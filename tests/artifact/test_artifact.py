@@ -92,6 +92,7 @@ ADAPTERS_OF = {
     "PromoteSilver": DELTA,
     "StartDueRuns": ["step_functions"],
     "RequestRetraining": ["step_functions"],
+    "ReportRuns": ["step_functions"],
     "PlanTraining": DELTA,
     "ReplayVersion": DELTA,
     "CheckReplay": ARROW,

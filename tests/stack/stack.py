@@ -302,7 +302,7 @@ def start(pack: str, folder: Path, *, port: int | None = None, parameters: Mappi
         stack.wait(lambda: _healthy(endpoint), 60, "MiniStack to answer")
         approvers.create(stack.client("iam"))
         # MiniStack does not give s3:if-none-match to its evaluator, so it would refuse every put
-        settings = {"Pack": pack, "WriteOnce": "false", **approvers.ROLES, **(parameters or {})}
+        settings = {"Pack": pack, "WriteOnce": "false", "RequireTls": "false", **approvers.ROLES, **(parameters or {})}
         stack.outputs = _deploy(stack, settings)
     except BaseException:
         stack.down()

@@ -109,7 +109,8 @@ def test_buckets_take_encrypted_connections_only_and_the_online_table_can_be_put
     policies = {one["Bucket"]["Ref"]: one for one in of_type("AWS::S3::BucketPolicy").values()}
     assert set(policies) == set(of_type("AWS::S3::Bucket"))
     for bucket, policy in policies.items():
-        [deny] = [one for one in policy["PolicyDocument"]["Statement"] if one.get("Sid") == "TlsOnly"]
+        written = [one["Fn::If"][1] if "Fn::If" in one else one for one in policy["PolicyDocument"]["Statement"]]
+        [deny] = [one for one in written if one["Sid"] == "TlsOnly"]
         assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "s3:*")
         assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert deny["Resource"] == [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}]

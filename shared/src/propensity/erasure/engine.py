@@ -16,6 +16,7 @@ too, and another call goes on. The person's names wait for that call (erasure/se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from propensity.erasure.domain.erasure_report import (
@@ -115,7 +116,7 @@ class _Erasure:
         roots = {key.split(LOG)[0] for key in reach.keys("") if LOG in key}
         for root in sorted(roots, key=lambda root: (not root.startswith(f"{SILVER}/"), root)):
             table = TableFiles(reach, root, request)
-            self._guard(table.name, lambda table=table: self._erase_table(table))  # type: ignore[misc]
+            self._guard(table.name, partial(self._erase_table, table))
         searched = ("quarantine/", "bronze/", *(f"{root}/" for root in roots))
         self._erase(GoldenCases(reach))
         self._erase(ParquetFiles(reach, "files", "", besides=searched))

@@ -10,10 +10,12 @@ from typing import Any
 from propensity.kernel.errors import NotFoundError
 from propensity.operations.report_runs import list_models, report_runs
 from propensity.runtime import api, composition
+from propensity.runtime.events import API, takes
 from propensity.runtime.logging import logged
 
 
 @logged
+@takes(API)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def report(call: api.Call) -> dict[str, Any]:
         ports = composition.ports()

@@ -18,8 +18,6 @@ from propensity.runtime.logging import logged
 @takes(slot="2025-07-01")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if "requestContext" not in event:
-        return request_retraining(composition.ports(), slot=event["slot"], models=event.get("models"))
-    if "slot" in event:
         return request_retraining(composition.ports(), slot=day_in(event, "slot"), models=event.get("models"))
 
     def ask(call: api.Call) -> dict[str, Any]:

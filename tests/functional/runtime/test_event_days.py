@@ -20,7 +20,7 @@ def test_a_day_that_has_begun_in_utc_is_taken_as_it_stands(said: str) -> None:
     assert day_in({"slot": said}, "slot", at=NOW) == said
 
 
-@pytest.mark.parametrize("said", ["2025-07-02", "2099-01-01", "2025-07-01T23:30:00-05:00", "9999-12-31"])
+@pytest.mark.parametrize("said", ["2025-07-02", "2099-01-01", "2025-07-01T23:30:00-05:00", "2999-12-31"])
 def test_a_day_that_has_not_begun_is_refused_with_today(said: str) -> None:
     with pytest.raises(BadInputError, match=r"slot is .*, which has not begun: today is 2025-07-01 in UTC"):
         day_in({"slot": said}, "slot", at=NOW)

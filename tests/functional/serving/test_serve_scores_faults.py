@@ -223,18 +223,18 @@ def test_one_customer_whom_the_model_cannot_score_costs_no_other_a_score(
     bad = stack.customers[2]
     items = stack.ports.online.items
     marked = bytes(items[(TENANT, bad, MODEL, 2)].vector)
-    score = Artifact.score
+    score = Artifact.try_score
 
     def broken(self: Artifact, matrix: Any, tenants: Any) -> Any:
-        raw, scores = score(self, matrix, tenants)
+        raw, scores, sound = score(self, matrix, tenants)
         for number, row in enumerate(matrix):
             if row.tobytes() == marked:
                 if raises:
                     raise RuntimeError
-                scores[number] = float("nan")
-        return raw, scores
+                scores[number], sound[number] = float("nan"), False
+        return raw, scores, sound
 
-    monkeypatch.setattr(Artifact, "score", broken)
+    monkeypatch.setattr(Artifact, "try_score", broken)
     said = stack.ask()[1]["scores"]
     reasons = {row["customer_id"]: row["degraded_reason"] for row in said}
     assert reasons[bad] == "not_scored"

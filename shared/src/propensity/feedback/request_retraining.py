@@ -79,7 +79,7 @@ def request_retraining(ports: Ports, *, slot: str, models: Sequence[str] | None 
 def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, request_id: str) -> dict[str, Any]:
     """Train as of the request's day, whatever the checks and the cool-down say; one training at a time, once a day.
 
-    A request of a day on which an earlier request's training runs is answered with the earlier request.
+    A request that is sent again is answered as it was the first time. Another request is declined while a training runs.
     Raises BadInputError where the reason is no reason or the time is no time.
     """
     pack_definition(ports, model)  # raises NotFoundError for a model that the pack does not have
@@ -88,7 +88,8 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
     # The execution has a name of its own. The day's usual name may belong to a training that ended before its plan, and
     # that name would be refused for 90 days.
     execution = execution_name("train", model, day.isoformat(), request_id)
-    if was_planned(ports.lake, model, training_run(model, day)):
+    planned = was_planned(ports.lake, model, training_run(model, day))
+    if planned:
         decision = Decision(False, f"planned as of {day} already; where that training failed, redrive its execution")
     elif (runs := _alone(ports, model, day.isoformat(), execution)) not in (execution, None):
         decision = Decision(False, f"{runs} trains as of {day} already; ask again if it fails")
@@ -109,9 +110,9 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
     earlier = list(ports.lake.keys(f"{_folder(model)}/{root}"))
     for key in earlier:
         stands = RequestByHand.model_validate_json(ports.lake.get(key))
-        # A signed call can be sent again, and then has another request id: while the training of an earlier request
-        # runs, every further request of the day is answered with the earlier one.
-        if decision.accepted and stands.accepted:
+        # A signed call can be sent again, and then has another request id. Until the training has
+        # its plan, the call is answered as it was the first time.
+        if not planned and stands.accepted and (stands.why, stands.by, stands.at) == (given, by, at):
             started = _started(ports, stands, day)
             if started or stands.execution == execution:
                 return stands.model_copy(update={"execution": started}).model_dump(mode="json")

@@ -88,7 +88,7 @@ def _standing(ports: Ports, model: str, today: date) -> dict[str, Any]:
         version = load_version(ports.lake, model, numbers[-1])
         newest = {
             "version": version.number,
-            "as_of": version.provenance.as_of,
+            "as_of": version.lineage["as_of"],
             "stage": standing.stage(version.number),
             "failed_gates": failed_gates(ports.lake, version),
         }

@@ -220,7 +220,7 @@ def why_no_champion(store: ObjectStore, model: str) -> str:
         return f"model {model!r}: no champion; train it, no version is registered yet"
     version = load_version(store, model, numbers[-1])
     stage = model_standing(read_ledger(store, model)).stage(version.number)
-    said = f"model {model!r}: no champion; version {version.number}, trained as of {version.provenance.as_of}, is"
+    said = f"model {model!r}: no champion; version {version.number}, trained as of {version.lineage['as_of']}, is"
     if stage == STAGING:
         return f"{said} in staging and waits for approval"
     failed = ", ".join(failed_gates(store, version))

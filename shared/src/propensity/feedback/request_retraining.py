@@ -79,7 +79,8 @@ def request_retraining(ports: Ports, *, slot: str, models: Sequence[str] | None 
 def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, request_id: str) -> dict[str, Any]:
     """Train as of the request's day, whatever the checks and the cool-down say; one training at a time, once a day.
 
-    A request that is sent again is answered as it was the first time. Another request is declined while a training runs.
+    A request that is sent again is answered as it was the first time. Another request is declined while a training
+    runs.
     Raises BadInputError where the reason is no reason or the time is no time.
     """
     pack_definition(ports, model)  # raises NotFoundError for a model that the pack does not have

@@ -289,10 +289,10 @@ def test_every_packs_rules_fit_its_contracts_and_run(pack: str, tmp_path: Path) 
     [
         ("people.email", "people.mail", r"club/identity.yaml: person\.0\.parts\.0\.columns: people\.mail: .* 'mail'"),
         ("cars.plate", "bikes.plate", r"household\.1\.parts\.0\.columns: bikes\.plate: pack.yaml lists no dataset"),
-        ("people.phone", "phone", r"household\.0\.parts\.0\.columns\.0"),
-        ("no-?reply@.*", "(no", r"person\.0\.parts\.0\.ignore: .*pattern 1"),
+        ("people.phone", "phone", r"household\.phone\.parts\.item 1\.columns\.item 1"),
+        ("no-?reply@.*", "(no", r"person\.email\.parts\.item 1\.ignore: .*pattern 1"),
         ("no-?reply@.*", "(?=no).*", r"person rule email: .* RE2"),
-        ("max_customers: 300", "max_customers: 1", r"household\.0\.max_customers"),
+        ("max_customers: 300", "max_customers: 1", r"household\.phone\.max_customers"),
         ("name: phone", "name: email", r"rules email: a name stands for one rule"),
         ("[cars.plate, visits.plate]", "[cars.plate]", r"household\.1\.parts\.0\.within_days: none"),
         ("person:", "persons:", r"club/identity.yaml: persons"),

@@ -25,8 +25,10 @@ from tests.stack import approvers, demo
 from tests.stack.automotive import AS_OF
 from tests.stack.conftest import FOLDER, Run, say
 from tests.stack.lake import Lake, rows_in_file
+from tests.stack.roles import FILES, ID, MAIL, TENANT, acting_as
 from tests.stack.scenarios import Drop
 from tests.stack.stack import DEAD_LETTERS, REGION, ROOT, Stack, StackError
+from tests.unit.project.test_policies import WRITES
 
 WAIT = 300  # seconds; a guard against a hang, not an expectation
 DAY = AS_OF.isoformat()
@@ -342,3 +344,45 @@ def test_the_readme_s_commands_work_as_they_stand(
         [new] = set(ran.lake.keys(prefix)) - before
         report = ran.lake.json(new)
         assert (report["rows_in"], report["bronze"], report["quarantine"]) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("function", WRITES)
+def test_a_role_writes_its_functions_results_and_nothing_else(stack: Stack, function: str) -> None:
+    own, others = WRITES[function]
+    bucket = stack.outputs["LakeBucket"]
+    with acting_as(stack, function) as client:
+        for key in others:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                client.put_object(Bucket=bucket, Key=f"{key}.trial", Body=b"", IfNoneMatch="*")
+        for key in own:
+            # a put on condition of another object's etag writes nothing: it is refused, but not denied
+            with pytest.raises(ClientError, match=r"NoSuchKey|PreconditionFailed|404"):
+                client.put_object(Bucket=bucket, Key=key, Body=b"", IfMatch='"0"')
+
+
+def test_an_erasure_ends_under_its_own_role_whatever_names_the_person(stack: Stack) -> None:
+    landing, lake = stack.outputs["LandingBucket"], stack.outputs["LakeBucket"]
+    for key, body in FILES.items():
+        stack.s3.put_object(Bucket=landing, Key=key, Body=body.encode())
+
+    def reports() -> list[str]:
+        listed = versions(stack, lake, "validation/")
+        return [key for key, _ in listed if f"tenant_id={TENANT}/" in key or "tenant_id=unknown/" in key]
+
+    stack.wait(lambda: len(reports()) >= len(FILES), 300, "reports of the files")
+    ticket = {"request": "STACK-1", "why": "asked", "by": "test", "at": "2026-11-21T09:00:00Z"}
+    answer = stack.invoke("EraseCustomer", {"tenant_id": TENANT, "customer_id": ID, **ticket})
+    assert (answer["failed"], answer["proof"]["hits"]) == ({}, 0)
+    assert {"landing", "quarantine", "reports", "versions"} <= set(answer["zones"])
+    for bucket in (landing, lake):
+        for key, version in versions(stack, bucket, ""):
+            body = stack.s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
+            assert MAIL not in key
+            for said in (MAIL, "anna\\u002Bcars", "0\xa0111\xa022"):
+                assert said.encode() not in body, key
+
+
+def versions(stack: Stack, bucket: str, prefix: str) -> list[tuple[str, str]]:
+    """Every version of every object: key and version id."""
+    pages = stack.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+    return [(one["Key"], one["VersionId"]) for page in pages for one in page.get("Versions", ())]

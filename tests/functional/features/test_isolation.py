@@ -88,6 +88,9 @@ def test_a_feature_that_compares_within_its_tenant_is_planned(told: Callable[...
 def test_where_rows_are_spread_by_customer_not_even_the_own_tenant_may_be_counted(told: Callable[..., Shop]) -> None:
     shop = told(PER_TENANT)
     shop.pack_files["pack.yaml"] = FILES["pack.yaml"].replace("partition_key: tenant", "partition_key: entity")
+    for path in ("contracts/orders.yaml", "contracts/contacts.yaml"):
+        with shop.edited(path) as contract:
+            contract["schema"][0]["customProperties"].append({"property": "partitionKey", "value": "customer"})
     with pytest.raises(PackError, match="when other customers' rows lie beside theirs"):
         plan_training(shop, model="reorder", as_of="2025-05-31")
     shop.pack_files["features/history.sql"] = FILES["features/history.sql"]

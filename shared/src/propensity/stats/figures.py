@@ -60,16 +60,21 @@ class Scored:
         return self.positives / self.rows
 
 
+def merged_groups(groups: Iterable[tuple[float, int, int]]) -> tuple[ScoreGroup, ...]:
+    """Merge (score, rows, positives) of equal scores, and sort the groups by score."""
+    counts: dict[float, tuple[int, int]] = {}
+    for score, rows, positives in groups:
+        before = counts.get(score, (0, 0))
+        counts[score] = (before[0] + rows, before[1] + positives)
+    return tuple(ScoreGroup(score, *counts[score]) for score in sorted(counts))
+
+
 def scored(groups: Iterable[tuple[float, int, int]], what: str = "scores") -> Scored:
     """The score groups from (score, rows, positives), sorted and with equal scores merged.
 
     Raises EvidenceError where there is no positive or no negative.
     """
-    counts: dict[float, tuple[int, int]] = {}
-    for score, rows, positives in groups:
-        before = counts.get(score, (0, 0))
-        counts[score] = (before[0] + rows, before[1] + positives)
-    ordered = tuple(ScoreGroup(score, *counts[score]) for score in sorted(counts))
+    ordered = merged_groups(groups)
     rows = sum(group.rows for group in ordered)
     positives = sum(group.positives for group in ordered)
     if positives == 0 or positives == rows:

@@ -13,7 +13,7 @@ from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
 
 from propensity.kernel.errors import EvidenceError
-from propensity.stats.figures import Estimate, ScoreGroup, Z, area, logit_interval
+from propensity.stats.figures import Estimate, ScoreGroup, Z, area, logit_interval, merged_groups
 
 CLUSTERS = 10  # tenants with both outcomes from which their spread is trusted as the variance
 TOP = 0.1  # the share of each tenant's list that is its top
@@ -40,14 +40,12 @@ class Tenant:
 
 def by_tenant(rows: Iterable[tuple[str, float, int, int]]) -> dict[str, Tenant]:
     """Merge (tenant, score, rows, positives) in any order; tenants in the order of their names."""
-    merged: dict[str, dict[float, tuple[int, int]]] = {}
+    by_name: dict[str, list[tuple[float, int, int]]] = {}
     for tenant, score, count, positives in rows:
-        scores = merged.setdefault(tenant, {})
-        before = scores.get(score, (0, 0))
-        scores[score] = (before[0] + count, before[1] + positives)
+        by_name.setdefault(tenant, []).append((score, count, positives))
     found = {}
-    for tenant, scores in sorted(merged.items()):
-        groups = tuple(ScoreGroup(score, *scores[score]) for score in sorted(scores))
+    for tenant, listed in sorted(by_name.items()):
+        groups = merged_groups(listed)
         found[tenant] = Tenant(groups, sum(group.rows for group in groups), sum(group.positives for group in groups))
     return found
 

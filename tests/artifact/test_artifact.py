@@ -126,6 +126,8 @@ ADAPTERS_OF = {
     "ExplainScore": DELTA,
     "ManageTenants": [*DELTA, "s3_upload_access"],
     "ExportTenant": DELTA,
+    "RequestExport": ["step_functions", "s3_download_access"],
+    "BuildExport": DELTA,
     "RebucketSilver": DELTA,
     "RebuildSilver": DELTA,
     "EraseCustomer": [*DELTA, "dynamo_online"],

@@ -169,6 +169,7 @@ def test_a_list_that_is_not_finished_has_no_receipt_and_no_link(world: World) ->
         ({"filter": {"deciles": [11]}}, "filter.deciles.0"),
         ({"holdout": 0.9}, "holdout"),
         ({"holdut": 0.1}, "holdut"),
+        ({"as_of": "2031-01-01"}, f"as_of: 2031-01-01 is to come; expected {DAY} or earlier"),
     ],
 )
 def test_a_wrong_request_is_refused_by_field(world: World, body: dict[str, Any], said: str) -> None:

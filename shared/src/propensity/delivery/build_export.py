@@ -42,6 +42,15 @@ class ExportOrder(Record):
     by: str
     at: str
 
+    @property
+    def today(self) -> date:
+        return date.fromisoformat(self.at[:10])
+
+    @property
+    def day(self) -> date:
+        """The day of population, scores and rules."""
+        return self.request.as_of or self.today
+
 
 class ExportPlan(Record):
     """The content of `plan.json`: what the list is made from. A second try reads the same."""
@@ -125,7 +134,8 @@ def _made(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> Recei
     sources = ListSources(
         request=order.request,
         tenant=order.tenant_id,
-        day=date.fromisoformat(order.at[:10]),
+        day=order.day,
+        today=order.today,
         version=plan.version,
         entity=info.entity,
         contracts=_contracts(ports, datasets),

@@ -45,11 +45,15 @@ MEMBERSHIP = (
 
 @dataclass(frozen=True, slots=True)
 class ListSources:
-    """What a list is made from: the pinned tables, the contracts of the pack, the rules and the destination."""
+    """What a list is made from: the pinned tables, the contracts of the pack, the rules and the destination.
+
+    `day` is the day of population, scores and rules. `today` is the day of consents, suppressions and addresses.
+    """
 
     request: ExportRequest
     tenant: str
     day: date
+    today: date
     version: int
     entity: str
     contracts: Mapping[str, Contract]
@@ -62,8 +66,8 @@ class ListSources:
 
     @property
     def now(self) -> str:
-        """SQL of the end of the list's day, in naive UTC: everything that arrived by the pins counts."""
-        return f"timestamp {text(str(midnight(self.day + timedelta(days=1))))}"
+        """SQL of the end of today, in naive UTC: everything that arrived by the pins counts."""
+        return f"timestamp {text(str(midnight(self.today + timedelta(days=1))))}"
 
 
 def decide_members(ports: Ports, sql: Sql, session: SilverSession, sources: ListSources) -> None:
@@ -184,7 +188,7 @@ def _permissions(sql: Sql, sources: ListSources) -> None:
                 column.consent.expires,
                 sources.entity,
                 sources.now,
-                sources.day,
+                sources.today,
             )
         )
         for dataset, contract in sources.contracts.items()
@@ -208,7 +212,7 @@ def _permissions(sql: Sql, sources: ListSources) -> None:
             continue
         reason = f"{quote(contract.suppression.reason)}::varchar" if contract.suppression.reason else "''"
         until = contract.suppression.until
-        holds = f" and {not_over(until, sources.day)}" if until else ""
+        holds = f" and {not_over(until, sources.today)}" if until else ""
         # an entry that begins on a later day holds already, as a withdrawal does
         entries.append(
             f"select {quote(sources.entity)}::varchar as customer_id, coalesce({reason}, '') as reason "
@@ -257,7 +261,7 @@ def _member(sources: ListSources) -> str:
     matched = [file_column(n) for n, column in enumerate(destination.columns) if column.name in destination.match_on]
     matchable = " or ".join(f"{name} is not null" for name in matched) or "true"
     own = birth_id("household", text(sources.tenant), "p.customer_id")
-    since = f"{text(sources.day.isoformat())}::date - {request.not_within_days}"
+    since = f"{text(sources.today.isoformat())}::date - {request.not_within_days}"
     recently = f"coalesce(e.last_exported > {since}, false)" if request.not_within_days else "false"
     contacts = "".join(
         f" left join {quote(f'contact_{table}')} on {quote(f'contact_{table}')}.customer_id_ = p.customer_id"

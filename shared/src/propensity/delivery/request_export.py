@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from propensity.delivery.build_export import ExportOrder, export_folder
@@ -31,7 +32,8 @@ def request_export(
     that is offboarded.
     """
     tenant = parse_tenant(tenant)
-    request = parse_request(body, pack_info(ports).models, destination_names(ports.pack_files))
+    models, destinations = pack_info(ports).models, destination_names(ports.pack_files)
+    request = parse_request(body, models, destinations, today=date.fromisoformat(at[:10]))
     if key is not None and not 0 < len(key) <= _MOST_KEY:
         raise BadInputError(f"Idempotency-Key: expected 1 to {_MOST_KEY} characters")
     refuse_unknown_or_gone(ports.lake, tenant, pack_info(ports).datasets)
@@ -42,7 +44,13 @@ def request_export(
     written = write_once(ports.lake, f"{folder}/request.json", dumps(order.model_dump(mode="json")))
     first = parse_record(written, f"{folder}/request.json", ExportOrder)
     # the day comes from the first request, so that one that is sent again after midnight starts the same execution
-    payload = {"tenant": tenant, "export": export, "model": request.model, "as_of": first.at[:10], "scope": "gap"}
+    payload = {
+        "tenant": tenant,
+        "export": export,
+        "model": request.model,
+        "as_of": first.day.isoformat(),
+        "scope": "gap",
+    }
     ports.workflows.start(MACHINE, f"export-{export}", payload)
     return show_export(ports, tenant, export)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -42,7 +43,8 @@ class ExportRequest(Frozen):
     `holdout` is the share of households that is never contacted for this model, for proof of what the lists bring.
     `household` says whether the best member of a household is contacted, or each. `not_within_days` leaves out who was
     on a list of this model in so many days. `reset` sends a whole list where the destination takes additions and
-    removals.
+    removals. `as_of` is the day whose population and scores a list takes, by default the day of the request; consents
+    and suppressions are always those of the request's day.
     """
 
     model: Name
@@ -53,9 +55,12 @@ class ExportRequest(Frozen):
     not_within_days: int | None = Field(None, ge=1, le=730)
     format: Literal["csv", "jsonl", "parquet"] | None = None
     reset: bool = False
+    as_of: date | None = None
 
 
-def parse_request(body: Mapping[str, Any], models: Sequence[str], destinations: Sequence[str]) -> ExportRequest:
+def parse_request(
+    body: Mapping[str, Any], models: Sequence[str], destinations: Sequence[str], *, today: date
+) -> ExportRequest:
     """Parse a request. Raises BadInputError, which names the field and what is expected."""
     try:
         request = ExportRequest.model_validate(body)
@@ -71,6 +76,8 @@ def parse_request(body: Mapping[str, Any], models: Sequence[str], destinations: 
     ):
         if value not in known:
             raise BadInputError(f"{field}: {value!r}, expected one of {', '.join(known) or 'none: the pack has none'}")
+    if request.as_of is not None and request.as_of > today:
+        raise BadInputError(f"as_of: {request.as_of} is to come; expected {today} or earlier")
     return request
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from propensity.delivery.domain.receipt import ARMS, ExportedFile, Receipt
+from propensity.delivery.domain.receipt import ARMS, ListFile, ListReceipt
 from propensity.delivery.domain.request import ExportRequest
 from propensity.delivery.members import MEMBERSHIP, ListSources, decide_members, file_column
 from propensity.features.silver_session import SilverSession
@@ -72,7 +72,7 @@ def build_export(ports: Ports, *, tenant: str, export: str) -> dict[str, Any]:
     Raises NotFoundError where nobody asked for the list, or where the model has no champion.
     """
     folder = export_folder(tenant, export)
-    known = find_record(ports.lake, f"{folder}/receipt.json", Receipt)
+    known = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
     if known is None:
         order = read_record(ports.lake, f"{folder}/request.json", ExportOrder)
         plan = _plan(ports, order)
@@ -121,7 +121,7 @@ def _contracts(ports: Ports, datasets: list[str]) -> dict[str, Contract]:
     return {dataset: contract_of(ports, dataset) for dataset in datasets}
 
 
-def _made(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> Receipt:
+def _made(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> ListReceipt:
     version = load_version(ports.lake, order.request.model, plan.version)
     definition, info = version.definition(ports.lake), pack_info(ports)
     datasets = _datasets(ports, order, plan.version)
@@ -162,7 +162,7 @@ def _made(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> Recei
     return _written(ports, sql, order, sources)
 
 
-def _written(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -> Receipt:
+def _written(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -> ListReceipt:
     added, removed = _rows(sql, sources)
     files = tuple(_files(ports, sql, order, sources))
     receipt = _receipt(sql, order, sources, files, added, removed)
@@ -216,7 +216,7 @@ def _rows(sql: Sql, sources: ListSources) -> tuple[int, int]:
     return int(found.get("add", 0)), int(found.get("remove", 0))
 
 
-def _files(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -> Iterator[ExportedFile]:
+def _files(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -> Iterator[ListFile]:
     """Write table `row` as files of at most `max_rows` rows. A list without rows is one file with its header."""
     destination = sources.destination
     kind = order.request.format or destination.format
@@ -239,7 +239,7 @@ def _files(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -> 
         with path.open("rb") as body:
             digest = hashlib.file_digest(body, "sha256").hexdigest()
         count = min(destination.max_rows, int(rows) - start)
-        yield ExportedFile(file=name, rows=count, bytes=path.stat().st_size, sha256=digest)
+        yield ListFile(file=name, rows=count, bytes=path.stat().st_size, sha256=digest)
 
 
 _FORMATS = {
@@ -257,8 +257,8 @@ def _cell(kind: str, destination: Destination, value: str, name: str) -> str:
 
 
 def _receipt(
-    sql: Sql, order: ExportOrder, sources: ListSources, files: tuple[ExportedFile, ...], added: int, removed: int
-) -> Receipt:
+    sql: Sql, order: ExportOrder, sources: ListSources, files: tuple[ListFile, ...], added: int, removed: int
+) -> ListReceipt:
     arms = dict.fromkeys(ARMS, 0) | dict(sql.rows("select arm, count(*) from decided group by 1"))
     why: dict[str, dict[str, int]] = {}
     for arm, reason, count in sql.rows("select arm, why, count(*) from decided group by 1, 2 order by 1, 2"):
@@ -279,7 +279,7 @@ def _receipt(
                 f"select count(*) from decided where arm = 'exported' and {file_column(number)} is not null"
             )
             matchable[column.name] = int(found)
-    return Receipt(
+    return ListReceipt(
         export=order.export,
         tenant_id=order.tenant_id,
         model=order.request.model,

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from propensity.delivery.build_export import ExportOrder, export_folder
-from propensity.delivery.domain.receipt import Receipt
+from propensity.delivery.domain.receipt import ListReceipt
 from propensity.delivery.domain.request import EXPORT_ID, export_id, parse_request
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.tenant import parse_tenant
@@ -70,7 +70,7 @@ def show_export(ports: Ports, tenant: str, export: str) -> dict[str, Any]:
         raise NotFoundError(f"export {export!r}: tenant {tenant} has none of this id, or it has expired")
     answer: dict[str, Any] = {"export": export, "tenant_id": tenant, "request": order.request.model_dump(mode="json")}
     answer |= {"by": order.by, "at": order.at}
-    receipt = find_record(ports.lake, f"{folder}/receipt.json", Receipt)
+    receipt = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
     if receipt is not None:
         links = []
         for file in receipt.files:
@@ -93,7 +93,7 @@ def list_exports(ports: Ports, tenant: str) -> dict[str, Any]:
         order = find_record(ports.lake, f"{root}{name}/request.json", ExportOrder)
         if order is None:
             continue
-        ready = find_record(ports.lake, f"{root}{name}/receipt.json", Receipt) is not None
+        ready = find_record(ports.lake, f"{root}{name}/receipt.json", ListReceipt) is not None
         found.append(
             {
                 "export": name,

@@ -12,7 +12,7 @@ Arm = Literal["exported", "held_out", "suppressed", "filtered", "beyond_limit", 
 ARMS: tuple[Arm, ...] = ("exported", "held_out", "suppressed", "filtered", "beyond_limit", "review")
 
 
-class ExportedFile(Record):
+class ListFile(Record):
     """One file of a list, by its name below the list's folder."""
 
     file: str
@@ -21,7 +21,7 @@ class ExportedFile(Record):
     sha256: str
 
 
-class Receipt(Record):
+class ListReceipt(Record):
     """The content of `receipt.json` of a list. A list without a receipt does not exist.
 
     `arms` counts the customers of each arm, and `why` those of each reason within an arm. `matchable` is the number of
@@ -46,7 +46,7 @@ class Receipt(Record):
     mode: Literal["full", "delta"]
     added: int
     removed: int
-    files: tuple[ExportedFile, ...]
+    files: tuple[ListFile, ...]
 
     def check(self) -> None:
         """Raises IncompleteRunError where the numbers do not add up: the list is not handed out then."""

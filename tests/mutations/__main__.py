@@ -56,4 +56,5 @@ def _refused(lines: list[str]) -> int:
     return 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

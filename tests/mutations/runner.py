@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
@@ -13,7 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+
+import pytest
 
 from tests.mutations.catalogue import ROOT, Mutation
 
@@ -23,6 +27,8 @@ _LEFT = shutil.ignore_patterns(
 )
 _TESTS_FAILED = 1  # pytest's exit code; 2 to 5 are a broken collection, a wrong call or no tests at all
 _SECONDS = 900
+_LIBRARIES = ["pytest", "hypothesis", "numpy", "scipy.stats", "sklearn.ensemble", "sklearn.linear_model", "skl2onnx"]
+_LIBRARIES += ["onnxruntime", "duckdb", "deltalake", "pyarrow.parquet", "pydantic", "yaml", "boto3", "moto.server"]
 
 
 class Outcome(StrEnum):
@@ -88,25 +94,46 @@ def _write(path: Path, text: str) -> None:
 
 def run_tests(copy: Path, tests: Iterable[str]) -> Judged:
     """Runs tests of the copy, in one process and with one seed, so that a second run says the same."""
-    report = copy / "mutation.xml"
+    report, said = copy / "mutation.xml", copy / "mutation.log"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-n0", "-q", "--no-header", "--tb=line", f"--junitxml={report}"]
-    command += ["--hypothesis-seed=0", *tests]
-    paths = os.pathsep.join((str(copy / "shared/src"), str(copy)))
-    try:
-        done = subprocess.run(
-            command,
-            cwd=copy,
-            env={**os.environ, "PYTHONPATH": paths},
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    process = _processes().Process(target=_pytest, args=(copy, report, said, list(tests)))
+    process.start()
+    process.join(_SECONDS)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
         return Judged(code=-1, cases={}, said=f"no end after {_SECONDS} s")
     cases = _cases(report) if report.exists() else {}
-    return Judged(code=done.returncode, cases=cases, said="\n".join((done.stdout + done.stderr).splitlines()[-15:]))
+    return Judged(code=process.exitcode, cases=cases, said="\n".join(said.read_text().splitlines()[-15:]))
+
+
+@cache
+def _processes() -> ForkServerContext:
+    """Processes that are forked from one that has loaded the libraries: loading them takes longer than most tests."""
+    # a library reads these when it is loaded, before the copy's conftest can say so
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("PYTHON_CPU_COUNT", "1")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(_LIBRARIES)
+    return context
+
+
+def _pytest(copy: Path, report: Path, said: Path, tests: list[str]) -> None:
+    """Becomes a run of pytest in the copy: nothing of the repository itself stays loaded or can be found."""
+    log = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.chdir(copy)
+    own = [str(copy / "shared/src"), str(copy)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(own)  # of processes that a test starts
+    here = {"", str(ROOT), str(ROOT / "shared/src"), "shared/src", "."}
+    sys.path[:] = own + [path for path in sys.path if path not in here]
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("tests", "propensity", "functions")]:
+        del sys.modules[name]
+    options = ["-n0", "-q", "--no-header", "--tb=line", f"--junitxml={report}", "--hypothesis-seed=0"]
+    code = int(pytest.main([*options, *tests]))
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _cases(report: Path) -> dict[tuple[str, str], str]:

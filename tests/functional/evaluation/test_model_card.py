@@ -112,7 +112,7 @@ def test_it_shows_every_slice_and_holds_the_version_against_the_filter_and_the_o
 def test_what_it_measured_is_of_the_version(trained: World, version: Version, evaluation: dict[str, Any]) -> None:
     facts = evaluation["card"]
     assert sum(one["rate"]["n"] for one in facts["reliability"]) == evaluation["metrics"]["auc"]["n"]
-    assert facts["gains"][0]["lift"]["value"] == pytest.approx(evaluation["metrics"]["lift_top_decile"]["value"])
+    assert facts["tenths"][0]["lift"]["value"] == pytest.approx(evaluation["metrics"]["lift_of_lists"]["value"])
     explanation = version.json(trained.lake, "explanation.json")
     signs = {"rises": 1, "falls": -1, "none": 0}
     for one, coefficient in zip(facts["features"], explanation["coefficients"], strict=True):
@@ -120,6 +120,20 @@ def test_what_it_measured_is_of_the_version(trained: World, version: Version, ev
         assert signs[one["effect"]] in (0, 1 if coefficient > 0 else -1)
     assert [len(one["top"]) for one in facts["segments"]] == [5, 5]
     assert sum(one["n"] for one in facts["segments"]) == facts["rows"]
+
+
+def test_a_chart_by_tenth_is_of_the_tenants_lists_or_says_that_it_is_pooled(
+    trained: World, version: Version, evaluation: dict[str, Any]
+) -> None:
+    plan = {**read_json(trained.lake, f"{version.lineage['run']}/plan.json"), "run": "r", "seed": 7}
+    facts = evaluation["card"]
+    early = {**{name: fact for name, fact in facts.items() if name != "tenths"}, "gains": facts["tenths"]}
+    for given, said in (
+        (facts, "Lift by decile of each tenant's list"),
+        (early, "Lift by decile, pooled over tenants"),
+    ):
+        told = Told(version.definition(trained.lake), plan, {**evaluation, "card": given}, [], {})
+        assert f"{said} (n = " in to_markdown(model_card(told))
 
 
 def test_the_same_evaluation_gives_the_same_bytes(trained: World, version: Version, tmp_path: Path) -> None:

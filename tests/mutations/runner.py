@@ -96,6 +96,7 @@ def run_tests(copy: Path, tests: Iterable[str]) -> Judged:
     """Runs tests of the copy, in one process and with one seed, so that a second run says the same."""
     report, said = copy / "mutation.xml", copy / "mutation.log"
     report.unlink(missing_ok=True)
+    said.write_text("")
     process = _processes().Process(target=_pytest, args=(copy, report, said, list(tests)))
     process.start()
     process.join(_SECONDS)

@@ -44,6 +44,17 @@ def test_a_lift_states_the_conversions_of_its_own_rows() -> None:
             assert line.estimate.value == pytest.approx(line.positives / line.estimate.n / data.base_rate)
 
 
+def test_a_tenant_whose_own_level_is_wrong_is_named_though_the_whole_is_right() -> None:
+    tenants, rows = world()
+    assert all_figures(tenants, [], None).findings == ()
+    # t1's scores say half of what comes, and t3's twice as much
+    factor = {"t1": 0.5, "t3": 2.0}
+    wrong = by_tenant((name, score * factor.get(name, 1.0), count, label) for name, score, count, label in rows)
+    [said] = all_figures(wrong, [], None).findings
+    assert said.startswith("of 4 tenants, proven to convert otherwise than their scores say (O/E, 1 is right): t")
+    assert {part.split()[0] for part in said.partition("right): ")[2].split("), ")} == {"t1", "t3"}
+
+
 def test_customers_without_a_place_are_in_neither_end_of_the_list() -> None:
     few = [DecileCount(10, 50, 20), DecileCount(1, 50, 2)]
     with_unranked = measured([*few, DecileCount(None, 400, 100)])

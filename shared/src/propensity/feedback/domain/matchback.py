@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 
 from propensity.kernel.errors import EvidenceError
 from propensity.stats.figures import (
@@ -28,6 +29,7 @@ from propensity.stats.figures import (
 )
 from propensity.stats.within_tenant import Tenant, auc_within, hits_of_lists, lift_of_lists, observed_over_expected
 
+NAMED = 5  # a finding names at most this many tenants
 HIGH, LOW = range(8, 11), range(1, 4)  # the segments `high` and `low` are the top three deciles and the bottom three
 
 
@@ -109,7 +111,24 @@ def all_figures(
         out += _segment("filter", size, hits, data)
         if data:
             out.append(_top("model_at_filter_size", size, data))
+    if data and (off := _levels_off(tenants)):
+        findings.append(off)
     return FiguresFound((*out, *(_pooled(data) if data else ())), tuple(findings))
+
+
+def _levels_off(tenants: Mapping[str, Tenant]) -> str | None:
+    """Name the tenants whose own level is proven to be wrong; None where there is none.
+
+    Where many are looked at some would be by chance, so each interval misses in 5 % over their number (Bonferroni).
+    """
+    known = {name: tenant for name, tenant in tenants.items() if tenant.expected > 0}
+    found = {name: observed_over_expected([tenant], 0.05 / len(known)) for name, tenant in known.items()}
+    off = {name: one for name, one in found.items() if not one.low <= 1 <= one.high}
+    worst = sorted(off, key=lambda name: (-abs(log(max(off[name].value, 1e-9))), name))
+    named = ", ".join(f"{name} {off[name].value:.2f} (n {off[name].n:,})" for name in worst[:NAMED])
+    more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
+    said = f"of {len(known):,} tenants, proven to convert otherwise than their scores say (O/E, 1 is right): "
+    return f"{said}{named}{more}" if off else None
 
 
 def _pooled(data: Scored) -> list[Measure]:

@@ -58,12 +58,14 @@ class Judged:
     def ended(self, test: str) -> set[str]:
         """How the cases of one test ended: `passed`, `failed`, `error` or `skipped`. A test may have many cases."""
         file, _, name = test.partition("::")
-        *classes, function = name.split("::")
+        plain, given, parameters = name.partition("[")  # parameters may hold `::` too
+        *classes, function = plain.split("::")
         module = ".".join((*Path(file).with_suffix("").parts, *classes))
+        wanted = f"{function}{given}{parameters}"
         return {
             outcome
             for (place, case), outcome in self.cases.items()
-            if place == module and (case == function or case.startswith(f"{function}["))
+            if place == module and (case == wanted or (not given and case.startswith(f"{function}[")))
         }
 
 

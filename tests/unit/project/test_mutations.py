@@ -82,6 +82,17 @@ def test_red_and_survived_and_an_error_are_three_outcomes(repository: Path, tmp_
     assert (copy / "shared/src/code_here.py").read_text() == CODE
 
 
+def test_one_case_of_many_may_be_named(repository: Path, tmp_path: Path) -> None:
+    cases = "@pytest.mark.parametrize('number', [8, 7], ids=['a::even', 'odd [7]'])\n"
+    many = TEST.replace("def test_half()", f"{cases}def test_half(number)").replace("half(7) == 3", "half(number) < 5")
+    (repository / "tests/test_here.py").write_text(f"import pytest\n{many}")
+    copy, named = copied(tmp_path / "copy", repository), "tests/test_here.py::test_half"
+    fault = {"new": "number - 3"}  # 5 of 8, and 4 of 7
+    assert judge(copy, entry(**fault, tests=(f"{named}[a::even]",))).outcome is Outcome.RED
+    assert judge(copy, entry(**fault, tests=(f"{named}[odd [7]]",))).outcome is Outcome.SURVIVED
+    assert judge(copy, entry(**fault, tests=(named,))).outcome is Outcome.RED
+
+
 def test_tests_that_fail_without_a_mutation_are_told(repository: Path, tmp_path: Path) -> None:
     (repository / "shared/src/code_here.py").write_text(CODE.replace("// 2", "// 3"))
     told = not_green(copied(tmp_path / "copy", repository), [entry(old="number // 3")])

@@ -6,6 +6,7 @@ The rules of the gates stand in evaluation/domain/gates.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,15 +17,16 @@ from propensity.evaluation.calibrate import lists_of
 from propensity.evaluation.case import Case
 from propensity.evaluation.champion_gates import champion_gates
 from propensity.evaluation.changed_features import as_served, changed_features
-from propensity.evaluation.domain import gates
+from propensity.evaluation.domain import gates, leak_gate
 from propensity.evaluation.domain.gates import Gate
+from propensity.evaluation.domain.leak_gate import Shuffled
 from propensity.evaluation.domain.slices import slice_gates
 from propensity.evaluation.slicing import parts_of
 from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.ports import Ports
 from propensity.stats.figures import Estimate
-from propensity.stats.foresight import History, earlier_rows, foresight_of, rank_area
+from propensity.stats.foresight import History, area_error, earlier_rows, foresight_of, rank_area
 from propensity.stats.sampling import spread
 from propensity.stats.sentinels import sentinels
 from propensity.training.data import as_date, folds
@@ -34,6 +36,7 @@ _CALLS = 100  # scores per thread and round
 _ROUNDS = 3
 _LOOKED = 50_000  # at most this many rows show what a model owes to a feature
 _SHUFFLES = 3
+_FOLLOWED = 200_000  # about so many rows show how values move
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +86,44 @@ def _count(labels: Any) -> tuple[int, int]:
 
 
 def _leak_model(case: Case) -> Gate:
-    """Return the gate on features that seem to know the future, measured on the rows of the newest fold.
+    """Return the gate on features that seem to know the future.
 
-    The shuffled values are those of the same rows, so that every value is one that the model has seen.
+    Values move over the dates of a training set, so the customers of a sample are looked at on all their dates. What
+    the model owes to a feature is measured on the newest fold, with values of the same rows, so that every value is one
+    that the model has seen.
     """
     data, limits = case.data, case.definition.model.gates
     who = np.stack([np.unique(data.columns[name].astype(str), return_inverse=True)[1] for name in (TENANT, CUSTOMER)])
     entity = np.unique(who, axis=1, return_inverse=True)[1].reshape(-1)
     fold = np.zeros(len(data.labels), dtype=bool)
     fold[case.rows] = True
-    before = earlier_rows(entity, data.as_of, case.definition.model.reach_days)
-    rows = History(entity, data.as_of, data.labels.astype(np.int64), before, fold)
-    reasons = gates.foreseen(foresight_of(case.definition.feature_names, data.matrix, rows), limits)
-    if not reasons:
-        return gates.leak_model(reasons, None, len(case.rows), limits)
-    places = [number for number, name in enumerate(case.definition.feature_names) if name in reasons]
+    taken = np.flatnonzero(entity % (1 + len(entity) // _FOLLOWED) == 0)
+    entity, as_of, labels = entity[taken], data.as_of[taken], data.labels[taken].astype(np.int64)
+    before = earlier_rows(entity, as_of, case.definition.model.reach_days)
+    rows = History(entity, as_of, labels, before, fold[taken])
+    found = foresight_of(case.definition.feature_names, data.matrix[taken], rows)
+    reasons = leak_gate.foreseen(found, limits)
+    by_name = {feature.name: feature for feature in found}
+    for name in leak_gate.doubtful(found):
+        if name not in reasons and (reason := leak_gate.reversing(by_name[name], _shuffled(case, [name]), limits)):
+            reasons[name] = reason
+    drop = _shuffled(case, list(reasons)).drop if reasons else 0.0
+    return leak_gate.leak_model(reasons, drop, len(case.rows), found, case.loaded_at_once, limits)
+
+
+def _shuffled(case: Case, names: Sequence[str]) -> Shuffled:
+    """Return what the model makes of the newest fold where the values of these features are shuffled together."""
+    data = case.data
+    places = [number for number, name in enumerate(case.definition.feature_names) if name in names]
     looked = case.rows[spread(len(case.rows), _LOOKED)]
     matrix, labels, chance = data.matrix[looked], data.labels[looked], np.random.default_rng(7)
-    without = []
+    areas = []
     for _ in range(_SHUFFLES):
         shuffled = matrix.copy()
         shuffled[:, places] = matrix[chance.permutation(len(matrix))][:, places]
-        without.append(rank_area(case.model.predict(shuffled), labels))
-    drop = rank_area(case.model.predict(matrix), labels) - float(np.mean(without))
-    return gates.leak_model(reasons, drop, len(looked), limits)
+        areas.append(rank_area(case.model.predict(shuffled), labels))
+    area = float(np.mean(areas))
+    return Shuffled(area, area_error(area, labels), rank_area(case.model.predict(matrix), labels))
 
 
 def _known_features(case: Case) -> Gate:

@@ -24,15 +24,11 @@ from typing import Any, Literal
 
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate
-from propensity.stats.foresight import Foresight
 from propensity.stats.sentinels import Sentinel
 from propensity.stats.within_tenant import Tenant, observed_over_expected
 
 Outcome = Literal["passed", "failed", "not_enough_evidence"]
 NAMED = 5  # a sentence names at most this many tenants
-_STILL = 0.02  # of the steps from a date to the next; honest features of the packs move in 0.36 and more
-_AHEAD = 0.1  # by which the AUC of coming outcomes is above that of past ones
-_ODD = 8.0  # robust standard deviations; a lease end that tells six of ten purchases has 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,44 +249,6 @@ def leaks(found: Sequence[Sentinel], rows: int, limits: Gates) -> list[Gate]:
         at_most("leak_auc", by_auc.auc, limits.leak_auc, _with_names(ranks, ranking), n=rows),
         at_most("target_copy", by_copy.copy, limits.copy_agreement, _with_names(agrees, copies), n=rows),
     ]
-
-
-def foreseen(found: Sequence[Foresight], limits: Gates) -> dict[str, str]:
-    """Return the features that seem to know the future, each with the reason as a part of a sentence.
-
-    The limits stand between planted leaks and honest features (docs/decisions/0105-leaks-are-told-by-their-time.md).
-    """
-    reasons = {}
-    for feature in found:
-        alone = f"AUC {number(feature.alone)} alone"
-        if feature.alone >= limits.leak_constant_auc and feature.moving is not None and feature.moving < _STILL:
-            reasons[feature.name] = f"{alone}, but it never moves while the outcome does"
-        elif (
-            feature.alone >= limits.leak_foresight_auc
-            and feature.ahead is not None
-            and feature.behind is not None
-            and feature.ahead - feature.behind >= _AHEAD
-        ):
-            reasons[feature.name] = f"{alone}, of coming outcomes, and {number(feature.behind)} of past ones"
-        elif feature.alone >= limits.leak_constant_auc and (feature.oddness or 0) > _ODD:
-            reasons[feature.name] = f"{alone}, {number(feature.oddness or 0)} deviations above the other features"
-    return reasons
-
-
-def leak_model(reasons: Mapping[str, str], drop: float | None, rows: int, limits: Gates) -> Gate:
-    """Return a gate on what the model owes to features that seem to know the future.
-
-    `drop` is what the model's AUC loses where the values of all these features are shuffled together. It is None
-    where no feature is suspected.
-    """
-    limit = limits.leak_drop
-    if drop is None:
-        return Gate("leak_model", 0.0, limit, True, "no feature behaves as if it knew what came after its date", rows)
-    listed = "; ".join(f"{name} ({reason})" for name, reason in sorted(reasons.items()))
-    said = f"without what these features say the model's AUC falls by {number(drop)}: {listed}"
-    if drop > limit:
-        said += "; look at them: was each value known on its date, or written later?"
-    return at_most("leak_model", drop, limit, said, n=rows)
 
 
 def known_features(unknown: Sequence[str], by_fold: Mapping[str, Sequence[str]], rows: int) -> Gate:

@@ -24,6 +24,7 @@ from propensity.evaluation.gains_report import report_columns, report_of
 from propensity.evaluation.golden_cases import golden_root, read_cases
 from propensity.evaluation.golden_set import freeze_golden
 from propensity.evaluation.judge import judge_case
+from propensity.evaluation.over_folds import fold_metrics
 from propensity.evaluation.parity import parity_of
 from propensity.evaluation.slicing import judged_columns
 from propensity.kernel.tenant import TENANT
@@ -148,6 +149,7 @@ def _calibrate_chosen(ports: Ports, trained: _Run, choice: _Choice) -> _Calibrat
     run, data, definition, chosen = trained.run, trained.data, trained.definition, choice.chosen
     calibration, fold, metrics = calibrate(ports, chosen, definition.model)
     metrics |= tenant_metrics(fold, data.columns[TENANT][fold.rows(data, definition.model)])
+    metrics |= fold_metrics(ports, chosen, data, definition.model)
     metrics |= {
         "parity": chosen["parity"],
         "rows": trained.report["rows"],

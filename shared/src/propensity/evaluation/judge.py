@@ -61,12 +61,13 @@ def judge_case(ports: Ports, plan: TrainingPlan, case: Case) -> Judgement:
     alone = sentinels(definition.feature_names, data.matrix, data.labels, coded)
     measured = {name: case.metrics[name] for name in gates.MEASURED}
     metrics = {name: Estimate(**figure) if figure else None for name, figure in measured.items()}
+    pooled = {name: Estimate(**figure) for name in gates.OVER_FOLDS if (figure := case.metrics[name])}
     _, counts = np.unique(case.scores, return_counts=True)
     parts, whole = parts_of(case.fold, case.rows, data, definition)
     judged = [
         *gates.evidence(_count(data.labels[data.fitted]), _count(case.fold.labels), limits),
         gates.constant(float(counts.max() / counts.sum()), len(case.scores), limits),
-        *gates.quality(metrics, limits),
+        *gates.quality(metrics, limits, pooled),
         gates.level(lists_of(case.fold, case.tenants), limits),
         *gates.leaks(alone, len(data.labels), limits),
         _leak_model(case),

@@ -163,25 +163,33 @@ def evidence(training: tuple[int, int], fold: tuple[int, int], limits: Gates) ->
 
 
 MEASURED = ("auc_within", "lift_of_lists", "brier_skill", "calibration_slope")
+OVER_FOLDS = ("auc_over_folds", "lift_over_folds")
 
 
-def quality(metrics: Mapping[str, Estimate | None], limits: Gates) -> list[Gate]:
-    """Return gates for the MEASURED metrics on the newest validation fold: three floors, and the range of the slope.
+def quality(
+    metrics: Mapping[str, Estimate | None], limits: Gates, over_folds: Mapping[str, Estimate | None] | None = None
+) -> list[Gate]:
+    """Return gates for the MEASURED metrics: three floors, and the range of the slope.
 
-    Ranking and lift are those within tenants, because each tenant has its own list. `auc_within` is None where no
-    tenant has both outcomes. Raises KeyError where one of the other metrics is missing.
+    Ranking and lift are those within tenants, because each tenant has its own list. They are judged over all folds
+    together where `over_folds` has the OVER_FOLDS metrics, and on the newest fold otherwise. The other metrics are of
+    the newest fold. `auc_within` is None where no tenant has both outcomes. Raises KeyError where one of the other
+    metrics is missing.
     """
     found = {name: metric for name, metric in metrics.items() if metric is not None}
+    pooled = {name: metric for name, metric in (over_folds or {}).items() if metric is not None}
     ranking = Gate(
         "auc_floor", None, limits.auc_floor, False, "no tenant has both converters and others to rank", proven=False
     )
-    if "auc_within" in found:
+    if "auc_over_folds" in pooled or "auc_within" in found:
         said = "ranking of each tenant's customers (AUC within tenants, 0.5 is chance)"
-        ranking = floor("auc_floor", found["auc_within"], limits.auc_floor, said)
+        ranking = _pooled_floor(
+            "auc_floor", pooled.get("auc_over_folds"), found.get("auc_within"), limits.auc_floor, said
+        )
     lifted = "the rate of the top tenth of each tenant's list, over that of the tenant's customers,"
     return [
         ranking,
-        floor("lift_floor", found["lift_of_lists"], limits.lift_floor, lifted),
+        _pooled_floor("lift_floor", pooled.get("lift_over_folds"), found["lift_of_lists"], limits.lift_floor, lifted),
         _skill(found["brier_skill"], limits.brier_skill_floor),
         within(
             "calibration_slope",
@@ -190,6 +198,24 @@ def quality(metrics: Mapping[str, Estimate | None], limits: Gates) -> list[Gate]
             "calibration slope (1 is right, less is overconfident)",
         ),
     ]
+
+
+def _pooled_floor(name: str, pooled: Estimate | None, newest: Estimate | None, limit: float, what: str) -> Gate:
+    """Return a floor on the figure over all folds. It fails, too, where the newest fold alone proves the contrary.
+
+    Small lists prove little on one fold. A model that has stopped ranking must not pass for its older folds.
+    """
+    if pooled is None or newest is None:
+        known = pooled or newest
+        if known is None:
+            raise ValueError(f"{name}: neither a figure over all folds nor one of the newest fold, expected one")
+        return floor(name, known, limit, what)
+    gate = floor(name, pooled, limit, f"{what} over all validation folds")
+    said = f"{gate.said}; {span(newest)} on the newest fold"
+    if newest.high <= limit:
+        said += ", where it is proven to be no higher"
+        return replace(gate, said=said, passed=False, proven=True)
+    return replace(gate, said=said)
 
 
 def _skill(found: Estimate, limit: float) -> Gate:

@@ -49,6 +49,8 @@ def foreseen(found: Iterable[Foresight], limits: Gates) -> dict[str, str]:
 def _reason(feature: Foresight, limits: Gates) -> str | None:
     alone = f"AUC {number(feature.alone)} alone"
     if feature.towards is None:
+        if feature.alone > limits.leak_auc:
+            return f"{alone} on the newest date"
         if feature.none >= _NONE and feature.alone >= _NONE_STRONG:
             return f"{alone}, and one of its groups has no outcome where {feature.none:.0f} would be usual"
         return None

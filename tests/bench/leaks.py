@@ -1,6 +1,6 @@
 """Which planted leaks the gate `leak_model` holds, and which honest features pass, on the packs that ship.
 
-python -m tests.bench.leaks: each column is planted into the training set of a pack's model, one candidate is fitted,
+python -m tests.bench.leaks [model …]: each column is planted into the training set of a pack's model, one candidate is fitted,
 and the gates judge it. A pack whose data is not beside this project is left out.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -149,6 +150,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made: dict[str, World] = {}
         for pack, setting, make, dates in worlds(Path(folder)):
+            if sys.argv[1:] and setting.model not in sys.argv[1:]:
+                continue
             table.add_column(setting.model)
             if pack not in made:
                 made[pack] = make()

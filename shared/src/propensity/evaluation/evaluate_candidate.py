@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.evaluation.calibrate import NewestFold, calibrate, group, tenant_metrics
+from propensity.evaluation.calibrate import NewestFold, calibrate, fold_metrics, group, tenant_metrics
 from propensity.evaluation.card import card_facts, card_files, write_card
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import champion_of
@@ -24,7 +24,6 @@ from propensity.evaluation.gains_report import report_columns, report_of
 from propensity.evaluation.golden_cases import golden_root, read_cases
 from propensity.evaluation.golden_set import freeze_golden
 from propensity.evaluation.judge import judge_case
-from propensity.evaluation.over_folds import fold_metrics
 from propensity.evaluation.parity import parity_of
 from propensity.evaluation.slicing import judged_columns
 from propensity.kernel.tenant import TENANT

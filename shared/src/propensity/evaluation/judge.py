@@ -17,9 +17,8 @@ from propensity.evaluation.calibrate import lists_of
 from propensity.evaluation.case import Case
 from propensity.evaluation.champion_gates import champion_gates
 from propensity.evaluation.changed_features import as_served, changed_features
-from propensity.evaluation.domain import gates, leak_gate
+from propensity.evaluation.domain import gates
 from propensity.evaluation.domain.gates import Gate
-from propensity.evaluation.domain.leak_gate import Shuffled
 from propensity.evaluation.domain.slices import slice_gates
 from propensity.evaluation.slicing import parts_of
 from propensity.kernel.tenant import CUSTOMER, TENANT
@@ -27,6 +26,7 @@ from propensity.lake.domain.run_records import TrainingPlan
 from propensity.ports import Ports
 from propensity.stats.figures import Estimate
 from propensity.stats.foresight import History, area_error, earlier_rows, foresight_of, rank_area
+from propensity.stats.leak_signs import Shuffled, doubtful, foreseen, reversing
 from propensity.stats.sampling import spread
 from propensity.stats.sentinels import sentinels
 from propensity.training.data import as_date, folds
@@ -103,13 +103,13 @@ def _leak_model(case: Case) -> Gate:
     before = earlier_rows(entity, as_of, case.definition.model.reach_days)
     rows = History(entity, as_of, labels, before, fold[taken])
     found = foresight_of(case.definition.feature_names, data.matrix[taken], rows)
-    reasons = leak_gate.foreseen(found, limits)
+    reasons = foreseen(found, strong=limits.leak_constant_auc, certain=limits.leak_auc)
     by_name = {feature.name: feature for feature in found}
-    for name in leak_gate.doubtful(found):
-        if name not in reasons and (reason := leak_gate.reversing(by_name[name], _shuffled(case, [name]), limits)):
+    for name in doubtful(found):
+        if name not in reasons and (reason := reversing(by_name[name], _shuffled(case, [name]), limits.leak_drop)):
             reasons[name] = reason
     drop = _shuffled(case, list(reasons)).drop if reasons else 0.0
-    return leak_gate.leak_model(reasons, drop, len(case.rows), found, case.loaded_at_once, limits)
+    return gates.leak_model(reasons, drop, len(case.rows), found, case.loaded_at_once, limits)
 
 
 def _shuffled(case: Case, names: Sequence[str]) -> Shuffled:

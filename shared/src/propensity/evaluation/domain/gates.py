@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate
+from propensity.stats.foresight import Foresight
 from propensity.stats.sentinels import Sentinel
 from propensity.stats.within_tenant import Tenant, observed_over_expected
 
@@ -275,6 +276,48 @@ def leaks(found: Sequence[Sentinel], rows: int, limits: Gates) -> list[Gate]:
         at_most("leak_auc", by_auc.auc, limits.leak_auc, _with_names(ranks, ranking), n=rows),
         at_most("target_copy", by_copy.copy, limits.copy_agreement, _with_names(agrees, copies), n=rows),
     ]
+
+
+def leak_model(
+    reasons: Mapping[str, str],
+    drop: float,
+    rows: int,
+    found: Sequence[Foresight],
+    at_once: Sequence[str],
+    limits: Gates,
+) -> Gate:
+    """Return a gate on the features that seem to know the future, by their number.
+
+    `drop` is what the model's AUC loses where the values of all of them are shuffled together. `at_once` are the
+    datasets of which no row had arrived by the newest date.
+    """
+    if reasons:
+        listed = "; ".join(f"{name} ({reason})" for name, reason in sorted(reasons.items()))
+        said = (
+            f"{len(reasons)} features seem to know what came after their date: {listed}; without what they say the "
+            f"model's AUC falls by {number(drop)}; look at them: was each value known on its date, or written later?"
+        )
+    else:
+        said = "no feature behaves as if it knew what came after its date"
+        said += _not_told(found, limits)
+    if at_once:
+        said += f"; what had arrived by then cannot be told from a history loaded at once ({', '.join(at_once)})"
+    return Gate("leak_model", len(reasons), 0, not reasons, said, rows)
+
+
+def _not_told(found: Sequence[Foresight], limits: Gates) -> str:
+    """Return what the sentence adds on strong features that no date speaks for or against."""
+    strong = sorted(
+        (feature for feature in found if feature.alone >= limits.leak_constant_auc and feature.towards is None),
+        key=lambda feature: (-feature.alone, feature.name),
+    )
+    if not strong:
+        return ""
+    named = ", ".join(f"{feature.name} (AUC {number(feature.alone)})" for feature in strong[:NAMED])
+    return (
+        f"; too few customers are seen on several dates with both outcomes, so it cannot be told of {named}: make sure "
+        "that each value was known on its date"
+    )
 
 
 def known_features(unknown: Sequence[str], by_fold: Mapping[str, Sequence[str]], rows: int) -> Gate:

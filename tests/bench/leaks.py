@@ -1,7 +1,7 @@
 """Which planted leaks the gate `leak_model` holds, and which honest features pass, on the packs that ship.
 
-python -m tests.bench.leaks [model …]: each column is planted into the training set of a pack's model, one candidate is fitted,
-and the gates judge it. A pack whose data is not beside this project is left out.
+python -m tests.bench.leaks [model …]: each column is planted into the training set of a pack's model, one candidate is
+fitted, and the gates judge it. A pack whose data is not beside this project is left out.
 """
 
 from __future__ import annotations

@@ -65,22 +65,22 @@ check: $(DEV) ## tell the mistakes of a pack's files (PACK=… a name or a folde
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.check_pack $(PACK)
 
 up: $(BUILT) ## keep the local stack running (PACK=…, PORT=…) and print its address
-	@.venv/bin/python -m tests.stack.up --folder $(FOLDER) --pack $(PACK) --port $(PORT)
+	@.venv/bin/python -m tests.stack.up --folder '$(FOLDER)' --pack $(PACK) --port $(PORT)
 
 watch: $(DEV) ## follow from now on what the functions and workflows of the local stack do
-	@.venv/bin/python -m tests.stack.watch --folder $(FOLDER)
+	@.venv/bin/python -m tests.stack.watch --folder '$(FOLDER)'
 
 why: $(DEV) ## say why a model, run, execution or landed file is as it is (WHAT=…)
-	@.venv/bin/python -m tests.stack.why --folder $(FOLDER) --what '$(WHAT)'
+	@.venv/bin/python -m tests.stack.why --folder '$(FOLDER)' --what '$(WHAT)'
 
 bridge: $(DEV) ## let the containers of sam local reach the running stack
-	@.venv/bin/python -m tests.stack.bridge --folder $(FOLDER)
+	@.venv/bin/python -m tests.stack.bridge --folder '$(FOLDER)'
 
 down: $(DEV) ## end the local stack
-	@.venv/bin/python -m tests.stack.down --folder $(FOLDER)
+	@.venv/bin/python -m tests.stack.down --folder '$(FOLDER)'
 
 demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>; KEEP=1: leave the stack up)
-	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep $(FOLDER))
+	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data '$(DATA)') $(if $(KEEP),--keep '$(FOLDER)')
 
 retail-data: $(DEV) ## make the retail demo's two files from the workbooks of UCI (FOLDER=<folder with both>)
 	@.venv/bin/python -m tests.stack.retail_data --folder '$(FOLDER)'

@@ -105,13 +105,11 @@ def roll_back(
     """
     lines = read_ledger(ports.lake, model)
     standing = model_standing(lines)
-    done = None
-    if version is None or from_version is not None:
+    number = None if version is None else _number(version)
+    if number is None or from_version is not None:
         done = rolled_back_from(model, _number(from_version, "from_version"), lines)
-    if version is not None:
-        number = _number(version)
-    else:
-        number = done.version if done else way_back(standing, model)
+        if number is None:
+            number = done.version if done else way_back(standing, model)
     request, found = _request(ports, model, number, by=by, why=why, at=at)
     return _append(ports, found, lines, lambda known: rollback_line(request, standing.champion, known))
 

@@ -129,8 +129,8 @@ def rolled_back_from(model: str, champion: int, known: Sequence[LedgerLine]) -> 
         return newest
     stands = f"version {newest.version} is champion" if newest else "no version is champion"
     raise ConflictError(
-        f"model {model}: {stands}, and not {champion}, which from_version names; nothing was changed: look at the model "
-        "again"
+        f"model {model}: {stands}, and not {champion}, which from_version names; nothing was changed: look at the "
+        "model again"
     )
 
 

@@ -340,7 +340,7 @@ LOGGED: dict[Callable[[Stack], None], tuple[set[tuple[str, str]], set[tuple[str,
         {("look the champion up", "ClientError")},
         {("look the champion up", "ClientError"), ("list the registry", "ClientError")},
     ),
-    onnx_cut: (set(), {("look the champion up", "ConflictError"), ("load a champion", "InvalidProtobuf")}),
+    onnx_cut: (set(), {("look the champion up", "ConflictError"), ("load a champion", "ConflictError")}),
     base_rate_cut: (
         set(),
         {

@@ -96,7 +96,9 @@ def test_no_route_of_another_tenant_answers_with_what_is_the_owner_s(
         if status == 404:
             named = [key for key in lake_keys(aws, "") if key in said]
             assert named == [], (path, said)
-            assert not re.search(r"bronze/|silver/|registry/|(?<!/v1/)(runs|tenants)/|tenant_id=", said), said
+            assert not re.search(r"bronze/|silver/|registry/|validation/|(?<!/v1/)(runs|tenants)/|tenant_id=", said), (
+                said
+            )
     known = tenant == "dealer_02"
     assert statuses["GET /v1/tenants/{tenant}"] == (200 if known else 404)
     assert statuses["POST /v1/tenants/{tenant}/scores"] == (200 if known else 404)

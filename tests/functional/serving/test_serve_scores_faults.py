@@ -406,3 +406,11 @@ def test_the_log_has_a_tenant_whose_record_cannot_be_read(stack: Stack, caplog: 
     stack.lake(keys=refuse)
     assert stack.ask()[0] == 200
     assert ("look the tenant up", "ClientError") in told(caplog)
+
+
+def test_an_id_that_no_key_of_the_online_table_can_have_is_refused_by_its_place(stack: Stack) -> None:
+    longest = "é" * 950
+    assert stack.ask(customer_ids=["a", longest])[0] == 200
+    status, said = stack.ask(customer_ids=["a", longest + "é"])
+    assert status == 400
+    assert said["message"] == "customer_ids: the id at place 2 has 1902 bytes, expected at most 1900"

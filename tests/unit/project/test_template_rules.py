@@ -381,6 +381,14 @@ def test_every_route_of_the_api_is_signed() -> None:
         assert "Auth" not in event
 
 
+def test_an_unknown_route_is_told_as_one_that_may_be_unsigned_in_json() -> None:
+    answer = RESOURCES["Api"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
+    assert answer["StatusCode"] == 403
+    said = json.loads(answer["ResponseTemplates"]["application/json"])
+    assert said["error"] == "ForbiddenError"
+    assert said["message"].startswith("no such route, or the call is not signed")
+
+
 def test_a_function_has_the_variables_that_its_ports_read() -> None:
     variables = {
         name: set(function.get("Environment", {}).get("Variables", {})) for name, function in FUNCTIONS.items()

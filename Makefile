@@ -9,6 +9,7 @@ PORT ?= 4566
 FOLDER ?= build/stack/up
 AREA ?= lake
 WHAT ?=
+ONLY ?=
 RUNS ?= 10
 SEED ?= 1
 UV_VERSION := 0.13.8
@@ -24,7 +25,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build check up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
+.PHONY: help setup build check up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak mutations lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -110,6 +111,9 @@ else
 soak: $(DEV) ## the laws of the lake, 5,000 examples; AREA=stack: ten runs on the deployed stack, workers killed
 	@SOAK_EXAMPLES=5000 .venv/bin/python -m pytest tests/functional/lake/test_lake_machine.py tests/functional/ingest/test_replay_quarantine_machine.py
 endif
+
+mutations: $(DEV) ## put each mended fault back, in a copy, and hold that its tests turn red (ONLY=… a slug)
+	@.venv/bin/python -m tests.mutations $(if $(ONLY),--only $(ONLY))
 
 lint: $(DEV)
 	@.venv/bin/ruff check .

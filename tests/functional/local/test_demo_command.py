@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack import demo, scenarios
+from tests.stack import demo, scenarios, up
 from tests.stack.stack import ROOT, Stack, StackError
 
 OUTPUTS = {name: name for name in ("LandingBucket", "LakeBucket", "StartDueRuns", "ScorePopulation", "ApiId")}
@@ -68,6 +68,21 @@ def test_a_demo_that_is_to_leave_its_stack_says_how_to_speak_to_it(
     assert standing.ended == 0
     assert "export LAKE=LakeBucket" in (standing.folder / "env").read_text()
     assert f"make down FOLDER={standing.folder} ends it" in capsys.readouterr().err.replace("\n", "")
+
+
+@pytest.mark.parametrize("usual", [True, False])
+def test_a_stack_in_a_folder_of_its_own_prints_commands_with_the_folder(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], usual: bool
+) -> None:
+    monkeypatch.setattr(up, "attach", lambda folder: standing)
+    monkeypatch.setattr(up, "USUAL", standing.folder if usual else up.USUAL)
+    command = ["make up", "--pack", "automotive", "--folder", str(standing.folder), "--port", "1"]
+    monkeypatch.setattr(sys, "argv", command)
+    assert up.main() == 0
+    said = capsys.readouterr().out
+    for name in ("make watch", "make why WHAT=…", "make down"):
+        [line] = [line.strip() for line in said.splitlines() if line.strip().startswith(name)]
+        assert (f"{name} FOLDER={standing.folder}" in line) != usual
 
 
 @pytest.mark.parametrize("when", ["make", "run"], ids=["while it deploys", "while it runs"])

@@ -464,6 +464,19 @@ def test_the_command_prints_messages_only_and_fails(
     assert capsys.readouterr().out.splitlines() == [said, f"{folder}: 1 mistakes"]
 
 
+def test_a_broken_pack_does_not_keep_the_next_one_from_being_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn/pack.yaml").write_text("name: torn\nmodels: [a, b\n")
+    monkeypatch.setattr("sys.argv", ["check", str(tmp_path / "torn"), "leads"])
+    assert main() == 1
+    torn, count, whole = capsys.readouterr().out.splitlines()
+    assert torn.startswith("pack.yaml:2: not YAML: ")
+    assert count == f"{tmp_path / 'torn'}: 1 mistakes"
+    assert whole.startswith("leads: no mistake in ")
+
+
 def test_there_are_sixty_plants_of_every_file_kind() -> None:
     assert len(PLANTED) >= 60
     assert {plant.file.partition("/")[0] for plant in PLANTED} == {

@@ -91,7 +91,8 @@ def test_a_tick_waits_while_the_model_trains_as_of_another_day_and_goes_on_after
 
 
 def test_of_a_tick_and_a_person_at_the_same_instant_one_starts_a_training(ports: SimpleNamespace) -> None:
-    lake, answers = ports.lake, []
+    lake = ports.lake
+    answers: list[dict[str, Any]] = []
 
     class Meeting:
         """A lake in which a person's request is answered whole just before the tick takes its turn."""

@@ -56,6 +56,19 @@ def assert_covers(covered: int, worlds: int = WORLDS, least: float = 0.93) -> No
     assert covered >= binom.ppf(0.001, worlds, least), f"{covered} of {worlds}"
 
 
+def test_tenants_that_differ_make_the_interval_wider_than_rows_do() -> None:
+    """Half of the tenants are ranked nearly perfectly, half by chance: the next tenant may be of either kind."""
+    chance, rows = np.random.default_rng(4), []
+    for tenant in range(20):
+        labels = chance.random(200) < 0.3
+        scores = chance.normal(labels * (3.0 if tenant % 2 else 0.0), 1)
+        rows += [(f"t{tenant:02}", float(score), 1, int(label)) for score, label in zip(scores, labels, strict=True)]
+    found = auc_within(by_tenant(rows))
+    # among rows alone, the half-width would be below 0.02
+    assert found.high - found.low > 0.15
+    assert found.low < 0.74 < found.high
+
+
 @pytest.mark.parametrize(("tenants", "rows"), [(2, 40), (4, 100), (12, 60), (40, 25)])
 def test_the_interval_within_tenants_covers_as_often_as_it_says(tenants: int, rows: int) -> None:
     truth, covered = norm.cdf(0.9 / np.sqrt(2)), 0

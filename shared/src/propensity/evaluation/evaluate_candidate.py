@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.evaluation.calibrate import NewestFold, calibrate, group, tenant_metrics
+from propensity.evaluation.calibrate import NewestFold, calibrate, group, lists_of, tenant_metrics
 from propensity.evaluation.card import card_facts, card_files, write_card
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import champion_of
@@ -189,7 +189,7 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
     report = report_of(case, choice.candidates, choice.sound, chosen["family"]).to_json()
     ports.lake.put_new(f"{run}/report.json", dumps(report))
     files = _scoring_files(run, chosen) | _write_mlflow_files(ports, trained, case.metrics)
-    held_out = group(case.fold.scores, case.fold.labels)
+    held_out, lists = group(case.fold.scores, case.fold.labels), lists_of(case.fold, case.tenants)
     evaluation = Evaluation(
         family=chosen["family"],
         parameters=chosen["parameters"],
@@ -201,7 +201,7 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
         training_set=trained.digest,
         seed=definition.model.training.seed,
         files=files | card_files(run),
-        card=card_facts(definition, case.data, case.model, explanation, held_out).to_json(),
+        card=card_facts(definition, case.data, case.model, explanation, held_out, lists).to_json(),
     )
     # an earlier try may have written its evaluation already; then the card is made of that evaluation
     write_card(ports, run, write_evaluation(ports.lake, run, evaluation).model_dump())

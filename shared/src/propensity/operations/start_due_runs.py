@@ -123,6 +123,10 @@ def _start(ports: Ports, model: str, day: date) -> tuple[DueAnswer, DueAnswer]:
         return started, DueAnswer("not due", f"scored as of {scoring}; next on {following}")
     if champion is None:
         return started, DueAnswer("waits", why_no_champion(ports.lake, model))
+    if champion > day.isoformat():
+        # only a slot given by hand can be so early; the scores would be flattered by outcomes of their own days
+        why = f"the champion was trained as of {champion}, after this slot of {day}, and knows what came since"
+        return started, DueAnswer("not due", f"{why}; give a slot from {champion} on, or score the day by hand")
     return started, _score(ports, model, days, following)
 
 

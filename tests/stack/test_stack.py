@@ -134,7 +134,9 @@ def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None
     stack.wait_for_execution("ScorePopulation", f"score-{MODEL}-{NEXT}-batch-v2", WAIT)
     status, listed = stack.call("GET", f"/v1/models/{MODEL}")
     assert (status, listed["champion"], len(listed["versions"])) == (200, 2, 2)
-    status, moved = stack.call("POST", f"/v1/models/{MODEL}/rollback", {"why": "the list looked wrong"})
+    status, moved = stack.call(
+        "POST", f"/v1/models/{MODEL}/rollback", {"why": "the list looked wrong", "from_version": 2}
+    )
     assert (status, moved["version"], moved["previous"]) == (200, 1, 2)
     asked = {"model": MODEL, "customer_ids": ["nobody"]}
 
@@ -173,7 +175,9 @@ def test_two_people_in_two_roles_approve_and_nobody_else_does(stack: Stack, ran:
         "production",
         ["technical", "business"],
     ), second
-    status, moved = stack.call("POST", f"/v1/models/{MODEL}/rollback", {"why": "back for the tests that follow"})
+    status, moved = stack.call(
+        "POST", f"/v1/models/{MODEL}/rollback", {"why": "back for the tests that follow", "from_version": 2}
+    )
     assert (status, moved["version"]) == (200, 1), moved
 
 

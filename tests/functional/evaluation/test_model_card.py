@@ -10,10 +10,11 @@ import pytest
 
 from propensity.evaluation.card import write_card
 from propensity.evaluation.domain.model_card import CardSource as Told
-from propensity.evaluation.domain.model_card import model_card
+from propensity.evaluation.domain.model_card import lift_chart, model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.lake.json_objects import read_json
 from propensity.registry.versions import Version, load_version
+from propensity.serving.serve_scores import MAX_CUSTOMERS, ScoreRequest, load_serving, serve_scores
 from tests.kit.world import World
 from tests.unit.kernel.test_charts import Reader
 
@@ -120,6 +121,27 @@ def test_what_it_measured_is_of_the_version(trained: World, version: Version, ev
         assert signs[one["effect"]] in (0, 1 if coefficient > 0 else -1)
     assert [len(one["top"]) for one in facts["segments"]] == [5, 5]
     assert sum(one["n"] for one in facts["segments"]) == facts["rows"]
+
+
+def test_decile_10_is_the_likeliest_in_the_answers_and_in_the_card_s_chart(
+    scored: World, evaluation: dict[str, Any]
+) -> None:
+    tenant = "dealer_01"
+    ids = sorted(key[1] for key in scored.online.items if key[0] == tenant)
+    serving, answers = load_serving(scored, "service", 1), []
+    for start in range(0, len(ids), MAX_CUSTOMERS):
+        request = ScoreRequest("service", tenant, tuple(ids[start : start + MAX_CUSTOMERS]))
+        answers += serve_scores(scored, serving, request, request_id=f"r{start}", at="2025-07-02T00:00:00Z")["scores"]
+    of = {number: [one["score"] for one in answers if one["decile"] == number] for number in range(1, 11)}
+    assert all(of.values())
+    assert all(max(of[number]) <= min(of[number + 1]) for number in range(1, 10))
+    assert min(of[10]) > max(of[1])
+
+    chart = lift_chart(evaluation["card"]["tenths"], pooled=False)
+    rows = {row[0]: float(row[1]) for row in chart.table.rows}
+    assert list(rows) == [str(number) for number in range(10, 0, -1)]
+    assert sum(rows[str(number)] for number in (10, 9, 8)) > sum(rows[str(number)] for number in (1, 2, 3))
+    assert "10 is the likeliest" in "".join(chart.chart.itertext())
 
 
 def test_a_chart_by_tenth_is_of_the_tenants_lists_or_says_that_it_is_pooled(

@@ -91,5 +91,5 @@ def test_rolling_back_takes_the_ladder_along(trained: World, tmp_path: Path) -> 
         assert artifact.ladder
         rungs.append((artifact.version.number, artifact.ladder.place("dealer_02").rung == "heuristic"))
         if len(rungs) == 1:
-            roll_back(world, "service", by="arn:aws:iam::1:user/anna", why="list looked wrong", at="2025-07-02")
+            roll_back(world, "service", by="arn:aws:iam::1:user/anna", why="bad list", at="2025-07-02", from_version=2)
     assert rungs == [(2, True), (1, False)]

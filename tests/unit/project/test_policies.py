@@ -143,6 +143,14 @@ WRITES: dict[str, tuple[list[str], list[str]]] = {
         [f"{SCORED}/plan.json", f"{SCORED}/receipt.json"],
     ),
     "ManageRegistry": (["registry/buy/ledger/000009.json"], ["registry/buy/versions/000001/model.onnx", "audit/x"]),
+    "StartDueRuns": (
+        ["registry/buy/retraining/turns/000001.json"],
+        ["registry/buy/retraining/2026-01-01-by_hand-001.json", "registry/buy/ledger/000009.json", f"{RUN}/plan.json"],
+    ),
+    "RequestRetraining": (
+        ["registry/buy/retraining/turns/000001.json", "registry/buy/retraining/2026-01-01-by_hand-001.json"],
+        ["registry/buy/ledger/000009.json", f"{RUN}/plan.json"],
+    ),
     "ServeScores": ([], ["registry/buy/ledger/000009.json", "gold/inference_log/a", f"{SCORED}/plan.json"]),
     "ValidateUpload": (
         ["bronze/sales/a", "quarantine/sales/a", "validation/sales/a", "landings/a"],

@@ -32,9 +32,13 @@ _SPENT: Mapping[str, tuple[int, str]] = {
 }
 
 
-def over_budget(where: str, budget: str, found: str) -> BadInputError:
-    """The error for a file over a budget. `where` is the key and the place, `found` says what the file has."""
-    most, remedy = _SPENT[budget]
+def over_budget(where: str, budget: str, found: str, most: float | None = None) -> BadInputError:
+    """The error for a file over a budget. `where` is the key and the place, `found` says what the file has.
+
+    `most` is the budget where it is not the one above: a trial has fewer seconds.
+    """
+    whole, remedy = _SPENT[budget]
+    most = whole if most is None else most
     return BadInputError(f"{where}: {found}, the budget of {budget} is {most:,}; {remedy}")
 
 

@@ -35,17 +35,26 @@ class Read:
         )
 
 
-def read_upload(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: str | None = None) -> Read:
+def read_upload(
+    sql: Sql,
+    local: Path,
+    landed: Landed,
+    contract: Contract,
+    earlier: str | None = None,
+    *,
+    seconds: float = MAX_SECONDS,
+) -> Read:
     """Read and check a file. The engine must find as many lines and rows as were counted without the engine.
 
     Plain text in which the engine fails or finds other numbers (very long lines, empty lines) is read a second time,
-    carefully. `earlier` names the relation of the lines that a revalidation leaves as they are.
+    carefully. `earlier` names the relation of the lines that a revalidation leaves as they are. `seconds` is the
+    session's budget.
     Raises BadInputError for a file that is refused whole, IncompleteRunError where the two counts differ.
     """
     try:
         return _read(sql, local, landed, contract, earlier)
     except OvertimeError:
-        raise over_budget(f"{landed.key}: file", "seconds", f"takes more than {MAX_SECONDS} seconds") from None
+        raise over_budget(f"{landed.key}: file", "seconds", f"takes more than {seconds} seconds", seconds) from None
     except ResourceError:
         raise over_budget(f"{landed.key}: file", "memory", "takes more memory or disk than there is") from None
 

@@ -14,7 +14,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -265,11 +265,17 @@ def not_utf8() -> bytes:
     )
 
 
-def many(rows: int, note: str) -> bytes:
-    """Many rows that share one text: a file of a few KB."""
-    same = {name: pa.repeat(values[0], rows) for name, values in zip(NAMES, table().columns, strict=True)}
-    same["note"] = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([note]))
-    return parquet(pa.table(same), compression="zstd")
+def many(rows: int, **texts: str) -> bytes:
+    """Many rows that are alike: a file of a few KB."""
+    alike = {name: pa.repeat(values[0], rows) for name, values in zip(NAMES, table().columns, strict=True)}
+    index = pa.repeat(pa.scalar(0, pa.int32()), rows)
+    alike |= {name: pa.DictionaryArray.from_arrays(index, pa.array([text])) for name, text in texts.items()}
+    return parquet(pa.table(alike), compression="zstd")
+
+
+def nothing(rows: int, names: Sequence[str]) -> bytes:
+    """Many rows without a value."""
+    return parquet(pa.table({name: pa.nulls(rows, pa.string()) for name in names}))
 
 
 BYTES = pa.array([b"\0\xff", b"x"], pa.binary())
@@ -325,9 +331,9 @@ PARQUETS: dict[str, Broken] = {
     "a gzip called Parquet": text(GZIP, name="a.parquet"),
     "a Parquet text of 50 MB": Broken(lambda: parquet(table(note=["x" * 50_000_000, "ok"])), "a.parquet"),
     "Parquet bytes of 50 MB": Broken(lambda: parquet(table(extra=[b"x" * 50_000_000, b""])), "a.parquet"),
-    "20,000 Parquet rows of one text of 100 KB": Broken(lambda: many(20_000, "x" * 100_000), "a.parquet"),
-    "20,000 Parquet rows of one text of 10 KB": Broken(lambda: many(20_000, "x" * 10_000), "a.parquet", 0, 20_000),
-    "10,000,000 Parquet rows": Broken(lambda: many(10_000_000, "x"), "a.parquet"),
+    "20,000 Parquet rows of one text of 100 KB": Broken(lambda: many(20_000, note="x" * 100_000), "a.parquet"),
+    "20,000 Parquet rows of one text of 10 KB": Broken(lambda: many(20_000, note="x" * 10_000), "a.parquet", 0, 20_000),
+    "10,000,000 Parquet rows": Broken(lambda: nothing(10_000_000, NAMES), "a.parquet"),
 }
 KINDS = TEXTS | GZIPS | JSONS | PARQUETS
 # some of these can still be read, so nothing is said of their rows

@@ -301,7 +301,7 @@ def _check_texts(sql: Sql, bare: str, kinds: Mapping[str, str], key: str) -> Non
 
 
 def unreadable_rows(key: str) -> BadInputError:
-    """The error for a Parquet file whose pages are damaged. The engine's message is not passed on: it may quote a row."""
+    """The error for a Parquet file whose pages are damaged. It has no word of the engine's, which may quote a row."""
     return BadInputError(
         f"{key}: file: its schema can be read, its rows cannot, expected a whole Parquet file; send it again"
     )

@@ -157,7 +157,7 @@ RIGHTS: dict[str, Rights] = {
     "EvaluateCandidate": Rights(
         (
             *(f"{RUN}/{name}" for name in ("evaluation.json", "calibration.json", "report.json", "card.html")),
-            *(f"{RUN}/{name}" for name in ("reference.json", "training.json", "slices.json", "mlflow/loader.py")),
+            *(f"{RUN}/{name}" for name in ("reference.json", "training.json", "slices.json", "mlflow/MLmodel")),
             "registry/buy/golden/base.parquet",
             "registry/buy/golden/cases/c1.parquet",
         ),

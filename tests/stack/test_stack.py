@@ -385,6 +385,7 @@ def test_no_route_answers_5xx_over_http_or_says_where_things_are_stored(stack: S
     faults = [(one.sent, one.text[:300], why) for one in answered if (why := fuzz.fault(stack, one))]
     assert faults == []
     assert len(answered) >= 500
+    assert sum(one.sent.nobody for one in answered) >= 4 * sum("{tenant}" in path for _, _, path in routes())
     assert {one.sent.route for one in answered} == {f"{method} {path}" for _, method, path in routes()}
     # the inputs get past the first check: some are right, and some name what is not there
     assert {200, 400, 404} <= set(statuses)

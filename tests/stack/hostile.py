@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tests.kit.broken import nothing
@@ -56,17 +57,34 @@ def reports(lake: Lake, tenant: str) -> dict[str, dict[str, Any]]:
     return {one["key"].partition(f"/tenant_id={tenant}/")[2]: one for one in told}
 
 
-def drop_and_wait(stack: Stack, lake: Lake, seconds: float) -> float:
-    """Drop the hostile files of one tenant, then a small file of another: after how many seconds it has its report.
+@contextmanager
+def held_back(stack: Stack) -> Iterator[None]:
+    """Inside this block no file is validated: all that land wait in the queue."""
+    function = stack.names()["ValidateUpload"]
+    [mapping] = stack.functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    stack.functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    try:
+        yield
+    finally:
+        stack.functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
-    Each hostile file is dropped twice, so that they outnumber the files that are validated at once, and five wait.
-    Raises StackError where it has none after `seconds`.
+
+def drop_and_wait(stack: Stack, lake: Lake, seconds: float) -> float:
+    """Let hostile files of one tenant queue, then a small file of another: after how many seconds it has its report.
+
+    Each hostile file is there twice, so that they outnumber the files that are validated at once, and five still wait.
+    Raises StackError where the small file has no report after `seconds`.
     """
     bucket, bodies = stack.outputs["LandingBucket"], {name: body for name, body, _ in files()}
-    for folder in ("first", "again"):
-        for name, body in bodies.items():
-            stack.s3.put_object(Bucket=bucket, Key=f"sales/tenant_id={HOSTILE}/{folder}/{name}", Body=body)
-    stack.s3.put_object(Bucket=bucket, Key=f"sales/tenant_id={OTHER}/small.csv", Body=SAMPLE.read_bytes())
+    with held_back(stack):
+        before = stack.waiting("UploadQueue")
+        keys = [(f"{folder}/{name}", body) for folder in ("first", "again") for name, body in bodies.items()]
+        for key, body in keys:
+            stack.s3.put_object(Bucket=bucket, Key=f"sales/tenant_id={HOSTILE}/{key}", Body=body)
+        queued = before + len(keys)
+        stack.wait(lambda: stack.waiting("UploadQueue") == queued, 60, "the hostile files in the queue")
+        stack.s3.put_object(Bucket=bucket, Key=f"sales/tenant_id={OTHER}/small.csv", Body=SAMPLE.read_bytes())
+        stack.wait(lambda: stack.waiting("UploadQueue") == queued + 1, 60, "the small file in the queue")
     began = time.monotonic()
     stack.wait(lambda: bool(reports(lake, OTHER)), seconds, f"a report of the file of {OTHER}")
     return time.monotonic() - began

@@ -314,6 +314,13 @@ def test_a_trial_says_what_validation_would_say_and_writes_nothing(desk: Desk, c
     assert told == same | {"status": file_standing([parse_report(json.dumps(report).encode())]).status}
 
 
+@pytest.mark.parametrize("tenant", [".", "..", "unknown", "Unknown", "a/b", ""])
+def test_a_trial_for_a_tenant_that_nobody_may_be_is_refused(desk: Desk, tenant: str) -> None:
+    asked = {"dataset": "orders", "file": "a.csv", "text": csv_file(good(1)).decode()}
+    with pytest.raises(BadInputError, match="tenant"):
+        check_sample(desk.ports, tenant, asked, at=AT)
+
+
 def test_a_trial_takes_text_and_names_what_it_cannot_take(desk: Desk) -> None:
     asked: dict[str, Any] = {"dataset": "orders", "file": "a.csv", "text": csv_file(good(1)).decode()}
     assert check_sample(desk.ports, "t1", asked, at=AT)["bronze"] == 1

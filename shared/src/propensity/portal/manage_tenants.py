@@ -121,6 +121,7 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
     The status is that of `report_landings`. `body` is {dataset, file, text} or {dataset, file, base64}. Reasons have
     columns, rules, counts and lines, never values. Raises BadInputError naming the field.
     """
+    check_tenant(tenant_id)
     dataset, file, content = _text(body, "dataset"), _text(body, "file"), _content(body)
     with ports.sql(seconds=MAX_SAMPLE_SECONDS) as sql:
         local = sql.scratch / "upload"

@@ -15,7 +15,7 @@ MAX_ROWS = 5_000_000  # rows of Parquet, which 258 KB can hold in any number, or
 MAX_PLAIN_ROWS = 20_000_000  # lines of CSV without quotes and odd characters, which the engine splits itself
 MAX_CELLS = 200_000_000  # rows times columns; each column costs time and disk in every row, even an empty one
 MAX_BYTES = 1_000_000_000  # the landed file, and its text when unzipped
-MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value
+MAX_LINE = 131_072  # bytes of a line, or of a value of Parquet; Python's csv module takes no longer value
 MAX_RATIO = 200  # unzipped over zipped size: gzip reaches 1,000 on zeros, real exports measured 5 to 30
 FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to at most this size may have any ratio
 MAX_MEMORY = 3_000_000_000  # bytes of the function that validates (MediumMemory); the engine spills to disk before
@@ -27,6 +27,7 @@ _SPENT: Mapping[str, tuple[int, str]] = {
     "plain rows": (MAX_PLAIN_ROWS, "split the file"),
     "cells": (MAX_CELLS, "split the file, or leave out the columns that the contract does not name"),
     "bytes": (MAX_BYTES, "split the file"),
+    "bytes of a value": (MAX_LINE, "shorten the value, or leave out its column if the contract does not name it"),
     "seconds": (MAX_SECONDS, "split the file"),
     "memory": (MAX_MEMORY, "split the file"),
 }

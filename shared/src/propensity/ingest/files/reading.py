@@ -10,8 +10,8 @@ from propensity.ingest.domain.file_report import RowCounts
 from propensity.ingest.domain.landing_keys import JSON_FORMATS, Landed
 from propensity.ingest.files.checking import Checked, check_contract, check_rows
 from propensity.ingest.files.json_lines import json_source
-from propensity.ingest.files.sources import Source, csv_source, parquet_source
-from propensity.kernel.errors import BadInputError, IncompleteRunError, OvertimeError, ResourceError, SqlError
+from propensity.ingest.files.sources import Source, csv_source, parquet_source, unreadable_rows
+from propensity.kernel.errors import IncompleteRunError, OvertimeError, ResourceError, SqlError
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
@@ -67,10 +67,7 @@ def _read(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: st
         source = parquet_source(sql, local, landed, contract)
         checked = _checked(sql, source, landed, contract, earlier)
         if checked is None:
-            raise BadInputError(
-                f"{landed.key}: file: its schema can be read, its rows cannot, expected a whole Parquet file; "
-                "send it again"
-            )
+            raise unreadable_rows(landed.key)
     else:
         source = csv_source(sql, local, landed, contract)
         checked = _checked(sql, source, landed, contract, earlier)

@@ -214,7 +214,7 @@ RIGHTS: dict[str, Rights] = {
         (BRONZE, GOLD),
     ),
     "RequestRetraining": Rights(
-        ("registry/buy/retraining/2026-01-01.json",),
+        ("registry/buy/retraining/2026-01-01.json", "registry/buy/retraining/turns/000001.json"),
         (LINE, VERSION, f"{RUN}/plan.json"),
         (LINE,),
         (PROMOTED, f"{RUN}/plan.json"),
@@ -231,7 +231,11 @@ RIGHTS: dict[str, Rights] = {
     "ReportLandings": Rights((), (REGISTERED, REPORTED), (REGISTERED, f"silver/sales/{LOG}"), (PROMOTED, QUARANTINED)),
     "ReportReadiness": Rights((), (LINE, RECORD), (LINE, PROMOTED), (BRONZE, GOLD)),
     "StartDueRuns": Rights(
-        (), (LINE, f"{RUN}/plan.json"), (LINE,), (PROMOTED, RECORD), frozenset({"start a training", "start a scoring"})
+        ("registry/buy/retraining/turns/000001.json",),
+        (LINE, f"{RUN}/plan.json", "registry/buy/retraining/2026-01-01-by_hand-001.json"),
+        (LINE,),
+        (PROMOTED, RECORD),
+        frozenset({"start a training", "start a scoring"}),
     ),
     "ReportRuns": Rights((), (LINE, f"{RUN}/plan.json"), (LINE,), (PROMOTED, f"{RUN}/plan.json")),
     "MaintainTables": Rights(

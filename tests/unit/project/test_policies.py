@@ -174,6 +174,16 @@ def test_what_is_written_once_is_overwritten_by_no_function_but_an_erasure(key: 
         assert put(function, key) == (function in ERASERS), function
 
 
+@pytest.mark.parametrize("key", ONCE)
+def test_what_is_written_once_is_overwritten_by_no_person_either_whatever_their_rights(key: str) -> None:
+    written = RESOURCES["LakeBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    denies = [one["Fn::If"][1] for one in written if one["Fn::If"][1]["Effect"] == "Deny"]
+    for condition, denied in (({}, True), ({"s3:if-none-match": "*"}, False)):
+        context = {"aws:PrincipalArn": "AdministratorRole", **condition}
+        found = [one for one in denies if applies(one, "s3:PutObject", f"LakeBucket/{key}", context)]
+        assert bool(found) == denied
+
+
 @pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {*ERASERS, "MaintainTables"}))
 def test_no_other_function_removes_anything(function: str) -> None:
     for key in (f"LakeBucket/{ONCE[0]}", "LakeBucket/silver/x/a.parquet", f"LandingBucket/{LANDED}"):

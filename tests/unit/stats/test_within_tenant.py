@@ -185,6 +185,17 @@ def test_the_interval_of_lift_covers_and_stays_within_what_is_possible(tenants: 
     assert_covers(covered, least=0.92)
 
 
+def test_the_interval_of_lift_ends_where_all_conversions_are_in_the_tops() -> None:
+    """Two of three converters are in each tenant's top ten of a hundred: with the third there, the lift would be 10."""
+    places = {3, 7, 40}
+    rows = [(tenant, 1 - place / 200, 1, int(place in places)) for tenant in "ab" for place in range(100)]
+    found = lift_of_lists(by_tenant(rows))
+    assert found.value == pytest.approx(20 / 3)
+    assert found.high == pytest.approx(10)
+    # few converters say little of how low it may be
+    assert found.low < 5
+
+
 def test_ties_at_the_edge_of_a_list_count_in_proportion() -> None:
     # 4 of 100 are surely on the list of 10; the next 24, of whom 8 convert, share 6 places
     tenants = by_tenant([("a", 0.9, 4, 3), ("a", 0.5, 24, 8), ("a", 0.1, 72, 9)])

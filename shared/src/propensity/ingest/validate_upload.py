@@ -17,12 +17,12 @@ from propensity.ingest.domain.file_report import AcceptedReport, FileReport, Rej
 from propensity.ingest.domain.landing_keys import (
     Landed,
     content_id,
+    entry_key,
     is_marker,
     outputs,
     parse_landing_key,
     rejected_outputs,
 )
-from propensity.ingest.domain.register_keys import entry_key
 from propensity.ingest.files.checking import PARQUET_OPTIONS
 from propensity.ingest.files.reading import Read, read_upload
 from propensity.ingest.healing import Earlier, heal, load_earlier

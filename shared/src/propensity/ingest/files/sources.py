@@ -64,7 +64,8 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     the contract.
     """
     key, form = landed.key, contract.text
-    path = unpack(local, sql.scratch / "unpacked", form, key=key, gzipped=landed.suffix.endswith(".gz"))
+    unpacked = unpack(local, sql.scratch / "unpacked", form, key=key, gzipped=landed.suffix.endswith(".gz"))
+    path = unpacked.path
     columns = tuple(column.name for column in contract.file_columns)
     surveyed = survey(path, form, key=key, columns=columns, fits=lambda header: _fits(header, contract))
     where = f"{key}: line {surveyed.header_line or 1}"
@@ -112,7 +113,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     read_by, assumed = read_as(contract, sampled)
     return Source(
         contract=read_by,
-        assumed=(*surveyed.assumed, *assumed),
+        assumed=(*unpacked.assumed, *surveyed.assumed, *assumed),
         rows=rows,
         names={column: positions[header] for column, header in names.items()},
         first_line=surveyed.header_line + 1,

@@ -33,7 +33,7 @@ RULES = (
     "allowed_values",
     "unique",
 )
-ENCODINGS = ("utf-8", "windows-1252", "iso-8859-1", "iso-8859-15")
+ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "windows-1252", "iso-8859-1", "iso-8859-15")
 DELIMITERS = (",", ";", "\t", "|")
 
 

@@ -255,7 +255,7 @@ REFUSED_LINKS: dict[str, tuple[dict[str, Any], str]] = {
     "no file": ({"dataset": "orders"}, "file: expected text"),
     "an unknown dataset": ({"dataset": "sails", "file": "a.csv"}, "unknown dataset, expected one of orders"),
     "another tenant's": ({"dataset": "orders/tenant_id=t2", "file": "a.csv"}, "dataset: expected one of orders"),
-    "an unknown kind": ({"dataset": "orders", "file": "a.xlsx"}, "unknown kind of file, expected"),
+    "an unknown kind": ({"dataset": "orders", "file": "a.pdf"}, "unknown kind of file, expected"),
     "a way up": ({"dataset": "orders", "file": "../tenant_id=t2/a.csv"}, "none of them empty, . or .."),
     "an empty part": ({"dataset": "orders", "file": "/a.csv"}, "none of them empty"),
     "a line end": ({"dataset": "orders", "file": "a\n.csv"}, "printable"),

@@ -157,7 +157,7 @@ def validate_file(
         if not local.exists():
             raise over_budget(f"{key}: file", "bytes", f"more than {MAX_BYTES:,} bytes")
         earlier = load_earlier(ports, sql, contract, history)
-        read = read_upload(sql, local, landed, contract, earlier.relation if earlier else None)
+        read = read_upload(ports, sql, local, landed, contract, earlier.relation if earlier else None)
         if earlier:
             checked, earlier = heal(sql, landed, contract, earlier, read.checked)
             read = replace(read, checked=checked)

@@ -19,13 +19,15 @@ from propensity.kernel.errors import BadInputError
 from propensity.kernel.tenant import TENANT_NAME, TENANT_RULE
 
 JSON_FORMATS = (".jsonl", ".jsonl.gz")
-FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet")
+WORKBOOK = ".xlsx"
+FORMATS = (".csv", ".csv.gz", *JSON_FORMATS, ".parquet", WORKBOOK)
 CONTENT_TYPES = {
     ".csv": "text/csv",
     ".csv.gz": "application/gzip",
     ".jsonl": "application/jsonl",
     ".jsonl.gz": "application/gzip",
     ".parquet": "application/vnd.apache.parquet",
+    WORKBOOK: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 LANDINGS = "landings"
 NOBODY = "unknown"  # an entry's key has this tenant where the landing key has none

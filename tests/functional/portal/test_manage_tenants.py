@@ -32,6 +32,7 @@ from tests.fakes.memory_tables import MemoryTables
 from tests.functional.ingest.test_validate_upload_refuses import ROW, parquet
 from tests.kit.drops import BUCKET, HEADER, Drops, csv_file, good
 from tests.kit.faults import Crash, Fuse, Fused
+from tests.kit.workbooks import workbook
 from tests.kit.world import World
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)  # the store's clock begins here, and a write takes a second
@@ -297,7 +298,9 @@ SAMPLES: dict[str, tuple[Callable[[], bytes], str]] = {
     "parquet": (lambda: parquet(ROW), "a.parquet"),
     "nothing": (lambda: b"", "a.csv"),
     "no gzip": (lambda: b"x", "a.csv.gz"),
-    "an unknown kind": (lambda: b"x", "a.xlsx"),
+    "an unknown kind": (lambda: b"x", "a.pdf"),
+    "a workbook": (lambda: workbook(HEADER.split(","), good(1).split(",")), "a.xlsx"),
+    "no workbook": (lambda: b"x", "a.xlsx"),
 }
 
 

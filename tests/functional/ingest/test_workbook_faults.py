@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters import sheet_scan, xlsx_package
-from propensity.adapters.calamine_workbooks import CalamineWorkbooks
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.ingest.domain import budgets
+from propensity.kernel.errors import OvertimeError
 from tests.functional.ingest.test_budgets import budgets_of
 from tests.functional.ingest.test_text_formats import set_form
 from tests.functional.ingest.test_workbooks import NAMES, row
@@ -79,6 +80,10 @@ REFUSED = {
     ),
     "a sheet in UTF-16": (
         of_rows("", **{"xl/worksheets/sheet1.xml": worksheet('<row r="1"><c r="A1"/></row>').encode("utf-16")}),
+        "file: a part is no UTF-8, expected what Excel saves; save it with Excel",
+    ),
+    "a sheet in another encoding": (
+        book(Page(xml='<?xml version="1.0" encoding="iso-8859-1"?>' + worksheet('<row r="1"><c r="A1"/></row>'))),
         "file: a part is no UTF-8, expected what Excel saves; save it with Excel",
     ),
     "a text that is not there": (of_rows('<row r="1"><c r="A1" t="s"><v>7</v></c></row>'), "the sheet cannot be read"),
@@ -215,7 +220,6 @@ def test_formulas_without_values_in_a_column_of_their_own_are_told_row_by_row() 
 def test_a_sheet_over_a_budget_is_refused_before_the_reader_loads_it(
     monkeypatch: pytest.MonkeyPatch, budget: str, most: int, body: bytes, where: str
 ) -> None:
-    monkeypatch.setattr(CalamineWorkbooks, "rows", None, raising=False)
     monkeypatch.setattr("propensity.adapters.calamine_workbooks.CalamineWorkbook", None)
     monkeypatch.setattr(sheet_scan, "MAX_SHEET_CELLS" if "cells" in budget else "MAX_COLUMNS", most)
     budgets_of(monkeypatch, **{budget: most})
@@ -224,6 +228,17 @@ def test_a_sheet_over_a_budget_is_refused_before_the_reader_loads_it(
 
     assert where in report["why"]
     assert f"the budget of {budget} is {most}" in report["why"]
+
+
+def test_a_workbook_that_takes_too_long_is_refused_while_its_rows_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(DuckDbSql):
+        def rows(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+            assert not (self.scratch / "checked.parquet").exists()
+            raise OvertimeError("too long")
+
+    drops = Drops()
+    monkeypatch.setattr(drops, "sql", Slow)
+    assert "the budget of seconds is 200" in drops.drop(WHOLE, "a.xlsx")["why"]
 
 
 def test_a_text_that_many_cells_share_counts_once_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def _model(one: Scored, scenario: Scenario, lake: Lake, out: Path) -> tuple[dict
         "lift_at_filter_size": value("model_at_filter_size", "lift"),
         "best_possible_auc": best.get("auc"),
         "parity_max_abs": metrics["parity"]["max_abs"],
-        "tenants": tenant_figures(_outcomes(lake, run)),
+        "tenants": tenant_figures(tenant_outcomes(lake, run)),
     }
     figures |= between_and_within(figures)
     return figures, {"features": drift["features"], "over_threshold": drift["over_threshold"]}
@@ -138,7 +138,7 @@ def _export(lake: Lake, run: str, out: Path) -> None:
         )
 
 
-def _outcomes(lake: Lake, run: str) -> list[tuple[Any, ...]]:
+def tenant_outcomes(lake: Lake, run: str) -> list[tuple[Any, ...]]:
     """Of each customer of a run whose outcome could be seen: tenant, score, outcome, unranked reason and rung."""
     return lake.query(
         "select tenant_id, g.score, g.converted, g.unranked_reason, s.rung "

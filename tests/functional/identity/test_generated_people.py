@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from propensity.identity.resolve_identities import resolve_identities
+from tests.kit.folder_lake import FolderLake
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF, Generated, generate
-from tests.stack.lake import Lake
 from tests.stack.planted import identity_found
-
-
-class FolderLake(Lake):
-    """The demo's lake over a world's folder."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def table_files(self, table: str) -> list[Path]:
-        snapshot = self._world.tables.snapshot(table)
-        assert snapshot is not None
-        return [self._world.folder / key for key in snapshot.file_keys()]
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +32,6 @@ def world(made: Generated, tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def found(world: World, made: Generated) -> dict[str, Any]:
     return identity_found(FolderLake(world), made.people, made.manifest)
-
-
-def pairs(made: Generated, world: World) -> Iterable[tuple[dict[str, Any], bool]]:
-    """Planted pairs of customers whose newest row no faulty line and no other e-mail replaced; and: one person."""
-    rows = world.query("select tenant_id, customer_id, person_id from i", i="gold/identities")
-    ids = {(tenant, customer): person for tenant, customer, person in rows}
-    for pair in json.loads(made.manifest.read_text())["pairs"]:
-        first, second = (ids.get((pair["tenant_id"], customer)) for customer in pair["customers"])
-        if first and second:
-            yield pair, first == second
 
 
 @pytest.mark.parametrize("kind", ["email_case", "email_plus", "phone_spelling", "nickname", "umlaut"])

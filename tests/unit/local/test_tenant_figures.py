@@ -60,6 +60,7 @@ def test_the_auc_over_all_tenants_is_the_product_s_and_the_mean_of_its_two_parts
         "auc_within": within,
     }
     parts = between_and_within(model)
+    assert parts["pairs_within"] is not None
     assert 0 < parts["pairs_within"] < 0.5
     # between the tenants: every pair of a converter of one and another customer of another
     right = pairs = 0.0

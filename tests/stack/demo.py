@@ -22,7 +22,7 @@ from tests.stack.stack import ROOT, Stack, StackError, attach, start
 from tests.stack.summary import count_datasets, summarise, table
 from tests.stack.up import USUAL, write_environment
 
-WAIT = 900  # seconds; a guard against a hang, not an expectation
+WAIT = 1_800  # seconds; a guard against a hang, not an expectation
 
 
 class Progress:

@@ -63,37 +63,37 @@ def identity_found(lake: Lake, people: Path, manifest: Path) -> dict[str, Any]:
 def served_found(lake: Lake, run: str, manifest: Path, limit: float) -> dict[str, Any]:
     """The audit of a run: the feature that differs most over all, and the tenants for whom more than the limit did.
 
-    `late` and `changed` are what was planted, with the most that any feature of that tenant's customers differs.
+    `late` has the most that any feature of that tenant's customers differs, `changed` the most of the features that
+    read what was exported again.
     """
     rows = lake.query(
         f"select tenant_id, feature, n, differing from a where run = '{run}'", a=lake.table_files("gold/as_served")
     )
-    per_tenant: dict[str, tuple[str, int, int]] = {}
-    totals: dict[str, tuple[int, int]] = {}
+    counts: dict[str, dict[str, tuple[int, int]]] = {}
     for tenant, feature, n, differing in rows:
-        most = per_tenant.get(tenant)
-        if most is None or (differing, feature) > (most[2], most[0]):
-            per_tenant[tenant] = (feature, n, differing)
-        so_far = totals.get(feature, (0, 0))
-        totals[feature] = (so_far[0] + n, so_far[1] + differing)
-    worst = max(totals, key=lambda feature: (totals[feature][1], feature))
+        counts.setdefault(tenant, {})[feature] = (n, differing)
     planted = json.loads(manifest.read_text())
 
-    def told(tenant: str) -> dict[str, Any]:
-        feature, n, differing = per_tenant[tenant]
-        return {"tenant_id": tenant, "feature": feature, "n": n, "differing": differing}
+    def most(of: Mapping[str, tuple[int, int]], features: Iterable[str] | None = None) -> dict[str, Any]:
+        feature = max(features or of, key=lambda name: (of[name][1], name))
+        return {"feature": feature, "n": of[feature][0], "differing": of[feature][1]}
 
+    every = {
+        feature: tuple(map(sum, zip(*(own[feature] for own in counts.values()), strict=True)))
+        for feature in next(iter(counts.values()))
+    }
+    worst = {tenant: {"tenant_id": tenant, **most(own)} for tenant, own in sorted(counts.items())}
+    changed: dict[str, dict[str, Any]] = {}
+    for one in planted["changed"]:
+        tenant = one["tenant_id"]
+        told = changed.setdefault(tenant, {"tenant_id": tenant, **most(counts[tenant], one["features"]), "changed": 0})
+        told["changed"] += one["changed"]
     return {
         "limit": limit,
-        "all": {"feature": worst, "n": totals[worst][0], "differing": totals[worst][1]},
-        "named": [
-            told(tenant) for tenant, (_, n, differing) in sorted(per_tenant.items()) if _low(differing, n) > limit
-        ],
-        "late": [{**told(one["tenant_id"]), "days": one["days"], "rows": one["rows"]} for one in planted["late"]],
-        "changed": [
-            {**told(tenant), "changed": sum(one["changed"] for one in planted["changed"] if one["tenant_id"] == tenant)}
-            for tenant in sorted({one["tenant_id"] for one in planted["changed"]})
-        ],
+        "all": most(every),  # type: ignore[arg-type]
+        "named": [one for one in worst.values() if _low(one["differing"], one["n"]) > limit],
+        "late": [{**worst[one["tenant_id"]], "days": one["days"], "rows": one["rows"]} for one in planted["late"]],
+        "changed": list(changed.values()),
     }
 
 

@@ -19,6 +19,7 @@ from tests.stack.automotive.simulate import AS_OF, START, World
 
 LATE_DAYS = 20
 LATE_DATASET, CHANGED_DATASET = "service_records", "vehicles"
+CHANGED_FEATURES = ("vehicle_age_years", "vehicle_age_over_3_years")  # of the pack; they read what the exports change
 OLD = "2005-01-01"  # the first registration that a changed row says
 
 

@@ -131,7 +131,8 @@ def _changed_again(
         name, path = _write(out, feeds.CHANGED_DATASET, dealer, phase, 1, rows)
         phases[phase].append(Drop(path, name))
         changed = sum(row["vin"] in vehicles for row in own)
-        found.append({"key": name, "phase": phase, "tenant_id": dealer, "rows": len(rows), "changed": changed})
+        one = {"key": name, "phase": phase, "tenant_id": dealer, "rows": len(rows), "changed": changed}
+        found.append({**one, "features": feeds.CHANGED_FEATURES})
     return found
 
 

@@ -95,7 +95,7 @@ def test_the_dealer_s_own_level_is_one_number_per_dealer_and_unknown_of_few(scor
     *levels, small = rows
     assert small[:2] == (SMALL, None)
     assert all(low == high and count > 100 for _, low, high, count in levels)
-    # counted another way: visits of a year that ended three months ago, per hundred of those who were customers before it
+    # counted another way: visits of a year that ended three months ago, per hundred customers of the time before it
     first, last = "2024-04-01", "2025-04-01"
     [(visits, customers)] = world.query(
         f"""with seen as (

@@ -12,7 +12,7 @@ from propensity.ingest.files.checking import Checked, check_contract, check_rows
 from propensity.ingest.files.json_lines import json_source
 from propensity.ingest.files.sources import Source, csv_source, parquet_source, unreadable_rows
 from propensity.ingest.files.workbooks import workbook_source
-from propensity.kernel.errors import BadInputError, IncompleteRunError, OvertimeError, ResourceError, SqlError
+from propensity.kernel.errors import IncompleteRunError, OvertimeError, ResourceError, SqlError
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Ports, Sql
 

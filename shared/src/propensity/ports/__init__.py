@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from propensity.ports.modelling import FittedModel, Frames, GrowingModel, Model, QueryLineage, Sample, Trainer
+from propensity.ports.sheets import Cell, OddCell, Sheet, Workbooks
 from propensity.ports.storage import ArrowStream, DataFile, ObjectInfo, ObjectStore, Snapshot, Sql, SqlFactory, Tables
 
 __all__ = [
     "ArrowStream",
+    "Cell",
     "DataFile",
     "DownloadAccess",
     "DownloadLink",
@@ -26,12 +28,14 @@ __all__ = [
     "Model",
     "ObjectInfo",
     "ObjectStore",
+    "OddCell",
     "OnlineScore",
     "OnlineTable",
     "Ports",
     "QueryLineage",
     "Queue",
     "Sample",
+    "Sheet",
     "Snapshot",
     "Sql",
     "SqlFactory",
@@ -39,6 +43,7 @@ __all__ = [
     "Trainer",
     "UploadAccess",
     "UploadLink",
+    "Workbooks",
     "Workflows",
 ]
 
@@ -242,3 +247,6 @@ class Ports(Protocol):
 
     @property
     def query_lineage(self) -> QueryLineage: ...
+
+    @property
+    def workbooks(self) -> Workbooks: ...

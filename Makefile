@@ -10,6 +10,7 @@ FOLDER ?= build/stack/up
 AREA ?= lake
 WHAT ?=
 ONLY ?=
+ARGS ?= --help
 RUNS ?= 10
 SEED ?= 1
 UV_VERSION := 0.13.8
@@ -23,9 +24,9 @@ TOOLS := .tools/stamp
 DEV := .venv/stamp
 STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
-SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
+SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src/propensity -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build check up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak mutations lint types imports pytest lock clean
+.PHONY: help setup build check up watch why bridge down cli demo retail-data pictures test test-fast bench bench-peers soak mutations lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +79,9 @@ bridge: $(DEV) ## let the containers of sam local reach the running stack
 
 down: $(DEV) ## end the local stack
 	@.venv/bin/python -m tests.stack.down --folder '$(FOLDER)'
+
+cli: $(DEV) ## run the command propensity (ARGS="models --local")
+	@PYTHONPATH=shared/src .venv/bin/python -m propensity_cli $(ARGS)
 
 demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>; KEEP=1: leave the stack up)
 	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data '$(DATA)') $(if $(KEEP),--keep '$(FOLDER)')

@@ -47,7 +47,7 @@ class _Unsigned(AuthBase):
 UNSIGNED = _Unsigned()
 
 
-def open_session(*, backoff: float = 0.5) -> requests.Session:
+def open_session(*, backoff: float) -> requests.Session:
     """A session that asks again where asking again does no harm: a GET that a busy service refused.
 
     A call that never reached the service is sent again, whatever its method.

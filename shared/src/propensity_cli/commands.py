@@ -20,6 +20,7 @@ from propensity_cli.failures import OK, CommandError
 
 SCHEMA = 1  # of what --json prints; docs/reference/cli.md describes it
 WIDTH = 160  # of tables that go into a file or a pipe
+BACKOFF = 0.5  # seconds before a question is asked a second time; doubled each time
 _CONNECTION = "Connection"
 
 
@@ -124,7 +125,7 @@ def _run(
     try:
         place = folder or (USUAL_FOLDER if local else None)
         connection = connect(api_url=api_url, region=region, profile=profile, folder=place)
-        with open_session() as session:
+        with open_session(backoff=BACKOFF) as session:
             outcome = work(Talk(Api(connection, session), stderr), **given)
     except CommandError as error:
         stderr.print(f"{_title(error)}: {error}", markup=False, style="red", soft_wrap=True)

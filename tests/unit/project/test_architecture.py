@@ -112,7 +112,7 @@ def test_a_handler_imports_the_runtime_and_its_use_cases_alone(path: Path) -> No
 
 
 def test_a_rooms_tests_stand_under_its_name() -> None:
-    """`adapters` and `runtime` have tests of their own; the rest is of the project, packs, local stack or command line."""
+    """`adapters` and `runtime` have tests of their own; the rest is of the project, packs, stack or command line."""
     others = OUTSIDE | {"project", "packs", "local", "ports", "cli"}
     for kind in ("unit", "functional", "contract"):
         folders = {path.parent.name for path in (ROOT / "tests" / kind).rglob("test_*.py")}

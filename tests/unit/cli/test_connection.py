@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from propensity_cli.connection import connect, parse_environment
 from propensity_cli.failures import WrongUseError
 from propensity_cli.main import app
-from tests.unit.cli.conftest import Command
-from tests.unit.cli.service import Service
+from tests.kit.cli_service import Command, Service
 
 URL = "https://abc123.execute-api.eu-west-1.amazonaws.com/live"
 

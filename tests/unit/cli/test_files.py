@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.conftest import Command
-from tests.unit.cli.service import Answer, Service
+from tests.kit.cli_service import Answer, Command, Service
 
 KEY = "sales/tenant_id=dealer_01/sales.csv"
 LINK = "POST /v1/tenants/dealer_01/uploads"

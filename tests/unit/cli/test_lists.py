@@ -11,8 +11,7 @@ import pytest
 from propensity_cli.failures import ServiceFailedError
 from propensity_cli.lists import request_key
 from propensity_cli.transfer import checked_name
-from tests.unit.cli.conftest import Command
-from tests.unit.cli.service import Answer, Service
+from tests.kit.cli_service import Answer, Command, Service
 
 ASK = ("export", "dealer_01", "--model", "service", "--destination", "crm")
 POST = "POST /v1/tenants/dealer_01/exports"

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.conftest import Command
-from tests.unit.cli.service import Answer, Service
+from tests.kit.cli_service import Answer, Command, Service
 
 SCORE = {
     "customer_id": "C1",

@@ -7,12 +7,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from typer.testing import CliRunner
+
+from propensity_cli.main import app
 
 REGION = "eu-central-1"
 USER = Credentials("AKIATEST", "a secret")
@@ -67,6 +71,7 @@ class Service:
     address: str
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    date: str = DATE
 
     def on(self, call: str, *answers: Answer) -> None:
         """Answer a call such as `GET /v1/models`."""
@@ -84,13 +89,13 @@ class Service:
 
 
 @contextmanager
-def running() -> Iterator[Service]:
+def running(kind: type[Service] = Service) -> Iterator[Service]:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *args: Any) -> None:
             """The test's own assertions tell what was asked."""
 
         def date_time_string(self, timestamp: float | None = None) -> str:
-            return DATE
+            return service.date
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -107,7 +112,7 @@ def running() -> Iterator[Service]:
         do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the names that http.server asks for
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    service = Service(f"http://127.0.0.1:{server.server_address[1]}")
+    service = kind(f"http://127.0.0.1:{server.server_address[1]}")
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -116,3 +121,31 @@ def running() -> Iterator[Service]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class Command:
+    """The command in this process, with the environment file of a local stack that is the test's service."""
+
+    def __init__(self, service: Service, folder: Path) -> None:
+        self.folder = folder / "stack"
+        self.folder.mkdir()
+        self.service = service
+        lines = {
+            "AWS_ACCESS_KEY_ID": USER.access_key,
+            "AWS_SECRET_ACCESS_KEY": f"'{USER.secret_key}'",
+            "AWS_REGION": REGION,
+            "LOCAL_API": service.address,
+        }
+        (self.folder / "env").write_text("".join(f"export {name}={value}\n" for name, value in lines.items()))
+
+    def __call__(self, *words: str, env: dict[str, str] | None = None) -> Any:
+        return CliRunner().invoke(app, [*words, "--folder", str(self.folder)], env=env)
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """The document that --json prints."""
+        result = self(*words, "--json")
+        assert result.exit_code == code, result.output
+        document = json.loads(result.stdout)
+        assert document["schema"] == 1
+        assert document["command"] == words[0]
+        return document

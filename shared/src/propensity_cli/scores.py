@@ -42,8 +42,10 @@ def explain(
     found = talk.api.post("tenants", tenant, "explanations", body=body)
     champion, held = found["champion"], found["held"]
     title = f"{model} on {day}: " + (f"champion was version {champion}" if champion else "there was no champion")
+    columns = ("as_of", "score", "model_version", "committed_at", "scope")
+    scores = tables.rows("scores as of the day", columns, found["scores"])
     if held is None:
-        return Outcome(found, [title, "no score held on this day"])
+        return Outcome(found, [title, "no score held on this day", *([scores] if found["scores"] else [])])
     names = (
         "score",
         "percentile",
@@ -57,6 +59,4 @@ def explain(
     )
     told = {name: held.get(name) for name in names}
     told |= {"trained as of": (held.get("lineage") or {}).get("trained_as_of"), "because": "; ".join(held["reasons"])}
-    columns = ("as_of", "score", "model_version", "committed_at", "scope")
-    scores = tables.rows("scores as of the day", columns, found["scores"])
     return Outcome(found, [title, tables.fields("the score that held", told), scores])

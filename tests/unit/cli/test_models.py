@@ -58,8 +58,8 @@ CASES: list[tuple[str, str, Any, dict[str, Any], list[str]]] = [
         "explain dealer_01 C1 --model buy --day 2025-07-02",
         "POST /v1/tenants/dealer_01/explanations",
         {"customer_id": "C1", "model": "buy", "day": "2025-07-02"},
-        {"champion": None, "held": None, "scores": [], "answers": []},
-        ["there was no champion", "no score held"],
+        {"champion": None, "held": None, "scores": [{**HELD, "score": 0.1234}], "answers": []},
+        ["there was no champion", "no score held", "0.1234"],
     ),
     ("models", "GET /v1/models", None, {"models": [MODEL]}, ["version 2 failed lift", "2025-08-01"]),
     (

@@ -90,3 +90,17 @@ def test_growing_tells_it_too() -> None:
     train, wrong = rows(100), {"learning_rate": -1}
     with pytest.raises(PackError, match=r"candidate hist_gradient_boosting: .*'learning_rate'"):
         SklearnTrainer().grow("hist_gradient_boosting", wrong, train, train, patience=1, seed=1)
+
+
+@pytest.mark.parametrize("family", ["hist_gradient_boosting", "random_forest"])
+@pytest.mark.parametrize("value", [0.1, 1.0, 2.9, 3.3e7])
+def test_neighbours_of_single_precision_stay_on_their_sides(family: str, value: float) -> None:
+    low = np.float32(value)
+    for _ in range(4):  # every other middle rounds up
+        high = np.nextafter(low, np.float32(np.inf))
+        matrix = np.where(np.arange(2_000) % 2 == 0, low, high).astype(np.float32)[:, None]
+        labels = (np.random.default_rng(1).random(2_000) < np.where(matrix[:, 0] == low, 0.1, 0.8)).astype(np.int8)
+        fitted = SklearnTrainer().fit(family, {}, Sample(matrix, labels), seed=1)
+        probes = np.array([[low], [high]], dtype=np.float32)
+        np.testing.assert_allclose(OnnxScorer(fitted.onnx()).predict(probes), fitted.predict(probes), atol=1e-6)
+        low = high

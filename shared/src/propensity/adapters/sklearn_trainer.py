@@ -46,6 +46,8 @@ class SklearnModel:
         )
         if isinstance(self._estimator, RandomForestClassifier):
             _route_missing(converted, self._estimator)
+        if isinstance(self._estimator, HistGradientBoostingClassifier):
+            _keep_sides(converted, self._estimator)
         # without a fixed name the graph gets a new UUID each time, and equal models would not be equal bytes
         converted.graph.name = "propensity"
         return bytes(converted.SerializeToString(deterministic=True))
@@ -178,6 +180,22 @@ def _route_missing(converted: Any, forest: RandomForestClassifier) -> None:
             places = zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True)
             left = [int(forest.estimators_[tree].tree_.missing_go_to_left[place]) for tree, place in places]
             attributes["nodes_missing_value_tracks_true"][:] = left
+
+
+def _keep_sides(converted: Any, booster: HistGradientBoostingClassifier) -> None:
+    """Round each threshold of boosted trees down to single precision, so that every value stays on its side.
+
+    scikit-learn's thresholds are double: the middle between two values. Between neighbours of single precision, skl2onnx
+    1.20.0 may round the middle up to the greater one, which then goes left. It rounds a forest's thresholds down itself.
+    """
+    grown = [trees[0].nodes for trees in booster._predictors]
+    for node in converted.graph.node:
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        if "nodes_nodeids" in attributes:
+            places = zip(attributes["nodes_treeids"].ints, attributes["nodes_nodeids"].ints, strict=True)
+            exact = np.array([grown[tree][place]["num_threshold"] for tree, place in places])
+            single = exact.astype(np.float32)
+            attributes["nodes_values"].floats[:] = np.where(single > exact, np.nextafter(single, -np.inf), single)
 
 
 def _solver(parameters: Mapping[str, Any]) -> dict[str, Any]:

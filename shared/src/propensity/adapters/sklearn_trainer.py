@@ -185,8 +185,9 @@ def _route_missing(converted: Any, forest: RandomForestClassifier) -> None:
 def _keep_sides(converted: Any, booster: HistGradientBoostingClassifier) -> None:
     """Round each threshold of boosted trees down to single precision, so that every value stays on its side.
 
-    scikit-learn's thresholds are double: the middle between two values. Between neighbours of single precision, skl2onnx
-    1.20.0 may round the middle up to the greater one, which then goes left. It rounds a forest's thresholds down itself.
+    scikit-learn's thresholds are double: the middle between two values. Between neighbours of single precision,
+    skl2onnx 1.20.0 may round the middle up to the greater one, which then goes left. It rounds the thresholds of a
+    forest down itself.
     """
     grown = [trees[0].nodes for trees in booster._predictors]
     for node in converted.graph.node:

@@ -84,6 +84,7 @@ def test_without_a_fault_every_gate_passes_and_says_so_in_a_sentence(prepared: P
         "as_served",  # no batch was audited
         "fairness",  # no slice is protected
     }
+    assert all("over all validation folds is" in gates[name]["said"] for name in ("auc_floor", "lift_floor"))
     assert gates["changed_features"]["figure"] == 0
     assert gates["changed_features"]["n"] > 5_000
     assert "it was fitted on outcomes of their days" in gates["champion_auc"]["said"]

@@ -127,6 +127,8 @@ ADAPTERS_OF = {
     "ExplainScore": DELTA,
     "ManageTenants": [*DELTA, *WORKBOOK, "s3_upload_access"],
     "ExportTenant": DELTA,
+    "RequestExport": ["step_functions", "s3_download_access"],
+    "BuildExport": DELTA,
     "RebucketSilver": DELTA,
     "RebuildSilver": DELTA,
     "EraseCustomer": [*DELTA, "dynamo_online"],

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from propensity.kernel.errors import NotFoundError, RetryableError
 from propensity.kernel.tenant import MAX_CUSTOMER_ID
-from propensity.ports import Execution, ObjectInfo, OnlineScore, UploadLink
+from propensity.ports import DownloadLink, Execution, ObjectInfo, OnlineScore, UploadLink
 
 
 class MemoryStore:
@@ -184,6 +184,13 @@ class MemoryMetrics:
     def total(self, names: Iterable[str]) -> float:
         wanted = set(names)
         return sum(value for name, value, _ in self.counted if name in wanted)
+
+
+class MemoryDownloadAccess:
+    """Links that name the object."""
+
+    def link(self, key: str) -> DownloadLink:
+        return DownloadLink(f"memory://lake/{quote(key)}", 900)
 
 
 class MemoryUploadAccess:

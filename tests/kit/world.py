@@ -44,6 +44,7 @@ from propensity.training.fit_candidate import fit_candidate
 from propensity.training.plan_training import plan_training
 from tests.fakes.folder_store import FolderStore
 from tests.fakes.memory import (
+    MemoryDownloadAccess,
     MemoryMetrics,
     MemoryOnline,
     MemoryQueue,
@@ -78,6 +79,7 @@ class World:
         self.frames = ArrowFrames()
         self.trainer = SklearnTrainer()
         self.upload_access = MemoryUploadAccess(self.landing)
+        self.download_access = MemoryDownloadAccess()
         self.query_lineage = SqlglotLineage()
 
     def with_dates(self, count: int) -> World:

@@ -24,6 +24,7 @@ ROOMS = (
     "ladder",
     "feedback",
     "portal",
+    "delivery",
     "operations",
     "erasure",
     "release",

@@ -20,7 +20,7 @@ from propensity.lake.domain.as_of_views import (
 )
 from propensity.lake.domain.run_records import ItemSource
 from propensity.lake.session import silver_views
-from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.definition import Definition, DefinitionQuery
 from propensity.pack.domain.feature_spec import FeatureGroup
 from propensity.pack.domain.query_guard import escapes, tables_read
 from propensity.ports import ObjectStore, Sql
@@ -41,13 +41,17 @@ class SilverSession:
         sources: Mapping[str, ItemSource],
         definition: Definition,
         tenant: str | None = None,
+        extra: Sequence[DefinitionQuery] = (),
     ) -> None:
-        """Open the session. With `tenant`, the session holds that tenant's rows only."""
+        """Open the session. With `tenant`, the session holds that tenant's rows only.
+
+        `extra` are queries beside the definition's, which `chosen` runs.
+        """
         self.sql = sql
         self._definition = definition
         sql.execute("create schema if not exists outcome; create schema if not exists history")
         self._shapes = silver_views(sql, lake, sources, tenant)
-        self._reads = check_definition(sql, definition, self._shapes)
+        self._reads = check_definition(sql, definition, self._shapes, extra)
         self._rows: dict[tuple[str, str], str] = {}
         self._made: set[tuple[str, str]] = set()
 
@@ -191,6 +195,10 @@ class SilverSession:
             raise PackError(f"model {model.name}: has no filter")
         self._table(table, model.filter.sql, f"model {model.name}, filter")
 
+    def chosen(self, table: str, query: DefinitionQuery) -> None:
+        """Make a table of the customers that a query beside the definition's gives, as of the last cut."""
+        self._table(table, query.sql, query.name)
+
     def segments(self, table: str) -> None:
         """Make a table of tenants and their segments, as of the last cut.
 
@@ -260,7 +268,7 @@ class SilverSession:
 
 
 def check_definition(
-    sql: Sql, definition: Definition, shapes: Mapping[str, SilverShape]
+    sql: Sql, definition: Definition, shapes: Mapping[str, SilverShape], extra: Sequence[DefinitionQuery] = ()
 ) -> dict[str, set[tuple[str, str]]]:
     """The tables that each query names, as (schema, name).
 
@@ -272,7 +280,7 @@ def check_definition(
     outcomes = {("outcome", dataset) for dataset, shape in shapes.items() if shape.kind == "event"}
     population = {("", "population")}
     reads = {}
-    for query in definition.queries():
+    for query in (*definition.queries(), *extra):
         allowed = cut | (population if query.with_population else set()) | (outcomes if query.with_outcomes else set())
         [(answer,)] = sql.rows("select json_serialize_sql(?)", [query.sql])
         tree = json.loads(answer)

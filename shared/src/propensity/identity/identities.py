@@ -11,14 +11,14 @@ from propensity.lake.session import download
 from propensity.ports import Ports, Sql
 
 
-def load_identities(ports: Ports, sql: Sql, table: str) -> None:
-    """Create a table of all rows of gold/identities, with IDENTITY_COLUMNS.
+def load_identities(ports: Ports, sql: Sql, table: str, *, version: int | None = None) -> None:
+    """Create a table of all rows of gold/identities, with IDENTITY_COLUMNS: of a version of it, else of the newest.
 
     The table is empty where no identities were resolved yet.
     """
     columns = ", ".join(f"{name} {kind}" for name, kind in IDENTITY_COLUMNS)
     sql.execute(f"create or replace table {table} ({columns})")
-    snapshot = ports.tables.snapshot(IDENTITIES)
+    snapshot = ports.tables.snapshot(IDENTITIES, version=version)
     if snapshot is not None and snapshot.files:
         paths = download(sql, ports.lake, snapshot.file_keys(), "identities")
         names = ", ".join(name for name, _ in IDENTITY_COLUMNS)

@@ -16,6 +16,8 @@ INFERENCE_LOG = "gold/inference_log"
 ORPHANS = "gold/orphans"
 REFERENCES = "gold/references"
 IDENTITIES = "gold/identities"
+EXPORTS = "gold/exports"
+EXPORTS_PARTITION = ("model",)
 QUARANTINE = "gold/quarantine"
 QUARANTINE_PARTITION = ("month",)
 
@@ -29,6 +31,7 @@ GOLD = (
     ORPHANS,
     REFERENCES,
     IDENTITIES,
+    EXPORTS,
     QUARANTINE,
 )
 

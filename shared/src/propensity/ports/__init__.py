@@ -18,6 +18,8 @@ __all__ = [
     "ArrowStream",
     "Cell",
     "DataFile",
+    "DownloadAccess",
+    "DownloadLink",
     "Execution",
     "FittedModel",
     "Frames",
@@ -161,6 +163,21 @@ class UploadAccess(Protocol):
         """The name that an IAM policy has for all objects under a prefix."""
 
 
+@dataclass(frozen=True, slots=True)
+class DownloadLink:
+    """A URL that hands out one object by HTTP GET, without credentials, and that is valid for a number of seconds."""
+
+    url: str
+    seconds: int
+
+
+class DownloadAccess(Protocol):
+    """The access that other parties get to objects of the lake bucket."""
+
+    def link(self, key: str) -> DownloadLink:
+        """Make a link to exactly this object. A browser saves it under the last part of its key."""
+
+
 class Ports(Protocol):
     """All ports. Each port is built at its first use, so that a function needs only the layers of the ports it uses."""
 
@@ -215,6 +232,9 @@ class Ports(Protocol):
 
     @property
     def upload_access(self) -> UploadAccess: ...
+
+    @property
+    def download_access(self) -> DownloadAccess: ...
 
     def stopwatch(self) -> float:
         """The seconds on a clock without a date. Only the difference of two readings means anything."""

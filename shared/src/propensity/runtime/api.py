@@ -41,7 +41,8 @@ _STATUS: tuple[tuple[type[PropensityError], int], ...] = (
 class Call:
     """The parts of a request that use cases need.
 
-    `by` is the signer as IAM names it; `at` is when the gateway took the call.
+    `by` is the signer as IAM names it; `at` is when the gateway took the call. `key` is the caller's header
+    Idempotency-Key; None without one.
     """
 
     request_id: str
@@ -50,6 +51,7 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,15 @@ def parse_call(event: Mapping[str, Any]) -> Call:
         path=_names(event.get("pathParameters"), "path"),
         query=_names(event.get("queryStringParameters"), "query"),
         body=_body(event),
+        key=_header(event, "idempotency-key"),
     )
+
+
+def _header(event: Mapping[str, Any], name: str) -> str | None:
+    """A header by its name in lower case; HTTP tells no case of letters. None where it was not sent, or is no text."""
+    given = event.get("headers")
+    found = [value for key, value in given.items() if key.lower() == name] if isinstance(given, Mapping) else []
+    return found[0] if found and isinstance(found[0], str) else None
 
 
 def _names(given: Mapping[str, Any] | None, where: str) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from propensity.ports import (
+    DownloadAccess,
     Frames,
     Metrics,
     Model,
@@ -84,10 +85,11 @@ class AwsPorts:
         from propensity.adapters.step_functions import StepFunctions
 
         machines = {
-            "train_model": self._settings.need("train_machine_arn"),
-            "score_population": self._settings.need("score_machine_arn"),
+            "train_model": self._settings.train_machine_arn,
+            "score_population": self._settings.score_machine_arn,
+            "export_list": self._settings.export_machine_arn,
         }
-        return StepFunctions(_client("stepfunctions"), machines)
+        return StepFunctions(_client("stepfunctions"), {name: arn for name, arn in machines.items() if arn})
 
     @cached_property
     def online(self) -> OnlineTable:
@@ -135,6 +137,14 @@ class AwsPorts:
 
         return S3UploadAccess(
             _client("s3"), self._settings.need("landing_bucket"), seconds=self._settings.upload_link_seconds
+        )
+
+    @cached_property
+    def download_access(self) -> DownloadAccess:
+        from propensity.adapters.s3_download_access import S3DownloadAccess
+
+        return S3DownloadAccess(
+            _client("s3"), self._settings.need("lake_bucket"), seconds=self._settings.download_link_seconds
         )
 
     @property

@@ -24,12 +24,14 @@ class Settings(BaseModel):
     inference_queue_url: str | None = Field(None, alias="INFERENCE_QUEUE_URL")
     train_machine_arn: str | None = Field(None, alias="TRAIN_MACHINE_ARN")
     score_machine_arn: str | None = Field(None, alias="SCORE_MACHINE_ARN")
+    export_machine_arn: str | None = Field(None, alias="EXPORT_MACHINE_ARN")
     online_table: str | None = Field(None, alias="ONLINE_TABLE")
     account_id: str = Field("", alias="ACCOUNT_ID")
     technical_approver_role: str = Field("", alias="TECHNICAL_APPROVER_ROLE")
     business_approver_role: str = Field("", alias="BUSINESS_APPROVER_ROLE")
     rows_per_item: int = Field(2_000_000, alias="ROWS_PER_ITEM", ge=1)
     upload_link_seconds: int = Field(900, alias="UPLOAD_LINK_SECONDS", ge=60, le=43_200)
+    download_link_seconds: int = Field(900, alias="DOWNLOAD_LINK_SECONDS", ge=60, le=43_200)
 
     def need(self, name: str) -> str:
         """The value of a field. Raises SettingError, which names the variable, where it is missing."""

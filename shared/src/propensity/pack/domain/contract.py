@@ -46,6 +46,31 @@ class KnownAt(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """What a boolean column of a state dataset allows: to contact the customer by these channels.
+
+    `basis` says on what legal ground. `expires` names a column with the last day on which the consent holds; None for a
+    consent without an end.
+    """
+
+    channels: tuple[str, ...]
+    basis: str
+    expires: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """A dataset of customers who must not be contacted.
+
+    `reason` names the column that says why, and `until` the column with the last day on which it holds; both may be
+    None. An empty `until` means for ever.
+    """
+
+    reason: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Occurrence:
     """A column that numbers equal rows of a file, so that genuine repeats get keys of their own.
 
@@ -109,6 +134,7 @@ class Column:
     decimal: str = "."
     logic: str | None = None
     severities: tuple[tuple[str, Severity], ...] = ()
+    consent: Consent | None = None
 
     def severity(self, rule: str) -> Severity:
         return dict(self.severities).get(rule, "reject_row")
@@ -140,6 +166,7 @@ class Contract:
     row_rules: tuple[RowRule, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     references: tuple[Reference, ...] = ()
+    suppression: Suppression | None = None
 
     @property
     def checked_columns(self) -> tuple[Column, ...]:

@@ -29,6 +29,7 @@ from propensity.pack.domain.contract import (
     TextForm,
 )
 from propensity.pack.domain.formats import read_text_form, strptime_format
+from propensity.pack.domain.permissions import check_permissions, read_consent, read_suppression
 from propensity.pack.domain.quality import freshness, null_expectation, object_quality, references, severities
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
@@ -50,8 +51,19 @@ _COLUMN_CUSTOM = {
     "callingCode",
     "protected",
     "twoDigitYearsFrom",
+    "consent",
 }
-_OBJECT_CUSTOM = {"kind", "eventTime", "validFrom", "knownAt", "versionColumn", "partitionKey", "occurrence", "text"}
+_OBJECT_CUSTOM = {
+    "kind",
+    "eventTime",
+    "validFrom",
+    "knownAt",
+    "versionColumn",
+    "partitionKey",
+    "occurrence",
+    "text",
+    "suppression",
+}
 # Silver's partition column, and a column that the engine adds to every Parquet file that it numbers; in any case of
 # letters, because neither the engine nor Silver tells `Bucket` from `bucket`
 _RESERVED = {"bucket", "file_row_number"}
@@ -113,6 +125,7 @@ def _contract(raw: OpenDataContractStandard, table: SchemaObject, where: str) ->
         partition_key=custom.get("partitionKey"),
         occurrence=_occurrence(custom.get("occurrence"), where),
         text=_text_form(custom.get("text", {}), where),
+        suppression=read_suppression(custom.get("suppression"), where),
         row_rules=tuple(rules),
         expectations=tuple(expected),
         references=tuple(
@@ -123,6 +136,7 @@ def _contract(raw: OpenDataContractStandard, table: SchemaObject, where: str) ->
             )
         ),
     )
+    check_permissions(contract, where)
     _check_names(contract, where)
     _check_references(contract, moment, where)
     return contract
@@ -243,6 +257,7 @@ def _column(raw: SchemaProperty, where: str) -> Column:
         years_from=_years_from(custom.get("twoDigitYearsFrom"), formats, where),
         logic=raw.transformLogic,
         severities=tuple(sorted(severities(custom.get("severity", {}), RULES, where).items())),
+        consent=read_consent(custom.get("consent"), where),
     )
 
 

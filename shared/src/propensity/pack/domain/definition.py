@@ -67,7 +67,7 @@ class DefinitionQuery:
     query `with_outcomes` may also read the events of the label window.
     """
 
-    purpose: Literal["population", "target", "treatment", "censored", "group", "filter", "segment", "slice"]
+    purpose: Literal["population", "target", "treatment", "censored", "group", "filter", "segment", "slice", "rule"]
     name: str
     sql: str
     with_population: bool = True

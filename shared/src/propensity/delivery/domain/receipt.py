@@ -1,0 +1,65 @@
+"""The receipt of a list: what became of each customer of the population, and the files. Its numbers add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from propensity.kernel.errors import IncompleteRunError
+from propensity.kernel.spec import Record
+
+Arm = Literal["exported", "held_out", "suppressed", "filtered", "beyond_limit", "review"]
+ARMS: tuple[Arm, ...] = ("exported", "held_out", "suppressed", "filtered", "beyond_limit", "review")
+
+
+class ListFile(Record):
+    """One file of a list, by its name below the list's folder."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class ListReceipt(Record):
+    """The content of `receipt.json` of a list. A list without a receipt does not exist.
+
+    `arms` counts the customers of each arm, and `why` those of each reason within an arm. `matchable` is the number of
+    exported customers with each column that the destination matches people by. `households` counts the households of
+    the exported customers. `mode` is full or delta. A delta's files have a row for each customer who is new on the list
+    (`added`) or no longer on it (`removed`); the files of a full list have a row for each exported customer.
+    """
+
+    export: str
+    tenant_id: str
+    model: str
+    model_version: int
+    destination: str
+    channel: str | None
+    as_of: str
+    population: int
+    arms: Mapping[Arm, int]
+    why: Mapping[str, Mapping[str, int]]
+    deciles: Mapping[str, Mapping[str, int]]
+    households: int
+    matchable: Mapping[str, int]
+    mode: Literal["full", "delta"]
+    added: int
+    removed: int
+    files: tuple[ListFile, ...]
+
+    def check(self) -> None:
+        """Raises IncompleteRunError where the numbers do not add up: the list is not handed out then."""
+        told = sum(self.arms.values())
+        if told != self.population:
+            raise IncompleteRunError(
+                f"export {self.export}: {self.population} customers in the population, {told} accounted for; nothing "
+                "is handed out. Ask for the list again"
+            )
+        rows = sum(file.rows for file in self.files)
+        wanted = self.arms.get("exported", 0) if self.mode == "full" else self.added + self.removed
+        if rows != wanted:
+            raise IncompleteRunError(
+                f"export {self.export}: {rows} rows in its files, expected {wanted}; nothing is handed out. Ask for "
+                "the list again"
+            )

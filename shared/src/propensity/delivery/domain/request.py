@@ -1,0 +1,97 @@
+"""A request for a list: which customers, for which destination, and how many of them are held back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from propensity.kernel.errors import BadInputError
+from propensity.kernel.spec import Frozen, Name
+
+EXPORT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+MOST_HOLDOUT = 0.5
+
+
+class ListFilter(Frozen):
+    """Which customers of the ranked population a list may take.
+
+    `deciles` takes the customers of these deciles, 10 the likeliest. `top` takes so many of the likeliest customers,
+    those held back among them. `capacity` takes so many that are contacted, and whoever is held back comes on top. Of
+    `top` and `capacity` at most one can be given; without any of the three a list takes everybody.
+    """
+
+    deciles: Annotated[tuple[Annotated[int, Field(ge=1, le=10)], ...], Field(min_length=1)] | None = None
+    top: int | None = Field(None, ge=1)
+    capacity: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> ListFilter:
+        if self.top is not None and self.capacity is not None:
+            raise ValueError("top and capacity exclude each other: top counts those held back, capacity does not")
+        return self
+
+
+class ExportRequest(Frozen):
+    """The body of a request for a list.
+
+    `holdout` is the share of households that is never contacted for this model, for proof of what the lists bring.
+    `household` says whether the best member of a household is contacted, or each. `not_within_days` leaves out who was
+    on a list of this model in so many days. `reset` sends a whole list where the destination takes additions and
+    removals. `as_of` is the day whose population and scores a list takes, by default the day of the request; consents
+    and suppressions are always those of the request's day.
+    """
+
+    model: Name
+    destination: Name
+    filter: ListFilter = ListFilter()
+    holdout: float = Field(0.1, ge=0, le=MOST_HOLDOUT)
+    household: Literal["best", "each"] = "best"
+    not_within_days: int | None = Field(None, ge=1, le=730)
+    format: Literal["csv", "jsonl", "parquet"] | None = None
+    reset: bool = False
+    as_of: date | None = None
+
+
+def parse_request(
+    body: Mapping[str, Any], models: Sequence[str], destinations: Sequence[str], *, today: date
+) -> ExportRequest:
+    """Parse a request. Raises BadInputError, which names the field and what is expected."""
+    try:
+        request = ExportRequest.model_validate(body)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise BadInputError(told) from error
+    for field, value, known in (
+        ("model", request.model, models),
+        ("destination", request.destination, destinations),
+    ):
+        if value not in known:
+            raise BadInputError(f"{field}: {value!r}, expected one of {', '.join(known) or 'none: the pack has none'}")
+    if request.as_of is not None and request.as_of > today:
+        raise BadInputError(f"as_of: {request.as_of} is to come; expected {today} or earlier")
+    return request
+
+
+def export_id(tenant: str, request: ExportRequest, key: str) -> str:
+    """Return the id of a request's list. The same request with the same idempotency key has the same id."""
+    meaning = json.dumps([tenant, key, request.model_dump(mode="json")], sort_keys=True)
+    return f"{request.model.replace('_', '-')}-{hashlib.sha256(meaning.encode()).hexdigest()[:16]}"
+
+
+def household_share(tenant: str, model: str, household: str) -> str:
+    """Return SQL of the number in [0, 1) that decides whether a household is held back. All three are SQL expressions.
+
+    The number depends on nothing but the three names. It therefore stays over the months, and a household that is held
+    back at one share is held back at every greater share.
+    """
+    named = f"concat_ws(chr(31), 'holdout', {model}, {tenant}, {household})"
+    return f"(('0x' || substr(sha256({named}), 1, 13))::ubigint / {2**52}::double)"

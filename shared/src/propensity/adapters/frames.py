@@ -27,6 +27,10 @@ class ArrowFrames:
     def batches(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Frame]:
         # without pre_buffer the file's bytes are not all read ahead: memory stays flat
         with pq.ParquetFile(path, pre_buffer=False) as file:
+            if file.metadata.num_rows == 0:
+                # the reader of no rows still learns the columns and their types
+                yield _ArrowFrame(file.schema_arrow.empty_table().select(list(columns)))
+                return
             waiting: list[pa.RecordBatch] = []
             count = 0
             for batch in file.iter_batches(batch_size=rows, columns=list(columns)):

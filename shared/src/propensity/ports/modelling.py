@@ -123,7 +123,10 @@ class FrameStreams(Protocol):
     """The port that reads and writes Parquet files of any length in little memory, some rows at a time."""
 
     def batches(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Frame]:
-        """Read these columns in order, `rows` rows at a time; the last time may have fewer."""
+        """Read these columns in order, `rows` rows at a time; the last time may have fewer.
+
+        A file without rows gives one frame without rows.
+        """
 
     def writer(self, path: Path) -> FrameWriter:
         """Begin a file of the columns that `Frames.write` takes, and those of `Frame.as_read`, `Coded` and `Lists`."""

@@ -9,6 +9,7 @@ PORT ?= 4566
 FOLDER ?= build/stack/up
 AREA ?= lake
 WHAT ?=
+ONLY ?=
 RUNS ?= 10
 SEED ?= 1
 UV_VERSION := 0.13.8
@@ -24,7 +25,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build check up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak lint types imports pytest lock clean
+.PHONY: help setup build check up watch why bridge down demo retail-data pictures test test-fast bench bench-peers soak mutations lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,22 +65,22 @@ check: $(DEV) ## tell the mistakes of a pack's files (PACK=… a name or a folde
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.check_pack $(PACK)
 
 up: $(BUILT) ## keep the local stack running (PACK=…, PORT=…) and print its address
-	@.venv/bin/python -m tests.stack.up --folder $(FOLDER) --pack $(PACK) --port $(PORT)
+	@.venv/bin/python -m tests.stack.up --folder '$(FOLDER)' --pack $(PACK) --port $(PORT)
 
 watch: $(DEV) ## follow from now on what the functions and workflows of the local stack do
-	@.venv/bin/python -m tests.stack.watch --folder $(FOLDER)
+	@.venv/bin/python -m tests.stack.watch --folder '$(FOLDER)'
 
 why: $(DEV) ## say why a model, run, execution or landed file is as it is (WHAT=…)
-	@.venv/bin/python -m tests.stack.why --folder $(FOLDER) --what '$(WHAT)'
+	@.venv/bin/python -m tests.stack.why --folder '$(FOLDER)' --what '$(WHAT)'
 
 bridge: $(DEV) ## let the containers of sam local reach the running stack
-	@.venv/bin/python -m tests.stack.bridge --folder $(FOLDER)
+	@.venv/bin/python -m tests.stack.bridge --folder '$(FOLDER)'
 
 down: $(DEV) ## end the local stack
-	@.venv/bin/python -m tests.stack.down --folder $(FOLDER)
+	@.venv/bin/python -m tests.stack.down --folder '$(FOLDER)'
 
 demo: $(BUILT) ## run the whole loop (PACK=automotive, or PACK=retail or leads with DATA=<folder>; KEEP=1: leave the stack up)
-	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep $(FOLDER))
+	@.venv/bin/python -m tests.stack.demo --pack $(PACK) $(if $(DATA),--data '$(DATA)') $(if $(KEEP),--keep '$(FOLDER)')
 
 retail-data: $(DEV) ## make the retail demo's two files from the workbooks of UCI (FOLDER=<folder with both>)
 	@.venv/bin/python -m tests.stack.retail_data --folder '$(FOLDER)'
@@ -110,6 +111,9 @@ else
 soak: $(DEV) ## the laws of the lake, 5,000 examples; AREA=stack: ten runs on the deployed stack, workers killed
 	@SOAK_EXAMPLES=5000 .venv/bin/python -m pytest tests/functional/lake/test_lake_machine.py tests/functional/ingest/test_replay_quarantine_machine.py
 endif
+
+mutations: $(DEV) ## put each mended fault back, in a copy, and hold that its tests turn red (ONLY=… a slug)
+	@.venv/bin/python -m tests.mutations $(if $(ONLY),--only $(ONLY))
 
 lint: $(DEV)
 	@.venv/bin/ruff check .

@@ -32,7 +32,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             case "/v1/models/{model}/approvals":
                 return approve(ports, model, version, by=call.by, why=why, at=call.at, approvers=approvers())
             case "/v1/models/{model}/rollback":
-                return roll_back(ports, model, by=call.by, why=why, at=call.at, version=version)
+                seen = call.body.get("from_version")
+                return roll_back(ports, model, by=call.by, why=why, at=call.at, version=version, from_version=seen)
         raise NotFoundError(f"{event['resource']}: no such route")
 
     return api.answer(event, manage)

@@ -8,7 +8,9 @@ from multiprocessing import get_context
 
 # to import these takes a second, which each of 24 processes on two cores would otherwise spend
 _CONTEXT = get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.kit.promoters", "tests.kit.tables", "pyarrow.parquet", "pytest"])
+_CONTEXT.set_forkserver_preload(
+    ["tests.kit.promoters", "tests.kit.tables", "tests.kit.measured", "pyarrow.parquet", "pytest"]
+)
 
 
 def pool(processes: int) -> ProcessPoolExecutor:

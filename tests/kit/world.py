@@ -31,6 +31,7 @@ from propensity.pack.current import contract_of
 from propensity.release.check_replay import check_replay
 from propensity.release.register_model import register_model
 from propensity.release.replay_version import replay_version
+from propensity.runtime.logging import log_fault
 from propensity.runtime.pack_files import pack_files
 from propensity.scoring.commit_run import commit_run
 from propensity.scoring.label_shard import label_shard
@@ -103,6 +104,9 @@ class World:
         assert list(other.landing.versions("")) == landed
         other.online.items.update(self.online.items)
         return other
+
+    def tell_fault(self, step: str, error: Exception, **fields: str | int) -> None:
+        log_fault(step, error, **fields)
 
     def stopwatch(self) -> float:
         """Stands still, for a measured time is the one thing in a training that a rerun would not repeat."""

@@ -17,7 +17,7 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from tests.stack.stack import Stack, attach
-from tests.stack.up import folder_option
+from tests.stack.up import folder_option, given
 
 
 def variables(stack: Stack, endpoint: str) -> dict[str, dict[str, str]]:
@@ -64,9 +64,10 @@ async def relay(address: str, port: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bridge", description=__doc__)
     folder_option(parser)
-    stack = attach(parser.parse_args().folder.resolve())
+    folder = parser.parse_args().folder
+    stack = attach(folder.resolve())
     if stack is None:
-        print("no stack is running; `make up` starts one", file=sys.stderr)
+        print(f"no stack is running; `make up{given(folder)}` starts one", file=sys.stderr)
         return 1
     port = urlsplit(stack.endpoint).port
     assert port

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from tests.stack.lake import Lake
 from tests.stack.scenarios import Drop, Scenario
 from tests.stack.stack import ROOT, Stack, StackError, attach, start
 from tests.stack.summary import count_datasets, summarise, table
-from tests.stack.up import USUAL, write_environment
+from tests.stack.up import given, write_environment
 
 WAIT = 900  # seconds; a guard against a hang, not an expectation
 
@@ -114,7 +115,7 @@ def main() -> int:
     data = options.data.resolve() if options.data else None
     folder = options.keep.resolve() if options.keep else ROOT / f"build/stack/demo-{options.pack}"
     if options.keep and attach(folder):
-        console.print(f"a stack is running in {options.keep}; `make down` ends it")
+        console.print(f"a stack is running in {options.keep}; `make down{given(options.keep)}` ends it")
         return 1
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -151,9 +152,8 @@ def main() -> int:
         files = f"summary: {shown}/summary.json; scores: {shown}/scores-*.parquet; cards: {shown}/card-*.html"
         console.print(f"\n{files}", soft_wrap=True)
     if kept:
-        environment = os.path.relpath(write_environment(stack))
-        given = "" if folder == USUAL else f" FOLDER={options.keep}"
-        ends = f"make down{given} ends it"
+        environment = shlex.quote(os.path.relpath(write_environment(stack)))
+        ends = f"make down{given(options.keep)} ends it"
         console.print(f"the stack answers on {stack.endpoint}: source {environment}; {ends}", soft_wrap=True)
     return 0
 

@@ -112,17 +112,24 @@ class Stack:
 
         `credentials` are those of who signs; by default the stack's own user signs.
         """
-        url = f"{self.api}{path}"
         data = b"" if body is None else json.dumps(body).encode()
+        status, text = self.send(method, path, data, signed=signed, credentials=credentials)
+        return status, json.loads(text or "null")
+
+    def send(
+        self, method: str, path: str, data: bytes, *, signed: bool = True, credentials: Credentials | None = None
+    ) -> tuple[int, str]:
+        """`call` with a body of any bytes; status and text."""
+        url = f"{self.api}{path}"
         request = AWSRequest(method=method, url=url, data=data, headers={"Content-Type": "application/json"})
         if signed:
             SigV4Auth(credentials or self.session.get_credentials(), "execute-api", REGION).add_auth(request)
         sent = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)  # noqa: S310 - our own address
         try:
             with urllib.request.urlopen(sent, timeout=60) as answer:  # noqa: S310 - our own address
-                return answer.status, json.load(answer)
+                return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+            return error.code, error.read().decode()
 
     def names(self) -> dict[str, str]:
         """For each function's name in the template its deployed name."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import urllib.request
 from collections import Counter
@@ -21,14 +20,16 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from rich.console import Console
 
-from tests.stack import approvers, demo
+from tests.kit.api_inputs import routes
+from tests.kit.rights import CALLS, RIGHTS
+from tests.stack import approvers, demo, fuzz, hostile
 from tests.stack.automotive import AS_OF
 from tests.stack.conftest import FOLDER, Run, say
 from tests.stack.lake import Lake, rows_in_file
-from tests.stack.roles import FILES, ID, MAIL, TENANT, acting_as
+from tests.stack.pages import ELSEWHERE, blocks
+from tests.stack.roles import FILES, ID, MAIL, TENANT, overstepped
 from tests.stack.scenarios import Drop
 from tests.stack.stack import DEAD_LETTERS, REGION, ROOT, Stack, StackError
-from tests.unit.project.test_policies import WRITES
 
 WAIT = 300  # seconds; a guard against a hang, not an expectation
 DAY = AS_OF.isoformat()
@@ -134,7 +135,9 @@ def test_a_rollback_is_followed_without_a_deploy(stack: Stack, ran: Run) -> None
     stack.wait_for_execution("ScorePopulation", f"score-{MODEL}-{NEXT}-batch-v2", WAIT)
     status, listed = stack.call("GET", f"/v1/models/{MODEL}")
     assert (status, listed["champion"], len(listed["versions"])) == (200, 2, 2)
-    status, moved = stack.call("POST", f"/v1/models/{MODEL}/rollback", {"why": "the list looked wrong"})
+    status, moved = stack.call(
+        "POST", f"/v1/models/{MODEL}/rollback", {"why": "the list looked wrong", "from_version": 2}
+    )
     assert (status, moved["version"], moved["previous"]) == (200, 1, 2)
     asked = {"model": MODEL, "customer_ids": ["nobody"]}
 
@@ -173,7 +176,9 @@ def test_two_people_in_two_roles_approve_and_nobody_else_does(stack: Stack, ran:
         "production",
         ["technical", "business"],
     ), second
-    status, moved = stack.call("POST", f"/v1/models/{MODEL}/rollback", {"why": "back for the tests that follow"})
+    status, moved = stack.call(
+        "POST", f"/v1/models/{MODEL}/rollback", {"why": "back for the tests that follow", "from_version": 2}
+    )
     assert (status, moved["version"]) == (200, 1), moved
 
 
@@ -308,26 +313,6 @@ def test_a_tenant_puts_files_by_link_or_with_its_own_policy_and_nothing_else(sta
     assert (status, shown["datasets"]["sales"]["files"], shown["datasets"]["sales"]["rows"]) == (200, 2, 4)
 
 
-def blocks() -> list[list[str]]:
-    """The blocks of commands on the pages that people follow, in the order in which they are read."""
-    # a pack of one's own is not there to check or serve; tests/functional/packs/test_first_pack.py follows that page
-    start = sorted(path for path in (ROOT / "docs/start").glob("*.md") if path.name != "first-pack.md")
-    pages = [ROOT / "README.md", *start, ROOT / "CONTRIBUTING.md"]
-    text = "\n".join(page.read_text() for page in pages)
-    found = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [block.strip().splitlines() for block in found]
-
-
-# commands that a test cannot run, and where they are run instead
-ELSEWHERE = {
-    "make test": "this is it",
-    "make demo": "demo.run, by the fixture `ran`",
-    "make bridge &": "needs Docker",
-    ".venv-stack/bin/sam local invoke ValidateUpload -e events/validate_upload.json": "needs Docker",
-    ".venv-stack/bin/sam deploy --guided --parameter-overrides Pack=automotive": "sam deploy, by the fixture `stack`",
-}
-
-
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: block[0])
 def test_the_readme_s_commands_work_as_they_stand(
     stack: Stack, ran: Run, shell: dict[str, str], block: list[str]
@@ -346,18 +331,12 @@ def test_the_readme_s_commands_work_as_they_stand(
         assert (report["rows_in"], report["bronze"], report["quarantine"]) == (3, 2, 1)
 
 
-@pytest.mark.parametrize("function", WRITES)
-def test_a_role_writes_its_functions_results_and_nothing_else(stack: Stack, function: str) -> None:
-    own, others = WRITES[function]
-    bucket = stack.outputs["LakeBucket"]
-    with acting_as(stack, function) as client:
-        for key in others:
-            with pytest.raises(ClientError, match="AccessDenied"):
-                client.put_object(Bucket=bucket, Key=f"{key}.trial", Body=b"", IfNoneMatch="*")
-        for key in own:
-            # a put on condition of another object's etag writes nothing: it is refused, but not denied
-            with pytest.raises(ClientError, match=r"NoSuchKey|PreconditionFailed|404"):
-                client.put_object(Bucket=bucket, Key=key, Body=b"", IfMatch='"0"')
+@pytest.mark.parametrize("function", RIGHTS)
+def test_a_role_does_what_its_function_is_for_and_nothing_else(stack: Stack, ran: Run, function: str) -> None:
+    wrong, refused = overstepped(stack, function, RIGHTS[function])
+    print(f"{function}: {refused} calls refused")
+    assert wrong == []
+    assert refused >= len(CALLS) - 3
 
 
 def test_an_erasure_ends_under_its_own_role_whatever_names_the_person(stack: Stack) -> None:
@@ -386,3 +365,31 @@ def versions(stack: Stack, bucket: str, prefix: str) -> list[tuple[str, str]]:
     """Every version of every object: key and version id."""
     pages = stack.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
     return [(one["Key"], one["VersionId"]) for page in pages for one in page.get("Versions", ())]
+
+
+def test_another_tenant_s_file_is_reported_within_a_minute_while_five_hostile_ones_wait(stack: Stack, ran: Run) -> None:
+    waited = hostile.drop_and_wait(stack, ran.lake, seconds=60)
+    print(f"the small file had its report after {waited:.1f} s")
+    [small] = hostile.reports(ran.lake, hostile.OTHER).values()
+    assert (small["bronze"], small["quarantine"]) == (2, 1)
+    stack.wait_for_queues(WAIT)  # no hostile file ends in the dead letters
+    told = hostile.reports(ran.lake, hostile.HOSTILE)
+    for name, _, why in hostile.files():
+        for report in (told.pop(f"first/{name}"), told.pop(f"again/{name}")):
+            assert why in report.get("why", ""), report
+            assert why or report["quarantine"] == report["rows_in"] > 10_000
+    assert told == {}
+
+
+def test_no_route_answers_5xx_over_http_or_says_where_things_are_stored(stack: Stack, ran: Run) -> None:
+    """The last test: what it sends changes records and models, and starts trainings."""
+    answered = fuzz.answers(stack)
+    statuses = Counter(one.status for one in answered)
+    print(f"{len(answered)} requests: {dict(sorted(statuses.items()))}")
+    faults = [(one.sent, one.text[:300], why) for one in answered if (why := fuzz.fault(stack, one))]
+    assert faults == []
+    assert len(answered) >= 500
+    assert sum(one.sent.nobody for one in answered) >= 4 * sum("{tenant}" in path for _, _, path in routes())
+    assert {one.sent.route for one in answered} == {f"{method} {path}" for _, method, path in routes()}
+    # the inputs get past the first check: some are right, and some name what is not there
+    assert {200, 400, 404} <= set(statuses)

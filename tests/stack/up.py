@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -19,6 +20,13 @@ def folder_option(parser: argparse.ArgumentParser) -> None:
 
 
 USUAL = ROOT / "build/stack/up"
+
+
+def given(folder: Path) -> str:
+    """What a printed make command needs for this folder: without it the command would speak to the usual folder."""
+    return "" if folder.resolve() == USUAL else f" FOLDER={shlex.quote(str(folder))}"
+
+
 # the types of what people name by hand
 NAMED = ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine", "AWS::S3::Bucket")
 
@@ -66,25 +74,26 @@ def main() -> int:
             console.print(f"failed: {error}", markup=False, soft_wrap=True)
             return 1
     elif stack.pack != options.pack:
-        console.print(f"a stack with pack {stack.pack} is running; `make down` ends it")
+        console.print(f"a stack with pack {stack.pack} is running; `make down{given(options.folder)}` ends it")
         return 1
     environment = write_environment(stack)
     if options.json:
         print(json.dumps({"endpoint": stack.endpoint, "pack": stack.pack, "outputs": stack.outputs}, indent=1))
         return 0
     if ran:
-        console.print("It ran already and is as it was: after a change of packs or code, `make down`, `make up`.\n")
-    # a command without the folder would speak to the stack of the usual folder, or to none
-    given = "" if folder == USUAL else f" FOLDER={options.folder}"
+        where = given(options.folder)
+        again = f"`make down{where}`, `make up PACK={stack.pack}{where}`"
+        console.print(f"It ran already and is as it was: after a change of packs or code, {again}.\n", soft_wrap=True)
+    where, sourced = given(options.folder), shlex.quote(os.path.relpath(environment))
     console.print(
         f"""The {stack.pack} stack answers on {stack.endpoint}
 
-  source {os.path.relpath(environment)}  # credentials, $LANDING, $LAKE, $LOCAL_API, and every function and workflow
+  source {sourced}  # credentials, $LANDING, $LAKE, $LOCAL_API, and every function and workflow
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 cp FILE s3://$LANDING/DATASET/tenant_id=TENANT/
   .venv-stack/bin/aws --endpoint-url {stack.endpoint} s3 ls --recursive s3://$LAKE/
-  make watch{given}      # follow what the functions say from now on
-  make why WHAT=…{given} # why a model, a run or a file is as it is
-  make down{given}       # end it; its lake is not kept""",
+  make watch{where}      # follow what the functions say from now on
+  make why WHAT=…{where} # why a model, a run or a file is as it is
+  make down{where}       # end it; its lake is not kept""",
         markup=False,
         soft_wrap=True,
     )

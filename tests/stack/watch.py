@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tests.stack.stack import Stack, attach
-from tests.stack.up import folder_option
+from tests.stack.up import folder_option, given
 
 OVERLAP = 2_000  # milliseconds that are read again, because functions that run at once end in any order
 REASONS = 3  # broken rules of a file in one line
@@ -153,7 +153,7 @@ def main() -> int:
     folder = parser.parse_args().folder.resolve()
     stack = attach(folder)
     if stack is None:
-        print("no stack is running; `make up` starts one", file=sys.stderr)
+        print(f"no stack is running; `make up{given(folder)}` starts one", file=sys.stderr)
         return 1
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"watching the {stack.pack} stack on {stack.endpoint} from now on; Ctrl-C ends this", style="dim")

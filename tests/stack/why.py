@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.stack.stack import Stack, attach
-from tests.stack.up import folder_option
+from tests.stack.up import folder_option, given
 from tests.stack.watch import Log, reason_of, told, why_of
 
 MOST = 5  # files, and lines of the log, in one answer
@@ -125,7 +125,7 @@ def main() -> int:
     options = parser.parse_args()
     stack = attach(options.folder.resolve())
     if stack is None:
-        print("no stack is running; `make up` starts one", file=sys.stderr)
+        print(f"no stack is running; `make up{given(options.folder)}` starts one", file=sys.stderr)
         return 1
     asked = Asked(stack)
     found = asked.why(options.what) if options.what else []

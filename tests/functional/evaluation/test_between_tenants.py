@@ -71,6 +71,9 @@ def test_a_model_that_knows_only_which_tenant_converts_more_is_not_promoted(tmp_
     assert gates["lift_floor"]["outcome"] != "passed"
     assert not registered["promoted"]
     assert champion_number(shop.lake, "reorder") is None
+    tenths = json.loads(shop.lake.get(f"{registered['run']}/evaluation.json"))["card"]["tenths"]
+    assert tenths[0]["lift"] == metrics["lift_of_lists"]
+    assert all(tenth["lift"]["low"] < 1 < tenth["lift"]["high"] for tenth in tenths)
     card = shop.lake.get(f"registry/reorder/versions/{registered['version']:06d}/card.md").decode()
     said = f"pooled AUC {metrics['auc']['value']:.3g}: {metrics['auc_within']['value']:.3g} within tenants"
     assert said in card

@@ -73,6 +73,9 @@ def failed(gates: dict[str, dict[str, Any]]) -> set[str]:
 def test_without_a_fault_every_gate_passes_and_says_so_in_a_sentence(prepared: Prepared, tmp_path: Path) -> None:
     gates = judged(prepared, tmp_path)
     assert failed(gates) == set()
+    assert {"min_positives", "auc_floor", "lift_floor", "level", "leak_model", "known_features", "as_served"} <= set(
+        gates
+    )
     assert all(len(gate["said"]) > 20 for gate in gates.values())
     assert {name for name, gate in gates.items() if gate["figure"] is None} == {
         "as_served",  # no batch was audited

@@ -10,10 +10,11 @@ import pytest
 
 from propensity.evaluation.card import write_card
 from propensity.evaluation.domain.model_card import CardSource as Told
-from propensity.evaluation.domain.model_card import model_card
+from propensity.evaluation.domain.model_card import lift_chart, model_card
 from propensity.kernel.pages import to_html, to_markdown
 from propensity.lake.json_objects import read_json
 from propensity.registry.versions import Version, load_version
+from propensity.serving.serve_scores import MAX_CUSTOMERS, ScoreRequest, load_serving, serve_scores
 from tests.kit.world import World
 from tests.unit.kernel.test_charts import Reader
 
@@ -112,7 +113,7 @@ def test_it_shows_every_slice_and_holds_the_version_against_the_filter_and_the_o
 def test_what_it_measured_is_of_the_version(trained: World, version: Version, evaluation: dict[str, Any]) -> None:
     facts = evaluation["card"]
     assert sum(one["rate"]["n"] for one in facts["reliability"]) == evaluation["metrics"]["auc"]["n"]
-    assert facts["gains"][0]["lift"]["value"] == pytest.approx(evaluation["metrics"]["lift_top_decile"]["value"])
+    assert facts["tenths"][0]["lift"]["value"] == pytest.approx(evaluation["metrics"]["lift_of_lists"]["value"])
     explanation = version.json(trained.lake, "explanation.json")
     signs = {"rises": 1, "falls": -1, "none": 0}
     for one, coefficient in zip(facts["features"], explanation["coefficients"], strict=True):
@@ -120,6 +121,41 @@ def test_what_it_measured_is_of_the_version(trained: World, version: Version, ev
         assert signs[one["effect"]] in (0, 1 if coefficient > 0 else -1)
     assert [len(one["top"]) for one in facts["segments"]] == [5, 5]
     assert sum(one["n"] for one in facts["segments"]) == facts["rows"]
+
+
+def test_decile_10_is_the_likeliest_in_the_answers_and_in_the_card_s_chart(
+    scored: World, evaluation: dict[str, Any]
+) -> None:
+    tenant = "dealer_01"
+    ids = sorted(key[1] for key in scored.online.items if key[0] == tenant)
+    serving, answers = load_serving(scored, "service", 1), []
+    for start in range(0, len(ids), MAX_CUSTOMERS):
+        request = ScoreRequest("service", tenant, tuple(ids[start : start + MAX_CUSTOMERS]))
+        answers += serve_scores(scored, serving, request, request_id=f"r{start}", at="2025-07-02T00:00:00Z")["scores"]
+    of = {number: [one["score"] for one in answers if one["decile"] == number] for number in range(1, 11)}
+    assert all(of.values())
+    assert all(max(of[number]) <= min(of[number + 1]) for number in range(1, 10))
+    assert min(of[10]) > max(of[1])
+
+    chart = lift_chart(evaluation["card"]["tenths"], pooled=False)
+    rows = {row[0]: float(row[1]) for row in chart.table.rows}
+    assert list(rows) == [str(number) for number in range(10, 0, -1)]
+    assert sum(rows[str(number)] for number in (10, 9, 8)) > sum(rows[str(number)] for number in (1, 2, 3))
+    assert "10 is the likeliest" in "".join(chart.chart.itertext())
+
+
+def test_a_chart_by_tenth_is_of_the_tenants_lists_or_says_that_it_is_pooled(
+    trained: World, version: Version, evaluation: dict[str, Any]
+) -> None:
+    plan = {**read_json(trained.lake, f"{version.lineage['run']}/plan.json"), "run": "r", "seed": 7}
+    facts = evaluation["card"]
+    early = {**{name: fact for name, fact in facts.items() if name != "tenths"}, "gains": facts["tenths"]}
+    for given, said in (
+        (facts, "Lift by decile of each tenant's list"),
+        (early, "Lift by decile, pooled over tenants"),
+    ):
+        told = Told(version.definition(trained.lake), plan, {**evaluation, "card": given}, [], {})
+        assert f"{said} (n = " in to_markdown(model_card(told))
 
 
 def test_the_same_evaluation_gives_the_same_bytes(trained: World, version: Version, tmp_path: Path) -> None:

@@ -118,7 +118,13 @@ def test_equal_meaning_is_told_whatever_the_rest_of_the_query_does() -> None:
     assert meaning(outer.format(more="")) != meaning(outer.format(more="").replace("left", "inner"))
 
 
-PACKS = [(pack, model) for pack in pack_names() for model in parse_pack(pack_files(pack), pack).models]
+# by the files' names: a pack.yaml that cannot be read fails its own tests, and not those of all packs
+PACKS = [
+    (pack, file.removeprefix("models/").removesuffix(".yaml"))
+    for pack in pack_names()
+    for file in pack_files(pack)
+    if file.startswith("models/")
+]
 
 
 @pytest.mark.parametrize(("pack", "model"), PACKS)

@@ -122,6 +122,13 @@ def test_history_that_is_known_from_its_arrival_only_is_named_as_the_cause(tmp_p
         filled(made).train("reorder", f"{DAY}")
 
 
+def test_a_target_that_everybody_reaches_is_refused_with_the_counts(tmp_path: Path) -> None:
+    everybody = "select distinct tenant_id, customer from orders union select tenant_id, customer from outcome.orders"
+    made = filled(Shop(tmp_path)).told(target={"description": "d", "sql": everybody})
+    with pytest.raises(EvidenceError, match=r"(\d+) of \1 training rows are positive; both kinds are needed"):
+        made.train("reorder", f"{DAY}")
+
+
 def test_the_outcomes_of_a_state_are_refused_by_name(tmp_path: Path) -> None:
     made = filled(Shop(tmp_path))
     made.pack_files["contracts/contacts.yaml"] = contract(

@@ -94,8 +94,8 @@ from orders o left join profiles p using (tenant_id, customer) group by all
 """
 
 
-def exported(folder: Path, *, restated: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[float, float]:
-    """AUC of the newest fold and of what came, where a re-export may write what the orders showed under an old date."""
+def with_profiles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Shop, dict[str, list[str]]]:
+    """A shop with orders up to the scored day and a first export of profiles, all plain; its customers by tenant."""
     monkeypatch.setitem(kit.HEADERS, "profiles", ("customer", "status", "day"))
     shop = Shop(folder)
     named = contract(
@@ -107,16 +107,26 @@ def exported(folder: Path, *, restated: bool, monkeypatch: pytest.MonkeyPatch) -
         "features/history.yaml": FILES["features/history.yaml"].replace("}]", "}, {name: hot, description: d}]"),
         "features/history.sql": HOT,
     }
-    chance = np.random.default_rng(3)
+    customers = {}
     for tenant in TENANTS:
         rows = [row for row in orders(tenant, customers=400) if row[2] < SCORED.isoformat()]
-        last = {customer: day for _, customer, day in sorted(rows, key=lambda row: row[2])}
+        customers[tenant] = sorted({customer for _, customer, _ in rows})
         shop.land("orders", tenant, rows)
-        shop.land("profiles", tenant, [(customer, "plain", "2024-05-01") for customer in sorted(last)], "first")
-        if restated:
-            hot = {one for one in sorted(last) if last[one] >= "2025-02-20" and chance.random() < 0.8}
-            again = [(one, "hot" if one in hot else "plain", "2024-05-01") for one in sorted(last)]
-            shop.land("profiles", tenant, again, "second")
+        shop.land("profiles", tenant, [(customer, "plain", "2024-05-01") for customer in customers[tenant]], "first")
+    shop.promote()
+    return shop, customers
+
+
+def exported(folder: Path, *, restated: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[float, float]:
+    """AUC of the newest fold and of what came, where a re-export may write what the orders showed under an old date."""
+    shop, _ = with_profiles(folder, monkeypatch)
+    chance = np.random.default_rng(3)
+    for tenant in TENANTS if restated else ():
+        rows = [row for row in orders(tenant, customers=400) if row[2] < SCORED.isoformat()]
+        last = {customer: day for _, customer, day in sorted(rows, key=lambda row: row[2])}
+        hot = {one for one in sorted(last) if last[one] >= "2025-02-20" and chance.random() < 0.8}
+        again = [(one, "hot" if one in hot else "plain", "2024-05-01") for one in sorted(last)]
+        shop.land("profiles", tenant, again, "second")
     shop.promote()
     version = shop.train("reorder", SCORED.isoformat())
     fold = json.loads(shop.lake.get(f"{version['run']}/evaluation.json"))["metrics"]["auc"]["value"]
@@ -125,6 +135,29 @@ def exported(folder: Path, *, restated: bool, monkeypatch: pytest.MonkeyPatch) -
     sold(shop, "b", SCORED, kit.DAY)
     run_matchback(shop, run=run, known_by=CLOSED)
     return fold, json.loads(shop.lake.get(f"{run}/matchback-{CLOSED}.json"))["segments"]["all"]["auc"]["value"]
+
+
+@pytest.mark.parametrize(("dated", "differing"), [("2024-05-01", False), ("2025-04-10", True)])
+def test_a_reexport_that_comes_after_the_batch_under_a_day_of_its_own_is_found_by_the_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dated: str, differing: bool
+) -> None:
+    """Under the day of the first export it counts from its arrival; a newer day is believed, and the audit sees it."""
+    shop, customers = with_profiles(tmp_path, monkeypatch)
+    crown(shop.lake, "reorder", shop.train("reorder", SCORED.isoformat())["version"])
+    run = shop.score("reorder", SCORED.isoformat())["run"]
+    for tenant in TENANTS:
+        again = [(one, "hot" if number % 3 else "plain", dated) for number, one in enumerate(customers[tenant])]
+        shop.land("profiles", tenant, again, "second")
+    sold(shop, "b", SCORED, kit.DAY)
+    assert audit_due(shop, slot=CLOSED)["audited"][0]["above_limit"] == int(differing)
+    report = json.loads(shop.lake.get(f"{run}/as_served.json"))["features"]
+    assert (report["hot"]["differing"] > 0.5 * report["hot"]["rows"]) == differing
+    assert {name: one["differing"] for name, one in report.items() if name != "hot"} == {
+        "orders_90d": 0,
+        "days_since": 0,
+    }
+    version = shop.train("reorder", TRAINED)
+    assert ("as_served" in version["failed_gates"]) == differing
 
 
 def test_a_reexport_of_changed_values_under_an_old_date_does_not_flatter_a_model(

@@ -137,6 +137,15 @@ def test_a_computed_column_is_brought_by_no_file_and_held_to_its_rules() -> None
     assert drops.quarantine(report) == [(3, "A2,1,ok,2026-03-01,1,9,web", [("price", "maximum")])]
 
 
+def test_an_event_time_of_two_columns_is_computed_as_the_docs_say() -> None:
+    """docs/start/first-pack.md: times that stand in two columns."""
+    joined = "{name: moment, logicalType: timestamp, required: true, transformLogic: ordered_at + to_hours(pieces)}"
+    drops = changed(("value: ordered_at", "value: moment"), ("- {name: note,", f"- {joined}\n      - {{name: note,"))
+    report = drops.drop(csv_file("A1,1,ok,2026-03-01,5,9,web"))
+    assert report["quarantine"] == 0, report
+    assert drops.bronze(report, "strftime(timezone('UTC', moment), '%Y-%m-%d %H:%M')") == [("2026-03-01 05:00",)]
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [

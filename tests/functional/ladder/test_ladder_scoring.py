@@ -59,6 +59,11 @@ def test_batch_gap_and_on_demand_agree_on_every_rung(
     )
     assert {(tenant, rung) for tenant, rung, _, _ in said} == {(name, one["rung"]) for name, one in places.items()}
     assert {scope for _, _, scope, _ in said} == {"batch", "gap"}
+    # one rate for all customers of a tenant makes no list
+    unranked = world.query("select distinct rung, unranked_reason from scores order by all", scores="gold/scores")
+    assert unranked == sorted(
+        (one["rung"], "heuristic" if one["rung"] == "heuristic" else None) for one in places.values()
+    )
     serving = load_serving(world, "service", 2)
     for tenant, place in places.items():
         rows = world.query(
@@ -86,5 +91,5 @@ def test_rolling_back_takes_the_ladder_along(trained: World, tmp_path: Path) -> 
         assert artifact.ladder
         rungs.append((artifact.version.number, artifact.ladder.place("dealer_02").rung == "heuristic"))
         if len(rungs) == 1:
-            roll_back(world, "service", by="arn:aws:iam::1:user/anna", why="list looked wrong", at="2025-07-02")
+            roll_back(world, "service", by="arn:aws:iam::1:user/anna", why="bad list", at="2025-07-02", from_version=2)
     assert rungs == [(2, True), (1, False)]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.stack import demo, scenarios
+from tests.stack import bridge, demo, scenarios, up, watch, why
 from tests.stack.stack import ROOT, Stack, StackError
 
 OUTPUTS = {name: name for name in ("LandingBucket", "LakeBucket", "StartDueRuns", "ScorePopulation", "ApiId")}
@@ -70,6 +73,21 @@ def test_a_demo_that_is_to_leave_its_stack_says_how_to_speak_to_it(
     assert f"make down FOLDER={standing.folder} ends it" in capsys.readouterr().err.replace("\n", "")
 
 
+@pytest.mark.parametrize("usual", [True, False])
+def test_a_stack_in_a_folder_of_its_own_prints_commands_with_the_folder(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], usual: bool
+) -> None:
+    monkeypatch.setattr(up, "attach", lambda folder: standing)
+    monkeypatch.setattr(up, "USUAL", standing.folder if usual else up.USUAL)
+    command = ["make up", "--pack", "automotive", "--folder", str(standing.folder), "--port", "1"]
+    monkeypatch.setattr(sys, "argv", command)
+    assert up.main() == 0
+    said = capsys.readouterr().out
+    for name in ("make watch", "make why WHAT=…", "make down"):
+        [line] = [line.strip() for line in said.splitlines() if line.strip().startswith(name)]
+        assert (f"{name} FOLDER={standing.folder}" in line) != usual
+
+
 @pytest.mark.parametrize("when", ["make", "run"], ids=["while it deploys", "while it runs"])
 @pytest.mark.parametrize("keep", [False, True])
 def test_an_interrupted_demo_ends_its_stack(
@@ -96,3 +114,33 @@ def test_a_demo_that_fails_says_why_and_ends_its_stack(
     assert demo.main() == 1
     assert standing.ended == 1
     assert "execution train-buy FAILED" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ran", [False, True], ids=["started", "ran already"])
+def test_every_command_that_up_prints_names_its_folder(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, ran: bool
+) -> None:
+    """A shell reads each command as it is printed, in a folder with a blank too."""
+    folder = tmp_path / "my stacks" / "one"
+    folder.mkdir(parents=True)
+    stack = replace(standing, folder=folder)
+    monkeypatch.setattr(up, "attach", lambda _: stack if ran else None)
+    monkeypatch.setattr(up, "start", lambda *_, **__: stack)
+    monkeypatch.setattr(sys, "argv", ["make up", "--pack", stack.pack, "--folder", str(folder), "--port", "4600"])
+    assert up.main() == 0
+    said = capsys.readouterr().out
+    commands = re.findall(r"make (?:up|down|watch|why)\b[^`#\n]*", said)
+    assert {command.split()[1] for command in commands} >= {"watch", "why", "down"}
+    assert [shlex.split(command)[-1] for command in commands] == [f"FOLDER={folder}"] * len(commands)
+    [sourced] = [line for line in said.splitlines() if line.strip().startswith("source ")]
+    assert (Path.cwd() / shlex.split(sourced, comments=True)[1]).resolve() == folder / "env"
+
+
+@pytest.mark.parametrize("command", [watch, why, bridge])
+def test_a_command_without_a_stack_says_how_to_start_one_in_its_folder(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    what = ["--what", "x"] if command is why else []
+    monkeypatch.setattr(sys, "argv", ["make it", "--folder", str(tmp_path / "none"), *what])
+    assert command.main() != 0
+    assert f"`make up FOLDER={tmp_path / 'none'}` starts one" in capsys.readouterr().err

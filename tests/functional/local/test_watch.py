@@ -131,6 +131,17 @@ def test_each_execution_is_shown_when_it_starts_and_when_it_ends_with_the_reason
     assert executions.changed() == []
 
 
+def test_a_workflow_has_its_lines_among_those_of_functions(account: Account) -> None:
+    client, arn = boto3.client("stepfunctions"), account.outputs["TrainModel"]
+    following = lines(account, int(time.time() * 1000))
+    assert next(following) is None
+    started = client.start_execution(stateMachineArn=arn, name="train-buy-2025-08-01")["executionArn"]
+    assert str(next(following)).endswith("execution=train-buy-2025-08-01  running")
+    client.stop_execution(executionArn=started)
+    found = [str(line) for line in (next(following), next(following)) if line is not None]
+    assert found[0].endswith("execution=train-buy-2025-08-01  aborted  reason=ABORTED")
+
+
 def test_the_reasons_of_a_good_file_are_empty() -> None:
     assert why_of({"status": "accepted", "reasons": []}) == ""
 

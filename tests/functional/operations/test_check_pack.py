@@ -12,7 +12,7 @@ from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.operations.check_pack import check_pack
 from propensity.pack.domain.mistakes import Mistake
 from propensity.runtime.pack_files import pack_files, pack_names
-from tests.stack.check_pack import main
+from tests.stack.check_pack import main, read_folder
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,17 @@ def leads(file: str, old: str, new: str, said: str, remedy: str, at: str = "", t
 PLANTED = [
     # pack.yaml
     auto("pack.yaml", "name: automotive", "name: cars", "the folder is 'automotive'", "Rename"),
+    # what a newcomer types
+    leads(
+        SUBSCRIBE, "population:\n  ", "population:\n\t", "begins with a tab", "Indent it with blanks", "\tdescription"
+    ),
+    leads(
+        SUBSCRIBE, "cadence: {", "cadence: {anchor_day: 2024-13-01, ", "2024-13-01 is no date", "YYYY-MM-DD", "2024-13"
+    ),
+    leads(SUBSCRIBE, "\nhorizon_days", "\n<<<<<<< HEAD\nhorizon_days", "not YAML", "Correct", "horizon_days: 30"),
+    leads(
+        SUBSCRIBE, "horizon_days", "\u00a0horizon_days", "did you mean horizon_days?", "Correct the field", "\u00a0hor"
+    ),
     auto("pack.yaml", "buckets: 8", "buckets: 8\nbuckets: 9", "'buckets' stands there twice", "Keep one", "buckets: 9"),
     auto("pack.yaml", "buckets: 8", "buckets: 0", "greater than or equal to 1", "Correct"),
     auto("pack.yaml", "buckets: 8", "buckets: eight", "valid integer", "Correct"),
@@ -464,6 +475,19 @@ def test_the_command_prints_messages_only_and_fails(
     assert capsys.readouterr().out.splitlines() == [said, f"{folder}: 1 mistakes"]
 
 
+def test_a_broken_pack_does_not_keep_the_next_one_from_being_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn/pack.yaml").write_text("name: torn\nmodels: [a, b\n")
+    monkeypatch.setattr("sys.argv", ["check", str(tmp_path / "torn"), "leads"])
+    assert main() == 1
+    torn, count, whole = capsys.readouterr().out.splitlines()
+    assert torn.startswith("pack.yaml:2: not YAML: ")
+    assert count == f"{tmp_path / 'torn'}: 1 mistakes"
+    assert whole.startswith("leads: no mistake in ")
+
+
 def test_there_are_sixty_plants_of_every_file_kind() -> None:
     assert len(PLANTED) >= 60
     assert {plant.file.partition("/")[0] for plant in PLANTED} == {
@@ -478,3 +502,60 @@ def test_there_are_sixty_plants_of_every_file_kind() -> None:
 def test_a_mistake_is_told_with_its_place() -> None:
     assert str(Mistake("a.yaml", 3, "b is c", "Do d.")) == "a.yaml:3: b is c. Do d."
     assert str(Mistake("a.yaml", None, "missing", "Write it.")) == "a.yaml: missing. Write it."
+
+
+def told_in_folder(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the command prints of a folder, without the count at the end."""
+    monkeypatch.setattr("sys.argv", ["check", str(folder)])
+    assert main() == 1
+    return capsys.readouterr().out.splitlines()[:-1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The pack `leads` in a folder of its own."""
+    found = tmp_path / "leads"
+    for name, text in pack_files("leads").items():
+        (found / name).parent.mkdir(parents=True, exist_ok=True)
+        (found / name).write_text(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("latin-1", "features/lead.yaml:5: byte 0xfc is not UTF-8"), ("utf-16", "features/lead.yaml:1: is UTF-16")],
+)
+def test_a_file_of_another_encoding_is_told_with_its_name_and_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, encoding: str, said: str
+) -> None:
+    path = folder / "features/lead.yaml"
+    path.write_bytes(path.read_text().replace("administration", "Büro", 1).encode(encoding))
+    assert told_in_folder(folder, capsys, monkeypatch) == [f"{said}; expected UTF-8. Save the file as UTF-8."]
+
+
+def test_a_file_of_a_like_ending_is_told_to_be_renamed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "features/lead.yaml").rename(folder / "features/lead.yml")
+    (folder / "features/calling_list.sql").rename(folder / "features/calling_list.SQL")
+    said = told_in_folder(folder, capsys, monkeypatch)
+    assert "features/lead.yml: is not read; expected the ending .yaml. Rename it to lead.yaml." in said
+    assert "features/calling_list.SQL: is not read; expected the ending .sql. Rename it to calling_list.sql." in said
+
+
+def test_marks_of_order_and_ends_of_lines_of_windows_are_no_mistake(folder: Path) -> None:
+    for path in folder.rglob("*.*"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    files, unread = read_folder(folder)
+    assert [*unread, *check_pack(files, "leads", DuckDbSql)] == []
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["missing", "empty"])
+def test_a_missing_and_an_empty_query_are_told_once(gone: bool) -> None:
+    files = dict(pack_files("leads"))
+    if gone:
+        del files["features/lead.sql"]
+    else:
+        files["features/lead.sql"] = " \n"
+    [told] = [mistake for mistake in check_pack(files, "leads", DuckDbSql) if mistake.file == "features/lead.sql"]
+    assert told.said.startswith("missing" if gone else "group: empty; expected one SELECT")

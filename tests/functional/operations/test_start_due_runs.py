@@ -67,6 +67,16 @@ def test_on_a_scoring_day_the_champion_scores(ports: SimpleNamespace) -> None:
     assert tick(ports, "2025-02-20") == []
 
 
+def test_a_slot_before_the_champions_own_day_is_not_scored_and_says_why(ports: SimpleNamespace) -> None:
+    champion(ports, "2025-07-01")
+    assert tick(ports, "2025-03-01") == []
+    answer, reason = why(ports, "2025-03-01", "scoring")
+    assert answer == "not due"
+    assert reason.startswith("the champion was trained as of 2025-07-01, after this slot of 2025-03-01")
+    assert "give a slot from 2025-07-01 on" in reason
+    assert tick(ports, "2025-07-02") == [f"score-{MODEL}-2025-07-01-batch"]
+
+
 def test_on_a_training_day_training_comes_first_and_scores_by_itself(ports: SimpleNamespace) -> None:
     champion(ports, "2025-01-01")
     assert tick(ports, "2025-07-01") == [f"train-{MODEL}-2025-07-01"]

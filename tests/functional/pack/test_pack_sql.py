@@ -99,7 +99,13 @@ def test_only_the_target_sees_outcomes(where: str) -> None:
         check(**{where: "select tenant_id, customer, 1 as n from outcome.orders"})
 
 
-PACKS = [(pack, model) for pack in pack_names() for model in parse_pack(pack_files(pack), pack).models]
+# by the files' names: a pack.yaml that cannot be read fails its own tests, and not those of all packs
+PACKS = [
+    (pack, file.removeprefix("models/").removesuffix(".yaml"))
+    for pack in pack_names()
+    for file in pack_files(pack)
+    if file.startswith("models/")
+]
 
 
 @pytest.mark.parametrize(("pack", "model"), PACKS)

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.ingest.domain.file_report import file_standing, parse_report
 from propensity.ingest.validate_upload import Upload
-from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
+from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError, OvertimeError
 from propensity.portal.manage_tenants import (
     check_sample,
     list_tenants,
@@ -313,6 +314,13 @@ def test_a_trial_says_what_validation_would_say_and_writes_nothing(desk: Desk, c
     assert told == same | {"status": file_standing([parse_report(json.dumps(report).encode())]).status}
 
 
+@pytest.mark.parametrize("tenant", [".", "..", "unknown", "Unknown", "a/b", ""])
+def test_a_trial_for_a_tenant_that_nobody_may_be_is_refused(desk: Desk, tenant: str) -> None:
+    asked = {"dataset": "orders", "file": "a.csv", "text": csv_file(good(1)).decode()}
+    with pytest.raises(BadInputError, match="tenant"):
+        check_sample(desk.ports, tenant, asked, at=AT)
+
+
 def test_a_trial_takes_text_and_names_what_it_cannot_take(desk: Desk) -> None:
     asked: dict[str, Any] = {"dataset": "orders", "file": "a.csv", "text": csv_file(good(1)).decode()}
     assert check_sample(desk.ports, "t1", asked, at=AT)["bronze"] == 1
@@ -324,6 +332,26 @@ def test_a_trial_takes_text_and_names_what_it_cannot_take(desk: Desk) -> None:
     ):
         with pytest.raises(BadInputError, match=message):
             check_sample(desk.ports, "t1", {**asked, **wrong}, at=AT)
+
+
+def test_a_trial_that_takes_too_long_says_so_before_the_gateway_gives_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    class Slow(DuckDbSql):
+        def __init__(self, seconds: float) -> None:
+            given.append(seconds)
+            super().__init__(seconds=seconds)
+
+        def execute(self, sql: str, parameters: Any = ()) -> None:
+            raise OvertimeError("too long")
+
+    monkeypatch.setattr(desk, "sql", Slow)
+    told = trial(desk, csv_file(good(1)))
+    assert told["status"] == "rejected"
+    assert told["why"].endswith("takes more than 20 seconds, the budget of seconds is 20; split the file")
+    assert given[0] < 29  # seconds after which the gateway answers 504 by itself
 
 
 def test_a_tenant_of_whom_nothing_is_known_is_not_found(desk: Desk) -> None:

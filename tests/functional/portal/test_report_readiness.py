@@ -152,6 +152,12 @@ def test_what_is_too_much_for_one_answer_says_so(joined: World, monkeypatch: pyt
         report_readiness(joined, tenant_id=NEW, day=DAY)
 
 
+def test_what_takes_too_long_for_one_answer_says_so(joined: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SECONDS", 0.02)
+    with pytest.raises(ConflictError, match="takes more than 0 seconds of one answer"):
+        report_readiness(joined, tenant_id=NEW, day=DAY)
+
+
 def test_the_route_answers_for_the_tenant_of_the_path(aws: SimpleNamespace, tmp_path: Path) -> None:
     sent = event("report_readiness")
     answer = handler("report_readiness")(sent, CONTEXT)

@@ -44,7 +44,7 @@ def registry() -> Any:
 
 
 def back(registry: Any) -> dict[str, Any]:
-    done = roll_back(registry, MODEL, by=TECHNICAL, why="test", at="2026-02-01")
+    done = roll_back(registry, MODEL, by=TECHNICAL, why="test", at="2026-02-01", from_version=2)
     assert done["version"] == 1
     checked: dict[str, Any] = done["checked"]
     return checked

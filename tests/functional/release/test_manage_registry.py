@@ -116,7 +116,7 @@ def test_a_version_is_promoted_by_two_people_of_two_roles_and_rolled_back_by_any
     ]
     assert listed["ledger"][-1]["gates"] == listed["versions"][1]["gates"]
     assert {"parity", "min_positives"} <= set(listed["versions"][1]["gates"]["passed"])
-    status, back = ask(signed("Intern", "zoe"), "/rollback", why="the list looked wrong")
+    status, back = ask(signed("Intern", "zoe"), "/rollback", why="the list looked wrong", from_version=2)
     assert (status, back["version"], set(back["checked"].values())) == (200, 1, {"ok"})
     assert stages() == {1: "production", 2: "archived"}
     # its approvals are void: it would need two new ones, or one rollback
@@ -236,7 +236,7 @@ def test_a_version_that_cannot_score_today_does_not_become_champion(
     second(world, "automatic")
     damage(world)
     with pytest.raises(ConflictError, match=told) as refused:
-        roll_back(world, MODEL, by=TECHNICAL, why="test", at="2025-08-02")
+        roll_back(world, MODEL, by=TECHNICAL, why="test", at="2025-08-02", from_version=2)
     assert "the alias stays where it is" in str(refused.value)
     assert champion_number(world.lake, MODEL) == 2
 
@@ -247,7 +247,7 @@ def test_a_version_from_before_its_schema_was_recorded_is_checked_by_what_is_the
     world = trained.copy(tmp_path)
     second(world, "automatic")
     lineage(world, files=None, schema=None)
-    back = roll_back(world, MODEL, by=TECHNICAL, why="test", at="2025-08-02")
+    back = roll_back(world, MODEL, by=TECHNICAL, why="test", at="2025-08-02", from_version=2)
     recorded = {"files": "not recorded", "columns": "not recorded", "features": "not recorded", "score": "ok"}
     assert back["checked"] == recorded
     assert list_versions(world, MODEL)["champion"] == 1

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.adapters.s3_store import S3Store
-from propensity.kernel.errors import ConflictError, ForbiddenError, NotFoundError, PropensityError
+from propensity.kernel.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError, PropensityError
 from propensity.pack.domain.model_spec import Policy
 from propensity.ports import ObjectStore
 from propensity.registry.domain.ledger import CHAMPION, way_back
@@ -201,7 +201,8 @@ def act(registry: Any, doing: Act, day: int) -> None:
         case ("promote", version, person):
             promote(registry, MODEL, version, by=signed("Scientist", person), **SAID, approvers=APPROVERS)
         case ("roll_back", version):
-            roll_back(registry, MODEL, by=TECHNICAL, **SAID, version=version)
+            seen = champion_number(registry.lake, MODEL) or 1 if version is None else None
+            roll_back(registry, MODEL, by=TECHNICAL, **SAID, version=version, from_version=seen)
 
 
 @pytest.mark.parametrize("policy", ["automatic", "two_approvals"])
@@ -332,7 +333,7 @@ def test_two_rollbacks_at_the_same_moment_go_back_once(store: ObjectStore) -> No
     registry = open_registry(lake=store)
     for day in (1, 2, 3):
         registry.register(day)
-    back = partial(roll_back, registry, MODEL, by=TECHNICAL, **SAID)
+    back = partial(roll_back, registry, MODEL, by=TECHNICAL, **SAID, from_version=3)
     one, other = at_once(registry, [back, back])
     assert one == other
     assert champion_number(store, MODEL) == 2
@@ -362,7 +363,7 @@ def test_a_rollback_that_a_promotion_overtook_changes_nothing(store: ObjectStore
     forth = partial(promote, other, MODEL, 1, by=BUSINESS, **SAID, approvers=APPROVERS)
     registry.lake = Overtaken(store, forth)
     with pytest.raises(ConflictError, match="the champion is version 1 by now, and was 3"):
-        roll_back(registry, MODEL, by=TECHNICAL, **SAID)
+        roll_back(registry, MODEL, by=TECHNICAL, **SAID, from_version=3)
     assert [line.version for line in ledger(store, MODEL)] == [1, 2, 3, 1]
 
 
@@ -370,7 +371,7 @@ def test_a_training_run_that_comes_again_takes_nothing_back() -> None:
     registry = open_registry()
     registry.register(1)
     registry.register(2)
-    roll_back(registry, MODEL, by=TECHNICAL, **SAID)
+    roll_back(registry, MODEL, by=TECHNICAL, **SAID, from_version=2)
     assert registry.register(2)["promoted"]
     assert champion_number(registry.lake, MODEL) == 1
     assert [one["stage"] for one in list_versions(registry, MODEL)["versions"]] == ["production", "archived"]
@@ -392,8 +393,30 @@ def test_rolling_back_twice_goes_further_back_and_not_to_what_was_rolled_back_fr
     for day in (1, 2, 3):
         registry.register(day)
     back = partial(roll_back, registry, MODEL, by=TECHNICAL, **SAID)
-    assert [back()["version"], back()["version"]] == [2, 1]
+    assert [back(from_version=3)["version"], back(from_version=2)["version"]] == [2, 1]
     with pytest.raises(NotFoundError, match="has held no version before that is not rolled back from"):
-        back()
+        back(from_version=1)
     assert back(version=3)["version"] == 3
-    assert back()["version"] == 1
+    assert back(from_version=3)["version"] == 1
+
+
+def test_a_rollback_that_is_sent_twice_goes_back_once() -> None:
+    registry = open_registry()
+    for day in (1, 2, 3):
+        registry.register(day)
+    back = partial(roll_back, registry, MODEL, by=TECHNICAL, **SAID)
+    first = back(from_version=3)
+    assert back(from_version=3) == first
+    # a colleague who saw the same bad list goes back no further either
+    assert roll_back(registry, MODEL, by=BUSINESS, why="bad list", at=AT, from_version=3) == first
+    assert [line.version for line in ledger(registry.lake, MODEL)] == [1, 2, 3, 2]
+    with pytest.raises(BadInputError, match="from_version: expected the number of the present champion"):
+        back()
+    with pytest.raises(ConflictError, match="version 2 is champion, and not 1, which from_version names"):
+        back(from_version=1)
+    with pytest.raises(ConflictError, match="version 2 is champion, and not 1"):
+        back(from_version=1, version=3)
+    promote(registry, MODEL, 1, by=TECHNICAL, **SAID, approvers=APPROVERS)
+    with pytest.raises(ConflictError, match="version 1 is champion, and not 3"):
+        back(from_version=3)
+    assert [line.version for line in ledger(registry.lake, MODEL)] == [1, 2, 3, 2, 1]

@@ -249,7 +249,7 @@ def test_scoring_follows_the_alias_features_included(loaded: World) -> None:
     second = loaded.score("service", later)
     loaded.pack_files = original
     by, why, at = "arn:aws:iam::1:user/anna", "list looked wrong", "2025-08-02T00:00:00Z"
-    assert roll_back(loaded, "service", by=by, why=why, at=at)["version"] == 1
+    assert roll_back(loaded, "service", by=by, why=why, at=at, from_version=2)["version"] == 1
     third = loaded.score("service", "2025-09-01")
     sets = dict(loaded.query("select distinct run, feature_set from scores", scores="gold/scores"))
     assert sets[second["run"]] != sets[third["run"]]
@@ -263,7 +263,7 @@ def test_scoring_follows_the_alias_features_included(loaded: World) -> None:
         (1, by),
         (2, by),
     ]
-    roll_back(loaded, "service", by=by, why=why, at=at)
+    roll_back(loaded, "service", by=by, why=why, at=at, from_version=2)
 
 
 def test_without_effects_the_scores_order_nobody(tmp_path: Path) -> None:

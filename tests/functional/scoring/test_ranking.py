@@ -14,7 +14,10 @@ import pytest
 from propensity.feedback.run_matchback import match_due
 from propensity.registry.calibrations import CalibrationFile, add_calibration
 from propensity.registry.versions import load_version
+from propensity.scoring.rank_run import rank_run, read_ranks
 from propensity.serving.serve_scores import ScoreRequest, load_serving, serve_scores
+from propensity.stats import ranking
+from propensity.stats.within_tenant import auc_within, by_tenant
 from tests.kit.registries import crown
 from tests.kit.shop import Shop, orders
 
@@ -83,6 +86,10 @@ def test_a_new_tenant_is_ranked_among_its_own_from_twenty_customers_on_and_else_
     assert sum(count for decile, count in found["keen"].items() if decile and decile >= 8) <= 25
     assert {1, 10} <= found["keen"].keys()
     assert max(found["keen"].values()) < 20
+    # all of the cold tenant were in deciles 2 to 3
+    assert {1, 10} <= found["cold"].keys()
+    assert max(found["cold"].values()) < 20
+    assert sum(found["cold"].values()) == 60
     assert found["tiny"] == {None: 5}
     told = {tenant: (reason, empty) for tenant, reason, empty in reasons(shop, "-gap-first")}
     assert told["tiny"] == ("few_customers", True)
@@ -97,6 +104,26 @@ def test_a_batch_ranks_every_tenant_in_all_deciles_and_has_every_customer_once(s
         f"select count(*), count(distinct (tenant_id, customer_id)) from s where run like '%{BATCH}%'", s="gold/scores"
     )
     assert rows == customers > 400
+
+
+def test_a_fifth_that_is_tied_at_the_top_has_the_middle_of_its_places(shop: Shop, tmp_path: Path) -> None:
+    other, run = shop.copied(tmp_path / "tied"), f"runs/score/reorder/{BATCH}-v000001-batch"
+    scores: dict[str, list[float]] = {"north": [], "south": []}
+    for key in other.lake.keys(f"{run}/scored/"):
+        columns = dict(other.frames.read(other.folder / key))
+        for tenant, found in scores.items():
+            mine = columns["tenant_id"] == tenant
+            if mine.any():
+                edge = np.quantile(columns["score"][mine], 0.8)
+                columns["score"] = np.where(mine & (columns["score"] >= edge), 0.9, columns["score"])
+                found += columns["score"][mine].tolist()
+        other.frames.write(other.folder / key, columns)
+    (other.folder / f"{run}/cuts.json").unlink()
+    rank_run(other, run=run)
+    for tenant, by in read_ranks(other, run).items():
+        places = ranking.percentile(np.array(scores[tenant]), by.cuts)
+        assert places.tolist() == ranking.mid_ranks(np.array(scores[tenant])).tolist()
+        assert set(places[np.array(scores[tenant]) == 0.9]) <= {90, 91}
 
 
 def test_newcomers_have_the_percentile_that_the_batch_gave_for_their_score(shop: Shop) -> None:
@@ -196,6 +223,19 @@ def test_what_a_gap_run_scored_is_matched_at_its_own_day(shop: Shop) -> None:
     assert placed + sum(report["unranked"].values()) == segments["all"]["rate"]["n"]
     thirds = sum(segments[f"decile_{number}"]["rate"]["n"] for number in (8, 9, 10) if f"decile_{number}" in segments)
     assert segments["high"]["rate"]["n"] == thirds
+
+
+def test_the_auc_of_a_matchback_is_that_of_each_tenants_own_customers(shop: Shop) -> None:
+    match_due(shop, slot="2025-06-20")
+    run = f"runs/score/reorder/{GAP}-v000001-gap-first"
+    rows = shop.query(
+        f"select tenant_id, score, count(*), count(*) filter (converted) from t where run = '{run}' group by all",
+        t="gold/ground_truth",
+    )
+    figures = json.loads(shop.lake.get(f"{run}/matchback-2025-05-16.json"))["segments"]["all"]
+    assert figures["auc_within"]["value"] == pytest.approx(auc_within(by_tenant(rows)).value)
+    # keen and cold tenants side by side: between them, any score ranks well
+    assert figures["auc"]["value"] > figures["auc_within"]["value"] + 0.05
 
 
 def test_figures_within_tenants_stand_before_the_pooled_ones_which_say_that_they_are(shop: Shop) -> None:

@@ -50,7 +50,7 @@ def story(scored: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Worl
     asked = Request(MODEL, 2, "run 2", "w", "2025-07-10", load_version(lake, MODEL, 2).gates(lake))
     append_line(lake, MODEL, lambda known: settle(asked, "automatic", standing(known).champion, known))
     run = world.score(MODEL, "2025-08-01")["run"]
-    roll_back(world, MODEL, by=TECHNICAL, why="w", at="2025-08-15")
+    roll_back(world, MODEL, by=TECHNICAL, why="w", at="2025-08-15", from_version=2)
     at(world, f"{first}/lineage.json", "2025-06-30T02:00")
     at(world, ledger_key(MODEL, 1), "2025-06-30T02:00")
     at(world, f"runs/score/{MODEL}/{DAY}-v000001-batch/receipt.json", "2025-07-01T03:30")

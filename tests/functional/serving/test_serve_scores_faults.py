@@ -301,3 +301,116 @@ def test_an_offboarded_tenant_gets_no_score_and_a_suspended_one_does(stack: Stac
         stack.lake(read(state), **keys)
         stack.later()
         assert stack.ask()[0] == status, state
+
+
+def table_refused(stack: Stack) -> None:
+    stack.ports.online = Faulty(stack.ports.online, get_many=refuse, newest=refuse)
+
+
+def log_refused(stack: Stack) -> None:
+    stack.ports.inference_queue = Faulty(stack.ports.inference_queue, send=refuse)
+
+
+def nothing_in_reach(stack: Stack) -> None:
+    bucket_refused(stack)
+    table_refused(stack)
+
+
+def unknown_calibration(stack: Stack) -> None:
+    items = stack.ports.online.items
+    stack.ports.online.items = {key: replace(item, calibration=7) for key, item in items.items()}
+
+
+def base_rate_cut(stack: Stack) -> None:
+    every_onnx_cut(stack)
+    stack.lake(lambda get, key: b"" if key.endswith("reference.json") else get(key))
+
+
+# what each fault leaves in the log: the steps with the kinds of the errors, for a warm function and for a cold one
+LOGGED: dict[Callable[[Stack], None], tuple[set[tuple[str, str]], set[tuple[str, str]]]] = {
+    ledger_cut: (
+        {("look the champion up", "ValidationError")},
+        {("look the champion up", "ValidationError"), ("read a line of the ledger", "ValidationError")},
+    ),
+    alias_to_nowhere: (
+        {("look the champion up", "NotFoundError")},
+        {("look the champion up", "NotFoundError"), ("load a champion", "NotFoundError")},
+    ),
+    bucket_refused: (
+        {("look the champion up", "ClientError")},
+        {("look the champion up", "ClientError"), ("list the registry", "ClientError")},
+    ),
+    onnx_cut: (set(), {("look the champion up", "ConflictError"), ("load a champion", "ConflictError")}),
+    base_rate_cut: (
+        set(),
+        {
+            ("look the champion up", "ConflictError"),
+            ("load a champion", "ConflictError"),
+            ("read a base rate", "JSONDecodeError"),
+        },
+    ),
+    table_refused: ({("read the online table", "ClientError")}, {("read the online table", "ClientError")}),
+    log_refused: ({("send to the inference log", "ClientError")}, {("send to the inference log", "ClientError")}),
+    unknown_calibration: ({("read a calibration", "NotFoundError")}, {("read a calibration", "NotFoundError")}),
+    nothing_in_reach: (
+        {("look the champion up", "ClientError"), ("read the online table", "ClientError")},
+        {
+            ("look the champion up", "ClientError"),
+            ("list the registry", "ClientError"),
+            ("read published scores", "ClientError"),
+        },
+    ),
+}
+
+
+def told(caplog: pytest.LogCaptureFixture) -> set[tuple[str, str]]:
+    """The step and the kind of error of each warning of a fault."""
+    faults = [vars(record) for record in caplog.records if "step" in vars(record)]
+    assert all(fault["levelname"] == "WARNING" and fault["where"] for fault in faults)
+    return {(fault["step"], fault["error"]) for fault in faults}
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+@pytest.mark.parametrize("fault", LOGGED, ids=lambda fault: fault.__name__)
+def test_the_log_has_the_step_and_the_kind_of_each_fault_and_no_customer(
+    stack: Stack, caplog: pytest.LogCaptureFixture, fault: Callable[[Stack], None], warm: bool
+) -> None:
+    if warm:
+        stack.ask()
+    fault(stack)
+    stack.later()
+    caplog.clear()
+    assert stack.ask()[0] == 200
+    found = told(caplog)
+    assert LOGGED[fault][0 if warm else 1] <= found
+    assert bool(found) == bool(LOGGED[fault][0 if warm else 1])
+    said = "".join(record.getMessage() + str(vars(record)) for record in caplog.records)
+    assert not any(customer in said for customer in stack.customers)
+
+
+def test_the_log_has_a_customer_whom_the_model_cannot_score_by_number_only(
+    stack: Stack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError(stack.customers[0])
+
+    monkeypatch.setattr(Artifact, "try_score", broken)
+    stack.ask()
+    assert told(caplog) == {("score customers", "RuntimeError")}
+    assert [vars(record)["rows"] for record in caplog.records if "step" in vars(record)] == [4, 1, 1, 1, 1]
+    said = "".join(record.getMessage() + str(vars(record)) for record in caplog.records)
+    assert stack.customers[0] not in said
+
+
+def test_the_log_has_a_tenant_whose_record_cannot_be_read(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    stack.lake(keys=refuse)
+    assert stack.ask()[0] == 200
+    assert ("look the tenant up", "ClientError") in told(caplog)
+
+
+def test_an_id_that_no_key_of_the_online_table_can_have_is_refused_by_its_place(stack: Stack) -> None:
+    longest = "é" * 950
+    assert stack.ask(customer_ids=["a", longest])[0] == 200
+    status, said = stack.ask(customer_ids=["a", longest + "é"])
+    assert status == 400
+    assert said["message"] == "customer_ids: the id at place 2 has 1902 bytes, expected at most 1900"

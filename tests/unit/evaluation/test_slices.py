@@ -98,6 +98,21 @@ def test_a_tenth_of_each_tenant_is_listed_whatever_the_ties(scores: list[float])
         assert whole.hits == pytest.approx(5)
 
 
+def test_a_slices_auc_is_within_tenants() -> None:
+    """The scores know which tenant converts more, and nothing of its customers."""
+    chance = np.random.default_rng(2)
+    tenants = np.repeat(["a", "b"], 500)
+    labels = chance.random(1_000) < np.where(tenants == "b", 0.5, 0.05)
+    fold = NewestFold(labels, np.where(tenants == "b", 0.5, 0.05) + chance.random(1_000) / 1_000)
+    data = SimpleNamespace(columns={TENANT: tenants}, matrix=(np.arange(1_000) % 2)[:, None] / 1.0)
+    definition = SimpleNamespace(model=SimpleNamespace(slices=()))
+    parts, whole = parts_of(fold, np.arange(1_000), data, definition)  # type: ignore[arg-type]
+    missing = next(part for part in parts if part.slice == "missing features")
+    for part in (whole, missing):
+        assert part.auc is not None
+        assert part.auc.low < 0.5 < part.auc.high < 0.6
+
+
 CONTRACT = """
 apiVersion: v3.1.0
 kind: DataContract

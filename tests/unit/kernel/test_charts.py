@@ -16,7 +16,8 @@ from propensity.evaluation.card import direction, trend
 from propensity.kernel.charts import HEIGHT, WIDTH, Labels, Point, bars, nice, scatter
 from propensity.kernel.pages import Figure, Page, Section, Table, to_html, to_markdown
 from propensity.stats.curves import gains, reliability
-from propensity.stats.figures import lift, scored
+from propensity.stats.figures import scored
+from propensity.stats.within_tenant import by_tenant, hits_of_lists, lift_of_lists
 
 GROUPS = st.lists(
     st.tuples(st.floats(0, 1), st.integers(1, 40), st.integers(0, 40)).map(lambda one: (one[0], one[1], min(one[1:]))),
@@ -35,15 +36,24 @@ def test_bins_hold_every_row_once_and_ascend(groups: Any) -> None:
     assert [one.score for one in bins] == sorted(one.score for one in bins)
 
 
-@given(GROUPS)
-def test_tenths_capture_every_positive_and_the_first_is_the_lift_of_the_top_decile(groups: Any) -> None:
-    data = scored(groups)
-    tenths = gains(data)
+@given(GROUPS, st.lists(st.sampled_from("abc"), min_size=40, max_size=40))
+def test_tenths_capture_every_positive_and_the_first_is_the_lift_of_the_tenants_lists(groups: Any, names: Any) -> None:
+    tenants = by_tenant((name, *group) for name, group in zip(names, groups, strict=False))
+    tenths = gains(tenants)
     assert [one.number for one in tenths] == list(range(1, 11))
     assert tenths[-1].captured == pytest.approx(1)
     assert [one.captured for one in tenths] == sorted(one.captured for one in tenths)
     assert np.mean([one.lift.value for one in tenths]) == pytest.approx(1)
-    assert tenths[0].lift.value == pytest.approx(lift(data, data.rows / 10).value)
+    assert tenths[0].lift == lift_of_lists(tenants)
+    positives = sum(tenant.positives for tenant in tenants.values())
+    assert tenths[0].captured == pytest.approx(hits_of_lists(tenants) / positives)
+
+
+def test_a_tenant_that_converts_more_lifts_no_tenth_by_itself() -> None:
+    """Within a tenant every score is right as often: only the tenants differ."""
+    rows = [(tenant, score, 10, often) for tenant, often in (("a", 1), ("b", 8)) for score in (0.1, 0.2, 0.3, 0.4)]
+    shifted = [(tenant, score + (tenant == "b") / 2, count, often) for tenant, score, count, often in rows]
+    assert [one.lift.value for one in gains(by_tenant(shifted))] == pytest.approx([1.0] * 10)
 
 
 @given(st.floats(1e-6, 1e6))

@@ -320,3 +320,8 @@ def test_a_number_that_is_left_out_or_given_twice_is_told(tmp_path: Path) -> Non
     folder = written(tmp_path)
     (folder / "0001-c.md").write_text(HEAD.format(number="0001", title="C", status="accepted"))
     assert any("each once" in fault for fault in faulty_decisions(tmp_path))
+
+
+def test_the_licence_is_there_and_contributors_are_told() -> None:
+    assert "Apache License\n                           Version 2.0, January 2004" in (ROOT / "LICENSE").read_text()
+    assert "[Apache License 2.0](LICENSE)" in (ROOT / "CONTRIBUTING.md").read_text()

@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml
 
+from tests.kit.rights import CALLS, LANDED, LINE, PROMOTED, RIGHTS
+
 ROOT = Path(__file__).resolve().parents[3]
 RESOURCES: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))["Resources"]
 FUNCTIONS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::Serverless::Function"}
 ERASERS = ("EraseCustomer", "EraseTenant")
-RUN = "runs/train/buy/2026-01-01"
-SCORED = "runs/score/buy/2026-01-01"
-LANDED = "sales/tenant_id=t1/may.csv"
 
 
 def shown(resource: Any) -> str:
@@ -93,89 +92,41 @@ ONCE = [
     "landings/ingest_date=2026-01-01/tenant_id=t1/sales/0123.json",
     "audit/erasures/T-1.json",
 ]
-# for each function, an object that it writes, and objects that it must not write, not even where there is none
-WRITES: dict[str, tuple[list[str], list[str]]] = {
-    "BuildFeatures": (
-        [f"{RUN}/features/0001.parquet", f"{SCORED}/results/build_features/0001.json", "features/x/a-0001.parquet"],
-        [
-            f"{RUN}/plan.json",
-            f"{RUN}/items/0001.json",
-            f"{RUN}/candidates/linear/model.onnx",
-            f"{RUN}/evaluation.json",
-            f"{SCORED}/plan.json",
-            f"{SCORED}/cuts.json",
-            f"{SCORED}/results/score_shard/0001.json",
-            "features/x/_delta_log/1.json",
-            "registry/buy/ledger/000009.json",
-        ],
-    ),
-    "FitCandidate": (
-        [f"{RUN}/candidates/linear/model.onnx", f"{RUN}/results/fit_candidate/0001.json"],
-        [
-            f"{RUN}/plan.json",
-            f"{RUN}/features/0001.parquet",
-            f"{RUN}/definition/model.yaml",
-            f"{RUN}/evaluation.json",
-            f"{RUN}/results/build_features/0001.json",
-            f"{SCORED}/plan.json",
-            "registry/buy/versions/000001/model.onnx",
-        ],
-    ),
-    "RegisterModel": (
-        [
-            "registry/buy/ledger/000009.json",
-            "registry/buy/versions/000009/model.onnx",
-            "registry/buy/claims/000009.json",
-        ],
-        ["registry/buy/golden/cases.json", "registry/buy/retraining/x.json", f"{RUN}/evaluation.json", "silver/x/a"],
-    ),
-    "ScoreShard": (
-        [f"{SCORED}/scored/0001.parquet", f"{SCORED}/results/score_shard/0001.json"],
-        [f"{SCORED}/plan.json", f"{SCORED}/receipt.json", f"{SCORED}/cuts.json", "gold/scores/a.parquet"],
-    ),
-    "RankRun": ([f"{SCORED}/cuts.json"], [f"{SCORED}/plan.json", f"{SCORED}/scored/0001.parquet"]),
-    "LabelShard": (
-        [f"{SCORED}/results/label_shard/0001.json", "gold/scores/a.parquet"],
-        [f"{SCORED}/plan.json", f"{SCORED}/cuts.json", "gold/scores/_delta_log/1.json"],
-    ),
-    "PublishScores": (
-        [f"{SCORED}/results/publish_scores/0001.json"],
-        [f"{SCORED}/plan.json", f"{SCORED}/receipt.json"],
-    ),
-    "ManageRegistry": (["registry/buy/ledger/000009.json"], ["registry/buy/versions/000001/model.onnx", "audit/x"]),
-    "ServeScores": ([], ["registry/buy/ledger/000009.json", "gold/inference_log/a", f"{SCORED}/plan.json"]),
-    "ValidateUpload": (
-        ["bronze/sales/a", "quarantine/sales/a", "validation/sales/a", "landings/a"],
-        ["silver/sales/a", "audit/removed/a", "tenants/t1/record/1.json", "registry/buy/ledger/000009.json"],
-    ),
+# the calls of the table that are of S3: the action and the object
+CALLED = {
+    "put a ledger line": ("s3:PutObject", f"LakeBucket/{LINE}"),
+    "put a landed file": ("s3:PutObject", f"LandingBucket/{LANDED}"),
+    "delete from the lake": ("s3:DeleteObject", f"LakeBucket/{PROMOTED}"),
+    "delete a landed file": ("s3:DeleteObject", f"LandingBucket/{LANDED}"),
+    "delete a landed version": ("s3:DeleteObjectVersion", f"LandingBucket/{LANDED}"),
+    "delete a version of the lake": ("s3:DeleteObjectVersion", f"LakeBucket/{PROMOTED}"),
 }
 
 
-@pytest.mark.parametrize("function", WRITES)
-def test_a_function_writes_its_results_and_nothing_else(function: str) -> None:
-    own, others = WRITES[function]
-    for key in own:
-        assert put(function, key, new=True), key
-    for key in others:
-        assert not put(function, key, new=True), key
+def test_the_table_of_rights_has_every_function_and_something_that_each_must_not_do() -> None:
+    assert set(RIGHTS) == set(FUNCTIONS)
+    for function, rights in RIGHTS.items():
+        assert rights.puts or rights.gets, function
+        assert rights.not_put, function
+        assert rights.not_get or function in ERASERS, function
+        assert rights.calls < set(CALLS), function
+
+
+@pytest.mark.parametrize("function", RIGHTS)
+def test_a_function_does_what_it_is_for_and_nothing_else(function: str) -> None:
+    rights = RIGHTS[function]
+    assert [key for key in rights.puts if not put(function, key, new=True)] == []
+    assert [key for key in rights.not_put if put(function, key, new=True)] == []
+    assert [key for key in rights.gets if not may(function, "s3:GetObject", f"LakeBucket/{key}")] == []
+    assert [key for key in rights.not_get if may(function, "s3:GetObject", f"LakeBucket/{key}")] == []
+    allowed = {call for call, (action, resource) in CALLED.items() if may(function, action, resource, new=True)}
+    assert allowed == rights.calls & set(CALLED)
 
 
 @pytest.mark.parametrize("key", ONCE)
 def test_what_is_written_once_is_overwritten_by_no_function_but_an_erasure(key: str) -> None:
     for function in FUNCTIONS:
         assert put(function, key) == (function in ERASERS), function
-
-
-@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {*ERASERS, "MaintainTables"}))
-def test_no_other_function_removes_anything(function: str) -> None:
-    for key in (f"LakeBucket/{ONCE[0]}", "LakeBucket/silver/x/a.parquet", f"LandingBucket/{LANDED}"):
-        for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
-            assert not may(function, action, key)
-
-
-@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {"ManageTenants"}))
-def test_no_function_puts_a_file_into_the_landing_bucket(function: str) -> None:
-    assert not may(function, "s3:PutObject", f"LandingBucket/{LANDED}", new=True)
 
 
 def test_an_erasure_of_a_person_reaches_whatever_can_name_them() -> None:

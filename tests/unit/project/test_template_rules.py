@@ -118,6 +118,23 @@ def test_buckets_take_encrypted_connections_only_and_the_online_table_can_be_put
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
+def test_the_lake_and_the_landing_bucket_keep_what_was_overwritten() -> None:
+    for bucket in of_type("AWS::S3::Bucket").values():
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_scores_and_trials_have_limits_of_their_own_beside_everybody_s() -> None:
+    limits = {(one["HttpMethod"], one["ResourcePath"]): one for one in RESOURCES["Api"]["Properties"]["MethodSettings"]}
+    assert len(limits) == 3
+    paths = {path.replace("~1", "/").removeprefix("/") for _, path in limits}
+    assert paths == {"*", "/v1/tenants/{tenant}/scores", "/v1/tenants/{tenant}/checks"}
+    for one in limits.values():
+        assert 0 < one["ThrottlingRateLimit"] <= one["ThrottlingBurstLimit"]
+    trials = next(one for (_, path), one in limits.items() if path.endswith("checks"))
+    # a trial reads a file in the call: few at once, whatever the others may do
+    assert trials["ThrottlingRateLimit"] <= 10
+
+
 def test_each_call_of_the_api_is_logged_without_its_body() -> None:
     condition, logged, _ = RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Fn::If"]
     assert TEMPLATE["Parameters"]["ApiAccessLog"]["Default"] == "true"
@@ -362,6 +379,14 @@ def test_every_route_of_the_api_is_signed() -> None:
     }
     for _, event in events("Api"):
         assert "Auth" not in event
+
+
+def test_an_unknown_route_is_told_as_one_that_may_be_unsigned_in_json() -> None:
+    answer = RESOURCES["Api"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
+    assert answer["StatusCode"] == 403
+    said = json.loads(answer["ResponseTemplates"]["application/json"])
+    assert said["error"] == "ForbiddenError"
+    assert said["message"].startswith("no such route, or the call is not signed")
 
 
 def test_a_function_has_the_variables_that_its_ports_read() -> None:

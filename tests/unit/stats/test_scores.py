@@ -127,6 +127,20 @@ def test_the_likeliest_customers_of_isotonic_calibration_convert_as_often_as_it_
     assert said / came == pytest.approx([1, 1], abs=0.08)
 
 
+def test_beyond_its_outer_knots_isotonic_calibration_is_no_steeper_than_the_sigmoid() -> None:
+    """Steep at both ends: what lies beyond the last rows is not known to go on like that."""
+    chance = np.random.default_rng(5)
+    logits = chance.normal(0, 1.5, 20_000)
+    truth = 1 / (1 + np.exp(-np.sign(logits) * np.abs(logits) ** 3 / 4))
+    raw, labels = 1 / (1 + np.exp(-logits)), (chance.random(20_000) < truth).astype(int)
+    made, sigmoid = fit_isotonic(raw, labels), fit_sigmoid(raw, labels)
+    assert len(made.raw) > 4
+    slope = sigmoid.calibrated[1] - sigmoid.calibrated[0]
+    steps = np.diff(made.calibrated) / np.diff(made.raw)
+    assert max(steps[1:-1]) > slope  # within, the data may be steeper
+    assert max(steps[0], steps[-1]) <= slope + 1e-9
+
+
 def test_isotonic_calibration_follows_a_top_that_converts_less_than_a_sigmoid_says() -> None:
     chance = np.random.default_rng(8)
     logits = chance.normal(-2, 1.2, 40_000)

@@ -56,6 +56,19 @@ def assert_covers(covered: int, worlds: int = WORLDS, least: float = 0.93) -> No
     assert covered >= binom.ppf(0.001, worlds, least), f"{covered} of {worlds}"
 
 
+def test_tenants_that_differ_make_the_interval_wider_than_rows_do() -> None:
+    """Half of the tenants are ranked nearly perfectly, half by chance: the next tenant may be of either kind."""
+    chance, rows = np.random.default_rng(4), []
+    for tenant in range(20):
+        labels = chance.random(200) < 0.3
+        scores = chance.normal(labels * (3.0 if tenant % 2 else 0.0), 1)
+        rows += [(f"t{tenant:02}", float(score), 1, int(label)) for score, label in zip(scores, labels, strict=True)]
+    found = auc_within(by_tenant(rows))
+    # among rows alone, the half-width would be below 0.02
+    assert found.high - found.low > 0.15
+    assert found.low < 0.74 < found.high
+
+
 @pytest.mark.parametrize(("tenants", "rows"), [(2, 40), (4, 100), (12, 60), (40, 25)])
 def test_the_interval_within_tenants_covers_as_often_as_it_says(tenants: int, rows: int) -> None:
     truth, covered = norm.cdf(0.9 / np.sqrt(2)), 0
@@ -170,6 +183,17 @@ def test_the_interval_of_lift_covers_and_stays_within_what_is_possible(tenants: 
         assert found.low >= 0
         assert found.high <= sum(min(0.1 * one.rows, one.positives) for one in lists.values()) / expected + 1e-9
     assert_covers(covered, least=0.92)
+
+
+def test_the_interval_of_lift_ends_where_all_conversions_are_in_the_tops() -> None:
+    """Two of three converters are in each tenant's top ten of a hundred: with the third there, the lift would be 10."""
+    places = {3, 7, 40}
+    rows = [(tenant, 1 - place / 200, 1, int(place in places)) for tenant in "ab" for place in range(100)]
+    found = lift_of_lists(by_tenant(rows))
+    assert found.value == pytest.approx(20 / 3)
+    assert found.high == pytest.approx(10)
+    # few converters say little of how low it may be
+    assert found.low < 5
 
 
 def test_ties_at_the_edge_of_a_list_count_in_proportion() -> None:

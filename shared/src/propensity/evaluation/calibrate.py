@@ -10,6 +10,7 @@ import numpy as np
 
 from propensity.evaluation.parity import read_frame
 from propensity.kernel.errors import ConflictError, EvidenceError
+from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.ports import Ports
 from propensity.stats.calibration import FITS, Calibration, choose, identity
@@ -25,6 +26,7 @@ from propensity.stats.figures import (
     log_loss,
     scored,
 )
+from propensity.stats.over_folds import Lists, auc_over_folds, lift_over_folds
 from propensity.stats.within_tenant import (
     Tenant,
     auc_within,
@@ -108,6 +110,32 @@ def tenant_metrics(fold: NewestFold, tenants: Any) -> dict[str, Any]:
         "pairs_within": share,
         "lift_of_lists": asdict(lift_of_lists(lists)),
         "observed_over_expected": asdict(observed_over_expected(lists.values())),
+    }
+
+
+def fold_metrics(ports: Ports, chosen: Mapping[str, Any], data: TrainingData, spec: ModelSpec) -> dict[str, Any]:
+    """Return the figures over all folds, as JSON: `auc_over_folds`, `lift_over_folds`, and the number of `folds`.
+
+    Each row is scored by the model of its fold, which was fitted on older dates. The raw scores rank as the calibrated
+    ones do. `auc_over_folds` is None where no list has both outcomes. Raises ConflictError where the folds have other
+    labels than the fit kept.
+    """
+    frame, made = read_frame(ports, f"{chosen['out']}/oof.parquet"), folds(data, spec)
+    rows = np.concatenate([np.flatnonzero(fold.valid) for fold in made])
+    if not np.array_equal(data.labels[rows], frame["label"]):
+        raise ConflictError(
+            f"model {spec.name}: the validation folds have other labels than the fit kept; the run's feature files "
+            "were changed after the fit: start a new run"
+        )
+    tenant = np.unique(data.columns[TENANT][rows].astype(str), return_inverse=True)[1]
+    name = np.unique(data.columns[CUSTOMER][rows].astype(str), return_inverse=True)[1]
+    customer = tenant * (int(name.max()) + 1) + name
+    lists = Lists(tenant, customer, frame["fold"], frame["raw"], frame["label"])
+    ranked = any(0 < lists.label[there].sum() < len(there) for there in lists.each())
+    return {
+        "auc_over_folds": asdict(auc_over_folds(lists)) if ranked else None,
+        "lift_over_folds": asdict(lift_over_folds(lists)),
+        "folds": len(made),
     }
 
 

@@ -23,6 +23,7 @@ from propensity.stats.calibration import logit
 from propensity.stats.curves import Bin, Tenth, gains, reliability
 from propensity.stats.figures import Scored
 from propensity.stats.sampling import spread
+from propensity.stats.within_tenant import Tenant
 from propensity.training.data import TrainingData
 
 _ROWS = 1_000  # importances are measured on this many rows of the newest date, spread evenly
@@ -54,13 +55,14 @@ class SegmentFacts(Record):
 class CardFacts(Record):
     """The content of `card` in evaluation.json: what a card shows beyond metrics and gates.
 
-    `reliability` and `gains` are of the newest fold's scores. `rows` says how many customers importances are measured
-    on. `method` says how; it is None for a model that cannot be explained, which has no `features`. `segments` are
-    there where the tenants of the customers are known.
+    `reliability` and `tenths` are of the newest fold's scores: `reliability` of all customers together, `tenths` of the
+    tenants' lists. An evaluation of an early release has `gains` instead, of one list of all customers.
+    `rows` says how many customers importances are measured on. `method` says how; it is None for a model that cannot be
+    explained, which has no `features`. `segments` are there where the tenants of the customers are known.
     """
 
     reliability: tuple[Bin, ...]
-    gains: tuple[Tenth, ...]
+    tenths: tuple[Tenth, ...]
     rows: int
     method: str | None
     features: tuple[FeatureFacts, ...] = ()
@@ -82,12 +84,13 @@ def card_facts(
     model: Model,
     explanation: Mapping[str, Any],
     held_out: Scored,
+    lists: Mapping[str, Tenant],
     reason_model: ReasonModel | None = None,
 ) -> CardFacts:
     """Measure the facts of the card.
 
-    `reason_model` is the model's reasons.onnx, where it has one. `held_out` has the scores of the newest validation
-    fold. All other facts are measured on the newest date's rows.
+    `held_out` has the scores of the newest validation fold, and `lists` has them by tenant. All other facts are
+    measured on the newest date's rows. `reason_model` is the model's reasons.onnx, where it has one.
     """
     newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
     rows = newest[spread(len(newest), _ROWS)]
@@ -97,7 +100,7 @@ def card_facts(
     )
     facts = CardFacts(
         reliability=tuple(reliability(held_out)),
-        gains=tuple(gains(held_out)),
+        tenths=tuple(gains(lists)),
         rows=len(rows),
         method=explained.method,
     )

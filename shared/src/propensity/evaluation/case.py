@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ class Case:
     date's rows. `fold` is the newest validation fold. `rows`, int64 (m,), says where the fold's rows stand in the
     training set. `metrics` has the estimates on the fold, as JSON. `champion_scores`, float64 (m,), are the champion's
     scores of the fold's rows. They are None where there is no champion, or where the champion cannot score the rows.
+    `loaded_at_once` are the datasets of which no row had arrived by the newest date.
     """
 
     definition: Definition
@@ -35,6 +36,7 @@ class Case:
     scores: Any
     champion: Champion | None
     champion_scores: Any | None
+    loaded_at_once: Sequence[str] = ()
 
     @property
     def tenants(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from propensity.evaluation.calibrate import NewestFold, calibrate, group, tenant_metrics
+from propensity.evaluation.calibrate import NewestFold, calibrate, fold_metrics, group, lists_of, tenant_metrics
 from propensity.evaluation.card import card_facts, card_files, write_card
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import champion_of
@@ -49,6 +50,7 @@ class _Run:
     """A training run up to its fits.
 
     `fits` has what each fit said. `digest` is the hash of the training set. `report` is the content of training.json.
+    `loaded_at_once` are the datasets of which no row had arrived by the newest date.
     """
 
     run: str
@@ -58,6 +60,7 @@ class _Run:
     data: TrainingData
     digest: str
     report: dict[str, Any]
+    loaded_at_once: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,18 @@ def _read_run(ports: Ports, run: str) -> _Run:
     built = results_of(ports.lake, run, BuildResult, len(plan.groups))
     keys = [result.features for result in built]
     data, digest = read_hashed(ports, keys, definition, sorted({*judged_columns(definition), *report_columns(built)}))
-    return _Run(run, plan, definition, fits, data, digest, training_report(plan, built, definition, data, digest))
+    report = training_report(plan, built, definition, data, digest)
+    return _Run(run, plan, definition, fits, data, digest, report, _loaded_at_once(built))
+
+
+def _loaded_at_once(built: Sequence[BuildResult]) -> list[str]:
+    """Return the datasets of which the newest date sees rows that had not arrived by then, none of them."""
+    seen, arrived = Counter[str](), Counter[str]()
+    for result in built:
+        for dataset, (rows, by_then) in result.arrived.items():
+            seen[dataset] += rows
+            arrived[dataset] += by_then
+    return sorted(dataset for dataset, rows in seen.items() if rows and not arrived[dataset])
 
 
 def _choose(ports: Ports, trained: _Run) -> _Choice:
@@ -136,6 +150,7 @@ def _calibrate_chosen(ports: Ports, trained: _Run, choice: _Choice) -> _Calibrat
     run, data, definition, chosen = trained.run, trained.data, trained.definition, choice.chosen
     calibration, fold, metrics = calibrate(ports, chosen, definition.model)
     metrics |= tenant_metrics(fold, data.columns[TENANT][fold.rows(data, definition.model)])
+    metrics |= fold_metrics(ports, chosen, data, definition.model)
     metrics |= {
         "parity": chosen["parity"],
         "rows": trained.report["rows"],
@@ -175,6 +190,7 @@ def _judge(ports: Ports, trained: _Run, choice: _Choice, calibrated: _Calibrated
         scores=calibrated.scores,
         champion=champion,
         champion_scores=champion.score(data.matrix[rows], data.columns[TENANT][rows]) if champion else None,
+        loaded_at_once=trained.loaded_at_once,
     )
     judgement = judge_case(ports, plan, case)
     gates = [*choice.parity, *judgement.gates]
@@ -191,7 +207,7 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
     report = report_of(case, choice.candidates, choice.sound, chosen["family"]).to_json()
     ports.lake.put_new(f"{run}/report.json", dumps(report))
     files = _scoring_files(run, chosen, explanation) | _write_mlflow_files(ports, trained, case.metrics)
-    held_out = group(case.fold.scores, case.fold.labels)
+    held_out, lists = group(case.fold.scores, case.fold.labels), lists_of(case.fold, case.tenants)
     evaluation = Evaluation(
         family=chosen["family"],
         parameters=chosen["parameters"],
@@ -209,6 +225,7 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
             case.model,
             explanation,
             held_out,
+            lists,
             load_reason_model(ports, chosen["out"], explanation),
         ).to_json(),
     )

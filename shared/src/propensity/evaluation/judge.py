@@ -6,6 +6,7 @@ The rules of the gates stand in evaluation/domain/gates.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,8 @@ from propensity.kernel.tenant import CUSTOMER, TENANT
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.ports import Ports
 from propensity.stats.figures import Estimate
-from propensity.stats.foresight import History, earlier_rows, foresight_of, rank_area
+from propensity.stats.foresight import History, area_error, earlier_rows, foresight_of, rank_area
+from propensity.stats.leak_signs import Shuffled, doubtful, foreseen, reversing
 from propensity.stats.sampling import spread
 from propensity.stats.sentinels import sentinels
 from propensity.training.data import as_date, folds
@@ -34,6 +36,7 @@ _CALLS = 100  # scores per thread and round
 _ROUNDS = 3
 _LOOKED = 50_000  # at most this many rows show what a model owes to a feature
 _SHUFFLES = 3
+_FOLLOWED = 200_000  # about so many rows show how values move
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,13 @@ def judge_case(ports: Ports, plan: TrainingPlan, case: Case) -> Judgement:
     alone = sentinels(definition.feature_names, data.matrix, data.labels, coded)
     measured = {name: case.metrics[name] for name in gates.MEASURED}
     metrics = {name: Estimate(**figure) if figure else None for name, figure in measured.items()}
+    pooled = {name: Estimate(**figure) for name in gates.OVER_FOLDS if (figure := case.metrics[name])}
     _, counts = np.unique(case.scores, return_counts=True)
     parts, whole = parts_of(case.fold, case.rows, data, definition)
     judged = [
         *gates.evidence(_count(data.labels[data.fitted]), _count(case.fold.labels), limits),
         gates.constant(float(counts.max() / counts.sum()), len(case.scores), limits),
-        *gates.quality(metrics, limits),
+        *gates.quality(metrics, limits, pooled),
         gates.level(lists_of(case.fold, case.tenants), limits),
         *gates.leaks(alone, len(data.labels), limits),
         _leak_model(case),
@@ -83,30 +87,44 @@ def _count(labels: Any) -> tuple[int, int]:
 
 
 def _leak_model(case: Case) -> Gate:
-    """Return the gate on features that seem to know the future, measured on the rows of the newest fold.
+    """Return the gate on features that seem to know the future.
 
-    The shuffled values are those of the same rows, so that every value is one that the model has seen.
+    Values move over the dates of a training set, so the customers of a sample are looked at on all their dates. What
+    the model owes to a feature is measured on the newest fold, with values of the same rows, so that every value is one
+    that the model has seen.
     """
     data, limits = case.data, case.definition.model.gates
     who = np.stack([np.unique(data.columns[name].astype(str), return_inverse=True)[1] for name in (TENANT, CUSTOMER)])
     entity = np.unique(who, axis=1, return_inverse=True)[1].reshape(-1)
     fold = np.zeros(len(data.labels), dtype=bool)
     fold[case.rows] = True
-    before = earlier_rows(entity, data.as_of, case.definition.model.reach_days)
-    rows = History(entity, data.as_of, data.labels.astype(np.int64), before, fold)
-    reasons = gates.foreseen(foresight_of(case.definition.feature_names, data.matrix, rows), limits)
-    if not reasons:
-        return gates.leak_model(reasons, None, len(case.rows), limits)
-    places = [number for number, name in enumerate(case.definition.feature_names) if name in reasons]
+    taken = np.flatnonzero(entity % (1 + len(entity) // _FOLLOWED) == 0)
+    entity, as_of, labels = entity[taken], data.as_of[taken], data.labels[taken].astype(np.int64)
+    before = earlier_rows(entity, as_of, case.definition.model.reach_days)
+    rows = History(entity, as_of, labels, before, fold[taken])
+    found = foresight_of(case.definition.feature_names, data.matrix[taken], rows)
+    reasons = foreseen(found, strong=limits.leak_constant_auc, certain=limits.leak_auc)
+    by_name = {feature.name: feature for feature in found}
+    for name in doubtful(found):
+        if name not in reasons and (reason := reversing(by_name[name], _shuffled(case, [name]), limits.leak_drop)):
+            reasons[name] = reason
+    drop = _shuffled(case, list(reasons)).drop if reasons else 0.0
+    return gates.leak_model(reasons, drop, len(case.rows), found, case.loaded_at_once, limits)
+
+
+def _shuffled(case: Case, names: Sequence[str]) -> Shuffled:
+    """Return what the model makes of the newest fold where the values of these features are shuffled together."""
+    data = case.data
+    places = [number for number, name in enumerate(case.definition.feature_names) if name in names]
     looked = case.rows[spread(len(case.rows), _LOOKED)]
     matrix, labels, chance = data.matrix[looked], data.labels[looked], np.random.default_rng(7)
-    without = []
+    areas = []
     for _ in range(_SHUFFLES):
         shuffled = matrix.copy()
         shuffled[:, places] = matrix[chance.permutation(len(matrix))][:, places]
-        without.append(rank_area(case.model.predict(shuffled), labels))
-    drop = rank_area(case.model.predict(matrix), labels) - float(np.mean(without))
-    return gates.leak_model(reasons, drop, len(looked), limits)
+        areas.append(rank_area(case.model.predict(shuffled), labels))
+    area = float(np.mean(areas))
+    return Shuffled(area, area_error(area, labels), rank_area(case.model.predict(matrix), labels))
 
 
 def _known_features(case: Case) -> Gate:

@@ -63,6 +63,7 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
         counts |= coverage.to_json(whole=work.partition_key == "tenant")
         counts["newest"] = session.newest(days[-1])
         if known_by:
+            counts["arrived"] = session.arrived(days[-1])
             counts |= {"population_by_date": population, **count_rows(session, known_by)}
         if known_by and definition.has_segments:
             counts["segments"] = session.segments_on(known_by)

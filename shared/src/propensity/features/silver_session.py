@@ -11,6 +11,7 @@ from propensity.kernel.errors import PackError, SqlError
 from propensity.kernel.sql_text import instant, midnight, quote, text
 from propensity.lake.domain.as_of_views import (
     SilverShape,
+    arrived_rows,
     as_of_rows,
     history_rows,
     known_rows,
@@ -113,6 +114,13 @@ class SilverSession:
         """The newest rows per dataset, as of a day: when one last happened or began, and when one last became known."""
         return {
             dataset: self.sql.rows(newest_row(shape, f"silver.{quote(dataset)}", as_of))[0]
+            for dataset, shape in sorted(self._shapes.items())
+        }
+
+    def arrived(self, as_of: date) -> dict[str, tuple[int, int]]:
+        """The rows per dataset that features see as of a day, and how many of them had arrived by then."""
+        return {
+            dataset: self.sql.rows(arrived_rows(shape, f"silver.{quote(dataset)}", as_of))[0]
             for dataset, shape in sorted(self._shapes.items())
         }
 

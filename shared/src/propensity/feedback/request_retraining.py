@@ -5,7 +5,6 @@ Each request is written once as `registry/<model>/retraining/<day>-<cause>-….j
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -19,12 +18,13 @@ from propensity.kernel.callers import reason_given
 from propensity.kernel.errors import NotFoundError
 from propensity.kernel.spec import Record
 from propensity.lake.domain.run_names import batch_day, execution_name, names_to_try, parse_day, training_run
-from propensity.lake.json_objects import dumps, find_json, read_json, read_record, write_once
+from propensity.lake.json_objects import dumps, find_json, read_json, read_record
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Ports
 from propensity.registry.batches import batch_runs
 from propensity.registry.domain.ledger import model_root
 from propensity.registry.versions import Version, claimed_runs, load_champion, was_planned
+from propensity.training.turns import take_turn, turns_root
 
 BY_HAND: Literal["by_hand"] = "by_hand"
 
@@ -92,21 +92,13 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
     planned = was_planned(ports.lake, model, training_run(model, day))
     if planned:
         decision = Decision(False, f"planned as of {day} already; where that training failed, redrive its execution")
-    elif (runs := _alone(ports, model, day.isoformat(), execution)) not in (execution, None):
-        decision = Decision(False, f"{runs} trains as of {day} already; ask again if it fails")
+    elif (turn := take_turn(ports, execution, _payload(model, day.isoformat()), day)) and turn.execution != execution:
+        again = "if it fails" if turn.as_of == day.isoformat() else "once it has ended"
+        decision = Decision(False, f"{turn.execution} trains as of {turn.as_of} already; ask again {again}")
     else:
         decision = Decision(True, "asked for by hand")
-    request = RequestByHand(
-        model=model,
-        as_of=day.isoformat(),
-        cause=BY_HAND,
-        accepted=decision.accepted,
-        decision=decision.why,
-        execution=execution if decision.accepted else None,
-        why=given,
-        by=by,
-        at=at,
-    )
+    decided = _decided(model, day, decision, execution)
+    request = RequestByHand(**decided, cause=BY_HAND, why=given, by=by, at=at)
     root = f"{day.isoformat()}-{BY_HAND}-"
     earlier = list(ports.lake.keys(f"{_folder(model)}/{root}"))
     for key in earlier:
@@ -125,7 +117,7 @@ def request_by_hand(ports: Ports, model: str, *, why: object, by: str, at: str, 
 def list_requests(ports: Ports, model: str) -> dict[str, Any]:
     """Return every request of a model, oldest first, as the request was written."""
     pack_definition(ports, model)
-    keys = [key for key in ports.lake.keys(f"{_folder(model)}/") if not key.startswith(_turns(model))]
+    keys = [key for key in ports.lake.keys(f"{_folder(model)}/") if not key.startswith(turns_root(model))]
     requests = [_ANY_REQUEST.validate_json(ports.lake.get(key)) for key in keys]
     return {"model": model, "requests": [request.model_dump(mode="json") for request in requests]}
 
@@ -143,20 +135,23 @@ def _of_model(ports: Ports, model: str, day: date) -> Iterator[RequestByChecks]:
         if not checks or not checks[-1].violated:
             continue
         decision = decide(checks, rules, day=day, trained=_last_training(ports, model, day))
-        execution = execution_name("train", model, day.isoformat())
-        request = RequestByChecks(
-            model=model,
-            as_of=day.isoformat(),
-            cause=kind,
-            accepted=decision.accepted,
-            decision=decision.why,
-            execution=execution if decision.accepted else None,
-            version=champion.number,
-            checks=tuple(checks[-rules.of_last :]),
-        )
+        decided = _decided(model, day, decision, execution_name("train", model, day.isoformat()))
+        newest = tuple(checks[-rules.of_last :])
+        request = RequestByChecks(**decided, cause=kind, version=champion.number, checks=newest)
         # There is one request per check. Its name has the check's day, so that tomorrow's look finds today's request.
         name = f"{checks[-1].day.isoformat()}-{kind}-v{champion.number:06d}"
         yield _write_and_start(ports, name, request, day)
+
+
+def _decided(model: str, day: date, decision: Decision, execution: str) -> dict[str, Any]:
+    """Return the fields that a decision gives every request, whoever asked."""
+    return {
+        "model": model,
+        "as_of": day.isoformat(),
+        "accepted": decision.accepted,
+        "decision": decision.why,
+        "execution": execution if decision.accepted else None,
+    }
 
 
 def _checks(ports: Ports, version: Version, day: date) -> list[Check]:
@@ -195,39 +190,20 @@ def _write_and_start[R: RetrainingRequest](ports: Ports, name: str, request: R, 
 def _started(ports: Ports, request: RetrainingRequest, day: date) -> str | None:
     """Return the execution of an accepted request, which is started now unless its training is planned already.
 
-    Where another execution trains as of the same day, the result is that execution. The result is None where Step
-    Functions refused every name.
+    Where another execution trains as of the same day, the result is that execution. The result is None where the model
+    trains as of another day, and where Step Functions refused every name.
     """
     model, as_of, name = request.model, request.as_of, str(request.execution)
     if was_planned(ports.lake, model, training_run(model, date.fromisoformat(as_of))):
         return name
     for tried in names_to_try(name, date.fromisoformat(as_of), day):
-        if running := _alone(ports, model, as_of, tried):
-            return running
+        if turn := take_turn(ports, tried, _payload(model, as_of), day):
+            return turn.execution if turn.as_of == as_of else None
     return None
 
 
-def _alone(ports: Ports, model: str, as_of: str, name: str) -> str | None:
-    """Start an execution that trains as of a day, unless one runs already; return the one that then runs.
-
-    Executions take turns: each claims the next turn of its day, and only after the holder of the one before has ended.
-    To start the holder again finds it running, or makes up for a start that was lost. The result is None where the
-    execution `name` has ended itself.
-    """
-    payload = {"model": model, "as_of": as_of, "then_score": False}
-    turn = 1
-    while True:
-        key = f"{_turns(model)}{as_of}/{turn:04d}.json"
-        holder = json.loads(write_once(ports.lake, key, dumps({"execution": name})))["execution"]
-        if ports.workflows.start("train_model", holder, payload):
-            return str(holder)
-        if holder == name:
-            return None
-        turn += 1
-
-
-def _turns(model: str) -> str:
-    return f"{_folder(model)}/turns/"
+def _payload(model: str, as_of: str) -> dict[str, Any]:
+    return {"model": model, "as_of": as_of, "then_score": False}
 
 
 def _folder(model: str) -> str:

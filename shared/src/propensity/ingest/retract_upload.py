@@ -23,7 +23,7 @@ def retract_upload(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, by:
     check_tenant(tenant_id)
     content_id = body.get("content_id")
     if not isinstance(content_id, str) or not content_id.isalnum():
-        raise BadInputError("content_id: expected the one in the file's report below validation/")
+        raise BadInputError("content_id: expected the one that the tenant's landings list for the file")
     why = check_why(body.get("why"))
     dataset = _dataset(ports, tenant_id, content_id)
     retraction = Retraction(content_id=content_id, dataset=dataset, tenant_id=tenant_id, by=by, why=why, at=at)
@@ -38,4 +38,6 @@ def _dataset(ports: Ports, tenant_id: str, content_id: str) -> str:
             name = key.rpartition("/")[2]
             if name.startswith(f"{content_id}.c") and not name.endswith(".rejected.json"):
                 return dataset
-    raise NotFoundError(f"tenant {tenant_id}: no file of content_id {content_id} was taken in; see validation/")
+    raise NotFoundError(
+        f"tenant {tenant_id}: no file of content_id {content_id} was taken in; its landings list the ids"
+    )

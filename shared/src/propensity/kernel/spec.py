@@ -39,5 +39,11 @@ class Query(Frozen):
 
 
 def load_yaml(text: str) -> object:
-    """The value of a YAML document. Raises yaml.YAMLError, which names line and column."""
-    return yaml.load(text, Loader=yaml.CSafeLoader)
+    """The value of a YAML document. Raises yaml.YAMLError, which names line and column.
+
+    A day that no calendar has, such as 2024-13-01, is a YAMLError too, of which only the text is known.
+    """
+    try:
+        return yaml.load(text, Loader=yaml.CSafeLoader)
+    except ValueError as error:
+        raise yaml.YAMLError(f"a date that does not exist: {error}") from error

@@ -171,6 +171,11 @@ class _Queries:
         if (place.file, query.name) in self._seen:
             return
         self._seen.add((place.file, query.name))
+        if query.purpose == "group" and place.file not in self._pack.files:
+            return  # it is told already that the file is missing
+        if not query.sql.strip():
+            yield Mistake(place.file, place.line, f"{query.purpose}: empty; expected one SELECT", "Write the SELECT.")
+            return
         [(answer,)] = self._sql.rows("select json_serialize_sql(?)", [query.sql])
         tree = json.loads(answer)
         if tree["error"]:

@@ -8,7 +8,7 @@ from datetime import date
 from propensity.lake.domain.run_names import execution_name
 from propensity.ports import Execution, Ports
 
-TRAIN, SCORE = "train_model", "score_population"
+SCORE = "score_population"
 _NEWEST = 20  # executions of a model that are described, per workflow
 _TRIES = 30  # starts under one day's name; a name is taken for 90 days after its execution has ended
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.domain.run_names import parse_day
-from propensity.operations.executions import SCORE, TRAIN, executions_of
+from propensity.operations.executions import SCORE, executions_of
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Execution, Ports
 from propensity.registry.domain.ledger import model_standing
@@ -26,6 +26,7 @@ from propensity.registry.versions import (
     why_no_champion,
 )
 from propensity.training.domain.schedule import next_scoring_due, next_training_due
+from propensity.training.turns import TRAIN
 
 _MOST = 100  # runs in one answer, the newest
 _SCORING = re.compile(r"(?P<as_of>\d{4}-\d\d-\d\d)-v(?P<version>\d+)-(?P<scope>batch|gap)(?:-(?P<request>.+))?")

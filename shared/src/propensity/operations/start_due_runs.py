@@ -13,7 +13,7 @@ from typing import Any, Literal
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.domain.run_names import execution_name, parse_day, training_run
 from propensity.lake.silver_tables import datasets_used, silver_table
-from propensity.operations.executions import SCORE, TRAIN, executions_of, free_names, newest_of
+from propensity.operations.executions import SCORE, executions_of, free_names, newest_of
 from propensity.pack.current import pack_definition, pack_info
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Execution, Ports
@@ -27,6 +27,7 @@ from propensity.registry.versions import (
     why_no_champion,
 )
 from propensity.training.domain.schedule import last_scoring_due, last_training_due, next_scoring_due, next_training_due
+from propensity.training.turns import TRAIN, take_turn
 
 type Due = Literal["due", "follows", "not due", "no data", "under way", "waits", "failed"]
 
@@ -36,8 +37,8 @@ class DueAnswer:
     """What the tick did about one training or batch, and why.
 
     `due` means that `execution` was started, or that an earlier tick started it and it still runs. `follows` means that
-    the training's execution scores afterwards. `waits` means that there is no champion. `failed` means that the
-    execution failed after its plan, and that a person must redrive it.
+    the training's execution scores afterwards. `waits` means that there is no champion, or that the model trains as of
+    another day. `failed` means that the execution failed after its plan, and that a person must redrive it.
     """
 
     answer: Due
@@ -122,6 +123,10 @@ def _start(ports: Ports, model: str, day: date) -> tuple[DueAnswer, DueAnswer]:
         return started, DueAnswer("not due", f"scored as of {scoring}; next on {following}")
     if champion is None:
         return started, DueAnswer("waits", why_no_champion(ports.lake, model))
+    if champion > day.isoformat():
+        # only a slot given by hand can be so early; the scores would be flattered by outcomes of their own days
+        why = f"the champion was trained as of {champion}, after this slot of {day}, and knows what came since"
+        return started, DueAnswer("not due", f"{why}; give a slot from {champion} on, or score the day by hand")
     return started, _score(ports, model, days, following)
 
 
@@ -144,21 +149,28 @@ def _train(ports: Ports, model: str, days: _Days, has_champion: bool, unscored: 
     then_score = days.training == days.scoring and unscored
     name = execution_name("train", model, days.training.isoformat())
     as_of = f"as of {days.training}"
-    if ports.workflows.start(TRAIN, name, {**payload, "then_score": then_score}):
-        return DueAnswer("due", f"{as_of}: started, or running since an earlier tick", name), then_score
     before = newest_of(executions_of(ports, TRAIN, model), as_of=days.training.isoformat())
-    if before and before.state == "running":  # under another name, or with another payload
-        return (
-            DueAnswer("due", f"{as_of}: running since {before.began}", before.name),
-            bool(before.payload.get("then_score")),
-        )
-    if days.day != days.training:
-        then_score = not has_champion  # on a later day the champion does not wait for the training
-    found = _start_again(ports, TRAIN, free_names(name, days.training, days.day), {**payload, "then_score": then_score})
-    if found is None:
+    if before and before.state == "running":
+        told = DueAnswer("due", f"{as_of}: started, or running since {before.began}", before.name)
+        return told, bool(before.payload.get("then_score"))
+    turn = take_turn(ports, name, {**payload, "then_score": then_score}, days.day)
+    if turn is None:
+        if days.day != days.training:
+            then_score = not has_champion  # on a later day the champion does not wait for the training
+        for tried in free_names(name, days.training, days.day):
+            turn = take_turn(ports, tried, {**payload, "then_score": then_score}, days.day)
+            if turn is not None:
+                break
+    if turn is None:
         return DueAnswer("failed", f"{as_of}: every name of the day is taken; tick again tomorrow"), False
-    reason = before.reason if before and before.reason else "reason unknown"
-    return DueAnswer("due", f"{as_of}: {name} ended before its plan ({reason}); started again", found), then_score
+    if turn.as_of != days.training.isoformat():
+        return DueAnswer("waits", f"{as_of}: {turn.execution} trains as of {turn.as_of} first; tick again"), False
+    if turn.execution == name:
+        why = f"{as_of}: started, or running since an earlier tick"
+    else:
+        reason = before.reason if before and before.reason else "reason unknown"
+        why = f"{as_of}: {name} ended before its plan ({reason}); started again"
+    return DueAnswer("due", why, turn.execution), bool(turn.payload.get("then_score"))
 
 
 def _start_again(ports: Ports, machine: str, names: Iterator[str], payload: Mapping[str, object]) -> str | None:

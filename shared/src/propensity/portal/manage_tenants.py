@@ -121,6 +121,7 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
     The status is that of `report_landings`. `body` is {dataset, file, text} or {dataset, file, base64}. Reasons have
     columns, rules, counts and lines, never values. Raises BadInputError naming the field.
     """
+    check_tenant(tenant_id)
     dataset, file, content = _text(body, "dataset"), _text(body, "file"), _content(body)
     with ports.sql(seconds=MAX_SAMPLE_SECONDS) as sql:
         local = sql.scratch / "upload"
@@ -130,7 +131,7 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
             landed = landing_key(dataset, tenant_id, file, datasets, arrived=datetime.fromisoformat(at))
             record = lines(ports.lake, tenant_id)
             contract = text_form_for(contract_of(ports, dataset), record[-1] if record else None)
-            read = read_upload(sql, local, landed, contract)
+            read = read_upload(sql, local, landed, contract, seconds=MAX_SAMPLE_SECONDS)
             counts = read.counts().model_dump(mode="json")
             status = status_of(read.checked.good, read.checked.bad)
             answer = {"status": status, "contract_version": contract.version, **counts}

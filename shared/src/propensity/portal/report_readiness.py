@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from propensity.features.labels import mark_rows
 from propensity.features.silver_session import SilverSession
-from propensity.kernel.errors import ConflictError
+from propensity.kernel.errors import ConflictError, OvertimeError
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.domain.run_records import BuildItem, ItemSource
 from propensity.lake.json_objects import find_json
@@ -32,6 +32,7 @@ from propensity.training.domain.schedule import next_training_due, training_date
 from propensity.training.domain.training_set import gone_within, silent_tenants
 
 _READ = 256_000_000  # bytes of Silver that one answer reads per model at most, because a caller waits 29 seconds
+_SECONDS = 20  # of the engine's work for one answer, over all models; the function has 29
 
 
 def show_models(ports: Ports, *, tenant_id: str) -> dict[str, Any]:
@@ -64,10 +65,11 @@ def report_readiness(ports: Ports, *, tenant_id: str, day: str) -> dict[str, Any
     The `training` rows are the rows that a training of the day takes; `left_out` counts the other rows by reason.
     `rungs` describes the rungs `intercept` and `own`. Each has the evidence that it `needs`, the evidence that the
     tenant `has`, and the day from which the tenant has enough. Raises BadInputError for a name that is no tenant's or a
-    text that is no day, ConflictError where the tenant's files are too large for one answer.
+    text that is no day, ConflictError where the tenant's files are too large, or take too long, for one answer.
     """
     tenant, today = check_tenant(tenant_id), parse_day(day, "day")
-    models = [_report(ports, pack_definition(ports, model), tenant, today) for model in pack_info(ports).models]
+    names = pack_info(ports).models
+    models = [_report(ports, pack_definition(ports, model), tenant, today, _SECONDS / len(names)) for model in names]
     return {"tenant_id": tenant, "day": today.isoformat(), "models": models}
 
 
@@ -100,9 +102,15 @@ class _Found:
         return [day for day in self.dates if day.rows]
 
 
-def _report(ports: Ports, definition: Definition, tenant: str, today: date) -> dict[str, Any]:
+def _report(ports: Ports, definition: Definition, tenant: str, today: date, seconds: float) -> dict[str, Any]:
     model = definition.model
-    found = _look(ports, definition, tenant, today)
+    try:
+        found = _look(ports, definition, tenant, today, seconds)
+    except OvertimeError:
+        raise ConflictError(
+            f"tenant {tenant}: to count its rows for model {model.name} takes more than {seconds:.0f} seconds of one "
+            "answer; ask again, and if it stays so, spread the lake over more buckets (rebucket_silver)"
+        ) from None
     rows, positives = sum(day.rows for day in found.dates), sum(day.positives for day in found.dates)
     due = _next_training(model, today)
     return {
@@ -124,10 +132,10 @@ def _report(ports: Ports, definition: Definition, tenant: str, today: date) -> d
     }
 
 
-def _look(ports: Ports, definition: Definition, tenant: str, today: date) -> _Found:
+def _look(ports: Ports, definition: Definition, tenant: str, today: date, seconds: float) -> _Found:
     model = definition.model
     pins = pin_datasets(ports, datasets_used(definition, pack_info(ports).datasets))
-    with ports.sql() as sql:
+    with ports.sql(seconds=seconds) as sql:
         sources = pins.sources([])
         for dataset, snapshot in pins.snapshots.items():
             keys = tenant_keys(ports, sql, snapshot, tenant)

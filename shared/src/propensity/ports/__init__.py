@@ -245,5 +245,11 @@ class Ports(Protocol):
     def stopwatch(self) -> float:
         """The seconds on a clock without a date. Only the difference of two readings means anything."""
 
+    def tell_fault(self, step: str, error: Exception, **fields: str | int) -> None:
+        """Log a fault that a use case goes on after: the step that failed, and the kind of the error.
+
+        Neither the step nor a field may hold a value of a row.
+        """
+
     @property
     def query_lineage(self) -> QueryLineage: ...

@@ -23,7 +23,7 @@ from propensity.registry.versions import (
     version_numbers,
 )
 from propensity.release.check_artifact import check_artifact
-from propensity.release.domain.promotion import Request, approval_line, promotion_line, rollback_line
+from propensity.release.domain.promotion import Request, approval_line, promotion_line, rollback_line, rolled_back_from
 
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 
@@ -91,16 +91,25 @@ def promote(
     return _append(ports, found, lines, lambda known: promotion_line(request, policy, approvers, known))
 
 
-def roll_back(ports: Ports, model: str, *, by: str, why: object, at: str, version: object = None) -> dict[str, Any]:
+def roll_back(
+    ports: Ports, model: str, *, by: str, why: object, at: str, version: object = None, from_version: object = None
+) -> dict[str, Any]:
     """Make the champion before the present one champion again, or the former champion that `version` names.
 
+    `from_version` is the champion that the caller wants to replace; without `version` it must be given, because a
+    request that is sent again would otherwise go one champion further back. Where the model was rolled back from that
+    champion already, the answer is the line that did so.
     Raises BadInputError naming the field, and NotFoundError where there was no champion before. Raises ConflictError
-    where the version was never champion, cannot be loaded, or does not fit today's contracts, and where another
-    person moves the alias meanwhile.
+    where the version was never champion, cannot be loaded, or does not fit today's contracts, where another version
+    than `from_version` is champion, and where another person moves the alias meanwhile.
     """
     lines = read_ledger(ports.lake, model)
     standing = model_standing(lines)
-    number = way_back(standing, model) if version is None else _number(version)
+    number = None if version is None else _number(version)
+    if number is None or from_version is not None:
+        done = rolled_back_from(model, _number(from_version, "from_version"), lines)
+        if number is None:
+            number = done.version if done else way_back(standing, model)
     request, found = _request(ports, model, number, by=by, why=why, at=at)
     return _append(ports, found, lines, lambda known: rollback_line(request, standing.champion, known))
 
@@ -146,9 +155,10 @@ def _stage(standing: ModelStanding, number: int) -> dict[str, Any]:
     }
 
 
-def _number(version: object) -> int:
+def _number(version: object, field: str = "version") -> int:
     if not isinstance(version, int) or isinstance(version, bool):
-        raise BadInputError("version: expected a whole number, as GET of the model lists them")
+        which = "the number of the present champion" if field == "from_version" else "a whole number"
+        raise BadInputError(f"{field}: expected {which}, as GET of the model lists them")
     return version
 
 

@@ -14,7 +14,6 @@ from propensity.kernel.errors import ForbiddenError, NotFoundError
 from propensity.pack.current import pack_info
 from propensity.ports import Ports
 from propensity.registry.versions import champion_number, newest_calibration
-from propensity.runtime.logging import described, logger, told_safely
 from propensity.serving.last_good_serving import LEDGER_UNREADABLE, champion_fault, last_good_serving
 from propensity.serving.serve_scores import Serving, load_serving
 from propensity.tenants.record_lines import refuse_unknown_or_gone
@@ -63,7 +62,7 @@ class Champions:
                     return replace(held, degraded=None) if held.degraded else held
                 return load_serving(ports, model, number)
         except Exception as error:  # noqa: BLE001 - whatever failed, the champion that is held can answer
-            logger().error(str(told_safely(error)), extra={"model": model, **described(error)})
+            ports.tell_fault("look the champion up", error, model=model)
             fault = champion_fault(ports, model, number, error)
         if held is None or held.artifact is None:
             return last_good_serving(ports, model)
@@ -94,7 +93,7 @@ class Tenants:
             self._served.pop(tenant_id, None)
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            logger().error(str(told_safely(error)), extra={"tenant_id": tenant_id, **described(error)})
+            ports.tell_fault("look the tenant up", error, tenant_id=tenant_id)
             return
         if len(self._served) >= _TENANTS:
             self._served.clear()

@@ -28,6 +28,7 @@ from propensity.ports import (
     UploadAccess,
     Workflows,
 )
+from propensity.runtime.logging import log_fault
 from propensity.runtime.pack_files import pack_files
 from propensity.runtime.settings import Settings, settings
 
@@ -126,6 +127,9 @@ class AwsPorts:
 
     def stopwatch(self) -> float:
         return perf_counter()
+
+    def tell_fault(self, step: str, error: Exception, **fields: str | int) -> None:
+        log_fault(step, error, **fields)
 
     def scorer(self, onnx: bytes) -> Model:
         from propensity.adapters.onnx_scorer import OnnxScorer

@@ -64,6 +64,11 @@ def logged(handler: Handler) -> Handler:
     return wrapped
 
 
+def log_fault(step: str, error: Exception, **fields: str | int) -> None:
+    """Log a fault that a function goes on after: a warning with the step, and what may be told of the error."""
+    logger().warning(f"{step}: {told_safely(error)}", extra={"step": step, **fields, **described(error)})
+
+
 def told_safely(error: Exception, event: object = None) -> PropensityError:
     """An error whose message can be logged.
 

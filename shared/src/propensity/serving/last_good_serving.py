@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 from propensity.kernel.errors import NotFoundError
@@ -40,15 +39,19 @@ def last_good_serving(ports: Ports, model: str) -> Serving:
             try:
                 return replace(load_serving(ports, model, number), degraded=degraded)
             except Exception as error:  # noqa: BLE001 - whatever the fault is, an older version may be sound
+                ports.tell_fault("load a champion", error, model=model, version=number)
                 degraded = degraded or champion_fault(ports, model, number, error)
         if not tried and degraded is None:
             raise NotFoundError(_why_nobody_answers(ports, model))
         for number in dict.fromkeys([*tried, *reversed(version_numbers(ports.lake, model))]):
-            with suppress(Exception):
+            try:
                 return Serving(number, None, base_rate(ports, model, number), degraded=degraded)
+            except Exception as error:  # noqa: BLE001 - the base rate of another version is better than none
+                ports.tell_fault("read a base rate", error, model=model, version=number)
     except NotFoundError:
         raise
-    except Exception:  # noqa: BLE001 - the bucket refuses: what the online table holds is all there is
+    except Exception as error:  # noqa: BLE001 - the bucket refuses: what the online table holds is all there is
+        ports.tell_fault("list the registry", error, model=model)
         degraded = degraded or REGISTRY_REFUSED
     if model not in pack_info(ports).models:
         raise NotFoundError(f"model {model!r}: no champion; expected one of {', '.join(pack_info(ports).models)}")
@@ -70,7 +73,8 @@ def _champions(ports: Ports, model: str) -> Iterator[tuple[int | None, str | Non
     for key in reversed(list(ports.lake.keys(ledger_root(model)))):
         try:
             line = LedgerLine.model_validate_json(ports.lake.get(key))
-        except Exception:  # noqa: BLE001 - a line that cannot be read says nothing, and the one before it does
+        except Exception as error:  # noqa: BLE001 - a line that cannot be read says nothing, the one before it does
+            ports.tell_fault("read a line of the ledger", error, model=model)
             yield None, LEDGER_UNREADABLE
             continue
         if line.alias == CHAMPION:
@@ -83,6 +87,7 @@ def champion_fault(ports: Ports, model: str, number: int | None, error: Exceptio
         return LEDGER_UNREADABLE if isinstance(error, ValueError) else REGISTRY_REFUSED
     try:
         there = number in version_numbers(ports.lake, model)
-    except Exception:  # noqa: BLE001 - this only finds the name of a fault
+    except Exception as listing:  # noqa: BLE001 - this only finds the name of a fault
+        ports.tell_fault("list versions", listing, model=model)
         return REGISTRY_REFUSED
     return CHAMPION_UNREADABLE if there else VERSION_MISSING

@@ -193,7 +193,8 @@ def _found(ports: Ports, serving: Serving, request: ScoreRequest) -> tuple[dict[
             break
         try:
             rows = ports.online.get_many(request.tenant_id, missing, request.model, version)
-        except Exception:  # noqa: BLE001 - whatever the table's fault is, there is a fallback
+        except Exception as error:  # noqa: BLE001 - whatever the table's fault is, there is a fallback
+            ports.tell_fault("read the online table", error, model=request.model, version=version)
             return found, True
         found |= {row.customer_id: row for row in rows}
     return found, False
@@ -214,23 +215,30 @@ def _by_calibration(
         answering = serving
         try:
             calibrated = serving.calibrated(ports, artifact, number)
-        except Exception:  # noqa: BLE001 - whatever the fault is, the champion that is held can answer
+        except Exception as error:  # noqa: BLE001 - whatever the fault is, the champion that is held can answer
+            ports.tell_fault("read a calibration", error, **_of(artifact))
             calibrated = artifact
             answering = replace(serving, degraded=serving.degraded or CALIBRATION_UNREADABLE)
-        answers |= _by_champion(calibrated, answering, tenant_id, group)
+        answers |= _by_champion(ports, calibrated, answering, tenant_id, group)
     return answers
 
 
+def _of(artifact: Artifact) -> dict[str, str | int]:
+    return {"model": artifact.version.model, "version": artifact.version.number}
+
+
 def _by_champion(
-    artifact: Artifact, serving: Serving, tenant_id: str, rows: Sequence[OnlineScore]
+    ports: Ports, artifact: Artifact, serving: Serving, tenant_id: str, rows: Sequence[OnlineScore]
 ) -> dict[str, dict[str, Any]]:
     """Return the answers of the rows that can be scored: all at once, or each by itself where one breaks the others."""
     try:
         return _at_once(artifact, serving, tenant_id, rows)
-    except Exception:  # noqa: BLE001 - the model's library has no common root for its errors
+    except Exception as error:  # noqa: BLE001 - the model's library has no common root for its errors
+        ports.tell_fault("score customers", error, **_of(artifact), rows=len(rows))
         if len(rows) == 1:
             return {}
-        return {name: one for row in rows for name, one in _by_champion(artifact, serving, tenant_id, [row]).items()}
+        alone = (_by_champion(ports, artifact, serving, tenant_id, [row]) for row in rows)
+        return {name: one for answers in alone for name, one in answers.items()}
 
 
 def _at_once(
@@ -271,7 +279,8 @@ def _published(ports: Ports, serving: Serving, request: ScoreRequest) -> list[di
         rows = {
             row.customer_id: row for row in ports.online.newest(request.tenant_id, request.customer_ids, request.model)
         }
-    except Exception:  # noqa: BLE001 - as in _found
+    except Exception as error:  # noqa: BLE001 - as in _found
+        ports.tell_fault("read published scores", error, model=request.model)
         rows = {}
     answers = []
     for customer in request.customer_ids:
@@ -315,5 +324,6 @@ def _log(
                 "scores": [{name: answer[name] for name in fields} for answer in answers],
             }
         )
-    except Exception:  # noqa: BLE001 - the scores are there, and the caller waits for them
+    except Exception as error:  # noqa: BLE001 - the scores are there, and the caller waits for them
+        ports.tell_fault("send to the inference log", error, model=request.model, rows=len(answers))
         ports.metrics.count("AnswersNotLogged", len(answers))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
-from propensity.stats.figures import Estimate, Scored, equal_bins, lift_of, wilson
+from propensity.stats.figures import Estimate, Scored, equal_bins, wilson
+from propensity.stats.within_tenant import Tenant, lifts_by_tenth
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Tenth:
-    """A tenth of a list; `number` 1 is the likeliest tenth. `lift` is the tenth's rate over the rate of all.
+    """A tenth of each tenant's list; `number` 1 is the likeliest. `lift` is its rate over that of the same tenants.
 
     `captured` is the share of all positives that this tenth and the tenths before it hold, in [0, 1].
     """
@@ -32,30 +35,14 @@ def reliability(data: Scored, bins: int = 10) -> list[Bin]:
     return [Bin(total / rows, wilson(positives, rows)) for total, rows, positives in equal_bins(data, bins)]
 
 
-def gains(data: Scored) -> list[Tenth]:
-    """The tenths of a list, the likeliest tenth first.
+def gains(tenants: Mapping[str, Tenant]) -> list[Tenth]:
+    """The tenths of the tenants' lists, the likeliest tenth first, as `within_tenant.lifts_by_tenth` counts them.
 
-    Equal scores on both sides of an edge count in proportion. The interval of the lift is that of
-    `figures.lift_of`.
+    Raises EvidenceError without conversions.
     """
-    taken = hits = 0.0
-    edges = [data.rows * number / 10 for number in range(1, 11)]
-    caught = []
-    groups = iter(reversed(data.groups))
-    group, left = next(groups), 1.0
-    for edge in edges:
-        while taken + left * group.rows < edge - 1e-9:
-            taken, hits = taken + left * group.rows, hits + left * group.positives
-            group, left = next(groups), 1.0
-        share = (edge - taken) / group.rows
-        taken, hits, left = edge, hits + share * group.positives, left - share
-        caught.append(hits)
-    size = data.rows / 10
+    found, positives = lifts_by_tenth(tenants), sum(tenant.positives for tenant in tenants.values())
+    captured = accumulate(hits for _, hits in found)
     return [
-        Tenth(
-            number,
-            lift_of(min(size, max(0.0, now - before)), size, data),
-            min(1.0, now / data.positives),
-        )
-        for number, (before, now) in enumerate(zip([0.0, *caught], caught, strict=False), start=1)
+        Tenth(number, lift, min(1.0, so_far / positives))
+        for number, ((lift, _), so_far) in enumerate(zip(found, captured, strict=True), start=1)
     ]

@@ -7,7 +7,7 @@ what is special about one tenant shifts all of its rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
@@ -113,10 +113,30 @@ def lift_of_lists(tenants: Mapping[str, Tenant], share: float = TOP) -> Estimate
     estimator's variance, Cochran 1977, 6.4), and no higher than what is possible: all conversions in the top. Raises
     EvidenceError without conversions.
     """
-    tops = [_top(tenant, share) for tenant in tenants.values() if tenant.positives]
+    return _lift([_part(tenant, 0, share) for tenant in tenants.values() if tenant.positives], len(tenants))
+
+
+def hits_of_lists(tenants: Mapping[str, Tenant], share: float = TOP) -> float:
+    """How many conversions the top `share` of all tenants' lists holds; equal scores at an edge count in proportion."""
+    return sum(_part(tenant, 0, share).hits for tenant in tenants.values())
+
+
+def lifts_by_tenth(tenants: Mapping[str, Tenant]) -> list[tuple[Estimate, float]]:
+    """The lift of each tenth of the tenants' lists, the likeliest tenth first, and the conversions that it holds.
+
+    The lift of a tenth is computed as that of the top. Raises EvidenceError without conversions.
+    """
+    found = []
+    for number in range(10):
+        parts = [_part(tenant, number / 10, (number + 1) / 10) for tenant in tenants.values() if tenant.positives]
+        found.append((_lift(parts, len(tenants)), sum(part.hits for part in parts)))
+    return found
+
+
+def _lift(tops: Sequence[_Part], tenants: int) -> Estimate:
     expected = sum(top.expected for top in tops)
     if not expected:
-        raise EvidenceError(f"lift: none of {len(tenants)} tenants has a conversion; wait for outcomes")
+        raise EvidenceError(f"lift: none of {tenants} tenants has a conversion; wait for outcomes")
     hits = sum(top.hits for top in tops)
     value = hits / expected
     most = sum(min(top.positives, top.rows) for top in tops) / expected
@@ -133,23 +153,27 @@ def lift_of_lists(tenants: Mapping[str, Tenant], share: float = TOP) -> Estimate
 
 
 @dataclass(frozen=True, slots=True)
-class _Top:
+class _Part:
+    """A part of a tenant's list. `positives` are the tenant's, `expected` is what its rate says of these rows."""
+
     rows: float
     hits: float
     positives: int
     expected: float
 
 
-def _top(tenant: Tenant, share: float) -> _Top:
-    wanted = share * tenant.rows
-    taken = hits = 0.0
+def _part(tenant: Tenant, begin: float, end: float) -> _Part:
+    """The part of a tenant's list from the share `begin` to the share `end`; the list begins with its likeliest."""
+    first, last = begin * tenant.rows, end * tenant.rows
+    passed = hits = 0.0
     for group in reversed(tenant.groups):
-        part = min(1.0, (wanted - taken) / group.rows)
-        taken += part * group.rows
-        hits += part * group.positives
-        if taken >= wanted:
+        inside = min(last, passed + group.rows) - max(first, passed)
+        hits += max(0.0, inside) / group.rows * group.positives
+        passed += group.rows
+        if passed >= last:
             break
-    return _Top(wanted, hits, tenant.positives, wanted * tenant.positives / tenant.rows)
+    rows = last - first
+    return _Part(rows, hits, tenant.positives, rows * tenant.positives / tenant.rows)
 
 
 def garwood(count: int, error: float = 0.05) -> tuple[float, float]:

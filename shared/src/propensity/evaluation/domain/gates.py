@@ -30,9 +30,6 @@ from propensity.stats.within_tenant import Tenant, observed_over_expected
 
 Outcome = Literal["passed", "failed", "not_enough_evidence"]
 NAMED = 5  # a sentence names at most this many tenants
-_STILL = 0.02  # of the steps from a date to the next; honest features of the packs move in 0.36 and more
-_AHEAD = 0.1  # by which the AUC of coming outcomes is above that of past ones
-_ODD = 8.0  # robust standard deviations; a lease end that tells six of ten purchases has 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,25 +164,33 @@ def evidence(training: tuple[int, int], fold: tuple[int, int], limits: Gates) ->
 
 
 MEASURED = ("auc_within", "lift_of_lists", "brier_skill", "calibration_slope")
+OVER_FOLDS = ("auc_over_folds", "lift_over_folds")
 
 
-def quality(metrics: Mapping[str, Estimate | None], limits: Gates) -> list[Gate]:
-    """Return gates for the MEASURED metrics on the newest validation fold: three floors, and the range of the slope.
+def quality(
+    metrics: Mapping[str, Estimate | None], limits: Gates, over_folds: Mapping[str, Estimate | None] | None = None
+) -> list[Gate]:
+    """Return gates for the MEASURED metrics: three floors, and the range of the slope.
 
-    Ranking and lift are those within tenants, because each tenant has its own list. `auc_within` is None where no
-    tenant has both outcomes. Raises KeyError where one of the other metrics is missing.
+    Ranking and lift are those within tenants, because each tenant has its own list. They are judged over all folds
+    together where `over_folds` has the OVER_FOLDS metrics, and on the newest fold otherwise. The other metrics are of
+    the newest fold. `auc_within` is None where no tenant has both outcomes. Raises KeyError where one of the other
+    metrics is missing.
     """
     found = {name: metric for name, metric in metrics.items() if metric is not None}
+    pooled = {name: metric for name, metric in (over_folds or {}).items() if metric is not None}
     ranking = Gate(
         "auc_floor", None, limits.auc_floor, False, "no tenant has both converters and others to rank", proven=False
     )
-    if "auc_within" in found:
+    if "auc_over_folds" in pooled or "auc_within" in found:
         said = "ranking of each tenant's customers (AUC within tenants, 0.5 is chance)"
-        ranking = floor("auc_floor", found["auc_within"], limits.auc_floor, said)
+        ranking = _pooled_floor(
+            "auc_floor", pooled.get("auc_over_folds"), found.get("auc_within"), limits.auc_floor, said
+        )
     lifted = "the rate of the top tenth of each tenant's list, over that of the tenant's customers,"
     return [
         ranking,
-        floor("lift_floor", found["lift_of_lists"], limits.lift_floor, lifted),
+        _pooled_floor("lift_floor", pooled.get("lift_over_folds"), found["lift_of_lists"], limits.lift_floor, lifted),
         _skill(found["brier_skill"], limits.brier_skill_floor),
         within(
             "calibration_slope",
@@ -194,6 +199,24 @@ def quality(metrics: Mapping[str, Estimate | None], limits: Gates) -> list[Gate]
             "calibration slope (1 is right, less is overconfident)",
         ),
     ]
+
+
+def _pooled_floor(name: str, pooled: Estimate | None, newest: Estimate | None, limit: float, what: str) -> Gate:
+    """Return a floor on the figure over all folds. It fails, too, where the newest fold alone proves the contrary.
+
+    Small lists prove little on one fold. A model that has stopped ranking must not pass for its older folds.
+    """
+    if pooled is None or newest is None:
+        known = pooled or newest
+        if known is None:
+            raise ValueError(f"{name}: neither a figure over all folds nor one of the newest fold, expected one")
+        return floor(name, known, limit, what)
+    gate = floor(name, pooled, limit, f"{what} over all validation folds")
+    said = f"{gate.said}; {span(newest)} on the newest fold"
+    if newest.high <= limit:
+        said += ", where it is proven to be no higher"
+        return replace(gate, said=said, passed=False, proven=True)
+    return replace(gate, said=said)
 
 
 def _skill(found: Estimate, limit: float) -> Gate:
@@ -255,42 +278,46 @@ def leaks(found: Sequence[Sentinel], rows: int, limits: Gates) -> list[Gate]:
     ]
 
 
-def foreseen(found: Sequence[Foresight], limits: Gates) -> dict[str, str]:
-    """Return the features that seem to know the future, each with the reason as a part of a sentence.
+def leak_model(
+    reasons: Mapping[str, str],
+    drop: float,
+    rows: int,
+    found: Sequence[Foresight],
+    at_once: Sequence[str],
+    limits: Gates,
+) -> Gate:
+    """Return a gate on the features that seem to know the future, by their number.
 
-    The limits stand between planted leaks and honest features (docs/decisions/0105-leaks-are-told-by-their-time.md).
+    `drop` is what the model's AUC loses where the values of all of them are shuffled together. `at_once` are the
+    datasets of which no row had arrived by the newest date.
     """
-    reasons = {}
-    for feature in found:
-        alone = f"AUC {number(feature.alone)} alone"
-        if feature.alone >= limits.leak_constant_auc and feature.moving is not None and feature.moving < _STILL:
-            reasons[feature.name] = f"{alone}, but it never moves while the outcome does"
-        elif (
-            feature.alone >= limits.leak_foresight_auc
-            and feature.ahead is not None
-            and feature.behind is not None
-            and feature.ahead - feature.behind >= _AHEAD
-        ):
-            reasons[feature.name] = f"{alone}, of coming outcomes, and {number(feature.behind)} of past ones"
-        elif feature.alone >= limits.leak_constant_auc and (feature.oddness or 0) > _ODD:
-            reasons[feature.name] = f"{alone}, {number(feature.oddness or 0)} deviations above the other features"
-    return reasons
+    if reasons:
+        listed = "; ".join(f"{name} ({reason})" for name, reason in sorted(reasons.items()))
+        said = (
+            f"{len(reasons)} features seem to know what came after their date: {listed}; without what they say the "
+            f"model's AUC falls by {number(drop)}; look at them: was each value known on its date, or written later?"
+        )
+    else:
+        said = "no feature behaves as if it knew what came after its date"
+        said += _not_told(found, limits)
+    if at_once:
+        said += f"; what had arrived by then cannot be told from a history loaded at once ({', '.join(at_once)})"
+    return Gate("leak_model", len(reasons), 0, not reasons, said, rows)
 
 
-def leak_model(reasons: Mapping[str, str], drop: float | None, rows: int, limits: Gates) -> Gate:
-    """Return a gate on what the model owes to features that seem to know the future.
-
-    `drop` is what the model's AUC loses where the values of all these features are shuffled together. It is None
-    where no feature is suspected.
-    """
-    limit = limits.leak_drop
-    if drop is None:
-        return Gate("leak_model", 0.0, limit, True, "no feature behaves as if it knew what came after its date", rows)
-    listed = "; ".join(f"{name} ({reason})" for name, reason in sorted(reasons.items()))
-    said = f"without what these features say the model's AUC falls by {number(drop)}: {listed}"
-    if drop > limit:
-        said += "; look at them: was each value known on its date, or written later?"
-    return at_most("leak_model", drop, limit, said, n=rows)
+def _not_told(found: Sequence[Foresight], limits: Gates) -> str:
+    """Return what the sentence adds on strong features that no date speaks for or against."""
+    strong = sorted(
+        (feature for feature in found if feature.alone >= limits.leak_constant_auc and feature.towards is None),
+        key=lambda feature: (-feature.alone, feature.name),
+    )
+    if not strong:
+        return ""
+    named = ", ".join(f"{feature.name} (AUC {number(feature.alone)})" for feature in strong[:NAMED])
+    return (
+        f"; too few customers are seen on several dates with both outcomes, so it cannot be told of {named}: make sure "
+        "that each value was known on its date"
+    )
 
 
 def known_features(unknown: Sequence[str], by_fold: Mapping[str, Sequence[str]], rows: int) -> Gate:

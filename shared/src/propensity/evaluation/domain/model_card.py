@@ -161,7 +161,8 @@ def _performance(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> Sectio
         f"{ranking_in_words(metrics)}.",
     ]
     if facts:
-        blocks += [calibration_plot(facts["reliability"]), lift_chart(facts["gains"])]
+        pooled = "tenths" not in facts
+        blocks += [calibration_plot(facts["reliability"]), lift_chart(facts["gains" if pooled else "tenths"], pooled)]
     return Section("Performance", tuple(blocks))
 
 
@@ -188,7 +189,7 @@ def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
     n = sum(row["rate"]["n"] for row in bins)
     labels = charts.Labels(
         "calibration",
-        f"Calibration (n = {n:,})",
+        f"Calibration of all customers (n = {n:,})",
         "mean score of the bin",
         "share that did",
         f"{len(bins)} bins of {n:,} rows by score: the share of each that did, with its 95 % interval, against its "
@@ -198,20 +199,27 @@ def calibration_plot(bins: Sequence[Mapping[str, Any]]) -> Figure:
     return Figure(charts.scatter(points, labels), Table(labels.title, ("mean score", "share", "95 %", "n"), rows))
 
 
-def lift_chart(tenths: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw a chart of the lift of each tenth. `tenths` are curves.Tenth records as JSON."""
+def lift_chart(tenths: Sequence[Mapping[str, Any]], pooled: bool) -> Figure:
+    """Draw a chart of the lift of each tenth. `tenths` are curves.Tenth records as JSON.
+
+    They are those of each tenant's list. `pooled` ones, of an early release, are those of one list of all customers.
+    """
     points = [
         charts.Point(row["lift"]["value"], row["lift"]["low"], row["lift"]["high"], label=_decile(row))
         for row in tenths
     ]
     n = sum(row["lift"]["n"] for row in tenths)
+    if pooled:
+        title, of, over = "Lift by decile, pooled over tenants", "all tenants' customers together", "everyone's rate"
+    else:
+        title, of, over = "Lift by decile of each tenant's list", "each tenant's list", "the rate of its customers"
     labels = charts.Labels(
         "lift",
-        f"Lift by decile (n = {n:,})",
-        "decile of the customers; 10 is the likeliest",
-        "its rate over everyone's",
-        f"Rate of each decile of {n:,} customers, likeliest first, over everyone's rate, with its 95 % interval. The "
-        "dashed line is everyone's rate.",
+        f"{title} (n = {n:,})",
+        "decile of the list; 10 is the likeliest",
+        f"its rate over {over}",
+        f"Rate of each decile of {of} ({n:,} customers), likeliest first, over {over}, with its 95 % interval. The "
+        f"dashed line is {over}.",
     )
     rows = tuple((_decile(row), *_estimate(row["lift"]), f"{row['captured']:.1%}") for row in tenths)
     header = ("decile", "lift", "95 %", "n", "of all positives, so far")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 
 from propensity.kernel.errors import EvidenceError
 from propensity.stats.figures import (
@@ -22,17 +23,21 @@ from propensity.stats.figures import (
     difference,
     ece,
     lift,
+    lift_of,
     scored,
     wilson,
 )
-from propensity.stats.within_tenant import Tenant, auc_within, lift_of_lists, observed_over_expected
+from propensity.stats.within_tenant import Tenant, auc_within, hits_of_lists, lift_of_lists, observed_over_expected
 
+NAMED = 5  # a finding names at most this many tenants
 HIGH, LOW = range(8, 11), range(1, 4)  # the segments `high` and `low` are the top three deciles and the bottom three
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One row of gold/matchback: a figure with its interval and n, and the number of conversions among its n rows.
+
+    Where equal scores at the edge of a list count in proportion, the conversions are rounded.
 
     `pooled` says that the figure compares customers of all tenants with each other.
     """
@@ -87,26 +92,43 @@ def all_figures(
     }
     for name, figure in within.items():
         try:
-            out.append(Measure("all", name, figure(), positives))
+            own = round(hits_of_lists(tenants)) if name == "lift_of_lists" else positives
+            out.append(Measure("all", name, figure(), own))
         except EvidenceError as error:
             if data:
                 findings.append(str(error))
-    base = positives / rows
     for count in deciles:
         name = "unranked" if count.decile is None else f"decile_{count.decile}"
-        out += _segment(name, count.rows, count.positives, base)
+        out += _segment(name, count.rows, count.positives, data)
     high = _sum(deciles, HIGH)
     low = _sum(deciles, LOW)
     if high.rows and low.rows:
-        out += _segment("high", high.rows, high.positives, base) + _segment("low", low.rows, low.positives, base)
+        out += _segment("high", high.rows, high.positives, data) + _segment("low", low.rows, low.positives, data)
         gap = difference(wilson(high.positives, high.rows), wilson(low.positives, low.rows))
         out.append(Measure("high_against_low", "rate_difference", gap, high.positives + low.positives))
     if chosen and chosen[0]:
         size, hits = chosen
-        out += _segment("filter", size, hits, base)
+        out += _segment("filter", size, hits, data)
         if data:
-            out.append(Measure("model_at_filter_size", "lift", lift(data, size), positives, pooled=True))
+            out.append(_top("model_at_filter_size", size, data))
+    if data and (off := _levels_off(tenants)):
+        findings.append(off)
     return FiguresFound((*out, *(_pooled(data) if data else ())), tuple(findings))
+
+
+def _levels_off(tenants: Mapping[str, Tenant]) -> str | None:
+    """Name the tenants whose own level is proven to be wrong; None where there is none.
+
+    Where many are looked at some would be by chance, so each interval misses in 5 % over their number (Bonferroni).
+    """
+    known = {name: tenant for name, tenant in tenants.items() if tenant.expected > 0}
+    found = {name: observed_over_expected([tenant], 0.05 / len(known)) for name, tenant in known.items()}
+    off = {name: one for name, one in found.items() if not one.low <= 1 <= one.high}
+    worst = sorted(off, key=lambda name: (-abs(log(max(off[name].value, 1e-9))), name))
+    named = ", ".join(f"{name} {off[name].value:.2f} (n {off[name].n:,})" for name in worst[:NAMED])
+    more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
+    said = f"of {len(known):,} tenants, proven to convert otherwise than their scores say (O/E, 1 is right): "
+    return f"{said}{named}{more}" if off else None
 
 
 def _pooled(data: Scored) -> list[Measure]:
@@ -121,15 +143,20 @@ def _pooled(data: Scored) -> list[Measure]:
         "ece": ece(data),
     }
     out = [Measure("all", name, figure, data.positives, pooled=True) for name, figure in figures.items()]
-    top = Measure("top_decile", "lift", lift(data, data.rows / 10), data.positives, pooled=True)
-    return [*out, top]
+    return [*out, _top("top_decile", data.rows / 10, data)]
 
 
-def _segment(name: str, rows: int, positives: int, base_rate: float) -> list[Measure]:
-    rate = wilson(positives, rows)
-    out = [Measure(name, "rate", rate, positives)]
-    if base_rate:
-        out.append(Measure(name, "lift", rate.scaled(1 / base_rate), positives))
+def _top(segment: str, size: float, data: Scored) -> Measure:
+    """The lift of the `size` highest scores of all customers."""
+    found = lift(data, size)
+    return Measure(segment, "lift", found, round(found.value * data.base_rate * size), pooled=True)
+
+
+def _segment(name: str, rows: int, positives: int, data: Scored | None) -> list[Measure]:
+    """The rate of some customers, and its lift over the rate of all; no lift where all or none of `data` converted."""
+    out = [Measure(name, "rate", wilson(positives, rows), positives)]
+    if data:
+        out.append(Measure(name, "lift", lift_of(positives, rows, data), positives))
     return out
 
 

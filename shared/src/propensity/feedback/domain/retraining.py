@@ -73,7 +73,10 @@ def performance_check(
     violations, fine = [], []
     name = next((one for one in ("auc_within", "auc") if one in everyone and one in registered), None)
     if name is not None:
-        said = "AUC within tenants" if name == "auc_within" else "AUC"
+        said = "AUC within tenants"
+        if name == "auc":
+            # of a version or a matchback of an early release; differences between tenants may hide a fall within them
+            said = "AUC, pooled over tenants for want of one within them,"
         fall = difference(_estimate(registered[name]), _estimate(everyone[name]))
         against = f"{said} {_figure(everyone[name])} against {registered[name]['value']:.3f} at registration"
         fine.append(against)

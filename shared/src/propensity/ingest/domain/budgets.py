@@ -15,7 +15,7 @@ MAX_ROWS = 5_000_000  # rows of Parquet, which 258 KB can hold in any number, or
 MAX_PLAIN_ROWS = 20_000_000  # lines of CSV without quotes and odd characters, which the engine splits itself
 MAX_CELLS = 200_000_000  # rows times columns; each column costs time and disk in every row, even an empty one
 MAX_BYTES = 1_000_000_000  # the landed file, and its text when unzipped
-MAX_LINE = 131_072  # bytes; Python's csv module takes no longer value
+MAX_LINE = 131_072  # bytes of a line, or of a value of Parquet; Python's csv module takes no longer value
 MAX_RATIO = 200  # unzipped over zipped size: gzip reaches 1,000 on zeros, real exports measured 5 to 30
 FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to at most this size may have any ratio
 MAX_MEMORY = 3_000_000_000  # bytes of the function that validates (MediumMemory); the engine spills to disk before
@@ -27,14 +27,19 @@ _SPENT: Mapping[str, tuple[int, str]] = {
     "plain rows": (MAX_PLAIN_ROWS, "split the file"),
     "cells": (MAX_CELLS, "split the file, or leave out the columns that the contract does not name"),
     "bytes": (MAX_BYTES, "split the file"),
+    "bytes of a value": (MAX_LINE, "shorten the value, or leave out its column if the contract does not name it"),
     "seconds": (MAX_SECONDS, "split the file"),
     "memory": (MAX_MEMORY, "split the file"),
 }
 
 
-def over_budget(where: str, budget: str, found: str) -> BadInputError:
-    """The error for a file over a budget. `where` is the key and the place, `found` says what the file has."""
-    most, remedy = _SPENT[budget]
+def over_budget(where: str, budget: str, found: str, most: float | None = None) -> BadInputError:
+    """The error for a file over a budget. `where` is the key and the place, `found` says what the file has.
+
+    `most` is the budget where it is not the one above: a trial has fewer seconds.
+    """
+    whole, remedy = _SPENT[budget]
+    most = whole if most is None else most
     return BadInputError(f"{where}: {found}, the budget of {budget} is {most:,}; {remedy}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from propensity.ingest.domain.budgets import MAX_COLUMNS, check_size, over_budget
@@ -69,9 +70,11 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
 
 
 def _json_fault(line: bytes) -> str | None:
-    """The rule that a line breaks as JSON: `json` where it is no strict JSON (RFC 8259), `member` for a member twice.
+    """The rule that a line breaks as JSON.
 
-    The engine's own reader takes NaN, Infinity and trailing commas, and takes the first of two members of one name.
+    The rule is `json` where the line is no strict JSON (RFC 8259), `member` for a member twice, and `control` for an
+    escaped control character. The engine's own reader takes NaN, Infinity and trailing commas, and takes the first of
+    two members of one name.
     """
     try:
         _STRICT.decode(line.decode())
@@ -79,7 +82,11 @@ def _json_fault(line: bytes) -> str | None:
         return "member"
     except (ValueError, RecursionError):
         return "json"
-    return None
+    return "control" if b"\\" in line and _CONTROL.search(line) else None
+
+
+# an escape after an even number of backslashes: \b, \f, or \u0000 to \u001f without the tab and the line ends
+_CONTROL = re.compile(rb"(?<!\\)(?:\\\\)*\\(?:[bf]|u00(?:0[0-8bcefBCEF]|1[0-9a-fA-F]))")
 
 
 class _TwiceError(Exception):

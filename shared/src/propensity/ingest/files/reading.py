@@ -10,8 +10,8 @@ from propensity.ingest.domain.file_report import RowCounts
 from propensity.ingest.domain.landing_keys import JSON_FORMATS, Landed
 from propensity.ingest.files.checking import Checked, check_contract, check_rows
 from propensity.ingest.files.json_lines import json_source
-from propensity.ingest.files.sources import Source, csv_source, parquet_source
-from propensity.kernel.errors import BadInputError, IncompleteRunError, OvertimeError, ResourceError, SqlError
+from propensity.ingest.files.sources import Source, csv_source, parquet_source, unreadable_rows
+from propensity.kernel.errors import IncompleteRunError, OvertimeError, ResourceError, SqlError
 from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
@@ -35,17 +35,26 @@ class Read:
         )
 
 
-def read_upload(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: str | None = None) -> Read:
+def read_upload(
+    sql: Sql,
+    local: Path,
+    landed: Landed,
+    contract: Contract,
+    earlier: str | None = None,
+    *,
+    seconds: float = MAX_SECONDS,
+) -> Read:
     """Read and check a file. The engine must find as many lines and rows as were counted without the engine.
 
     Plain text in which the engine fails or finds other numbers (very long lines, empty lines) is read a second time,
-    carefully. `earlier` names the relation of the lines that a revalidation leaves as they are.
+    carefully. `earlier` names the relation of the lines that a revalidation leaves as they are. `seconds` is the
+    session's budget.
     Raises BadInputError for a file that is refused whole, IncompleteRunError where the two counts differ.
     """
     try:
         return _read(sql, local, landed, contract, earlier)
     except OvertimeError:
-        raise over_budget(f"{landed.key}: file", "seconds", f"takes more than {MAX_SECONDS} seconds") from None
+        raise over_budget(f"{landed.key}: file", "seconds", f"takes more than {seconds} seconds", seconds) from None
     except ResourceError:
         raise over_budget(f"{landed.key}: file", "memory", "takes more memory or disk than there is") from None
 
@@ -58,10 +67,7 @@ def _read(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: st
         source = parquet_source(sql, local, landed, contract)
         checked = _checked(sql, source, landed, contract, earlier)
         if checked is None:
-            raise BadInputError(
-                f"{landed.key}: file: its schema can be read, its rows cannot, expected a whole Parquet file; "
-                "send it again"
-            )
+            raise unreadable_rows(landed.key)
     else:
         source = csv_source(sql, local, landed, contract)
         checked = _checked(sql, source, landed, contract, earlier)

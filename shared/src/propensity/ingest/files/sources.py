@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from propensity.ingest.domain.budgets import MAX_LINE, check_size
+from propensity.ingest.domain.budgets import MAX_BYTES, MAX_LINE, check_size, over_budget
 from propensity.ingest.domain.landing_keys import Landed
 from propensity.ingest.domain.normalisation import BLANKS, read_as, trimmed
 from propensity.ingest.files.landed_text import LandedText, survey, unpack
@@ -201,6 +201,7 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
     bare, read = f"read_parquet({options})", f"read_parquet({options}, file_row_number = true)"
     try:
         described = sql.rows(f"describe select * from {bare}")
+        written = _parquet_names(sql, local)
         [(count,)] = sql.rows(f"select count(*) from {bare}")
     except SqlError:
         # the engine's message names our scratch file and may quote values, so it is not passed on
@@ -213,6 +214,8 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
         raise BadInputError(
             f"{key}: schema: a column is named file_row_number, which the reader itself adds; leave it out"
         )
+    # the engine gives the second of two columns of one name another name, and a reader would not see that it is there
+    match_columns(written, contract, f"{key}: schema")
     names, warnings = match_columns(tuple(kinds), contract, f"{key}: schema")
     if count == 0:
         raise BadInputError(f"{key}: row 1: a schema and no rows, expected at least one; send the file again")
@@ -222,6 +225,7 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
                 f"{key}: schema: column {column}: {kinds[name].split('(')[0]}, expected one plain value per row; "
                 "send text, numbers, dates or booleans"
             )
+    _check_texts(sql, bare, kinds, key)
     texts = ", ".join(
         f"{_parquet_text(name, kinds[name])} as {field(number)}" for number, name in enumerate(kinds, start=1)
     )
@@ -233,7 +237,11 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
     infinite = " or ".join(
         f"isinf({quote(name)})" for column, name in names.items() if kinds[name] in _FLOATS and column in of_text
     )
-    error = f"case when {infinite} then 'finite' end" if infinite else "null::varchar"
+    control = " or ".join(
+        f"regexp_matches({quote(name)}, {_CONTROL})" for name in names.values() if kinds[name] == "VARCHAR"
+    )
+    broken = [f"when {test} then '{rule}'" for rule, test in (("finite", infinite), ("control", control)) if test]
+    error = f"case {' '.join(broken)} end" if broken else "null::varchar"
     return Source(
         rows=f"select {error} as _error, {packed} as _json, {texts} from {read}",
         names={column: positions[name] for column, name in names.items()},
@@ -253,6 +261,50 @@ def parquet_source(sql: Sql, local: Path, landed: Landed, contract: Contract) ->
 
 
 _FLOATS = ("DOUBLE", "FLOAT")
+_SIZES = {"VARCHAR": "strlen", "BLOB": "octet_length"}
+# the rule for whole lines of text allows a tab and, in quotes, line ends
+_CONTROL = r"'[\x00-\x08\x0B\x0C\x0E-\x1F]'"
+
+
+def _parquet_names(sql: Sql, local: Path) -> tuple[str, ...]:
+    """The names of the columns as the file has them, without the names inside nested columns."""
+    names = []
+    inside = [1]  # how many children are still to come, at each level; the root stands alone at the first
+    for name, children in sql.rows(f"select name, num_children from parquet_schema({text(str(local))})"):
+        while not inside[-1]:
+            inside.pop()
+        inside[-1] -= 1
+        if len(inside) == 2:
+            names.append(str(name))
+        if children:
+            inside.append(int(children))
+    return tuple(names)
+
+
+def _check_texts(sql: Sql, bare: str, kinds: Mapping[str, str], key: str) -> None:
+    """Raises BadInputError where the texts of a Parquet file are over a budget.
+
+    Parquet keeps a text once for all rows that have it, so 2 KB of a file can be gigabytes of text in its rows. To
+    count its bytes takes a fraction of a second.
+    """
+    sizes = [f"coalesce({_SIZES[kind]}({quote(name)}), 0)::hugeint" for name, kind in kinds.items() if kind in _SIZES]
+    if not sizes:
+        return
+    try:
+        [(longest, total)] = sql.rows(f"select max(greatest({', '.join(sizes)})), sum({' + '.join(sizes)}) from {bare}")
+    except SqlError:
+        raise unreadable_rows(key) from None
+    if longest > MAX_LINE:
+        raise over_budget(f"{key}: file", "bytes of a value", f"a value of {longest:,} bytes")
+    if total > MAX_BYTES:
+        raise over_budget(f"{key}: file", "bytes", f"{total:,} bytes of text")
+
+
+def unreadable_rows(key: str) -> BadInputError:
+    """The error for a Parquet file whose pages are damaged. It has no word of the engine's, which may quote a row."""
+    return BadInputError(
+        f"{key}: file: its schema can be read, its rows cannot, expected a whole Parquet file; send it again"
+    )
 
 
 def _parquet_text(name: str, kind: str) -> str:

@@ -191,6 +191,14 @@ def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
     return f"select {both} from {seen}"
 
 
+def arrived_rows(shape: SilverShape, source: str, as_of: date) -> str:
+    """SELECT of one row: how many rows features see at as_of, and how many of them had arrived in the lake by then."""
+    moment = instant(as_of)
+    rows = known_rows(shape, source, known_before=moment, valid_before=moment)
+    return f"""
+        select count(*), count(*) filter ({_ARRIVAL} < {moment}) from ({rows}) where {shape.time_column} < {moment}"""
+
+
 def outcome_rows(shape: SilverShape, source: str, *, start: date, end: date, known_by: date | None) -> str:
     """SELECT of a dataset's events in [start, end), as known before the day `known_by`.
 

@@ -182,6 +182,7 @@ class BuildResult(StepResult):
     """The counts of a build item. `population` = `rows` + `had`; `features` is the file's key.
 
     Only a training has `positives`, the rows by date, and why rows were left out (training/domain/training_set.py).
+    `arrived` has per dataset the rows that the newest date sees, and how many of them had arrived by then.
     """
 
     step: ClassVar[str] = "build_features"
@@ -196,6 +197,7 @@ class BuildResult(StepResult):
     chosen: bool = False
     coverage: Mapping[str, Any] | None = None
     newest: Mapping[str, tuple[str | None, str | None]] | None = None
+    arrived: Mapping[str, tuple[int, int]] = {}
     population_by_date: Mapping[str, int] = {}
     strata: Sequence[tuple[str, str, int, int, int]] | None = None
     left_out: Sequence[tuple[str, str, int]] = ()

@@ -88,13 +88,18 @@ def _read(pack: PackFiles, file: str) -> None:
         pack.sources[file] = source = YamlSource(text)
         raw = load_yaml(text)
     except yaml.YAMLError as error:
+        if file in pack.sources:
+            pack.mistakes += _no_days(file, pack.sources[file], str(error))
+            return
         problem = getattr(error, "problem", None) or "cannot be read"
         # of a bracket that is not closed, the bracket's own line is told, not the line on which the text ends
         mark = getattr(error, "context_mark" if "expected ',' or" in problem else "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        pack.mistakes.append(
-            Mistake(file, line, f"not YAML: {problem}", "Correct the indentation, quotes or brackets of this line.")
-        )
+        remedy = "Correct the indentation, quotes or brackets of this line."
+        indent = re.match(r"\s*", [*text.splitlines(), ""][min(line - 1, text.count("\n"))])
+        if indent and "\t" in indent.group():
+            problem, remedy = "the line begins with a tab", "Indent it with blanks."
+        pack.mistakes.append(Mistake(file, line, f"not YAML: {problem}", remedy))
         return
     for line, key, first in source.repeated():
         pack.mistakes.append(
@@ -121,6 +126,20 @@ def _read(pack: PackFiles, file: str) -> None:
         if spec:
             _named_as_file(pack, file, ("name",), spec.name, name)
             pack.models[name] = spec
+
+
+def _no_days(file: str, source: YamlSource, said: str) -> Iterator[Mistake]:
+    """The values of a text that look like dates, of which no calendar has the day; the text as a whole without one."""
+    found = False
+    for line, value in source.dates():
+        try:
+            load_yaml(value)
+        except yaml.YAMLError:
+            found = True
+            remedy = "Write a day as YYYY-MM-DD, or put the value in quotes where it is none."
+            yield Mistake(file, line, f"{value} is no date", remedy)
+    if not found:
+        yield Mistake(file, 1, said, "Correct the value.")
 
 
 def _named_as_file(pack: PackFiles, file: str, path: Path, found: str, name: str) -> None:

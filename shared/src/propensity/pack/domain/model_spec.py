@@ -162,10 +162,9 @@ class Gates(Frozen):
     calibration_slope_high: float = Field(1.4, gt=0)
     constant_share: float = Field(0.8, gt=0, le=1)
     leak_auc: float = Field(0.95, gt=0.5, le=1)
-    # a feature is suspected above these AUCs alone, if it never moves, or tells the future better than the past
+    # the AUC alone from which a feature must show on earlier dates, too, that it knows no outcome before its time
     leak_constant_auc: float = Field(0.75, gt=0.5, le=1)
-    leak_foresight_auc: float = Field(0.85, gt=0.5, le=1)
-    leak_drop: float = Field(0.1, gt=0, le=0.5)  # of AUC that the model may owe to suspected features
+    leak_drop: float = Field(0.1, gt=0, le=0.5)  # of AUC that the model loses without a feature that counts outcomes
     copy_agreement: float = Field(0.9, gt=0, le=1)
     latency_p99_ms: float = Field(100, gt=0)
     slice_max_gap: float = Field(0.2, gt=0, le=0.5)  # by which a slice's AUC may be below the others'

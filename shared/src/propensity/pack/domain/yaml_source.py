@@ -59,6 +59,10 @@ class YamlSource:
         """The keys that stand twice in one mapping: the line of the second, the key, the line of the first."""
         return sorted(_repeated(self._root))
 
+    def dates(self) -> list[tuple[int, str]]:
+        """The values that YAML takes for dates, with their lines."""
+        return [(line, value) for line, value, tag in _tagged(self._root) if tag.endswith(":timestamp")]
+
     @staticmethod
     def _step(node: Any, part: str | int) -> tuple[int, Any] | None:
         if isinstance(node, yaml.MappingNode):
@@ -71,15 +75,21 @@ class YamlSource:
 
 
 def _scalars(node: Any) -> Iterator[tuple[int, str]]:
+    for line, value, _ in _tagged(node):
+        yield line, value
+
+
+def _tagged(node: Any) -> Iterator[tuple[int, str, str]]:
+    """The line, the text and the tag of each key and each value below a node."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield key.start_mark.line + 1, str(key.value)
-            yield from _scalars(value)
+            yield key.start_mark.line + 1, str(key.value), str(key.tag)
+            yield from _tagged(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            yield from _scalars(value)
+            yield from _tagged(value)
     elif isinstance(node, yaml.ScalarNode):
-        yield node.start_mark.line + 1, str(node.value)
+        yield node.start_mark.line + 1, str(node.value), str(node.tag)
 
 
 def _repeated(node: Any) -> Iterator[tuple[int, str, int]]:

@@ -116,6 +116,24 @@ def promotion_line(request: Request, policy: Policy, approvers: Approvers, known
     )
 
 
+def rolled_back_from(model: str, champion: int, known: Sequence[LedgerLine]) -> LedgerLine | None:
+    """Return the newest line if it rolled back from this champion, or None while this version is champion.
+
+    Raises ConflictError where the alias has moved in another way.
+    """
+    moves = [line for line in known if line.alias == CHAMPION]
+    newest = moves[-1] if moves else None
+    if newest is not None and newest.version == champion:
+        return None
+    if newest is not None and newest.action == "roll_back" and newest.previous == champion:
+        return newest
+    stands = f"version {newest.version} is champion" if newest else "no version is champion"
+    raise ConflictError(
+        f"model {model}: {stands}, and not {champion}, which from_version names; nothing was changed: look at the "
+        "model again"
+    )
+
+
 def rollback_line(request: Request, seen: int | None, known: Sequence[LedgerLine]) -> LedgerLine:
     """Return the line of a rollback to a former champion; `seen` is the champion that the asker wants to replace.
 

@@ -132,7 +132,7 @@ lock: $(TOOLS) ## pin every requirement again, with hashes
 	@$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
 	@$(COMPILE) --group stack pyproject.toml -o requirements/stack.txt
 	@$(COMPILE) --group code pyproject.toml -c requirements/dev.txt -o shared/requirements.txt
-	@for layer in sql delta arrow onnx ml lineage; do \
+	@for layer in sql delta arrow onnx ml lineage workbook; do \
 	  $(COMPILE) --group $$layer pyproject.toml -c requirements/dev.txt -o layers/$$layer/requirements.txt; done
 
 clean: ## remove what was built and installed

@@ -87,8 +87,9 @@ def test_a_function_imports_with_only_its_own_layers(name: str, runtime_boto3: P
 
 COMMON = ["s3_store", "emf_metrics"]
 SQL, DELTA, ARROW, ONNX = ["duckdb_sql"], ["duckdb_sql", "delta_tables"], ["frames", "onnx_scorer"], ["onnx_scorer"]
+WORKBOOK = ["calamine_workbooks"]
 ADAPTERS_OF = {
-    "ValidateUpload": [*SQL, "sqs_queue"],
+    "ValidateUpload": [*SQL, *WORKBOOK, "sqs_queue"],
     "PromoteSilver": DELTA,
     "StartDueRuns": ["step_functions"],
     "RequestRetraining": ["step_functions"],
@@ -117,14 +118,14 @@ ADAPTERS_OF = {
     "MaintainTables": ["delta_tables"],
     "CheckReferences": DELTA,
     "ResolveIdentities": DELTA,
-    "ReplayQuarantine": [*SQL, "sqs_queue"],
+    "ReplayQuarantine": [*SQL, *WORKBOOK, "sqs_queue"],
     "CheckQuarantine": DELTA,
     "DescribeFeatures": ["sqlglot_lineage"],
     "ReportFeatures": ["sqlglot_lineage"],
     "ReportReadiness": DELTA,
     "ReportLandings": ["delta_tables"],
     "ExplainScore": DELTA,
-    "ManageTenants": [*DELTA, "s3_upload_access"],
+    "ManageTenants": [*DELTA, *WORKBOOK, "s3_upload_access"],
     "ExportTenant": DELTA,
     "RebucketSilver": DELTA,
     "RebuildSilver": DELTA,

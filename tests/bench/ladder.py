@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def measure(work: Path, dealers: int, customers: int, *, differing: bool) -> dict[str, Any]:
-    made = generate(work / "data", dealers=dealers, customers=customers, differing=differing)
+    made = generate(work / "data", dealers=dealers, customers=customers, alike=True, differing=differing)
     world = World("automotive", work / "lake")
     world.load(made.phases["history"])
     world.train(MODEL, AS_OF.isoformat())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from propensity.adapters.calamine_workbooks import CalamineWorkbooks
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.identity.identities import current_identities
 from propensity.identity.resolve_identities import resolve_identities
@@ -78,6 +79,7 @@ class Club:
 
     pack = "club"
     sql = DuckDbSql
+    workbooks = CalamineWorkbooks()
     rows_per_item = 1_000
 
     def __init__(self, **files: str) -> None:

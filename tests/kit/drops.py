@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from propensity.adapters.calamine_workbooks import CalamineWorkbooks
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.ingest.validate_upload import Upload, validate_upload
 from tests.fakes.memory import MemoryMetrics, MemoryQueue, MemoryStore
@@ -94,6 +95,7 @@ class Drops:
         self.landing, self.lake = MemoryStore(), MemoryStore()
         self.promote_queue, self.metrics = MemoryQueue(), MemoryMetrics()
         self.sql = DuckDbSql
+        self.workbooks = CalamineWorkbooks()
 
     def drop(self, body: bytes, name: str = "a.csv", *, tenant: str = "t1", dataset: str = "orders") -> dict[str, Any]:
         return self.drop_at(body, f"{dataset}/tenant_id={tenant}/{name}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from propensity.adapters.calamine_workbooks import CalamineWorkbooks
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ingest.replay_quarantine import replay_quarantine
@@ -91,6 +92,7 @@ class Ports:
 
     pack = "shop"
     sql = DuckDbSql
+    workbooks = CalamineWorkbooks()
 
     def __init__(self, fuse: Any, version: str = "1.9.0") -> None:
         self.pack_files = files_of(version)

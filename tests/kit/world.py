@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from propensity.adapters.calamine_workbooks import CalamineWorkbooks
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.frames import ArrowFrames
@@ -68,6 +69,7 @@ class World:
         self.lake = FolderStore(folder)
         self.tables = DeltaTables(str(folder))
         self.sql = DuckDbSql
+        self.workbooks = CalamineWorkbooks()
         self.promote_queue = MemoryQueue()
         self.inference_queue = MemoryQueue()
         self.workflows = MemoryWorkflows()

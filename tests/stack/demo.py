@@ -23,7 +23,7 @@ from tests.stack.stack import ROOT, Stack, StackError, attach, start
 from tests.stack.summary import count_datasets, summarise, table
 from tests.stack.up import given, write_environment
 
-WAIT = 900  # seconds; a guard against a hang, not an expectation
+WAIT = 1_800  # seconds; a guard against a hang, not an expectation
 
 
 class Progress:
@@ -67,6 +67,9 @@ def run(
 ) -> tuple[dict[str, dict[str, int]], dict[str, Any]]:
     """Run the loop. Returns the counts of each dataset, and the receipt of the consumer's pull."""
     drop(stack, lake, scenario.history, progress, "history")
+    if scenario.people:
+        with progress.step("identity", "customers joined to persons and households"):
+            stack.invoke("ResolveIdentities", {"slot": min(scored.as_of for scored in scenario.scored).isoformat()})
     for as_of in sorted({scored.as_of for scored in scenario.scored}):
         day = as_of.isoformat()
         models = [scored.model for scored in scenario.scored if scored.as_of == as_of]
@@ -97,6 +100,9 @@ def run(
         with progress.step("matchback", "outcomes matched to scores"):
             for known_by in sorted({scored.known_by for scored in scenario.scored}):
                 stack.invoke("RunMatchback", {"slot": known_by.isoformat()})
+        if scenario.manifest:
+            with progress.step("audit", "features held against what the batches were scored on"):
+                stack.invoke("AuditFeatures", {"slot": max(scored.known_by for scored in scenario.scored).isoformat()})
         return counting.result(), receipt
 
 

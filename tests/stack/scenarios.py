@@ -59,6 +59,7 @@ class Scenario:
     outcomes: list[Drop] = field(default_factory=list)
     truth: Path | None = None
     manifest: Path | None = None
+    people: Path | None = None
 
     @property
     def drops(self) -> list[Drop]:
@@ -138,6 +139,7 @@ def automotive(work: Path, *, dealers: int = 25, customers: int = 40_000) -> Sce
         outcomes=made.phases["outcomes"],
         truth=made.truth,
         manifest=made.manifest,
+        people=made.people,
     )
 
 
@@ -163,8 +165,8 @@ def _made_before(noted: Path, of: str) -> Generated | None:
     phases = {
         phase: [Drop(Path(drop["path"]), drop["key"]) for drop in drops] for phase, drops in made["phases"].items()
     }
-    found = Generated(phases, Path(made["manifest"]), Path(made["truth"]))
-    paths = [found.manifest, found.truth, *(drop.path for drops in phases.values() for drop in drops)]
+    found = Generated(phases, *(Path(made[name]) for name in ("manifest", "truth", "people")))
+    paths = [found.manifest, found.truth, found.people, *(drop.path for drops in phases.values() for drop in drops)]
     return found if all(path.exists() for path in paths) else None
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from propensity.erasure import landing, proof
 from propensity.erasure.sealed_names import keep, recall
 from propensity.erasure.texts import NameFinder
 from propensity.erasure.zones import LandedVersions, ParquetFiles, TextFiles
+from propensity.ingest import validate_upload as validating
 from propensity.ingest.domain.file_report import parse_report
 from propensity.ingest.replay_quarantine import replay_quarantine
 from propensity.ingest.validate_upload import Upload, validate_upload
@@ -24,6 +26,7 @@ from propensity.ports import ObjectInfo
 from tests.fakes.folder_store import FolderStore
 from tests.kit.drops import PACK, column, contract
 from tests.kit.people import CUSTOMERS, Person
+from tests.kit.workbooks import workbook
 from tests.kit.world import LANDING, World
 
 ANNA = Person("d1", "C0000001", "anna+cars@example.net", "+49301112223")
@@ -287,3 +290,66 @@ def test_a_file_that_is_not_validated_yet_is_named_without_the_persons_name(worl
     validate_upload(world, Upload(LANDING, info.key, info.version_id, info.etag))
     ANNA.erase(world)
     assert left(world, *ANNA.names) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["_SUCCESS", "_temporary/anna+cars@example.net.csv", ".anna+cars@example.net.csv.crc", "anna+cars@example.net.crc"],
+)
+def test_a_marker_that_names_the_person_goes_and_keeps_no_erasure_waiting(world: World, name: str) -> None:
+    """Nobody validates markers of Hadoop and Spark, so an erasure that waited for their report would wait for ever."""
+    world.put(f"{WHERE}/{name}", b"anna+cars@example.net")
+    world.promote()
+
+    ANNA.erase(world)
+
+    assert left(world, *ANNA.names) == []
+    assert left(world, "other@example.net")
+
+
+def test_a_file_over_the_budget_of_bytes_is_neither_searched_nor_lost_and_is_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No copy of it was kept, so that other people's rows would be lost with it."""
+    for module in (landing, proof, validating):
+        monkeypatch.setattr(module, "MAX_BYTES", len(GOOD))
+    world.put(f"{WHERE}/large.csv", (GOOD + OTHER).encode())
+    world.promote()
+    [large] = [version for version in world.landing.versions("") if version.key.endswith("large.csv")]
+
+    answer = ANNA.erase(world)
+
+    assert answer["proof"]["too_large"] == (f"landing {WHERE}/large.csv version {large.version_id}",)
+    assert world.landing.get(large.key, large.version_id) == (GOOD + OTHER).encode()
+    world.landing.remove(large.key, large.version_id)
+    assert left(world, *ANNA.names) == []
+
+
+def test_a_file_over_the_budget_that_is_named_after_the_person_is_told_once_all_else_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (landing, proof, validating):
+        monkeypatch.setattr(module, "MAX_BYTES", len(GOOD))
+    world.put(f"{WHERE}/{ANNA.email}.csv", (GOOD + OTHER).encode())
+    world.promote()
+
+    with pytest.raises(ConflictError, match=f"1 objects still hold the subject: landing {WHERE}/erased-") as told:
+        ANNA.erase(world)
+
+    assert ANNA.email not in str(told.value)
+    world.landing.remove(f"{WHERE}/{ANNA.email}.csv")
+    ANNA.erase(world)
+    assert left(world, *ANNA.names) == []
+
+
+def test_a_person_of_a_workbook_goes_and_the_others_stay(world: World) -> None:
+    rows = [one.split(",") for one in GOOD.splitlines()]
+    world.put(f"{WHERE}/people.xlsx", workbook(*rows))
+    world.put(f"{WHERE}/refused.xlsx", workbook(["nothing"], [ANNA.email]))
+    world.promote()
+
+    ANNA.erase(world)
+
+    assert left(world, *ANNA.names) == []
+    assert not [key for key in world.landing.keys("") if key.endswith(".xlsx")]
+    assert left(world, "other@example.net")

@@ -54,7 +54,18 @@ REFUSED = {
         "a.csv.gz",
         "line 1: unzips to more than 67,108,864 bytes, more than 200 times its size",
     ),
-    "UTF-16": (csv_file(good(1)).decode().encode("utf-16"), "a.csv", "line 1: the text is UTF-16, expected UTF-8"),
+    "UTF-16 without a mark": (
+        csv_file(good(1)).decode().encode("utf-16-le"),
+        "a.csv",
+        "line 1: the text looks like UTF-16 without a byte order mark, expected UTF-8; export it as UTF-8, or set "
+        "encoding utf-16-le in the tenant's text_format",
+    ),
+    "UTF-32": (csv_file(good(1)).decode().encode("utf-32"), "a.csv", "line 1: the text is UTF-32, expected UTF-8"),
+    "UTF-16 that is cut within a character": (
+        csv_file(good(1)).decode().encode("utf-16")[:-1],
+        "a.csv",
+        "file: its text is utf-16-le and ends within a character after",
+    ),
     "a header in Latin-1": ("größe,\n1,\n".encode("latin-1"), "a.csv", "line 1: the header cannot be read"),
     "a quote that never closes in the header": (b'"' + csv_file(good(1)), "a.csv", "line 1: the header cannot be read"),
     "no line end for megabytes": (
@@ -78,7 +89,7 @@ REFUSED = {
     "an empty Parquet file": (b"", "a.parquet", "file: not Parquet, or cut short"),
     "a kind of file nobody reads": (
         b"x",
-        "a.xlsx",
+        "a.pdf",
         "unknown kind of file, expected .csv, .csv.gz, .jsonl, .jsonl.gz, .parquet",
     ),
 }

@@ -33,6 +33,7 @@ from tests.fakes.memory_tables import MemoryTables
 from tests.functional.ingest.test_validate_upload_refuses import ROW, parquet
 from tests.kit.drops import BUCKET, HEADER, Drops, csv_file, good
 from tests.kit.faults import Crash, Fuse, Fused
+from tests.kit.workbooks import workbook
 from tests.kit.world import World
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)  # the store's clock begins here, and a write takes a second
@@ -256,7 +257,7 @@ REFUSED_LINKS: dict[str, tuple[dict[str, Any], str]] = {
     "no file": ({"dataset": "orders"}, "file: expected text"),
     "an unknown dataset": ({"dataset": "sails", "file": "a.csv"}, "unknown dataset, expected one of orders"),
     "another tenant's": ({"dataset": "orders/tenant_id=t2", "file": "a.csv"}, "dataset: expected one of orders"),
-    "an unknown kind": ({"dataset": "orders", "file": "a.xlsx"}, "unknown kind of file, expected"),
+    "an unknown kind": ({"dataset": "orders", "file": "a.pdf"}, "unknown kind of file, expected"),
     "a way up": ({"dataset": "orders", "file": "../tenant_id=t2/a.csv"}, "none of them empty, . or .."),
     "an empty part": ({"dataset": "orders", "file": "/a.csv"}, "none of them empty"),
     "a line end": ({"dataset": "orders", "file": "a\n.csv"}, "printable"),
@@ -298,7 +299,9 @@ SAMPLES: dict[str, tuple[Callable[[], bytes], str]] = {
     "parquet": (lambda: parquet(ROW), "a.parquet"),
     "nothing": (lambda: b"", "a.csv"),
     "no gzip": (lambda: b"x", "a.csv.gz"),
-    "an unknown kind": (lambda: b"x", "a.xlsx"),
+    "an unknown kind": (lambda: b"x", "a.pdf"),
+    "a workbook": (lambda: workbook(HEADER.split(","), good(1).split(",")), "a.xlsx"),
+    "no workbook": (lambda: b"x", "a.xlsx"),
 }
 
 

@@ -271,6 +271,7 @@ def test_a_card_is_fetched_as_a_page_or_as_markdown(waiting: SimpleNamespace, tr
         (card_of("2"), 404, "from before there were model cards"),
         (card_of("9"), 404, "no version 9"),
         (card_of("../1"), 400, "version"),
+        (card_of("9" * 5_000), 400, "version: expected 1 to 200 printable ASCII characters"),
         (card_of("1", "pdf"), 400, "format"),
     ):
         assert answer["statusCode"] == status

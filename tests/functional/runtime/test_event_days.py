@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from propensity.kernel.errors import BadInputError
+from propensity.lake.domain.run_names import parse_day
 from propensity.runtime.event_days import day_in
 from tests.kit.handlers import CONTEXT, handler, lake_keys
 
@@ -24,6 +25,13 @@ def test_a_day_that_has_begun_in_utc_is_taken_as_it_stands(said: str) -> None:
 def test_a_day_that_has_not_begun_is_refused_with_today(said: str) -> None:
     with pytest.raises(BadInputError, match=r"slot is .*, which has not begun: today is 2025-07-01 in UTC"):
         day_in({"slot": said}, "slot", at=NOW)
+
+
+@pytest.mark.parametrize("said", ["0001-01-01", "1899-12-31", "3000-01-01", "9999-12-31", "0001-01-01T00:00:00+14:00"])
+def test_a_day_whose_window_would_leave_the_calendar_is_refused(said: str) -> None:
+    with pytest.raises(BadInputError, match="from 1900-01-01 to 2999-12-31"):
+        parse_day(said, "day")
+    assert [parse_day(day, "day").isoformat() for day in ("1900-01-01", "2999-12-31")] == ["1900-01-01", "2999-12-31"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.ports import OnlineScore
 from propensity.registry.versions import register
 from propensity.runtime import composition
-from tests.functional.runtime.test_api_fuzz import routes
+from tests.kit.api_inputs import routes
 from tests.kit.handlers import CONTEXT, event, handler, lake_keys, land, messages
 from tests.kit.registries import crown
 

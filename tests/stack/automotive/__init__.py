@@ -21,12 +21,17 @@ def generate(
     dealers: int = 25,
     customers: int = 40_000,
     no_effect: bool = False,
+    alike: bool = False,
     differing: bool = False,
 ) -> Generated:
     """Write the drop files of all phases below `out`, with the manifest of planted faults and the truth.
 
-    Equal arguments give equal bytes. With `no_effect` no outcome depends on anything. With `differing` three dealers
-    are not like the others (simulate.py).
+    Equal arguments give equal bytes. Dealers' rates differ by a factor of five. From three dealers on, the last has
+    too few customers for a list, one dealer's visits come late, and one exports again with other values. `alike` makes
+    dealers without any of this. With `differing` three of those are not like the others (simulate.py). With
+    `no_effect` no outcome depends on anything.
     """
-    world = simulate(seed=seed, dealers=dealers, customers=customers, no_effect=no_effect, differing=differing)
+    world = simulate(
+        seed=seed, dealers=dealers, customers=customers, no_effect=no_effect, alike=alike, differing=differing
+    )
     return write_files(world, out, seed=seed, gap_day=GAP_DAY)

@@ -16,8 +16,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.stack.automotive import feeds
 from tests.stack.automotive.faults import FAULTS, plant
+from tests.stack.automotive.people import LENDS, People, people
 from tests.stack.automotive.simulate import AS_OF, MAKES, START, World
+from tests.stack.automotive.truth import (
+    customer_id,
+    day_of,
+    dealers_told,
+    pairs_told,
+    vin,
+    write_people,
+    write_truth,
+)
 from tests.stack.scenarios import Drop
 
 PHASES = ("history", "gap", "outcomes")
@@ -26,11 +37,15 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The files of each phase in the order to drop them, the manifest of faults and the true probabilities."""
+    """The files of each phase in the order to drop them, the manifest, the true probabilities, and who is whom.
+
+    The manifest lists what is planted: faulty rows, pairs of customers, late and changed files, dealers' true rates.
+    """
 
     phases: dict[str, list[Drop]]
     manifest: Path
     truth: Path
+    people: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +60,15 @@ class _Stamped:
 
 def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generated:
     random = np.random.default_rng(seed + 1)
-    tables = _tables(world, random, gap_day)
+    known = people(world, seed=seed + 3)
+    tables = _tables(world, known, random, gap_day)
     phases: dict[str, list[Drop]] = {phase: [] for phase in PHASES}
     manifest: list[dict[str, Any]] = []
     files: list[dict[str, Any]] = []
     for dataset, stamped in tables.items():
         groups: dict[tuple[str, int, int], list[Row]] = defaultdict(list)
         for row in sorted(stamped, key=lambda row: row.recorded):
-            groups[(*_file_of(dataset, row, gap_day), row.tenant)].append(row.row)
+            groups[(*_file_of(world, dataset, row, gap_day), row.tenant)].append(row.row)
         tails: dict[str, list[Row]] = defaultdict(list)
         for (phase, part, tenant), rows in sorted(groups.items(), key=lambda item: (PHASES.index(item[0][0]), item[0])):
             dealer = world.dealers[tenant]
@@ -65,13 +81,28 @@ def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generat
             phases[phase].append(Drop(path, name))
             files.append({"key": name, "phase": phase, "rows": len(rows), "faulty": len(planted)})
             manifest += [{"key": name, **fault} for fault in planted]
+    changed = _changed_again(world, tables[feeds.CHANGED_DATASET], out, phases)
+    files += [{"key": one["key"], "phase": one["phase"], "rows": one["rows"], "faulty": 0} for one in changed]
+    told = {
+        "files": files,
+        "faults": manifest,
+        "dealers": dealers_told(world),
+        "late": _late(world, tables),
+        "changed": changed,
+        "pairs": pairs_told(world, known),
+    }
     path = out / "manifest.json"
-    path.write_text(json.dumps({"files": files, "faults": manifest}, indent=1))
-    return Generated(phases, path, _truth(world, out))
+    path.write_text(json.dumps(told, indent=1))
+    return Generated(phases, path, write_truth(world, out), write_people(world, known, out))
 
 
-def _file_of(dataset: str, one: _Stamped, gap_day: date) -> tuple[str, int]:
-    """(phase, part): the visits of four years come in two exports, everything else in one export for each phase."""
+def _file_of(world: World, dataset: str, one: _Stamped, gap_day: date) -> tuple[str, int]:
+    """(phase, part): the visits of four years come in two exports, everything else in one export for each phase.
+
+    What comes late is a file of its own.
+    """
+    if feeds.is_late(world, dataset, one.tenant, one.recorded):
+        return "outcomes", 1 if one.recorded.date() < AS_OF else 0
     if one.recorded.date() < AS_OF:
         early = dataset == "service_records" and one.recorded.date() < AS_OF - timedelta(days=540)
         return "history", 0 if early or dataset != "service_records" else 1
@@ -80,7 +111,44 @@ def _file_of(dataset: str, one: _Stamped, gap_day: date) -> tuple[str, int]:
     return "outcomes", 0
 
 
-def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped]]:
+def _changed_again(
+    world: World, stamped: list[_Stamped], out: Path, phases: dict[str, list[Drop]]
+) -> list[dict[str, Any]]:
+    """Write the vehicles' exports that change what the first one said. They are the last files of their phases."""
+    tenant = feeds.changing_dealer(world)
+    if tenant is None:
+        return []
+    dealer = world.dealers[tenant]
+    own = [one.row for one in stamped if one.tenant == tenant and one.recorded.date() < AS_OF]
+    found = []
+    for phase in ("history", "outcomes"):
+        vehicles = {vin(vehicle) for vehicle in feeds.changes(world, phase)}
+        rows = [
+            {**row, "first_registered_on": feeds.OLD, "model_year": feeds.OLD[:4]} if row["vin"] in vehicles else row
+            for row in own
+        ]
+        # the number after that of the phase's own export
+        name, path = _write(out, feeds.CHANGED_DATASET, dealer, phase, 1, rows)
+        phases[phase].append(Drop(path, name))
+        changed = sum(row["vin"] in vehicles for row in own)
+        one = {"key": name, "phase": phase, "tenant_id": dealer, "rows": len(rows), "changed": changed}
+        found.append({**one, "features": feeds.CHANGED_FEATURES})
+    return found
+
+
+def _late(world: World, tables: dict[str, list[_Stamped]]) -> list[dict[str, Any]]:
+    tenant = feeds.late_dealer(world)
+    if tenant is None:
+        return []
+    rows = sum(
+        feeds.is_late(world, feeds.LATE_DATASET, one.tenant, one.recorded) and one.recorded.date() < AS_OF
+        for one in tables[feeds.LATE_DATASET]
+    )
+    dealer = world.dealers[tenant]
+    return [{"tenant_id": dealer, "dataset": feeds.LATE_DATASET, "days": feeds.LATE_DAYS, "rows": rows}]
+
+
+def _tables(world: World, known: People, random: Any, gap_day: date) -> dict[str, list[_Stamped]]:
     gap = (gap_day - START).days
     newcomers = set(np.flatnonzero((world.joined >= (AS_OF - START).days) & (world.joined < gap)).tolist())
     tables: dict[str, list[_Stamped]] = {}
@@ -94,7 +162,7 @@ def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped
             row["recorded_at"] = recorded.strftime("%Y-%m-%d %H:%M:%S")
             table.append(_Stamped(int(world.tenant[customer]), recorded, customer in newcomers, row))
 
-    _customers(world, random, add)
+    _customers(world, known, random, add)
     column = world.column
     who, days = column("vehicles", "customer"), column("vehicles", "day")
     add(
@@ -103,12 +171,12 @@ def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped
         days,
         [
             {
-                "vin": _vin(vehicle),
-                "customer_id": _customer(customer),
+                "vin": vin(vehicle),
+                "customer_id": customer_id(customer),
                 "make": MAKES[vehicle % len(MAKES)],
-                "model_year": str(_day(registered).year),
-                "first_registered_on": _day(registered).isoformat(),
-                "valid_from": _day(day).isoformat(),
+                "model_year": str(day_of(registered).year),
+                "first_registered_on": day_of(registered).isoformat(),
+                "valid_from": day_of(day).isoformat(),
             }
             for customer, day, vehicle, registered in zip(
                 who.tolist(),
@@ -128,9 +196,9 @@ def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped
         [
             {
                 "sale_id": f"S{number:07d}",
-                "customer_id": _customer(customer),
-                "vin": _vin(vehicle),
-                "sold_on": _day(day).isoformat(),
+                "customer_id": customer_id(customer),
+                "vin": vin(vehicle),
+                "sold_on": day_of(day).isoformat(),
                 "condition": "used" if used else "new",
                 "finance": ("cash", "loan", "lease")[finance],
                 "price": f"{cost:.2f}",
@@ -149,7 +217,7 @@ def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped
         ],
         late=0.01,
     )
-    _visits(world, random, add)
+    _visits(world, known, random, add)
     who, days = column("leases", "customer"), column("leases", "day")
     add(
         "leases",
@@ -158,12 +226,12 @@ def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped
         [
             {
                 "lease_id": f"L{vehicle:07d}",
-                "customer_id": _customer(customer),
-                "vin": _vin(vehicle),
-                "starts_on": _day(day).isoformat(),
-                "ends_on": _day(end).isoformat(),
+                "customer_id": customer_id(customer),
+                "vin": vin(vehicle),
+                "starts_on": day_of(day).isoformat(),
+                "ends_on": day_of(end).isoformat(),
                 "monthly": f"{250 + vehicle % 400}.00",
-                "valid_from": _day(day).isoformat(),
+                "valid_from": day_of(day).isoformat(),
             }
             for customer, day, vehicle, end in zip(
                 who.tolist(),
@@ -177,19 +245,19 @@ def _tables(world: World, random: Any, gap_day: date) -> dict[str, list[_Stamped
     return tables
 
 
-def _customers(world: World, random: Any, add: Any) -> None:
+def _customers(world: World, known: People, random: Any, add: Any) -> None:
     who = np.arange(len(world.joined))
     consent = random.random(len(who)) < 0.8
 
     def rows(customers: Any, days: Any, host: str) -> list[Row]:
         return [
             {
-                "customer_id": _customer(customer),
-                "email": f"c{customer}@{host}",
-                "phone": f"+4930{customer:07d}",
-                "postcode": f"{10_000 + customer % 80_000}",
+                "customer_id": customer_id(customer),
+                "email": known.email[customer].replace("example.com", host),
+                "phone": known.phone[customer],
+                "postcode": known.postcode[customer],
                 "consent": "true" if consent[customer] else "false",
-                "valid_from": _day(day).isoformat(),
+                "valid_from": day_of(day).isoformat(),
             }
             for customer, day in zip(customers.tolist(), days.tolist(), strict=True)
         ]
@@ -201,9 +269,9 @@ def _customers(world: World, random: Any, add: Any) -> None:
     add("customers", moved[past], days[past], rows(moved[past], days[past], "example.org"))
 
 
-def _visits(world: World, random: Any, add: Any) -> None:
+def _visits(world: World, known: People, random: Any, add: Any) -> None:
     who, days = world.column("visits", "customer"), world.column("visits", "day")
-    vehicle, declined = world.column("visits", "vehicle"), world.column("visits", "declined")
+    vehicle, declined = _brought(world, known, random), world.column("visits", "declined")
     amount = np.round(random.gamma(2.5, 130.0, len(who)) + 40, 2)
     minutes = random.integers(7 * 60, 17 * 60, len(who))
     kinds = random.choice(["maintenance", "repair", "inspection", "recall"], size=len(who), p=[0.5, 0.3, 0.15, 0.05])
@@ -212,13 +280,13 @@ def _visits(world: World, random: Any, add: Any) -> None:
     kilometres = (age + 1) * a_day[vehicle]
 
     def row(number: int, revision: int, cost: float) -> Row:
-        at = datetime.combine(_day(int(days[number])), datetime.min.time()) + timedelta(minutes=int(minutes[number]))
+        at = datetime.combine(day_of(int(days[number])), datetime.min.time()) + timedelta(minutes=int(minutes[number]))
         return {
             "tenant_id": world.dealers[int(world.tenant[who[number]])],
             "service_id": f"V{number:07d}",
             "revision": str(revision),
-            "customer_id": _customer(int(who[number])),
-            "vin": _vin(int(vehicle[number])),
+            "customer_id": customer_id(int(who[number])),
+            "vin": vin(int(vehicle[number])),
             "visited_at": at.isoformat(sep=" "),
             "visit_kind": str(kinds[number]),
             "odometer_km": str(kilometres[number]),
@@ -232,6 +300,19 @@ def _visits(world: World, random: Any, add: Any) -> None:
     again = numbers[random.random(len(numbers)) < 0.01]
     later = days[again] + random.integers(7, 40, len(again))
     add("service_records", who[again], later, [row(number, 2, amount[number] * 0.9) for number in again.tolist()])
+
+
+def _brought(world: World, known: People, random: Any) -> Any:
+    """The vehicle of each visit: in some visits it is the one that the household's first member kept on that day."""
+    who, days, own = (world.column("visits", name) for name in ("customer", "day", "vehicle"))
+    keeper, since, vehicle = (world.column("vehicles", name) for name in ("customer", "day", "vehicle"))
+    wide = 1 << 20  # more than any number of days, from the first customers' joining on
+    order = np.argsort(keeper * wide + since, kind="stable")
+    at = np.searchsorted((keeper * wide + since)[order], known.lender[who] * wide + days, side="right") - 1
+    place = order[np.maximum(at, 0)]
+    lends = (known.lender[who] != who) & (random.random(len(who)) < LENDS)
+    lends &= (at >= 0) & (keeper[place] == known.lender[who])  # the first member may have had no vehicle yet
+    return np.where(lends, vehicle[place], own)
 
 
 def _write(out: Path, dataset: str, dealer: str, phase: str, part: int, rows: list[Row]) -> tuple[str, Path]:
@@ -254,39 +335,6 @@ def _write(out: Path, dataset: str, dealer: str, phase: str, part: int, rows: li
     body = text.getvalue().encode()
     path.write_bytes(gzip.compress(body, mtime=0) if suffix.endswith("gz") else body)
     return name, path
-
-
-def _truth(world: World, out: Path) -> Path:
-    who = world.truth["customer"]
-    tables = []
-    for model in ("buy", "service"):
-        probability, outcome = world.truth[model]
-        tables.append(
-            pa.table(
-                {
-                    "tenant_id": [world.dealers[int(world.tenant[customer])] for customer in who],
-                    "customer_id": [_customer(int(customer)) for customer in who],
-                    "model": [model] * len(who),
-                    "probability": probability,
-                    "outcome": outcome,
-                }
-            )
-        )
-    path = out / "truth.parquet"
-    pq.write_table(pa.concat_tables(tables), path)
-    return path
-
-
-def _day(number: int) -> date:
-    return START + timedelta(days=number)
-
-
-def _customer(number: int) -> str:
-    return f"C{number:07d}"
-
-
-def _vin(number: int) -> str:
-    return f"WAUZZZ8K{number:09d}"
 
 
 __all__ = ["FAULTS", "Generated", "write_files"]

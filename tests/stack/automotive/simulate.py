@@ -23,6 +23,10 @@ START = AS_OF - timedelta(days=STEP * STEPS)
 PATHS = 16  # a few are enough, for they differ in the other event only: twice as many move the AUC by < 0.001
 WARM_UP = 360  # days before the start in which each first customer's last contact lies
 LONG_AGO = -10_000
+SMALL = 14  # customers of the last dealer: too few for a list with places
+# Logits from the dealer in the middle to the first and the last one. With them the true rates of a window differ by a
+# factor of five and more, for both models
+SPREAD = (1.1, 0.9)
 MAKES = ("AUDI", "BMW", "FIAT", "FORD", "OPEL", "SKODA", "TOYOTA", "VW")
 
 
@@ -33,6 +37,7 @@ class World:
     dealers: list[str]
     tenant: Any  # dealer index per customer
     joined: Any  # day on which a customer's first row is dated
+    levels: Any  # logits by which each dealer's customers buy and come in more often than others who look alike
     sales: dict[str, list[Any]] = field(
         default_factory=lambda: _columns("customer", "day", "vehicle", "used", "finance")
     )
@@ -40,6 +45,7 @@ class World:
     vehicles: dict[str, list[Any]] = field(default_factory=lambda: _columns("customer", "day", "vehicle", "registered"))
     leases: dict[str, list[Any]] = field(default_factory=lambda: _columns("customer", "day", "vehicle", "end"))
     truth: dict[str, Any] = field(default_factory=dict)
+    small: int | None = None  # the dealer with SMALL customers
 
     def column(self, table: str, name: str) -> Any:
         parts = getattr(self, table)[name]
@@ -62,27 +68,38 @@ class _State:
         self.bought = np.zeros(count, dtype=np.int64)
         self.visits = np.zeros((24, count), dtype=np.int64)  # per step, the last two years
         self.declined = np.zeros((12, count))  # per step, the last year
-        self.leaning = np.zeros((2, count))  # towards buying and towards coming in; no row shows it
+        # towards buying and towards coming in, the customer's own and the dealer's; no row shows it
+        self.leaning = np.zeros((2, count))
         self.due = np.full(count, 390)  # about how many days pass from one yearly service to the next
 
 
-def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool, differing: bool = False) -> World:
-    """Simulate all dealers. With `differing`, three of them are not like the others.
+def simulate(
+    *, seed: int, dealers: int, customers: int, no_effect: bool, alike: bool = False, differing: bool = False
+) -> World:
+    """Simulate all dealers. Their rates differ (SPREAD), and from three dealers on the last has SMALL customers.
 
-    Customers of the first are due twice a year. Those of the second come in more often (by 0.7 logits) whatever else
-    is known of them, and those of the third less often.
+    With `alike` all dealers have equal rates, and none is small. With `differing` three of those are not like the
+    others: customers of the first are due twice a year. Those of the second come in more often (by 0.7 logits) whatever
+    else is known of them, and those of the third less often.
     """
     random = np.random.default_rng(seed)
+    uneven = not (no_effect or alike or differing)
+    small = dealers - 1 if uneven and dealers >= 3 else None
     weights = random.gamma(3.0, 1.0, dealers)
+    if small is not None:
+        weights[small] = 0.0
     tenant = random.choice(dealers, size=customers, p=weights / weights.sum())
+    if small is not None:
+        tenant[random.choice(customers, size=SMALL, replace=False)] = small
     # six in ten are customers from before; the others join evenly over the steps and the window of the outcomes
     first = random.random(customers) < 0.6
     joined = np.where(
         first, -random.integers(1, WARM_UP, customers), random.integers(0, STEP * (STEPS + WINDOW), customers)
     )
-    world = World([f"dealer_{number + 1:02d}" for number in range(dealers)], tenant, joined)
+    levels = _levels(dealers, small) if uneven else np.zeros((2, dealers))
+    world = World([f"dealer_{number + 1:02d}" for number in range(dealers)], tenant, joined, levels, small=small)
     state = _State(customers)
-    state.leaning = random.normal(0, 0.15, (2, customers))
+    state.leaning = random.normal(0, 0.15, (2, customers)) + levels[:, tenant]
     if differing:
         state.due = np.where(tenant == 0, 190, 390)
         state.leaning[1] += np.select([tenant == 1, tenant == 2], [0.7, -0.7], 0.0)
@@ -113,6 +130,19 @@ def simulate(*, seed: int, dealers: int, customers: int, no_effect: bool, differ
         "service": (probabilities[1][known], came[known]),
     }
     return world
+
+
+def _levels(dealers: int, small: int | None) -> Any:
+    """Logits per model and dealer, in even steps from -SPREAD to SPREAD. A dealer's two levels have nothing in common.
+
+    The second dealer has the highest level of coming in.
+    """
+    known = dealers if small is None else dealers - 1
+    levels = np.zeros((2, dealers))
+    steps = np.linspace(-1, 1, known) if known > 1 else np.zeros(known)
+    levels[0, :known] = SPREAD[0] * np.roll(steps[::-1], known // 2)
+    levels[1, :known] = SPREAD[1] * np.roll(steps, 2 if known > 1 else 0)
+    return levels
 
 
 def _begin(world: World, state: _State, random: Any, first: Any) -> None:

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 from scipy.stats import binom
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
-from propensity.evaluation.domain.gates import evidence, floor, foreseen, latency, leaks, level, quality, within
+from propensity.evaluation.domain.gates import evidence, floor, latency, leaks, level, quality, within
 from propensity.pack.domain.model_spec import Gates
 from propensity.stats.figures import Estimate, wilson
-from propensity.stats.foresight import Foresight
 from propensity.stats.sentinels import sentinels
 from propensity.stats.within_tenant import by_tenant
 from propensity.training.domain.probes import probes
@@ -136,25 +135,6 @@ def test_that_a_value_is_there_at_all_can_be_the_leak() -> None:
     few = np.where(np.arange(440) % 88 == 0, labels, np.nan).astype(np.float32)
     [rare] = sentinels(["rare"], few[:, None], labels)
     assert rare.auc < 0.6
-
-
-def test_each_way_of_knowing_the_future_is_told_apart() -> None:
-    honest = Foresight("recency", alone=0.80, ahead=0.8, behind=0.85, moving=0.6, oddness=4.0)
-    found = foreseen(
-        [
-            honest,
-            Foresight("extract", alone=0.80, ahead=None, behind=None, moving=0.0, oddness=None),
-            Foresight("still_to_come", alone=0.90, ahead=0.9, behind=0.7, moving=0.6, oddness=None),
-            Foresight("status", alone=0.80, ahead=0.8, behind=0.8, moving=0.6, oddness=9.0),
-            Foresight("trait", alone=0.60, ahead=0.6, behind=0.6, moving=0.0, oddness=9.0),
-        ],
-        LIMITS,
-    )
-    assert found == {
-        "extract": "AUC 0.8 alone, but it never moves while the outcome does",
-        "still_to_come": "AUC 0.9 alone, of coming outcomes, and 0.7 of past ones",
-        "status": "AUC 0.8 alone, 9 deviations above the other features",
-    }
 
 
 def test_a_latency_is_said_by_its_step_so_that_a_resumed_run_says_the_same() -> None:

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from propensity.ingest.domain.landing_keys import outputs, parse_landing_key, rejected_outputs
-from propensity.ingest.domain.register_keys import (
+from propensity.ingest.domain.landing_keys import (
     entry_key,
     entry_of,
     is_first,
+    outputs,
+    parse_landing_key,
     parse_report_key,
     register_of,
+    rejected_outputs,
     version_of,
 )
 from tests.kit.reports import file_standing as standing

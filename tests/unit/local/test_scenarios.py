@@ -14,19 +14,19 @@ from tests.stack.scenarios import Drop
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of customers for which a generator of three small files was called."""
+    """The numbers of customers for which a generator of four small files was called."""
     calls: list[int] = []
 
     def generate(out: Path, *, dealers: int, customers: int) -> Generated:
         calls.append(customers)
         assert not out.exists(), "what was left half done is removed first"
         out.mkdir()
-        paths = [out / name for name in ("sales.csv", "manifest.json", "truth.parquet")]
+        paths = [out / name for name in ("sales.csv", "manifest.json", "truth.parquet", "people.parquet")]
         for path in paths:
             path.write_text(f"{dealers} {customers}")
-        sales, manifest, truth = paths
+        sales, manifest, truth, people = paths
         phases = {"history": [Drop(sales, "sales/tenant_id=dealer_01/sales.csv")], "gap": [], "outcomes": []}
-        return Generated(phases, manifest, truth)
+        return Generated(phases, manifest, truth, people)
 
     monkeypatch.setattr(automotive, "generate", generate)
     return calls

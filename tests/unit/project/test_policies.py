@@ -129,6 +129,16 @@ def test_what_is_written_once_is_overwritten_by_no_function_but_an_erasure(key: 
         assert put(function, key) == (function in ERASERS), function
 
 
+@pytest.mark.parametrize("key", ONCE)
+def test_what_is_written_once_is_overwritten_by_no_person_either_whatever_their_rights(key: str) -> None:
+    written = RESOURCES["LakeBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    denies = [one["Fn::If"][1] for one in written if one["Fn::If"][1]["Effect"] == "Deny"]
+    for condition, denied in (({}, True), ({"s3:if-none-match": "*"}, False)):
+        context = {"aws:PrincipalArn": "AdministratorRole", **condition}
+        found = [one for one in denies if applies(one, "s3:PutObject", f"LakeBucket/{key}", context)]
+        assert bool(found) == denied
+
+
 def test_an_erasure_of_a_person_reaches_whatever_can_name_them() -> None:
     for key in (
         "validation/sales/tenant_id=t1/ingest_date=2026-01-01/0.c1.0.0.json",

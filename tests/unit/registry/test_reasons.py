@@ -109,6 +109,8 @@ def test_reasons_of_trees_come_in_order_of_what_they_moved_and_say_which_way(tre
     for row in range(len(matrix)):
         moved = [abs(contribution) for _, contribution, _ in top.of_row(row, FEATURES)]
         assert moved == sorted(moved, reverse=True)
+        for one in row:
+            assert one["text"].endswith(" (raises the score)" if one["contribution"] > 0 else " (lowers the score)")
     far = matrix[:, 0] > 1
     assert (explained.contributions[far, 0] > 0).mean() > 0.95
 

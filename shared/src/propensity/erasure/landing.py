@@ -10,6 +10,8 @@ from typing import Any
 from propensity.erasure.domain.subject import of_nobody
 from propensity.erasure.rows import RowFinder
 from propensity.erasure.texts import NameFinder, is_parquet
+from propensity.ingest.domain.budgets import MAX_BYTES
+from propensity.ingest.domain.landing_keys import is_marker
 from propensity.ingest.promote_silver import BronzeFile, promote_silver
 from propensity.kernel.errors import RetryableError
 from propensity.kernel.tenant import Subject, tenant_of
@@ -76,7 +78,8 @@ class LandingFinder:
         """Return every version of every object of the tenant that holds the subject.
 
         Raises RetryableError where one of the versions was not validated, because other people's rows in that version
-        are nowhere else yet.
+        are nowhere else yet. A version over the budget of bytes is left out, because it was refused without a copy:
+        other people's rows are nowhere else. The proof names such a version.
         """
         everything = list(self._ports.landing.versions(""))
         if self._subject.customer_id is None:
@@ -85,7 +88,8 @@ class LandingFinder:
         landed = [
             version
             for version in everything
-            if tenant_of(version.key) in (None, self._subject.tenant_id) or of_nobody(version.key)
+            if (tenant_of(version.key) in (None, self._subject.tenant_id) or of_nobody(version.key))
+            and version.size <= MAX_BYTES
         ]
         validated: defaultdict[tuple[str, datetime], set[str]] = defaultdict(set)
         linked: set[tuple[str, datetime]] = set()
@@ -100,6 +104,8 @@ class LandingFinder:
         for version in landed:
             contents[self._arrived(version)].add(version.etag)
         for version in named:
+            if is_marker(version.key, version.size):
+                continue  # nobody validates a marker of Hadoop or Spark, and no row is lost with it
             # reports do not tell two contents of one second apart, so both contents are counted
             if len(validated[self._arrived(version)]) < len(contents[self._arrived(version)]):
                 shown = self._texts.without_key(version.key)

@@ -21,6 +21,7 @@ from typing import Any
 from propensity.erasure.domain.erasure_report import Proof
 from propensity.erasure.domain.subject import telling
 from propensity.erasure.unmasking import dials, phone_tail, plain, strings_in, views
+from propensity.ingest.domain.budgets import MAX_BYTES
 from propensity.kernel.errors import NotFoundError
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.kernel.tenant import TENANT_NAME, Subject, tenant_of
@@ -50,7 +51,11 @@ def search(
     if _online(ports, subject):
         found.hits.append("the online table")
     proof = Proof(
-        **found.searched, hits=len(found.hits), not_searched=dict(sorted(found.others.items())), unreadable=found.unread
+        **found.searched,
+        hits=len(found.hits),
+        not_searched=dict(sorted(found.others.items())),
+        unreadable=found.unread,
+        too_large=tuple(found.too_large),
     )
     return proof, found.hits
 
@@ -63,6 +68,7 @@ class _Search:
         self.hits: list[str] = []
         self.others: Counter[str] = Counter()
         self.unread = 0
+        self.too_large: list[str] = []
         self.searched = {"objects": 0, "bytes": 0, "landing_versions": 0, "objects_of_other_tenants": 0}
 
     def look(self, key: str, size: int, version_id: str | None, download: Any) -> None:
@@ -83,11 +89,16 @@ class _Search:
     def look_at_landed(self, key: str, size: int, version_id: str | None, download: Any) -> None:
         if self._of_another(key) or (self._subject.customer_id is None and not self._mine(key)):
             return
+        of_tenant = self._mine(key) and self._subject.customer_id is None
+        if size > MAX_BYTES and not of_tenant:
+            # such a file was refused whole, and may be larger than the disk
+            named = f"landing {key} version {version_id}"
+            (self.hits if self._sure.stand_in(key) else self.too_large).append(named)
+            return
         path = self._sql.scratch / "searched"
         download(key, path, version_id)
         self.searched["landing_versions"] += 1
         self.searched["bytes"] += size
-        of_tenant = self._mine(key) and self._subject.customer_id is None
         if of_tenant or self._in_object(f"landing/{key}", path) or self._sure.stand_in(key):
             self.hits.append(f"landing {key} version {version_id}")
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from propensity.ingest.domain.breaches import Breach, BreachMeasure, DayCounts, DayVerdict, judge_day
-from propensity.ingest.domain.register_keys import is_first, register_of
+from propensity.ingest.domain.landing_keys import is_first, register_of
 from propensity.ingest.register import read_report
 from propensity.kernel.spec import Record
 from propensity.kernel.sql_text import read_files

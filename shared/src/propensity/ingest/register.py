@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from propensity.ingest.domain.file_report import FileReport, parse_report
-from propensity.ingest.domain.register_keys import entry_key
+from propensity.ingest.domain.landing_keys import entry_key
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.json_objects import dumps, write_once
 from propensity.ports import ObjectStore

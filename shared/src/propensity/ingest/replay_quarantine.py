@@ -13,7 +13,7 @@ from typing import Any
 
 from propensity.ingest.domain.budgets import MAX_SECONDS
 from propensity.ingest.domain.file_report import FileReport, file_standing
-from propensity.ingest.domain.register_keys import ReportName, parse_report_key, version_of
+from propensity.ingest.domain.landing_keys import ReportName, parse_report_key, version_of
 from propensity.ingest.register import history, register_report
 from propensity.ingest.validate_upload import Arrival, Upload, announce, fetch_landed, validate_file
 from propensity.kernel.errors import BadInputError, NotFoundError

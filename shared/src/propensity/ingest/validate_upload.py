@@ -17,12 +17,12 @@ from propensity.ingest.domain.file_report import AcceptedReport, FileReport, Rej
 from propensity.ingest.domain.landing_keys import (
     Landed,
     content_id,
+    entry_key,
     is_marker,
     outputs,
     parse_landing_key,
     rejected_outputs,
 )
-from propensity.ingest.domain.register_keys import entry_key
 from propensity.ingest.files.checking import PARQUET_OPTIONS
 from propensity.ingest.files.reading import Read, read_upload
 from propensity.ingest.healing import Earlier, heal, load_earlier
@@ -157,7 +157,7 @@ def validate_file(
         if not local.exists():
             raise over_budget(f"{key}: file", "bytes", f"more than {MAX_BYTES:,} bytes")
         earlier = load_earlier(ports, sql, contract, history)
-        read = read_upload(sql, local, landed, contract, earlier.relation if earlier else None)
+        read = read_upload(ports, sql, local, landed, contract, earlier.relation if earlier else None)
         if earlier:
             checked, earlier = heal(sql, landed, contract, earlier, read.checked)
             read = replace(read, checked=checked)

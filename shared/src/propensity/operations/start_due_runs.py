@@ -151,8 +151,8 @@ def _train(ports: Ports, model: str, days: _Days, has_champion: bool, unscored: 
     as_of = f"as of {days.training}"
     before = newest_of(executions_of(ports, TRAIN, model), as_of=days.training.isoformat())
     if before and before.state == "running":
-        told = DueAnswer("due", f"{as_of}: started, or running since {before.began}", before.name)
-        return told, bool(before.payload.get("then_score"))
+        since = "started, or running since an earlier tick" if before.name == name else f"running since {before.began}"
+        return DueAnswer("due", f"{as_of}: {since}", before.name), bool(before.payload.get("then_score"))
     turn = take_turn(ports, name, {**payload, "then_score": then_score}, days.day)
     if turn is None:
         if days.day != days.training:

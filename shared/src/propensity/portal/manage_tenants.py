@@ -131,7 +131,7 @@ def check_sample(ports: Ports, tenant_id: str, body: Mapping[str, Any], *, at: s
             landed = landing_key(dataset, tenant_id, file, datasets, arrived=datetime.fromisoformat(at))
             record = lines(ports.lake, tenant_id)
             contract = text_form_for(contract_of(ports, dataset), record[-1] if record else None)
-            read = read_upload(sql, local, landed, contract, seconds=MAX_SAMPLE_SECONDS)
+            read = read_upload(ports, sql, local, landed, contract, seconds=MAX_SAMPLE_SECONDS)
             counts = read.counts().model_dump(mode="json")
             status = status_of(read.checked.good, read.checked.bad)
             answer = {"status": status, "contract_version": contract.version, **counts}

@@ -9,8 +9,7 @@ from typing import Any
 
 from propensity.ingest.domain.breaches import rhythm
 from propensity.ingest.domain.file_report import AcceptedReport, FileReport, file_standing
-from propensity.ingest.domain.landing_keys import content_id, is_marker
-from propensity.ingest.domain.register_keys import entry_of, is_first, register_of
+from propensity.ingest.domain.landing_keys import content_id, entry_of, is_first, is_marker, register_of
 from propensity.ingest.promote_silver import promotion
 from propensity.ingest.register import history
 from propensity.kernel.tenant import parse_tenant

@@ -27,10 +27,12 @@ from propensity.ports.modelling import (
     Sample,
     Trainer,
 )
+from propensity.ports.sheets import Cell, OddCell, Sheet, Workbooks
 from propensity.ports.storage import ArrowStream, DataFile, ObjectInfo, ObjectStore, Snapshot, Sql, SqlFactory, Tables
 
 __all__ = [
     "ArrowStream",
+    "Cell",
     "Coded",
     "DataFile",
     "Execution",
@@ -45,6 +47,7 @@ __all__ = [
     "Model",
     "ObjectInfo",
     "ObjectStore",
+    "OddCell",
     "OnlineScore",
     "OnlineTable",
     "PartedWriter",
@@ -54,6 +57,7 @@ __all__ = [
     "ReasonGraph",
     "ReasonModel",
     "Sample",
+    "Sheet",
     "Snapshot",
     "Sql",
     "SqlFactory",
@@ -61,6 +65,7 @@ __all__ = [
     "Trainer",
     "UploadAccess",
     "UploadLink",
+    "Workbooks",
     "Workflows",
 ]
 
@@ -253,3 +258,6 @@ class Ports(Protocol):
 
     @property
     def query_lineage(self) -> QueryLineage: ...
+
+    @property
+    def workbooks(self) -> Workbooks: ...

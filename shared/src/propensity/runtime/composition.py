@@ -26,6 +26,7 @@ from propensity.ports import (
     Tables,
     Trainer,
     UploadAccess,
+    Workbooks,
     Workflows,
 )
 from propensity.runtime.logging import log_fault
@@ -154,6 +155,12 @@ class AwsPorts:
         from propensity.adapters.sqlglot_lineage import SqlglotLineage
 
         return SqlglotLineage()
+
+    @property
+    def workbooks(self) -> Workbooks:
+        from propensity.adapters.calamine_workbooks import CalamineWorkbooks
+
+        return CalamineWorkbooks()
 
     def _store(self, setting: str) -> ObjectStore:
         from propensity.adapters.s3_store import S3Store

@@ -72,7 +72,8 @@ class Proof(Record):
 
     `hits` counts the objects that still hold the subject; it is 0 but in the record of an erasure with failed zones.
     `not_searched` counts objects by the other tenant whose mark they carry, a misspelt tenant included. `unreadable`
-    counts damaged files of no tenant, which nobody can search.
+    counts damaged files of no tenant, which nobody can search. `too_large` lists landed versions over the budget of
+    bytes, which were neither searched nor removed.
     """
 
     objects: int
@@ -82,6 +83,7 @@ class Proof(Record):
     hits: int
     not_searched: Mapping[str, int] = {}
     unreadable: int = 0
+    too_large: tuple[str, ...] = ()
 
 
 class ErasureRecord(Record):

@@ -20,7 +20,7 @@ from propensity.pack.domain.definition import parse_file
 FILE = "identity.yaml"
 Level = Literal["person", "household"]
 LEVELS: tuple[Level, ...] = ("person", "household")
-IdentityNormalisation = Literal["no_accents", "lower", "letters_and_digits", "digits"]
+IdentityNormalisation = Literal["no_accents", "lower", "no_plus_suffix", "letters_and_digits", "digits"]
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[A-Za-z][A-Za-z0-9_]*$")]
 Arm = Literal["treatment", "control"]
 

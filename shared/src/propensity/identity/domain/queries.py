@@ -29,6 +29,8 @@ _MARK_DIGITS = 8
 _NORMALISED = {
     "no_accents": "strip_accents({})",
     "lower": "lower({})",
+    # anna+cars@example.com is a mailbox of anna@example.com; a + anywhere else is kept
+    "no_plus_suffix": r"regexp_replace({}, '^([^+@]+)\+[^@]*(@[^@]+)$', '\1\2')",
     "letters_and_digits": r"regexp_replace({}, '[^\pL\pN]', '', 'g')",
     "digits": r"regexp_replace({}, '[^0-9]', '', 'g')",
 }

@@ -18,6 +18,10 @@ MAX_BYTES = 1_000_000_000  # the landed file, and its text when unzipped
 MAX_LINE = 131_072  # bytes of a line, or of a value of Parquet; Python's csv module takes no longer value
 MAX_RATIO = 200  # unzipped over zipped size: gzip reaches 1,000 on zeros, real exports measured 5 to 30
 FREE_OF_RATIO = 64 * 1024**2  # bytes; a file that unzips to at most this size may have any ratio
+MAX_SHEET_CELLS = 10_000_000  # a sheet's last row times its columns; the reader of workbooks holds all of them
+MAX_SHEET_TEXT = 500_000_000  # characters; the reader copies a shared text into each cell that has it
+MAX_BOOK_BYTES = 600_000_000  # all parts of a workbook, unzipped; 10,000,000 cells measured 450,000,000
+MAX_PART_BYTES = 64 * 1024**2  # a part of a workbook other than a sheet, the shared texts and pictures
 MAX_MEMORY = 3_000_000_000  # bytes of the function that validates (MediumMemory); the engine spills to disk before
 MAX_SECONDS = 200  # of reading and checking; the function has 300 s, and the report must still be written
 
@@ -26,6 +30,10 @@ _SPENT: Mapping[str, tuple[int, str]] = {
     "rows": (MAX_ROWS, "split the file"),
     "plain rows": (MAX_PLAIN_ROWS, "split the file"),
     "cells": (MAX_CELLS, "split the file, or leave out the columns that the contract does not name"),
+    "cells of a sheet": (MAX_SHEET_CELLS, "split the sheet, delete its empty rows and columns, or send CSV"),
+    "text of a sheet": (MAX_SHEET_TEXT, "split the sheet, or send CSV"),
+    "bytes of a workbook": (MAX_BOOK_BYTES, "leave out the other sheets and pictures, or send CSV"),
+    "bytes of a workbook's part": (MAX_PART_BYTES, "copy the sheet into a new workbook, or send CSV"),
     "bytes": (MAX_BYTES, "split the file"),
     "bytes of a value": (MAX_LINE, "shorten the value, or leave out its column if the contract does not name it"),
     "seconds": (MAX_SECONDS, "split the file"),

@@ -66,7 +66,7 @@ def check_rows(sql: Sql, source: Source, landed: Landed, contract: Contract, *, 
     Raises SqlError where the engine cannot read the source, BadInputError where a rule or an expectation with severity
     reject_file is broken.
     """
-    whole_line, row = list(_LINE_RULES), [*_tenant_rule(source, landed), *rules_of(contract)]
+    whole_line, row = list(_LINE_RULES), [*_tenant_rule(source, landed), *source.rules, *rules_of(contract)]
     unique = unique_rules(contract)
     rules = [*whole_line, *row, *unique]
     path = sql.scratch / "checked.parquet"

@@ -13,7 +13,7 @@ from propensity.ingest.files.sources import Source, field, match_columns, raw_li
 from propensity.ingest.files.staging import FIELD, SKIPPED, oddity
 from propensity.kernel.errors import BadInputError
 from propensity.kernel.sql_text import quote, text
-from propensity.pack.domain.contract import Contract, TextForm
+from propensity.pack.domain.contract import Contract
 from propensity.ports import Sql
 
 
@@ -25,9 +25,9 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
     Raises BadInputError for a file that cannot be read, or that lacks a column.
     """
     key = landed.key
-    path = unpack(local, sql.scratch / "unpacked", TextForm(), key=key, gzipped=landed.suffix.endswith(".gz"))
+    unpacked = unpack(local, sql.scratch / "unpacked", None, key=key, gzipped=landed.suffix.endswith(".gz"))
     staged = sql.scratch / "staged"
-    lines, blank, opened = _stage(path, staged, key)
+    lines, blank, opened = _stage(unpacked.path, staged, key)
     if lines - blank == 0:
         raise BadInputError(
             f"{key}: line 1: the file holds no object, expected one JSON object per line; send it again"
@@ -56,7 +56,7 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
     texts = ", ".join(f"_v[{number}] as {place}" for number, place in enumerate(places.values(), start=1))
     if blank:
         warnings = (*warnings, f"{blank} empty lines were left out")
-    surveyed = LandedText(path, (), 0, False, False, "\n", lines, False)
+    surveyed = LandedText(unpacked.path, (), 0, False, False, "\n", lines, False)
     return Source(
         rows=f"select _error, {texts or 'null::varchar as _t1'} from (select _error, {taken} from documents)",
         names=places,
@@ -64,6 +64,7 @@ def json_source(sql: Sql, local: Path, landed: Landed, contract: Contract) -> So
         lines=lines,
         records=lines - blank,
         blank=blank,
+        assumed=unpacked.assumed,
         warnings=warnings,
         raw=lambda bad: raw_lines(sql, surveyed, bad, key),
     )

@@ -30,8 +30,10 @@ from propensity.pack.domain.contract import DELIMITERS, TextForm
 
 BLOCK = 1 << 20
 CONTROL = bytes(code for code in range(32) if code not in (9, 10, 13))
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BOM = b"\xef\xbb\xbf"
+# a byte order mark is certain: no text of another encoding begins with these bytes
+_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", BOM: "utf-8"}
+_UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +59,83 @@ class LandedText:
     sample: tuple[tuple[str, ...], ...] = ()
 
 
-def unpack(source: Path, target: Path, form: TextForm, *, key: str, gzipped: bool) -> Path:
-    """The path of the file as UTF-8 text.
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A file as UTF-8 text. `assumed` tells what its byte order mark said."""
 
-    This is `source` where it is such text already, else `target`, which is written. Raises BadInputError for a damaged
-    file, or for a file that unzips to too much.
+    path: Path
+    assumed: tuple[str, ...] = ()
+
+
+def unpack(source: Path, target: Path, form: TextForm | None, *, key: str, gzipped: bool) -> Unpacked:
+    """The file as UTF-8 text.
+
+    This is `source` where it is such text already, else `target`, which is written. A byte order mark decides the
+    encoding; the form's encoding decides where the file has none. Without a form (JSON) that is UTF-8.
+    Raises BadInputError for a damaged file, or for a file that unzips to too much.
     """
-    if not gzipped and form.encoding == "utf-8":
-        return source
     ratio_limit = max(FREE_OF_RATIO, MAX_RATIO * source.stat().st_size) if gzipped else MAX_BYTES
-    decoder = None
-    if form.encoding != "utf-8":
-        decoder = codecs.getincrementaldecoder(form.encoding)(errors="surrogateescape")
-    size = 0
-    with gzip.open(source, "rb") if gzipped else source.open("rb") as raw, target.open("wb") as out:
-        try:
-            while piece := raw.read(BLOCK):
-                size += len(piece)
-                if size > MAX_BYTES:
-                    raise over_budget(f"{key}: line 1", "bytes", f"unzips to more than {MAX_BYTES:,} bytes")
-                if size > ratio_limit:
-                    raise BadInputError(
-                        f"{key}: line 1: unzips to more than {ratio_limit:,} bytes, more than {MAX_RATIO} times its "
-                        "size, which no export does; send it without gzip"
-                    )
-                # a byte that the encoding does not know is kept as it is; the byte is no UTF-8, so its row is bad
-                out.write(decoder.decode(piece).encode(errors="surrogateescape") if decoder else piece)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadInputError(
-                f"{key}: line 1: the gzip stream is damaged or cut short after {size} bytes, expected a whole one; "
-                "send the file again"
-            ) from error
-    return target
+    size = written = 0
+    try:
+        with gzip.open(source, "rb") if gzipped else source.open("rb") as raw:
+            piece = raw.read(BLOCK)
+            encoding, assumed = _encoding(piece, form, key)
+            if not gzipped and encoding == "utf-8":
+                return Unpacked(source, assumed)
+            # bytes that the encoding does not know become bytes that are no UTF-8, so that their row is bad
+            kept = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"
+            decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)(errors=kept)
+            with target.open("wb") as out:
+                while True:
+                    size += len(piece)
+                    if size > ratio_limit:
+                        raise BadInputError(
+                            f"{key}: line 1: unzips to more than {ratio_limit:,} bytes, more than {MAX_RATIO} times "
+                            "its size, which no export does; send it without gzip"
+                        )
+                    text = decoder.decode(piece, final=not piece).encode(errors=kept) if decoder else piece
+                    written += out.write(text)
+                    if max(size, written) > MAX_BYTES:
+                        raise over_budget(f"{key}: line 1", "bytes", f"unzips to more than {MAX_BYTES:,} bytes")
+                    if not piece:
+                        return Unpacked(target, assumed)
+                    piece = raw.read(BLOCK)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInputError(
+            f"{key}: line 1: the gzip stream is damaged or cut short after {size} bytes, expected a whole one; "
+            "send the file again"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            f"{key}: file: its text is {encoding} and ends within a character after {size} bytes, expected a whole "
+            "file; send the file again"
+        ) from error
+
+
+def _encoding(first: bytes, form: TextForm | None, key: str) -> tuple[str, tuple[str, ...]]:
+    """The encoding of a text by its first bytes, else by its form, and a sentence where a mark overrules the form."""
+    expected = form.encoding if form else "utf-8"
+    if first.startswith(_UTF32):
+        raise BadInputError(f"{key}: line 1: the text is UTF-32, expected UTF-8; export it as UTF-8")
+    marked = next((encoding for mark, encoding in _MARKS.items() if first.startswith(mark)), None)
+    if marked and marked != expected:
+        return marked, (f"the text is {marked}, as its byte order mark says",)
+    if expected == "utf-8" and (order := _unmarked_utf16(first)):
+        setting = f", or set encoding {order} in the tenant's text_format" if form else ""
+        raise BadInputError(
+            f"{key}: line 1: the text looks like UTF-16 without a byte order mark, expected UTF-8; export it as "
+            f"UTF-8{setting}"
+        )
+    return expected, ()
+
+
+def _unmarked_utf16(first: bytes) -> str | None:
+    """The byte order of text that is likely UTF-16: every second byte of most European text is zero then."""
+    even, odd = first[:1000:2], first[1:1000:2]
+    for order, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        if high.count(0) * 10 > len(high) * 7 and low.count(0) * 10 < len(low):
+            return order
+    return None
 
 
 def survey(
@@ -103,12 +150,10 @@ def survey(
 
     `fits` says whether a header has the columns of the contract. `columns` are the contract's, for a file without a
     header.
-    Raises BadInputError for UTF-16, an empty file, or a header that cannot be read.
+    Raises BadInputError for an empty file, or a header that cannot be read.
     """
     with path.open("rb") as raw:
         first = raw.read(BLOCK)
-        if first.startswith(_UTF16):
-            raise BadInputError(f"{key}: line 1: the text is UTF-16, expected UTF-8; export it as UTF-8")
         carriage_only = b"\r" in first and b"\n" not in first
         end = b"\r" if carriage_only else b"\n"
         found = _header(first, end, form, key, columns, fits)

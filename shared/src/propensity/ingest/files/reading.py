@@ -7,13 +7,14 @@ from pathlib import Path
 
 from propensity.ingest.domain.budgets import MAX_SECONDS, over_budget
 from propensity.ingest.domain.file_report import RowCounts
-from propensity.ingest.domain.landing_keys import JSON_FORMATS, Landed
+from propensity.ingest.domain.landing_keys import JSON_FORMATS, WORKBOOK, Landed
 from propensity.ingest.files.checking import Checked, check_contract, check_rows
 from propensity.ingest.files.json_lines import json_source
 from propensity.ingest.files.sources import Source, csv_source, parquet_source, unreadable_rows
+from propensity.ingest.files.workbooks import workbook_source
 from propensity.kernel.errors import IncompleteRunError, OvertimeError, ResourceError, SqlError
 from propensity.pack.domain.contract import Contract
-from propensity.ports import Sql
+from propensity.ports import Ports, Sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Read:
 
 
 def read_upload(
+    ports: Ports,
     sql: Sql,
     local: Path,
     landed: Landed,
@@ -52,16 +54,19 @@ def read_upload(
     Raises BadInputError for a file that is refused whole, IncompleteRunError where the two counts differ.
     """
     try:
-        return _read(sql, local, landed, contract, earlier)
+        return _read(ports, sql, local, landed, contract, earlier)
     except OvertimeError:
         raise over_budget(f"{landed.key}: file", "seconds", f"takes more than {seconds} seconds", seconds) from None
     except ResourceError:
         raise over_budget(f"{landed.key}: file", "memory", "takes more memory or disk than there is") from None
 
 
-def _read(sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: str | None) -> Read:
+def _read(ports: Ports, sql: Sql, local: Path, landed: Landed, contract: Contract, earlier: str | None) -> Read:
     if landed.suffix in JSON_FORMATS:
         source = json_source(sql, local, landed, contract)
+        checked = _checked(sql, source, landed, contract, earlier)
+    elif landed.suffix == WORKBOOK:
+        source = workbook_source(ports.workbooks, sql, local, landed, contract)
         checked = _checked(sql, source, landed, contract, earlier)
     elif landed.suffix == ".parquet":
         source = parquet_source(sql, local, landed, contract)

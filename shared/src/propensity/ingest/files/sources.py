@@ -11,6 +11,7 @@ from pathlib import Path
 from propensity.ingest.domain.budgets import MAX_BYTES, MAX_LINE, check_size, over_budget
 from propensity.ingest.domain.landing_keys import Landed
 from propensity.ingest.domain.normalisation import BLANKS, read_as, trimmed
+from propensity.ingest.domain.rules import Rule
 from propensity.ingest.files.landed_text import LandedText, survey, unpack
 from propensity.ingest.files.staging import BREAK, FIELD, SKIPPED, copy_raw_lines, stage
 from propensity.kernel.errors import BadInputError, SqlError
@@ -36,6 +37,7 @@ class Source:
     `names` maps a contract's column to the text column with its values. `first_line` is the line number of the first
     row. `lines` = `records` + `blank` + the lines that continue a record. `only_spaces` says that the file has no blank
     but the space.
+    `rules` are rules of this kind of file, besides those of the contract.
     `contract` is the contract with this file's decimal sign and date formats. `assumed` tells what was taken from the
     file itself.
     `raw_here` is SQL over a row of `rows` for the raw line. Where `raw_here` is `null`, `raw` makes a SELECT of _line
@@ -51,6 +53,7 @@ class Source:
     only_spaces: bool = False
     spans: bool = False
     warnings: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
     contract: Contract | None = None
     assumed: tuple[str, ...] = ()
     raw_here: str = "null"
@@ -64,14 +67,15 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     the contract.
     """
     key, form = landed.key, contract.text
-    path = unpack(local, sql.scratch / "unpacked", form, key=key, gzipped=landed.suffix.endswith(".gz"))
+    unpacked = unpack(local, sql.scratch / "unpacked", form, key=key, gzipped=landed.suffix.endswith(".gz"))
+    path = unpacked.path
     columns = tuple(column.name for column in contract.file_columns)
-    surveyed = survey(path, form, key=key, columns=columns, fits=lambda header: _fits(header, contract))
+    surveyed = survey(path, form, key=key, columns=columns, fits=lambda header: fits(header, contract))
     where = f"{key}: line {surveyed.header_line or 1}"
     names, warnings = match_columns(surveyed.header, contract, where)
     width = len(surveyed.header)
     if surveyed.plain and not careful:
-        read = _read_csv(
+        read = read_fields(
             path,
             width,
             delimiter=surveyed.delimiter,
@@ -87,7 +91,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
         )
     else:
         staged = stage(surveyed, sql.scratch / "staged", key=key, delimiter=surveyed.delimiter)
-        read = _read_csv(staged.path, width, delimiter=FIELD)
+        read = read_fields(staged.path, width, delimiter=FIELD)
         rows = _staged_rows(read, width, spans=staged.continued > 0)
         lines, blank, continued, only_spaces = (
             staged.lines,
@@ -112,7 +116,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     read_by, assumed = read_as(contract, sampled)
     return Source(
         contract=read_by,
-        assumed=(*surveyed.assumed, *assumed),
+        assumed=(*unpacked.assumed, *surveyed.assumed, *assumed),
         rows=rows,
         names={column: positions[header] for column, header in names.items()},
         first_line=surveyed.header_line + 1,
@@ -127,7 +131,7 @@ def csv_source(sql: Sql, local: Path, landed: Landed, contract: Contract, *, car
     )
 
 
-def _read_csv(
+def read_fields(
     path: Path, width: int, *, delimiter: str, newline: str = "\n", skip: int = 0, longest: int = 10 * MAX_LINE
 ) -> str:
     """SQL that reads `width` texts and one more text, split at every delimiter and line end."""
@@ -171,7 +175,7 @@ def read_lines(path: Path) -> str:
 
     US and the rule that the line breaks, if any, follow the text.
     """
-    return _read_csv(path, 1, delimiter=FIELD)
+    return read_fields(path, 1, delimiter=FIELD)
 
 
 def raw_lines(sql: Sql, surveyed: LandedText, bad: str, key: str) -> str:
@@ -181,7 +185,7 @@ def raw_lines(sql: Sql, surveyed: LandedText, bad: str, key: str) -> str:
     sql.execute(f"copy ({bad}) to {text(str(wanted))} (format csv, header false)")
     with wanted.open(encoding="ascii") as lines:
         copy_raw_lines(surveyed, _pairs(lines), found, key=key)
-    read = _read_csv(found, 1, delimiter=FIELD)
+    read = read_fields(found, 1, delimiter=FIELD)
     return f"select {field(1)}::bigint as _line, replace({field(2)}, {text(BREAK)}, chr(10)) as raw from {read}"
 
 
@@ -318,7 +322,7 @@ def _parquet_text(name: str, kind: str) -> str:
     return f"{value}::varchar"
 
 
-def _fits(header: Sequence[str], contract: Contract) -> bool:
+def fits(header: Sequence[str], contract: Contract) -> bool:
     """Whether a header has every column that a file must bring."""
     given = {name.casefold() for name in header}
     needed = (column for column in contract.file_columns if not column.optional and column.name != TENANT)

@@ -33,7 +33,7 @@ RULES = (
     "allowed_values",
     "unique",
 )
-ENCODINGS = ("utf-8", "windows-1252", "iso-8859-1", "iso-8859-15")
+ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "windows-1252", "iso-8859-1", "iso-8859-15")
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -58,11 +58,11 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """The form of a dataset's CSV files. A contract that says nothing means UTF-8 with commas and a header.
+    """The form of a dataset's CSV files and workbooks. A contract that says nothing means UTF-8, commas and a header.
 
     A file whose header shows another delimiter is read by that one. Where `decimal` is None and `date_formats` are
     empty, the file shows them, or decimal points and ISO 8601 are meant. Without a `header` a file has the contract's
-    columns in their order.
+    columns in their order. `sheet` names the sheet of a workbook; without it the first one is read.
     """
 
     encoding: str = "utf-8"
@@ -70,6 +70,7 @@ class TextForm:
     decimal: str | None = None
     date_formats: tuple[str, ...] = ()
     header: bool = True
+    sheet: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,11 @@ def _is_date_formats(value: Any) -> bool:
     return isinstance(value, list) and len(value) <= 20 and all(isinstance(form, str) and form for form in value)
 
 
+def _is_sheet_name(value: Any) -> bool:
+    # 31 is Excel's limit; a record is never erased, so it holds no address of a person
+    return isinstance(value, str) and value.isprintable() and 0 < len(value.strip()) <= 31 and "@" not in value
+
+
 # each field of a text form: whether a value is right, and the words for what is
 _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "encoding": (lambda value: value in ENCODINGS, f"one of {', '.join(ENCODINGS)}"),
@@ -94,6 +99,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "decimal": (lambda value: value in (".", ","), "'.' or ','"),
     "date_formats": (_is_date_formats, "a list of at most 20 date formats like dd.MM.yyyy"),
     "header": (lambda value: isinstance(value, bool), "true or false"),
+    "sheet": (_is_sheet_name, "a name of at most 31 characters, without an @"),
 }
 
 

@@ -21,8 +21,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from propensity.adapters.onnx_reasons import reasons_graph
 from propensity.kernel.errors import PackError
-from propensity.ports import Sample
+from propensity.ports import ReasonGraph, Sample
 from propensity.training.domain.cost import FOREST, GROWING, TREE_ROWS
 
 _OPSET = {"": 21, "ai.onnx.ml": 3}
@@ -64,6 +65,12 @@ class SklearnModel:
             "mean": steps["scaler"].mean_.astype(float).tolist(),
             "scale": steps["scaler"].scale_.astype(float).tolist(),
         }
+
+    def reasons(self, typical: Sequence[float | None]) -> ReasonGraph | None:
+        if isinstance(self._estimator, Pipeline):
+            return None
+        unit = "probability" if isinstance(self._estimator, RandomForestClassifier) else "logit"
+        return reasons_graph(self.onnx(), typical, unit=unit)
 
 
 class SklearnGrowing:

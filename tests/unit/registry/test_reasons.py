@@ -107,10 +107,11 @@ def test_reasons_of_trees_come_in_order_of_what_they_moved_and_say_which_way(tre
     assert strength[0] > strength[1] > 0
     top = top_reasons(explained, FEATURES, matrix, 3)
     for row in range(len(matrix)):
-        moved = [abs(contribution) for _, contribution, _ in top.of_row(row, FEATURES)]
+        said = list(top.of_row(row, FEATURES))
+        moved = [abs(contribution) for _, contribution, _ in said]
         assert moved == sorted(moved, reverse=True)
-        for one in row:
-            assert one["text"].endswith(" (raises the score)" if one["contribution"] > 0 else " (lowers the score)")
+        for _, contribution, text in said:
+            assert text.endswith(" (raises the score)" if contribution > 0 else " (lowers the score)")
     far = matrix[:, 0] > 1
     assert (explained.contributions[far, 0] > 0).mean() > 0.95
 

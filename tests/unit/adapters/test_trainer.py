@@ -104,3 +104,19 @@ def test_neighbours_of_single_precision_stay_on_their_sides(family: str, value: 
         probes = np.array([[low], [high]], dtype=np.float32)
         np.testing.assert_allclose(OnnxScorer(fitted.onnx()).predict(probes), fitted.predict(probes), atol=1e-6)
         low = high
+
+
+@pytest.mark.parametrize("family", ["hist_gradient_boosting", "random_forest"])
+def test_a_value_beside_a_split_goes_to_the_same_side_in_onnx_where_values_are_few_and_close(family: str) -> None:
+    random = np.random.default_rng(11)
+    # a feature with one value per tenant: midway between two of them is often no 32-bit number
+    levels = np.log(np.float32(270) + np.cumsum(random.random(25), dtype=np.float32))
+    place = random.integers(0, len(levels), 4_000)
+    matrix = np.stack([levels[place], random.normal(size=4_000).astype(np.float32)], axis=1)
+    labels = (random.random(4_000) < 0.1 + 0.8 * place / len(levels)).astype(np.int8)
+    fitted = SklearnTrainer().fit(family, {"min_samples_leaf": 50}, Sample(matrix, labels), seed=1)
+    middles = ((levels[:-1].astype(np.float64) + levels[1:]) / 2).astype(np.float32)
+    beside = np.concatenate([middles, np.nextafter(middles, np.float32(0)), np.nextafter(middles, np.float32(9))])
+    probes = np.stack([beside, np.zeros_like(beside)], axis=1)
+    gaps = np.abs(OnnxScorer(fitted.onnx()).predict(probes) - fitted.predict(probes))
+    assert gaps.max() <= 1e-6

@@ -48,7 +48,7 @@ class SklearnModel:
         if isinstance(self._estimator, RandomForestClassifier):
             _route_missing(converted, self._estimator)
         if isinstance(self._estimator, HistGradientBoostingClassifier):
-            _keep_sides(converted, self._estimator)
+            _round_splits_down(converted, self._estimator)
         # without a fixed name the graph gets a new UUID each time, and equal models would not be equal bytes
         converted.graph.name = "propensity"
         return bytes(converted.SerializeToString(deterministic=True))
@@ -189,21 +189,24 @@ def _route_missing(converted: Any, forest: RandomForestClassifier) -> None:
             attributes["nodes_missing_value_tracks_true"][:] = left
 
 
-def _keep_sides(converted: Any, booster: HistGradientBoostingClassifier) -> None:
-    """Round each threshold of boosted trees down to single precision, so that every value stays on its side.
+def _round_splits_down(converted: Any, boosted: HistGradientBoostingClassifier) -> None:
+    """Make each split the largest 32-bit number that is no larger than the split of scikit-learn.
 
-    scikit-learn's thresholds are double: the middle between two values. Between neighbours of single precision,
-    skl2onnx 1.20.0 may round the middle up to the greater one, which then goes left. It rounds the thresholds of a
-    forest down itself.
+    scikit-learn compares with 64 bits, the graph with 32. skl2onnx 1.20.0 takes the nearest number for boosted trees.
+    So a value just above the split could go to its other side. That moved probabilities by up to 0.013, where a feature
+    has few values that lie close together.
     """
-    grown = [trees[0].nodes for trees in booster._predictors]
     for node in converted.graph.node:
         attributes = {attribute.name: attribute for attribute in node.attribute}
-        if "nodes_nodeids" in attributes:
+        if "nodes_values" in attributes:
             places = zip(attributes["nodes_treeids"].ints, attributes["nodes_nodeids"].ints, strict=True)
-            exact = np.array([grown[tree][place]["num_threshold"] for tree, place in places])
-            single = exact.astype(np.float32)
-            attributes["nodes_values"].floats[:] = np.where(single > exact, np.nextafter(single, -np.inf), single)
+            for number, (tree, place) in enumerate(places):
+                found = boosted._predictors[tree][0].nodes[place]
+                if not found["is_leaf"]:
+                    split = np.float32(found["num_threshold"])
+                    if split > found["num_threshold"]:
+                        split = np.nextafter(split, np.float32(-np.inf))
+                    attributes["nodes_values"].floats[number] = split
 
 
 def _solver(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.sqs_queue import SqsQueue
 from propensity.adapters.step_functions import StepFunctions
 from propensity.kernel.errors import NotFoundError
-from propensity.ports import Coded, Frames, Lists, OnlineScore, OnlineTable
+from propensity.ports import Coded, Frames, ListColumn, OnlineScore, OnlineTable
 from tests.fakes.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
 from tests.kit.handlers import create_online_table
 
@@ -286,7 +286,7 @@ def test_reasons_have_one_type_whether_there_are_any_or_not(tmp_path: Path) -> N
     kinds = []
     for number in (0, 1):
         some = Coded(np.zeros(number, dtype=np.int32), ["visits"])
-        reasons = Lists(np.array([0, number], dtype=np.int32), {"feature": some, "contribution": np.zeros(number)})
+        reasons = ListColumn(np.array([0, number], dtype=np.int32), {"feature": some, "contribution": np.zeros(number)})
         with ArrowFrames().writer(tmp_path / f"{number}") as file:
             file.write({"reasons": reasons})
         kinds.append(pq.read_schema(tmp_path / f"{number}").field("reasons").type)
@@ -322,7 +322,7 @@ def test_a_parted_file_has_the_rows_of_its_key_in_their_order_as_plain_columns(t
         "n": np.arange(5),
         "why": Coded(np.array([0, -1, 1, -1, 0], dtype=np.int32), ["few", "ties"]),
         "one": Coded(np.zeros(5, dtype=np.int32), ["run"]),
-        "reasons": Lists(
+        "reasons": ListColumn(
             np.array([0, 1, 1, 3, 3, 3], dtype=np.int32),
             {"text": Coded(np.array([1, 0, 1], dtype=np.int32), ["a", "b"]), "moved": np.array([0.5, 1.5, 2.5])},
         ),
@@ -350,8 +350,8 @@ def _first(values: Any) -> Any:
     match values:
         case Coded():
             return Coded(values.codes[:1], values.texts)
-        case Lists():
-            return Lists(values.offsets[:2], {name: _first(entry) for name, entry in values.fields.items()})
+        case ListColumn():
+            return ListColumn(values.offsets[:2], {name: _first(entry) for name, entry in values.fields.items()})
     return values[:1]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propensity.ports import Coded, Frame, FrameWriter, Lists, PartedWriter
+from propensity.ports import Coded, Frame, FrameWriter, ListColumn, PartedWriter
 
 
 class ArrowFrames:
@@ -146,7 +146,7 @@ def _array(values: Any) -> Any:
             return values
         case Coded():
             return pa.DictionaryArray.from_arrays(_codes(values), pa.array(values.texts, type=pa.string()))
-        case Lists():
+        case ListColumn():
             entries = pa.StructArray.from_arrays(
                 [_plain(entry) for entry in values.fields.values()], names=list(values.fields)
             )

@@ -50,7 +50,7 @@ class Coded:
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
+class ListColumn:
     """A column of lists of structs. Row i holds the entries offsets[i] to offsets[i + 1], of an int32 array (n + 1,).
 
     Each field has one value per entry: a float64 array, or `Coded` text.
@@ -89,7 +89,7 @@ class Frames(Protocol):
     """The port that reads and writes Parquet files as named columns in memory.
 
     A column is a numpy array: float32 or float64 with NaN for null, int64, datetime64[D] for dates, or object for text.
-    A column of lists is written from `Lists`.
+    A column of lists is written from `ListColumn`.
     """
 
     def read(self, path: Path, columns: Sequence[str] | None = None) -> Mapping[str, Any]: ...
@@ -129,7 +129,7 @@ class FrameStreams(Protocol):
         """
 
     def writer(self, path: Path) -> FrameWriter:
-        """Begin a file of the columns that `Frames.write` takes, and those of `Frame.as_read`, `Coded` and `Lists`."""
+        """Begin a file of the columns that `Frames.write` takes, and those of `Frame.as_read`, `Coded` and `ListColumn`."""
 
     def parted_writer(self, folder: Path) -> PartedWriter:
         """Begin files in a folder, one per key, of the columns that `writer` takes."""

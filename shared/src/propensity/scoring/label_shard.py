@@ -14,7 +14,7 @@ from propensity.lake.domain.run_records import LabelledFile, LabelResult, ScoreI
 from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_record
 from propensity.lake.run_files import read_plan, record_result
-from propensity.ports import Coded, Frame, Lists, Ports
+from propensity.ports import Coded, Frame, ListColumn, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.domain.reason_texts import Sentences, TopReasons
 from propensity.registry.domain.reasons import METHODS
@@ -82,9 +82,9 @@ def _labels(
     }
 
 
-def _lists(reasons: TopReasons, artifact: Artifact) -> Lists:
+def _lists(reasons: TopReasons, artifact: Artifact) -> ListColumn:
     there = reasons.places >= 0
-    return Lists(
+    return ListColumn(
         offsets=np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int32),
         fields={
             "feature": Coded(reasons.places[there], artifact.definition.feature_names),

@@ -129,7 +129,7 @@ class FrameStreams(Protocol):
         """
 
     def writer(self, path: Path) -> FrameWriter:
-        """Begin a file of the columns that `Frames.write` takes, and those of `Frame.as_read`, `Coded` and `ListColumn`."""
+        """Begin a file. It takes the columns of `Frames.write` and `Frame.as_read`, `Coded` and `ListColumn`."""
 
     def parted_writer(self, folder: Path) -> PartedWriter:
         """Begin files in a folder, one per key, of the columns that `writer` takes."""

@@ -16,7 +16,7 @@ from propensity.kernel.errors import NotFoundError
 from propensity.lake.json_objects import find_json
 from propensity.ports import Model, Ports, ReasonModel
 from propensity.registry.domain.ladder import GLOBAL, LADDER, Ladder, Place
-from propensity.registry.domain.reasons import REASONS_FILE
+from propensity.registry.domain.ledger import REASONS_FILE
 from propensity.registry.versions import Version
 from propensity.stats.calibration import Calibration, logit
 

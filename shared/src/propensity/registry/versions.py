@@ -25,6 +25,7 @@ from propensity.ports import ObjectStore
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.domain.ledger import (
     CHAMPION,
+    REASONS_FILE,
     STAGING,
     GateSummary,
     LedgerLine,
@@ -36,7 +37,6 @@ from propensity.registry.domain.ledger import (
     next_number,
     version_folder,
 )
-from propensity.registry.domain.reasons import REASONS_FILE
 
 _RACES = 20
 _READERS = 8  # threads that read ledger lines; they are fewer than the connections that a boto3 client keeps

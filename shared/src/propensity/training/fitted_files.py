@@ -12,7 +12,8 @@ import numpy as np
 from propensity.lake.json_objects import dumps
 from propensity.pack.domain.definition import Definition
 from propensity.ports import FittedModel, Ports
-from propensity.registry.domain.reasons import REASONS_FILE, typical_values
+from propensity.registry.domain.ledger import REASONS_FILE
+from propensity.registry.domain.reasons import typical_values
 from propensity.stats.sampling import spread
 from propensity.training.data import TrainingData
 from propensity.training.domain.probes import probes

@@ -24,13 +24,13 @@ from typing import Any, Literal
 import numpy as np
 
 from propensity.pack.domain.feature_spec import Feature
+from propensity.registry.domain.ledger import REASONS_FILE
 from propensity.stats.calibration import logit
 
 ReasonMethod = Literal["exact", "shapley", "path", "ablation"]
 METHODS: tuple[ReasonMethod, ...] = ("exact", "shapley", "path", "ablation")
 Predict = Callable[[Any], Any]  # a model takes float32 (n, k) and returns raw probabilities (n,)
 Contribute = Callable[[Any], Any]  # a graph of reasons takes float32 (n, k) and returns contributions (n, k)
-REASONS_FILE = "reasons.onnx"
 _BATCH_BYTES = 64 * 2**20
 # Smaller contributions are no reason. onnxruntime adds up float32 leaves in another order for few rows than for many,
 # which moves a logit by up to 1e-5. A probability near 0.1 moves by a tenth of what its logit moves by.

@@ -17,7 +17,8 @@ from tests.stack.automotive import AS_OF, Generated, generate
 
 @pytest.fixture(scope="session")
 def dealers(tmp_path_factory: pytest.TempPathFactory) -> Generated:
-    return generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200)
+    """Two dealers with equal rates, so that one model without a ladder says all of them."""
+    return generate(tmp_path_factory.mktemp("dealers"), dealers=2, customers=1_200, alike=True)
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,7 @@ def tarred() -> bytes:
 TWO = csv_file(good(1), good(2))
 GZIP = gzip.compress(TWO, mtime=0)
 TEXTS: dict[str, Broken] = {
-    "UTF-16 of the other byte order": text(b"\xfe\xff" + TWO.decode().encode("utf-16-be")),
+    "UTF-16 of the other byte order, cut within a character": text(b"\xfe\xff" + TWO.decode().encode("utf-16-be")[:-1]),
     "UTF-16 without a mark": text(TWO.decode().encode("utf-16-le")),
     "UTF-32": text(TWO.decode().encode("utf-32")),
     "EBCDIC": text(TWO.decode().encode("cp500")),
@@ -184,7 +184,7 @@ JSONS: dict[str, Broken] = {
     "two objects in a line": lines(objects(json.dumps(member(2)) * 2), 2, 1),
     "the first half of an object": lines(objects()[:-30], 1, 1),
     "a comment in JSON": lines(objects("// exported by hand"), 2, 1),
-    "JSON in UTF-16": lines(objects().decode().encode("utf-16")),
+    "JSON in UTF-16, cut within a character": lines(objects().decode().encode("utf-16")[:-1]),
     "JSON in Latin-1": lines(objects(put('"ü"').encode("latin-1")), 2, 1),
     "a raw control character in a text": lines(objects(put('"a\x01b"')), 2, 1),
     "an escaped NUL": lines(objects(put('"a\\u0000b"')), 2, 1),

@@ -22,6 +22,7 @@ RECORD = "tenants/t1/record/000001.json"
 GOLD = "gold/scores/model=buy/a.parquet"
 MATCHED = "gold/matchback/a.parquet"
 LOG = "_delta_log/00000000000000000001.json"
+LIST = "exports/lists/tenant_id=t1/service-0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,18 @@ RIGHTS: dict[str, Rights] = {
         frozenset({"put a landed file"}),  # a link lends it
     ),
     "ExportTenant": Rights(("exports/t1/a.parquet",), (PROMOTED, GOLD, RECORD), (PROMOTED, GOLD), (BRONZE, LINE)),
+    "RequestExport": Rights(
+        (f"{LIST}/request.json",),
+        (f"{LIST}/receipt.json", f"{LIST}/part-0001.csv", LINE, RECORD),
+        (LINE, RECORD),
+        (PROMOTED, GOLD),
+    ),
+    "BuildExport": Rights(
+        (f"{LIST}/receipt.json", f"{LIST}/part-0001.csv", "gold/exports/a.parquet"),
+        (GOLD, PROMOTED, LINE, RECORD),
+        (PROMOTED, GOLD, LINE),
+        (BRONZE, RECORD),
+    ),
     "ReportLandings": Rights((), (REGISTERED, REPORTED), (REGISTERED, f"silver/sales/{LOG}"), (PROMOTED, QUARANTINED)),
     "ReportReadiness": Rights((), (LINE, RECORD), (LINE, PROMOTED), (BRONZE, GOLD)),
     "StartDueRuns": Rights(

@@ -17,7 +17,7 @@ from propensity.adapters.calamine_workbooks import CalamineWorkbooks
 from propensity.adapters.delta_tables import DeltaTables
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.adapters.frames import ArrowFrames
-from propensity.adapters.onnx_scorer import OnnxScorer
+from propensity.adapters.onnx_scorer import OnnxReasons, OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.adapters.sqlglot_lineage import SqlglotLineage
 from propensity.evaluation.evaluate_candidate import evaluate_candidate
@@ -76,7 +76,7 @@ class World:
         self.workflows = MemoryWorkflows()
         self.online = MemoryOnline()
         self.metrics = MemoryMetrics()
-        self.frames = ArrowFrames()
+        self.frames = self.frame_streams = ArrowFrames()
         self.trainer = SklearnTrainer()
         self.upload_access = MemoryUploadAccess(self.landing)
         self.download_access = MemoryDownloadAccess()
@@ -115,6 +115,9 @@ class World:
     def stopwatch(self) -> float:
         """Stands still, for a measured time is the one thing in a training that a rerun would not repeat."""
         return 0.0
+
+    def reason_model(self, onnx: bytes) -> OnnxReasons:
+        return OnnxReasons(onnx)
 
     def scorer(self, onnx: bytes) -> OnnxScorer:
         return OnnxScorer(onnx)

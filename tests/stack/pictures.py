@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import duckdb
 
 from propensity.kernel.charts import HEIGHT, STYLE, WIDTH, Labels, Point, bars
-from propensity.registry.domain.reasons import LOWERS, RAISES
+from propensity.registry.domain.reason_texts import LOWERS, RAISES
 from tests.stack.stack import ROOT
 
 MODEL = "buy"

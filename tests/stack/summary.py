@@ -124,7 +124,8 @@ def _model(one: Scored, scenario: Scenario, lake: Lake, out: Path) -> tuple[dict
         "tenants": tenant_figures(tenant_outcomes(lake, run)),
     }
     figures |= between_and_within(figures)
-    return figures, {"features": drift["features"], "over_threshold": drift["over_threshold"]}
+    over = {column["name"]: round(column["psi"], 3) for column in drift["columns"] if column["over"]}
+    return figures, {"features": drift["features"], "over_threshold": drift["over_threshold"], "over": over}
 
 
 def _export(lake: Lake, run: str, out: Path) -> None:

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from tests.kit.api_inputs import routes
 from tests.kit.rights import CALLS, RIGHTS
-from tests.stack import approvers, demo, fuzz, hostile
+from tests.stack import approvers, demo, fuzz, hostile, lists
 from tests.stack.automotive import AS_OF
 from tests.stack.conftest import FOLDER, Run, say
 from tests.stack.lake import Lake, rows_in_file
@@ -122,6 +122,15 @@ def test_on_demand_answers_are_the_batch_s_and_are_logged(stack: Stack, ran: Run
     [found] = told["scores"]
     assert (found["score"], found["decile"], found["stage_now"]) == (rows[0][1], rows[0][2], "production")
     assert found["lineage"]["silver"]
+
+
+def test_a_list_is_asked_for_made_and_handed_out(stack: Stack, ran: Run) -> None:
+    asked = {"model": MODEL, "destination": "plain", "filter": {"top": 40}, "holdout": 0.2, "as_of": DAY}
+    answer = lists.pull(stack, "dealer_01", asked, WAIT)
+    arms = answer["receipt"]["arms"]
+    assert sum(arms.values()) == answer["receipt"]["population"]
+    assert arms["exported"] + arms["held_out"] == 40
+    assert len(lists.rows(answer)) == arms["exported"]
 
 
 def test_an_unsigned_call_is_refused(stack: Stack) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
@@ -22,7 +23,7 @@ from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.sqs_queue import SqsQueue
 from propensity.adapters.step_functions import StepFunctions
 from propensity.kernel.errors import NotFoundError
-from propensity.ports import Frames, OnlineScore, OnlineTable
+from propensity.ports import Coded, Frames, ListColumn, OnlineScore, OnlineTable
 from tests.fakes.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
 from tests.kit.handlers import create_online_table
 
@@ -282,12 +283,12 @@ def test_a_file_without_rows_has_empty_columns_of_the_same_types(frames: Frames,
 
 
 def test_reasons_have_one_type_whether_there_are_any_or_not(tmp_path: Path) -> None:
-    reason = {"feature": "visits", "contribution": 0.5, "text": "3 visits"}
     kinds = []
-    for number, value in enumerate(([], [reason])):
-        reasons = np.empty(1, dtype=object)
-        reasons[0] = value
-        ArrowFrames().write(tmp_path / f"{number}", {"reasons": reasons})
+    for number in (0, 1):
+        some = Coded(np.zeros(number, dtype=np.int32), ["visits"])
+        reasons = ListColumn(np.array([0, number], dtype=np.int32), {"feature": some, "contribution": np.zeros(number)})
+        with ArrowFrames().writer(tmp_path / f"{number}") as file:
+            file.write({"reasons": reasons})
         kinds.append(pq.read_schema(tmp_path / f"{number}").field("reasons").type)
     assert kinds[0] == kinds[1]
 
@@ -296,3 +297,70 @@ def test_equal_columns_give_equal_bytes(frames: Frames, tmp_path: Path) -> None:
     for name in ("a", "b"):
         frames.write(tmp_path / name, COLUMNS)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 999, 1_000, 1_001, 4_096])
+def test_a_file_read_in_batches_is_the_whole_file_in_order(rows: int, tmp_path: Path) -> None:
+    number = np.arange(rows, dtype=np.int64)
+    columns = {"number": number, "half": number / 2, "name": np.array([f"n{one % 7}" for one in number], dtype=object)}
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), path, row_group_size=777)
+    found = list(ArrowFrames().batches(path, ["name", "number", "half"], 1_000))
+    assert [len(frame) for frame in found] == [1_000] * (rows // 1_000) + (
+        [rows % 1_000] if rows % 1_000 or not rows else []
+    )
+    assert [one for frame in found for one in frame.values("number")] == number.tolist()
+    names = [frame.coded("name") for frame in found]
+    assert [one.texts[code] for one in names for code in one.codes] == columns["name"].tolist()
+    halves = np.concatenate([frame.matrix(["half", "number"]) for frame in found])
+    np.testing.assert_array_equal(halves, np.column_stack([number / 2, number]).astype(np.float32))
+
+
+def test_a_parted_file_has_the_rows_of_its_key_in_their_order_as_plain_columns(tmp_path: Path) -> None:
+    keys = np.array([2, 1, 2, 1, 1])
+    columns = {
+        "n": np.arange(5),
+        "why": Coded(np.array([0, -1, 1, -1, 0], dtype=np.int32), ["few", "ties"]),
+        "one": Coded(np.zeros(5, dtype=np.int32), ["run"]),
+        "reasons": ListColumn(
+            np.array([0, 1, 1, 3, 3, 3], dtype=np.int32),
+            {"text": Coded(np.array([1, 0, 1], dtype=np.int32), ["a", "b"]), "moved": np.array([0.5, 1.5, 2.5])},
+        ),
+    }
+    with ArrowFrames().parted_writer(tmp_path) as files:
+        files.write(keys, columns)
+        files.write(keys[:1], {name: _first(values) for name, values in columns.items()})
+    assert {key: rows for key, (_, rows) in files.files.items()} == {1: 3, 2: 3}
+    found = pq.read_table(files.files[2][0])
+    assert found.schema.field("why").type == found.schema.field("one").type == pa.string()
+    assert found.to_pydict() == {
+        "n": [0, 2, 0],
+        "why": ["few", "ties", "few"],
+        "one": ["run"] * 3,
+        "reasons": [
+            [{"text": "b", "moved": 0.5}],
+            [{"text": "a", "moved": 1.5}, {"text": "b", "moved": 2.5}],
+            [{"text": "b", "moved": 0.5}],
+        ],
+    }
+    assert pq.read_table(files.files[1][0]).column("n").to_pylist() == [1, 3, 4]
+
+
+def _first(values: Any) -> Any:
+    match values:
+        case Coded():
+            return Coded(values.codes[:1], values.texts)
+        case ListColumn():
+            return ListColumn(values.offsets[:2], {name: _first(entry) for name, entry in values.fields.items()})
+    return values[:1]
+
+
+def test_a_file_that_failed_half_way_is_closed_and_the_error_goes_on(tmp_path: Path) -> None:
+    def fail() -> None:
+        with ArrowFrames().writer(tmp_path / "f") as file:
+            file.write({"n": np.arange(3)})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert pq.read_table(tmp_path / "f").num_rows == 3

@@ -28,7 +28,7 @@ def test_the_report_shows_every_candidate_and_why(trained: World) -> None:
     said = report(trained, AS_OF.isoformat(), 1)
     assert "come in within 90 days" in said["hypothesis"]
     families = [one["family"] for one in said["candidates"]]
-    assert families == ["logistic_regression", "hist_gradient_boosting"]
+    assert families == ["logistic_regression", "hist_gradient_boosting", "random_forest"]
     assert [one["chosen"] for one in said["candidates"]].count(True) == 1
     for one in said["candidates"]:
         assert one["log_loss"] == pytest.approx(np.mean(list(one["folds"].values())))

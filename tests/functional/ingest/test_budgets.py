@@ -12,7 +12,7 @@ import pytest
 from propensity.adapters.duckdb_sql import DuckDbSql
 from propensity.ingest import validate_upload as validating
 from propensity.ingest.domain import budgets
-from propensity.ingest.files import landed_text
+from propensity.ingest.files import landed_text, sources
 from propensity.kernel.errors import OvertimeError
 from tests.functional.ingest.test_validate_upload_refuses import ROW, parquet
 from tests.kit.drops import HEADER, PACK, Drops, column, contract, csv_file, good
@@ -66,6 +66,27 @@ def test_a_small_parquet_of_ten_million_rows_is_refused_before_its_rows_are_made
 
     assert report["why"].endswith("file: 10,000,000 rows or more, the budget of rows is 5,000,000; split the file")
     assert time.process_time() - began < 2
+
+
+def test_a_text_of_parquet_counts_in_each_row_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet keeps one text for all rows that have it, so that a small file may be gigabytes of text."""
+    note = "x" * 200
+    body = parquet(f"select r.* from ({ROW.replace('thanks', note)}) r, range(500)")
+    text = 500 * len("A1" + note + "web")
+    assert len(body) < text // 20
+    monkeypatch.setattr(sources, "MAX_BYTES", text)
+    assert Drops().drop(body, "a.parquet")["rows_in"] == 500
+    monkeypatch.setattr(sources, "MAX_BYTES", text - 1)
+    why = Drops().drop(body, "a.parquet")["why"]
+    assert why.endswith(f"file: {text:,} bytes of text, the budget of bytes is 1,000,000,000; split the file")
+
+
+def test_a_value_of_parquet_is_no_longer_than_a_line_may_be() -> None:
+    longest, longer = (parquet(ROW.replace("'thanks'", f"repeat('é', {count})")) for count in (65_536, 65_537))
+    report = Drops().drop(longest, "a.parquet")
+    assert [reason["rule"] for reason in report["reasons"]] == ["max_length"]  # the contract's own rule for the row
+    why = Drops().drop(longer, "a.parquet")["why"]
+    assert "file: a value of 131,074 bytes, the budget of bytes of a value is 131,072; shorten the value" in why
 
 
 @pytest.mark.parametrize(

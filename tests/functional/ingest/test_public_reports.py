@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from propensity.pack.domain.contract_parser import parse_contract
 from propensity.pack.domain.definition import QuarantineLimits
 from tests.functional.ingest.test_contract_features import OPTIONAL, changed
 from tests.functional.ingest.test_validate_upload_refuses import ROW, parquet
+from tests.kit.broken import KINDS
 from tests.kit.drops import PACK, Drops, column, contract, csv_file, good
 from tests.kit.world import World
 from tests.unit.ingest.test_quarantine import DAY, counts, days
@@ -78,6 +80,37 @@ def test_a_file_whose_every_object_is_bad_stands_in_quarantine_line_by_line() ->
     drops = changed(*OPTIONAL)
     report = drops.drop((LINE % (1, "NaN", "") + "\n").encode() * 2, "a.jsonl")
     assert [line for line, *_ in drops.quarantine(report)] == [1, 2]
+
+
+@pytest.mark.parametrize("what", ["a Parquet column twice", "a Parquet column twice but for its case"])
+def test_a_column_of_parquet_that_stands_twice_is_refused_with_its_places(what: str) -> None:
+    """The engine calls the second one note_1, and a reader would not see that it is there."""
+    report = Drops().drop(KINDS[what].make(), "a.parquet")
+    assert report["why"].endswith(
+        "schema: column 'note' stands 2 times in the header, at 3, 8, expected once; name each column once"
+    )
+
+
+@pytest.mark.parametrize("name", ["parquet", "json"])
+def test_a_control_character_is_a_bad_row_in_parquet_and_in_json(name: str) -> None:
+    notes = [f"a{chr(code)}b" for code in range(32)] + [r"a\u0001b"]
+    if name == "json":
+        rows = [(LINE % (number, "1", "")).replace("null", json.dumps(note)) for number, note in enumerate(notes)]
+        body = "\n".join([*rows, ""]).encode()
+    else:
+        rows = [
+            ROW.replace("A1", f"A{number}").replace("'thanks'", f"'a' || chr({ord(note[1])}) || '{note[2:]}'")
+            for number, note in enumerate(notes)
+        ]
+        body = parquet(" union all ".join(rows))
+    drops = changed(*OPTIONAL)
+
+    report = drops.drop(body, "a.parquet" if name == "parquet" else "a.jsonl")
+
+    kept = [f"A{number}" for number, note in enumerate(notes) if note[1] in "\t\n\r\\"]
+    assert [order for (order,) in drops.bronze(report, "order_id")] == kept
+    assert {rule for _, _, reasons in drops.quarantine(report) for _, rule in reasons} == {"control"}
+    assert report["quarantine"] == len(notes) - len(kept)
 
 
 _NAMES = """

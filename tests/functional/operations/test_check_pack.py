@@ -381,8 +381,8 @@ PLANTED = [
     auto(BUY, "horizon_days: 90\n", "horizon_day: 90\n", "did you mean horizon_days?", "Correct the field"),
     auto(
         BUY,
-        "features: [vehicle, service_history, relation]",
-        "features: [vehicles, service_history, relation]",
+        "features: [vehicle, service_history, relation, dealer]",
+        "features: [vehicles, service_history, relation, dealer]",
         "did you mean vehicle?",
         "Correct the name",
     ),

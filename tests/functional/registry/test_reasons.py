@@ -30,7 +30,7 @@ def trees(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def test_a_dealer_reads_why_trees_gave_a_score_and_by_which_method(trees: World) -> None:
     rows = trees.query("select tenant_id, customer_id, reasons, reason_method from scores", scores="gold/scores")
-    assert {row[3] for row in rows} == {"ablation"}
+    assert {row[3] for row in rows} == {"shapley"}
     with_reasons = [row for row in rows if row[2]]
     assert len(with_reasons) > 0.9 * len(rows)
     for _, _, reasons, _ in with_reasons:
@@ -44,7 +44,7 @@ def test_a_dealer_reads_why_trees_gave_a_score_and_by_which_method(trees: World)
     told = {one["customer_id"]: one for one in answer["scores"]}
     assert told["NOBODY"]["reason_method"] is None
     for _, customer, reasons, _ in [row for row in rows if row[0] == tenant and row[1] in customers]:
-        assert told[customer]["reason_method"] == "ablation"
+        assert told[customer]["reason_method"] == "shapley"
         assert told[customer]["reasons"] == [reason["text"] for reason in reasons]
 
 
@@ -59,7 +59,7 @@ def test_a_linear_champion_says_that_its_reasons_are_exact(scored: World) -> Non
 def test_the_card_of_trees_says_which_way_features_pull_by_trying_them(trees: World) -> None:
     version = load_version(trees.lake, "buy", 1)
     facts = read_json(trees.lake, f"{version.lineage['run']}/evaluation.json")["card"]
-    assert facts["method"] == "ablation"
+    assert facts["method"] == "shapley"
     found = {one["name"]: one for one in facts["features"]}
     assert len(found) == len(version.definition(trees.lake).features)
     assert {one["effect"] for one in facts["features"]} <= {"rises", "falls", "mixed", "none"}

@@ -223,7 +223,7 @@ BENT = {"method": "table", "raw_logit": [0, 1], "calibrated_logit": [float("nan"
         (put("calibration.json", b"{", files=None), "it cannot be loaded: JSONDecodeError"),
         (put("calibration.json", json.dumps(BENT).encode(), files=None), "calibration"),
         (lambda world: lineage(world, silver={"nothing": 1}, schema=None), "no dataset nothing"),
-        (other_width, "model.onnx takes 2 features, its definition has 23"),
+        (other_width, "model.onnx takes 2 features, its definition has 25"),
         (other_order, "its features are"),
         (without_column, "sales.sold_on is missing, was DATE"),
         (without_dataset, "no dataset leases"),

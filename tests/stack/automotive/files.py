@@ -65,6 +65,7 @@ def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generat
     phases: dict[str, list[Drop]] = {phase: [] for phase in PHASES}
     manifest: list[dict[str, Any]] = []
     files: list[dict[str, Any]] = []
+    late: list[Drop] = []
     for dataset, stamped in tables.items():
         groups: dict[tuple[str, int, int], list[Row]] = defaultdict(list)
         for row in sorted(stamped, key=lambda row: row.recorded):
@@ -78,9 +79,14 @@ def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generat
             tails[dealer] = rows[-20:]
             planted = plant(dataset, rows, dealer, random)
             name, path = _write(out, dataset, dealer, phase, part, rows)
-            phases[phase].append(Drop(path, name))
+            # files land side by side. A correction that lands before what it corrects makes that a restatement; so
+            # the late file comes long after the phase's others, that each run finds the same
+            (late if (phase, tenant, part) == ("outcomes", feeds.late_dealer(world), 1) else phases[phase]).append(
+                Drop(path, name)
+            )
             files.append({"key": name, "phase": phase, "rows": len(rows), "faulty": len(planted)})
             manifest += [{"key": name, **fault} for fault in planted]
+    phases["outcomes"] += late
     changed = _changed_again(world, tables[feeds.CHANGED_DATASET], out, phases)
     files += [{"key": one["key"], "phase": one["phase"], "rows": one["rows"], "faulty": 0} for one in changed]
     told = {

@@ -90,3 +90,33 @@ def test_growing_tells_it_too() -> None:
     train, wrong = rows(100), {"learning_rate": -1}
     with pytest.raises(PackError, match=r"candidate hist_gradient_boosting: .*'learning_rate'"):
         SklearnTrainer().grow("hist_gradient_boosting", wrong, train, train, patience=1, seed=1)
+
+
+@pytest.mark.parametrize("family", ["hist_gradient_boosting", "random_forest"])
+@pytest.mark.parametrize("value", [0.1, 1.0, 2.9, 3.3e7])
+def test_neighbours_of_single_precision_stay_on_their_sides(family: str, value: float) -> None:
+    low = np.float32(value)
+    for _ in range(4):  # every other middle rounds up
+        high = np.nextafter(low, np.float32(np.inf))
+        matrix = np.where(np.arange(2_000) % 2 == 0, low, high).astype(np.float32)[:, None]
+        labels = (np.random.default_rng(1).random(2_000) < np.where(matrix[:, 0] == low, 0.1, 0.8)).astype(np.int8)
+        fitted = SklearnTrainer().fit(family, {}, Sample(matrix, labels), seed=1)
+        probes = np.array([[low], [high]], dtype=np.float32)
+        np.testing.assert_allclose(OnnxScorer(fitted.onnx()).predict(probes), fitted.predict(probes), atol=1e-6)
+        low = high
+
+
+@pytest.mark.parametrize("family", ["hist_gradient_boosting", "random_forest"])
+def test_a_value_beside_a_split_goes_to_the_same_side_in_onnx_where_values_are_few_and_close(family: str) -> None:
+    random = np.random.default_rng(11)
+    # a feature with one value per tenant: midway between two of them is often no 32-bit number
+    levels = np.log(np.float32(270) + np.cumsum(random.random(25), dtype=np.float32))
+    place = random.integers(0, len(levels), 4_000)
+    matrix = np.stack([levels[place], random.normal(size=4_000).astype(np.float32)], axis=1)
+    labels = (random.random(4_000) < 0.1 + 0.8 * place / len(levels)).astype(np.int8)
+    fitted = SklearnTrainer().fit(family, {"min_samples_leaf": 50}, Sample(matrix, labels), seed=1)
+    middles = ((levels[:-1].astype(np.float64) + levels[1:]) / 2).astype(np.float32)
+    beside = np.concatenate([middles, np.nextafter(middles, np.float32(0)), np.nextafter(middles, np.float32(9))])
+    probes = np.stack([beside, np.zeros_like(beside)], axis=1)
+    gaps = np.abs(OnnxScorer(fitted.onnx()).predict(probes) - fitted.predict(probes))
+    assert gaps.max() <= 1e-6

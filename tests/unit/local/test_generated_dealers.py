@@ -61,6 +61,8 @@ def test_a_dealer_s_visits_of_the_last_days_come_with_the_outcomes_only(
     assert not any(drop.key.startswith(place) for drop in made.phases["gap"])
     known = [row["recorded_at"] for row in rows(made, "history", f"{place}/history-2.csv")]
     assert max(known) < since.isoformat()
+    # a correction of a late visit lands before it, in every run
+    assert made.phases["outcomes"][-2].key == f"{place}/outcomes-2.csv"
     days = [date.fromisoformat(row["recorded_at"][:10]) for row in rows(made, "outcomes", f"{place}/outcomes-2.csv")]
     assert sum(since <= day < AS_OF for day in days) >= late["rows"] > 20
 

@@ -18,7 +18,8 @@ from propensity.adapters.onnx_scorer import OnnxScorer
 from propensity.adapters.sklearn_trainer import SklearnTrainer
 from propensity.pack.domain.feature_spec import Feature
 from propensity.ports import Sample
-from propensity.registry.domain.reasons import ablation, contributions, explain, sentence, top_reasons, typical_values
+from propensity.registry.domain.reason_texts import sentence, top_reasons
+from propensity.registry.domain.reasons import ablation, contributions, explain, typical_values
 
 WIDTH = 4
 EXACT = st.floats(-2, 2, width=32)
@@ -95,7 +96,7 @@ def test_a_feature_that_the_model_ignores_moves_nothing_and_is_no_reason(trees: 
     explained = explain({"kind": "opaque", "typical": [0.0, 0.0, 1.0]}, model.predict, other)
     assert explained.method == "ablation"
     assert np.abs(explained.contributions[:, 2]).max() < 1e-5
-    assert all(one["feature"] != "constant" for row in top_reasons(explained, FEATURES, other, 3) for one in row)
+    assert 2 not in top_reasons(explained, FEATURES, other, 3).places
 
 
 def test_reasons_of_trees_come_in_order_of_what_they_moved_and_say_which_way(trees: tuple[OnnxScorer, Any]) -> None:
@@ -104,11 +105,13 @@ def test_reasons_of_trees_come_in_order_of_what_they_moved_and_say_which_way(tre
     explained = explain({"kind": "opaque", "typical": typical}, model.predict, matrix)
     strength = np.abs(explained.contributions).mean(axis=0)
     assert strength[0] > strength[1] > 0
-    for row in top_reasons(explained, FEATURES, matrix, 3):
-        moved = [abs(one["contribution"]) for one in row]
+    top = top_reasons(explained, FEATURES, matrix, 3)
+    for row in range(len(matrix)):
+        said = list(top.of_row(row, FEATURES))
+        moved = [abs(contribution) for _, contribution, _ in said]
         assert moved == sorted(moved, reverse=True)
-        for one in row:
-            assert one["text"].endswith(" (raises the score)" if one["contribution"] > 0 else " (lowers the score)")
+        for _, contribution, text in said:
+            assert text.endswith(" (raises the score)" if contribution > 0 else " (lowers the score)")
     far = matrix[:, 0] > 1
     assert (explained.contributions[far, 0] > 0).mean() > 0.95
 
@@ -117,7 +120,7 @@ def test_a_version_of_trees_without_typical_values_gives_no_reasons(trees: tuple
     model, matrix = trees
     explained = explain({"kind": "opaque"}, model.predict, matrix[:2])
     assert explained.method is None
-    assert top_reasons(explained, FEATURES, matrix[:2], 3).tolist() == [[], []]
+    assert (top_reasons(explained, FEATURES, matrix[:2], 3).places == -1).all()
 
 
 def test_what_is_typical_is_a_value_that_somebody_has_or_missing() -> None:
@@ -169,15 +172,16 @@ def test_reasons_are_the_largest_moves_and_read_as_sentences() -> None:
     }
     matrix = np.array([[np.log1p(9), 1, np.nan]], dtype=np.float32)
     explained = explain(explanation, lambda _: None, matrix)
-    [reasons] = top_reasons(explained, features, matrix, 2)
+    reasons = top_reasons(explained, features, matrix, 2).of_row(0, features)
     assert explained.method == "exact"
-    assert [one["feature"] for one in reasons] == ["log_days", "leased"]
-    assert [(one["contribution"] > 0, one["text"]) for one in reasons] == [
-        (False, "last visit 9 days ago; typical 19 (lowers the score)"),
-        (False, "leased: yes (lowers the score)"),
+    assert [(name, contribution > 0, said) for name, contribution, said in reasons] == [
+        ("log_days", False, "last visit 9 days ago; typical 19 (lowers the score)"),
+        ("leased", False, "leased: yes (lowers the score)"),
     ]
     later = np.array([[9.0, 0, np.nan]], dtype=np.float32)
-    [[other]] = top_reasons(explain(explanation, lambda _: None, later), features, later, 1)
-    assert (other["contribution"] > 0, other["text"].endswith(" (raises the score)")) == (True, True)
+    [(_, moved, said)] = top_reasons(explain(explanation, lambda _: None, later), features, later, 1).of_row(
+        0, features
+    )
+    assert (moved > 0, said.endswith(" (raises the score)")) == (True, True)
     assert sentence(features[0], float(np.log1p(9)), float("nan")) == "last visit 9 days ago; typical unknown"
     assert sentence(features[2], float("nan"), 5) == "Spend: unknown"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.stats.list_places import Ranks, cuts_of, ranks_of
+from propensity.stats.list_places import UNRANKED, Ranks, cuts_of, ranks_of
 from propensity.stats.ranking import decile, mid_ranks, percentile, rank
 
 
@@ -26,9 +26,8 @@ def ranks(scores: np.ndarray, heuristic: bool = False) -> Ranks:
 
 
 def placed(scores: np.ndarray, by: Ranks) -> tuple[list[int | None], set[str | None]]:
-    tenants = np.full(len(scores), "t", dtype=object)
-    places, reasons = rank(tenants, scores, {"t": by})
-    return decile(places).tolist(), set(reasons.tolist())
+    places, reasons = rank(np.zeros(len(scores), dtype=np.int32), ["t"], scores, {"t": by})
+    return decile(places).tolist(), {None if code < 0 else UNRANKED[code] for code in reasons.tolist()}
 
 
 @pytest.mark.parametrize("customers", [20, 25, 33, 50, 100, 101, 999])
@@ -98,10 +97,14 @@ def test_the_cut_points_give_every_score_its_mid_rank(values: list[float]) -> No
 
 def test_a_tenant_that_nobody_of_its_own_is_known_of_is_never_ranked_among_others() -> None:
     by = {"a": ranks(np.linspace(0.1, 0.9, 50)), "new": ranks(np.array([0.95, 0.5]))}
-    tenants, scores = np.array(["a", "new", "new"], dtype=object), np.array([0.95, 0.95, 0.5])
-    places, reasons = rank(tenants, scores, by)
-    assert places.tolist() == [100, None, None]
-    assert reasons.tolist() == [None, "few_customers", "few_customers"]
+    tenants, scores = np.array([1, 0, 1], dtype=np.int32), np.array([0.95, 0.95, 0.5])
+    places, reasons = rank(tenants, ["a", "new"], scores, by)
+    assert places.tolist() == [None, 100, None]
+    assert [UNRANKED[code] if code >= 0 else None for code in reasons.tolist()] == [
+        "few_customers",
+        None,
+        "few_customers",
+    ]
 
 
 def test_cut_points_come_back_as_they_were_written_and_those_of_early_runs_rank_as_they_did() -> None:

@@ -103,6 +103,17 @@ def test_a_model_that_has_stopped_ranking_fails_in_spite_of_its_older_folds() ->
     assert (found["all"], found["ranks"]) == ("failed", "failed")
 
 
+def test_no_lift_is_above_that_of_a_perfect_model() -> None:
+    """Half of a list of 40 convert, so nobody's top tenth converts more than twice as often."""
+    customer = np.tile(np.arange(40), 3)
+    label = (customer % 2).astype(np.int64)
+    score = np.where(np.arange(120) == 0, 2.0, label)  # one list has somebody else on top
+    found = lift_over_folds(Lists(0 * customer, customer, np.repeat(np.arange(3), 40), score, label))
+    assert found.value == pytest.approx(2 * 11 / 12)
+    assert 1 < found.low < found.value
+    assert found.high == pytest.approx(2)
+
+
 def test_without_conversions_there_is_no_figure() -> None:
     rows = lists(4)
     none = Lists(rows.tenant, rows.customer, rows.fold, rows.score, np.zeros_like(rows.label))

@@ -1,4 +1,4 @@
-"""The Model port over onnxruntime."""
+"""The Model and ReasonModel ports over onnxruntime."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import onnxruntime
 from propensity.kernel.errors import ConflictError
 
 
-class OnnxScorer:
-    """A model with one float32 input and its probabilities as a tensor. Raises ConflictError for other bytes."""
+class _Graph:
+    """An ONNX graph with one float32 input. Raises ConflictError for other bytes, naming the file."""
 
-    def __init__(self, onnx: bytes) -> None:
+    def __init__(self, onnx: bytes, *, file: str, output: str) -> None:
+        self._file, self._output = file, output
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # only errors are logged: a function never has a GPU, nor some files of /sys
         try:
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's error classes are private, and have no common root but Exception
-            raise ConflictError(f"model.onnx cannot be loaded: {error}") from error
-        outputs = [output.name for output in self._session.get_outputs()]
-        if len(self._session.get_inputs()) != 1 or "probabilities" not in outputs:
-            raise ConflictError(f"model.onnx gives {', '.join(outputs)}, expected probabilities from one input")
+            raise ConflictError(f"{file} cannot be loaded: {error}") from error
+        outputs = [one.name for one in self._session.get_outputs()]
+        if len(self._session.get_inputs()) != 1 or output not in outputs:
+            raise ConflictError(f"{file} gives {', '.join(outputs)}, expected {output} from one input")
         [self._input] = self._session.get_inputs()
 
     @property
@@ -31,13 +32,35 @@ class OnnxScorer:
         size = self._input.shape[1] if len(self._input.shape) == 2 else None
         return size if isinstance(size, int) else None
 
-    def predict(self, matrix: Any) -> Any:
-        if len(matrix) == 0:
-            return np.empty(0, dtype=np.float64)
+    def run(self, matrix: Any) -> Any:
         try:
-            [probabilities] = self._session.run(["probabilities"], {self._input.name: matrix})
+            [found] = self._session.run([self._output], {self._input.name: matrix})
         except Exception as error:  # these are onnxruntime's private error classes again; their text may show values
             raise ConflictError(
-                f"model.onnx cannot score a matrix of shape {matrix.shape}: {type(error).__name__}"
+                f"{self._file} cannot score a matrix of shape {matrix.shape}: {type(error).__name__}"
             ) from error
-        return np.asarray(probabilities, dtype=np.float64)[:, 1]
+        return np.asarray(found, dtype=np.float64)
+
+
+class OnnxScorer:
+    """A model with one float32 input and its probabilities as a tensor. Raises ConflictError for other bytes."""
+
+    def __init__(self, onnx: bytes) -> None:
+        self._graph = _Graph(onnx, file="model.onnx", output="probabilities")
+
+    @property
+    def width(self) -> int | None:
+        return self._graph.width
+
+    def predict(self, matrix: Any) -> Any:
+        return self._graph.run(matrix)[:, 1] if len(matrix) else np.empty(0, dtype=np.float64)
+
+
+class OnnxReasons:
+    """The graph of a tree model's reasons. Raises ConflictError for other bytes."""
+
+    def __init__(self, onnx: bytes) -> None:
+        self._graph = _Graph(onnx, file="reasons.onnx", output="contributions")
+
+    def contributions(self, matrix: Any) -> Any:
+        return self._graph.run(matrix) if len(matrix) else np.empty(matrix.shape, dtype=np.float64)

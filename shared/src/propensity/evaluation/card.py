@@ -16,7 +16,7 @@ from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.lake.run_files import read_plan
 from propensity.pack.domain.definition import Definition
-from propensity.ports import Model, Ports
+from propensity.ports import Model, Ports, ReasonModel
 from propensity.registry.domain.ledger import CARDS
 from propensity.registry.domain.reasons import Explained, Predict, explain
 from propensity.stats.calibration import logit
@@ -85,16 +85,19 @@ def card_facts(
     explanation: Mapping[str, Any],
     held_out: Scored,
     lists: Mapping[str, Tenant],
+    reason_model: ReasonModel | None = None,
 ) -> CardFacts:
     """Measure the facts of the card.
 
     `held_out` has the scores of the newest validation fold, and `lists` has them by tenant. All other facts are
-    measured on the newest date's rows.
+    measured on the newest date's rows. `reason_model` is the model's reasons.onnx, where it has one.
     """
     newest = np.flatnonzero(data.validated & (data.as_of == data.dates[-1]))
     rows = newest[spread(len(newest), _ROWS)]
     matrix = np.ascontiguousarray(data.matrix[rows])
-    explained = explain(explanation, model.predict, matrix)
+    explained = explain(
+        explanation, model.predict, matrix, None if reason_model is None else reason_model.contributions
+    )
     facts = CardFacts(
         reliability=tuple(reliability(held_out)),
         tenths=tuple(gains(lists)),

@@ -33,6 +33,8 @@ from propensity.lake.json_objects import dumps, read_json
 from propensity.lake.run_files import read_plan, read_results, results_of
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports
+from propensity.registry.domain.reasons import explaining_files
+from propensity.registry.tenant_models import load_reason_model
 from propensity.stats.calibration import Calibration
 from propensity.stats.drift import reference_bins
 from propensity.training.data import TrainingData
@@ -204,7 +206,7 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
     explanation = read_json(ports.lake, f"{chosen['out']}/explanation.json")
     report = report_of(case, choice.candidates, choice.sound, chosen["family"]).to_json()
     ports.lake.put_new(f"{run}/report.json", dumps(report))
-    files = _scoring_files(run, chosen) | _write_mlflow_files(ports, trained, case.metrics)
+    files = _scoring_files(run, chosen, explanation) | _write_mlflow_files(ports, trained, case.metrics)
     held_out, lists = group(case.fold.scores, case.fold.labels), lists_of(case.fold, case.tenants)
     evaluation = Evaluation(
         family=chosen["family"],
@@ -217,17 +219,25 @@ def _write(ports: Ports, trained: _Run, choice: _Choice, case: Case, gates: Sequ
         training_set=trained.digest,
         seed=definition.model.training.seed,
         files=files | card_files(run),
-        card=card_facts(definition, case.data, case.model, explanation, held_out, lists).to_json(),
+        card=card_facts(
+            definition,
+            case.data,
+            case.model,
+            explanation,
+            held_out,
+            lists,
+            load_reason_model(ports, chosen["out"], explanation),
+        ).to_json(),
     )
     # an earlier try may have written its evaluation already; then the card is made of that evaluation
     write_card(ports, run, write_evaluation(ports.lake, run, evaluation).model_dump())
 
 
-def _scoring_files(run: str, chosen: Mapping[str, Any]) -> dict[str, str]:
+def _scoring_files(run: str, chosen: Mapping[str, Any], explanation: Mapping[str, Any]) -> dict[str, str]:
     """Return names in the version's folder with keys of the run's files, without the files for MLflow and the card."""
     own = ("calibration.json", "reference.json", "report.json", "training.json", "plan.json", "slices.json")
     return {
-        **{name: f"{chosen['out']}/{name}" for name in ("model.onnx", "explanation.json")},
+        **{name: f"{chosen['out']}/{name}" for name in ("model.onnx", *explaining_files(explanation))},
         **{name: f"{run}/{name}" for name in own},
     }
 

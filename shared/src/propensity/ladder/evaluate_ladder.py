@@ -38,6 +38,7 @@ from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import LadderSpec
 from propensity.ports import ObjectStore, Ports
 from propensity.registry.domain.ladder import LADDER, RUNGS, Ladder, Rung
+from propensity.registry.domain.reasons import explaining_files
 from propensity.registry.tenant_models import TenantModels
 from propensity.stats.calibration import Calibration
 from propensity.stats.drift import reference_bins
@@ -45,7 +46,7 @@ from propensity.stats.figures import auc
 from propensity.stats.sampling import rarer
 from propensity.training.data import TrainingData
 
-_MODEL = ("model.onnx", "explanation.json", "calibration.json")
+_MODEL = ("model.onnx", "calibration.json")
 
 
 def evaluate_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
@@ -65,7 +66,9 @@ def evaluate_ladder(ports: Ports, *, run: str) -> dict[str, Any]:
     ports.lake.put_new(f"{run}/ladder/{LADDER}", dumps(ladder.to_json()))
     used = sorted({tenant.model for tenant in ladder.tenants.values() if tenant.model})
     files = {LADDER: f"{run}/ladder/{LADDER}", "reference.json": f"{run}/ladder/reference.json"}
-    files |= {f"{folder}/{name}": f"{run}/{folder}/{name}" for folder in used for name in _MODEL}
+    for folder in used:
+        explaining = explaining_files(read_json(ports.lake, f"{run}/{folder}/explanation.json"))
+        files |= {f"{folder}/{name}": f"{run}/{folder}/{name}" for name in (*_MODEL, *explaining)}
     reference = _reference(ports, run, data, evaluation, calibration, ladder)
     ports.lake.put_new(f"{run}/ladder/reference.json", dumps(reference))
     write_ladder_files(ports.lake, run, files)

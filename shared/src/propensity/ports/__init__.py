@@ -10,20 +10,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from propensity.ports.modelling import FittedModel, Frames, GrowingModel, Model, QueryLineage, Sample, Trainer
+from propensity.ports.modelling import (
+    Coded,
+    FittedModel,
+    Frame,
+    Frames,
+    FrameStreams,
+    FrameWriter,
+    GrowingModel,
+    ListColumn,
+    Model,
+    PartedWriter,
+    QueryLineage,
+    ReasonGraph,
+    ReasonModel,
+    Sample,
+    Trainer,
+)
 from propensity.ports.sheets import Cell, OddCell, Sheet, Workbooks
 from propensity.ports.storage import ArrowStream, DataFile, ObjectInfo, ObjectStore, Snapshot, Sql, SqlFactory, Tables
 
 __all__ = [
     "ArrowStream",
     "Cell",
+    "Coded",
     "DataFile",
     "DownloadAccess",
     "DownloadLink",
     "Execution",
     "FittedModel",
+    "Frame",
+    "FrameStreams",
+    "FrameWriter",
     "Frames",
     "GrowingModel",
+    "ListColumn",
     "Metrics",
     "Model",
     "ObjectInfo",
@@ -31,9 +52,12 @@ __all__ = [
     "OddCell",
     "OnlineScore",
     "OnlineTable",
+    "PartedWriter",
     "Ports",
     "QueryLineage",
     "Queue",
+    "ReasonGraph",
+    "ReasonModel",
     "Sample",
     "Sheet",
     "Snapshot",
@@ -225,10 +249,17 @@ class Ports(Protocol):
         """The Frames port: pyarrow in functions with the arrow layer, arro3 in functions that train."""
 
     @property
+    def frame_streams(self) -> FrameStreams:
+        """The FrameStreams port: pyarrow only."""
+
+    @property
     def trainer(self) -> Trainer: ...
 
     def scorer(self, onnx: bytes) -> Model:
         """A model, loaded from its ONNX file."""
+
+    def reason_model(self, onnx: bytes) -> ReasonModel:
+        """The graph of a tree model's reasons, loaded from its ONNX file."""
 
     @property
     def upload_access(self) -> UploadAccess: ...

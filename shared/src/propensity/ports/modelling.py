@@ -21,11 +21,75 @@ class Model(Protocol):
         """The probabilities before calibration: float64, shape (n,), in [0, 1]."""
 
 
+class ReasonModel(Protocol):
+    """The loaded graph of a tree model's reasons: contributions from a float32 matrix of shape (n, k)."""
+
+    def contributions(self, matrix: Any) -> Any:
+        """How far each feature moved the raw score: float64, shape (n, k), in the unit that the graph was made in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonGraph:
+    """The graph that gives the reasons of a tree model's scores, as an ONNX file.
+
+    `method` is `shapley` or `path` (registry/domain/tree_reasons.py). `unit` says in what the contributions add up:
+    `logit` for boosted trees, `probability` for a forest.
+    """
+
+    method: str
+    unit: str
+    onnx: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A text column as int codes (n,) into a list of texts; a code below 0 is null."""
+
+    codes: Any
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ListColumn:
+    """A column of lists of structs. Row i holds the entries offsets[i] to offsets[i + 1], of an int32 array (n + 1,).
+
+    Each field has one value per entry: a float64 array, or `Coded` text.
+    """
+
+    offsets: Any
+    fields: Mapping[str, Any]
+
+
+class FrameWriter(Protocol):
+    """A Parquet file in the making. It is whole once the `with` has ended without an error."""
+
+    def write(self, columns: Mapping[str, Any]) -> None: ...
+
+    def __enter__(self) -> FrameWriter: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class PartedWriter(Protocol):
+    """Parquet files in the making, one per key. They are whole once the `with` has ended without an error."""
+
+    @property
+    def files(self) -> Mapping[int, tuple[Path, int]]:
+        """For each key its file, and how many rows the file has."""
+
+    def write(self, keys: Any, columns: Mapping[str, Any]) -> None:
+        """Write each row into the file of its key. `keys` is int (n,). Rows of one key keep their order."""
+
+    def __enter__(self) -> PartedWriter: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
 class Frames(Protocol):
     """The port that reads and writes Parquet files as named columns in memory.
 
-    A column is a numpy array: float32 or float64 with NaN for null, int64, datetime64[D] for dates, or object for text
-    and lists.
+    A column is a numpy array: float32 or float64 with NaN for null, int64, datetime64[D] for dates, or object for text.
+    A column of lists is written from `ListColumn`.
     """
 
     def read(self, path: Path, columns: Sequence[str] | None = None) -> Mapping[str, Any]: ...
@@ -35,6 +99,40 @@ class Frames(Protocol):
 
     def write(self, path: Path, columns: Mapping[str, Any]) -> None:
         """Write columns of equal length. Equal columns give files of equal bytes."""
+
+
+class Frame(Protocol):
+    """Some rows of a Parquet file, in memory."""
+
+    def __len__(self) -> int: ...
+
+    def values(self, name: str) -> Any:
+        """A column as `Frames.read` gives it."""
+
+    def coded(self, name: str) -> Coded:
+        """A column of text without nulls, each text once."""
+
+    def as_read(self, name: str) -> Any:
+        """A column that can be written again, and nothing else: it is not turned into Python's objects on the way."""
+
+    def matrix(self, names: Sequence[str]) -> Any:
+        """These columns as one float32 matrix of shape (rows, columns), in C order, with NaN for null."""
+
+
+class FrameStreams(Protocol):
+    """The port that reads and writes Parquet files of any length in little memory, some rows at a time."""
+
+    def batches(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Frame]:
+        """Read these columns in order, `rows` rows at a time; the last time may have fewer.
+
+        A file without rows gives one frame without rows.
+        """
+
+    def writer(self, path: Path) -> FrameWriter:
+        """Begin a file. It takes the columns of `Frames.write` and `Frame.as_read`, `Coded` and `ListColumn`."""
+
+    def parted_writer(self, folder: Path) -> PartedWriter:
+        """Begin files in a folder, one per key, of the columns that `writer` takes."""
 
 
 class FittedModel(Protocol):
@@ -51,6 +149,12 @@ class FittedModel(Protocol):
 
         Kind `linear` comes with coefficients, imputed, mean and scale per feature. Kind `opaque` comes with nothing
         more.
+        """
+
+    def reasons(self, typical: Sequence[float | None]) -> ReasonGraph | None:
+        """The graph of the reasons relative to a typical customer, one value per feature, None for a missing one.
+
+        None for a model that is no ensemble of trees.
         """
 
 

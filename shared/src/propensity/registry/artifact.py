@@ -12,14 +12,16 @@ import numpy as np
 
 from propensity.kernel.errors import ConflictError, UnsoundScoreError
 from propensity.pack.domain.definition import Definition
-from propensity.ports import Model, Ports
+from propensity.ports import Model, Ports, ReasonModel
 from propensity.registry.calibrations import read_calibration
-from propensity.registry.domain.reasons import explain, top_reasons
-from propensity.registry.tenant_models import TenantModels, load_tenant_models
+from propensity.registry.domain.reason_texts import Sentences, TopReasons, top_reasons
+from propensity.registry.domain.reasons import METHODS, explain
+from propensity.registry.tenant_models import TenantModels, load_reason_model, load_tenant_models
 from propensity.registry.versions import Version, newest_calibration
 from propensity.stats.calibration import Calibration
 
 REASONS = 3  # how many reasons a score gets
+type _Explains = tuple[dict[str, Any], Model, ReasonModel | None]  # a model with what explains it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Artifact:
     calibration: Calibration
     explanation: dict[str, Any]
     ladder: TenantModels | None = None
+    reason_model: ReasonModel | None = None  # only trees have one
     calibration_number: int = 0  # 0 is the calibration of the registration; recalibrate_model adds later ones
 
     def score(self, matrix: Any, tenants: Any) -> tuple[Any, Any]:
@@ -76,29 +79,41 @@ class Artifact:
         """Return one tenant, object (n,), for each model of the version, enough to call every model once."""
         return np.array(["", *(self.ladder.one_of_each() if self.ladder else [])], dtype=object)
 
-    def reasons(self, matrix: Any, tenants: Any, count: int) -> tuple[Any, Any]:
-        """Return (reasons, methods), object (n,): what moved each row's raw score most, and the method that found it.
+    def reasons(
+        self, matrix: Any, tenants: Any, count: int, sentences: Sentences | None = None
+    ) -> tuple[TopReasons, Any]:
+        """Return (reasons, methods): what moved each row's raw score most, and the method that found it.
 
-        The model that scored a row explains the row. The heuristic gives all customers of a tenant the same score, so
-        such a score has no reasons.
+        `methods` is int (n,), places in METHODS, -1 for no method. The model that scored a row explains the row. The
+        heuristic gives all customers of a tenant the same score, so such a score has no reasons. `sentences` are those
+        of earlier rows.
         """
-        out, methods = np.empty(len(matrix), dtype=object), np.full(len(matrix), None, dtype=object)
+        own = (self.explanation, self.model, self.reason_model)
+        if self.ladder is None:
+            return self._explained(own, matrix, count, sentences or Sentences())
+        out = TopReasons.none(len(matrix), count, sentences or Sentences())
+        methods = np.full(len(matrix), -1, dtype=np.int32)
         rest = np.ones(len(matrix), dtype=bool)  # a mask of the rows that the global model scored
-        parts: list[tuple[dict[str, Any], Model, Any]] = []
-        for place, sub, rows in self.ladder.parts(tenants) if self.ladder else ():
+        parts: list[tuple[_Explains, Any]] = []
+        for place, sub, rows in self.ladder.parts(tenants):
             if sub is not None:
-                parts.append((sub.explanation, sub.model, rows))
+                parts.append(((sub.explanation, sub.model, sub.reason_model), rows))
+            if sub is not None or place.rate is not None:
                 rest &= ~rows
-            elif place.rate is not None:
-                for row in np.flatnonzero(rows):
-                    out[row] = []
-                rest &= ~rows
-        for explanation, model, rows in [(self.explanation, self.model, rest), *parts]:
-            part = np.ascontiguousarray(matrix[rows], dtype=np.float32)
-            explained = explain(explanation, model.predict, part)
-            out[rows] = top_reasons(explained, self.definition.features, part, count)
-            methods[rows] = explained.method
+        for explains, rows in [(own, rest), *parts]:
+            top, methods[rows] = self._explained(explains, matrix[rows], count, out.sentences)
+            out.put(rows, top)
         return out, methods
+
+    def _explained(self, explains: _Explains, rows: Any, count: int, sentences: Sentences) -> tuple[TopReasons, Any]:
+        explanation, model, reason_model = explains
+        matrix = np.ascontiguousarray(rows, dtype=np.float32)
+        explained = explain(
+            explanation, model.predict, matrix, None if reason_model is None else reason_model.contributions
+        )
+        method = -1 if explained.method is None else METHODS.index(explained.method)
+        top = top_reasons(explained, self.definition.features, matrix, count, sentences)
+        return top, np.full(len(matrix), method, dtype=np.int32)
 
 
 def load_artifact(ports: Ports, version: Version, calibration: int | None = None) -> Artifact:
@@ -109,12 +124,14 @@ def load_artifact(ports: Ports, version: Version, calibration: int | None = None
     store = ports.lake
     definition = version.definition(store)
     number = newest_calibration(store, version.model, version.number) if calibration is None else calibration
+    explanation = version.json(store, "explanation.json")
     return Artifact(
         version=version,
         definition=definition,
         model=ports.scorer(version.onnx(store)),
         calibration=read_calibration(store, version, number),
-        explanation=version.json(store, "explanation.json"),
+        explanation=explanation,
+        reason_model=load_reason_model(ports, version.folder, explanation),
         ladder=load_tenant_models(ports, version) if definition.model.ladder else None,
         calibration_number=number,
     )

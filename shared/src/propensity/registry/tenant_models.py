@@ -6,7 +6,7 @@ A model is loaded when the first row of one of its tenants comes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.json_objects import find_json
-from propensity.ports import Model, Ports
+from propensity.ports import Model, Ports, ReasonModel
 from propensity.registry.domain.ladder import GLOBAL, LADDER, Ladder, Place
+from propensity.registry.domain.ledger import REASONS_FILE
 from propensity.registry.versions import Version
 from propensity.stats.calibration import Calibration, logit
 
@@ -27,6 +28,7 @@ class SubModel:
     model: Model
     calibration: Calibration
     explanation: dict[str, Any]
+    reason_model: ReasonModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,18 @@ def load_sub_model(ports: Ports, folder: str) -> SubModel:
     onnx, calibration, explanation = (ports.lake.get(f"{folder}/{name}") for name in names)
     if not (onnx and calibration and explanation):
         raise NotFoundError(f"{folder}: holds a file without content; no model is left of it")
+    explained = json.loads(explanation)
     return SubModel(
         model=ports.scorer(onnx),
         calibration=Calibration.from_json(json.loads(calibration)),
-        explanation=json.loads(explanation),
+        explanation=explained,
+        reason_model=load_reason_model(ports, folder, explained),
     )
+
+
+def load_reason_model(ports: Ports, folder: str, explanation: Mapping[str, Any]) -> ReasonModel | None:
+    """Load the graph of the reasons in a model's folder; None where its explanation.json does not name one."""
+    return ports.reason_model(ports.lake.get(f"{folder}/{REASONS_FILE}")) if "reasons" in explanation else None
 
 
 def load_tenant_models(ports: Ports, version: Version) -> TenantModels | None:

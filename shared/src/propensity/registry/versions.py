@@ -25,6 +25,7 @@ from propensity.ports import ObjectStore
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.domain.ledger import (
     CHAMPION,
+    REASONS_FILE,
     STAGING,
     GateSummary,
     LedgerLine,
@@ -40,7 +41,7 @@ from propensity.registry.domain.ledger import (
 _RACES = 20
 _READERS = 8  # threads that read ledger lines; they are fewer than the connections that a boto3 client keeps
 # The scores depend on these files. Other files of a version may hold customers' rows, and erasures rewrite such files.
-_SCORES_REST_ON = ("model.onnx", "calibration.json", "explanation.json", "reference.json", LADDER)
+_SCORES_REST_ON = ("model.onnx", "calibration.json", "explanation.json", REASONS_FILE, "reference.json", LADDER)
 # The scores also depend on every file in these folders: features and SQL, the models of segments and tenants.
 _FOLDERS = ("definition/", "ladder/")
 _SEAL = "lineage.json"  # lineage.json is written last: a version without it does not exist

@@ -15,12 +15,14 @@ from typing import Any
 from propensity.ports import (
     DownloadAccess,
     Frames,
+    FrameStreams,
     Metrics,
     Model,
     ObjectStore,
     OnlineTable,
     QueryLineage,
     Queue,
+    ReasonModel,
     SqlFactory,
     Tables,
     Trainer,
@@ -115,6 +117,12 @@ class AwsPorts:
         return Arro3Frames()
 
     @property
+    def frame_streams(self) -> FrameStreams:
+        from propensity.adapters.frames import ArrowFrames
+
+        return ArrowFrames()
+
+    @property
     def trainer(self) -> Trainer:
         from propensity.adapters.sklearn_trainer import SklearnTrainer
 
@@ -130,6 +138,11 @@ class AwsPorts:
         from propensity.adapters.onnx_scorer import OnnxScorer
 
         return OnnxScorer(onnx)
+
+    def reason_model(self, onnx: bytes) -> ReasonModel:
+        from propensity.adapters.onnx_scorer import OnnxReasons
+
+        return OnnxReasons(onnx)
 
     @cached_property
     def upload_access(self) -> UploadAccess:

@@ -14,11 +14,14 @@ from propensity.lake.domain.run_records import LabelledFile, LabelResult, ScoreI
 from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_record
 from propensity.lake.run_files import read_plan, record_result
-from propensity.ports import Ports
+from propensity.ports import Coded, Frame, ListColumn, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
+from propensity.registry.domain.reason_texts import Sentences, TopReasons
+from propensity.registry.domain.reasons import METHODS
 from propensity.registry.versions import load_version
 from propensity.scoring.rank_run import read_ranks
-from propensity.stats.list_places import Ranks
+from propensity.scoring.score_shard import BATCH
+from propensity.stats.list_places import UNRANKED, Ranks
 from propensity.stats.ranking import decile, rank
 
 
@@ -29,54 +32,72 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
     plan = read_plan(ports.lake, work.run, ScoringPlan)
     version = load_version(ports.lake, work.model, work.version)
     artifact = load_artifact(ports, version, work.calibration)
-    files = []
     with tempfile.TemporaryDirectory() as folder:
         features, scored = Path(folder) / "features.parquet", Path(folder) / "scored.parquet"
         ports.lake.download(work.out, features)
         ports.lake.download(work.scored_out, scored)
-        matrix = ports.frames.matrix(features, artifact.definition.feature_names)
-        columns = dict(ports.frames.read(scored))
-        buckets = columns.pop("bucket")
-        columns |= _labels(artifact, columns, matrix, ranks)
-        columns |= _provenance(artifact, work, plan, len(matrix))
-        for bucket in np.unique(buckets):
-            rows = buckets == bucket
-            path = Path(folder) / f"{bucket}.parquet"
-            ports.frames.write(path, {name: values[rows] for name, values in columns.items()})
-            name = score_file(work.model, work.bucket_count, int(bucket), work.stem)
+        names = artifact.definition.feature_names
+        ladder = ["rung"] if artifact.ladder else []
+        shown = ["tenant_id", "customer_id", "as_of", "raw", "score", *ladder]
+        streams, sentences = ports.frame_streams, Sentences()
+        pairs = zip(
+            streams.batches(features, names, BATCH),
+            streams.batches(scored, [*shown, "bucket"], BATCH),
+            strict=True,
+        )
+        with streams.parted_writer(Path(folder)) as files:
+            for part, scores in pairs:
+                columns = {name: scores.as_read(name) for name in shown}
+                columns |= _labels(artifact, scores, part.matrix(names), ranks, sentences)
+                columns |= _provenance(artifact, work, plan, len(scores))
+                files.write(scores.values("bucket"), columns)
+        written = []
+        for bucket, (path, rows) in files.files.items():
+            name = score_file(work.model, work.bucket_count, bucket, work.stem)
             ports.lake.upload_new(f"{SCORES}/{name}", path)
-            files.append(
+            written.append(
                 LabelledFile(
-                    path=name,
-                    bucket_count=work.bucket_count,
-                    bucket=int(bucket),
-                    rows=int(rows.sum()),
-                    size=path.stat().st_size,
+                    path=name, bucket_count=work.bucket_count, bucket=bucket, rows=rows, size=path.stat().st_size
                 )
             )
-    record_result(ports.lake, work, LabelResult(files=files, rows=len(matrix)))
+    record_result(ports.lake, work, LabelResult(files=written, rows=sum(file.rows for file in written)))
     return {}
 
 
-def _labels(artifact: Artifact, columns: Mapping[str, Any], matrix: Any, ranks: Mapping[str, Ranks]) -> dict[str, Any]:
-    reasons, methods = artifact.reasons(matrix, columns["tenant_id"], REASONS)
-    percentiles, unranked = rank(columns["tenant_id"], columns["score"], ranks)
+def _labels(
+    artifact: Artifact, scores: Frame, matrix: Any, ranks: Mapping[str, Ranks], sentences: Sentences
+) -> dict[str, Any]:
+    tenants = scores.coded("tenant_id")
+    each = np.array(tenants.texts, dtype=object)[tenants.codes]
+    reasons, methods = artifact.reasons(matrix, each, REASONS, sentences)
+    percentiles, unranked = rank(tenants.codes, tenants.texts, scores.values("score"), ranks)
     return {
         "percentile": percentiles,
         "decile": decile(percentiles),
-        "unranked_reason": unranked,
-        "reasons": reasons,
+        "unranked_reason": Coded(unranked, UNRANKED),
+        "reasons": _lists(reasons, artifact),
         # The method has a column of its own, because the structs in an existing table's list cannot be given another
         # field.
-        "reason_method": methods,
+        "reason_method": Coded(methods, METHODS),
     }
+
+
+def _lists(reasons: TopReasons, artifact: Artifact) -> ListColumn:
+    there = reasons.places >= 0
+    return ListColumn(
+        offsets=np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int32),
+        fields={
+            "feature": Coded(reasons.places[there], artifact.definition.feature_names),
+            "contribution": reasons.contributions[there],
+            "text": Coded(reasons.texts[there], reasons.sentences.texts),
+        },
+    )
 
 
 def _provenance(artifact: Artifact, work: ScoreItem, plan: ScoringPlan, rows: int) -> dict[str, Any]:
     """Return the columns that say where a score comes from; they are the same in all rows of a work item."""
-    facts: dict[str, object] = {
-        "model_version": np.int32(artifact.version.number),
-        "calibration": np.int32(artifact.calibration_number),
+    numbers = {"model_version": artifact.version.number, "calibration": artifact.calibration_number}
+    facts = {
         "feature_set": artifact.version.lineage["feature_set"],
         "table_versions": json.dumps(dict(plan.silver), sort_keys=True),
         "run": work.run,
@@ -84,6 +105,6 @@ def _provenance(artifact: Artifact, work: ScoreItem, plan: ScoringPlan, rows: in
         "source": "champion",
     }
     return {
-        name: np.full(rows, value, dtype=np.int32 if isinstance(value, np.integer) else object)
-        for name, value in facts.items()
+        **{name: np.full(rows, number, dtype=np.int32) for name, number in numbers.items()},
+        **{name: Coded(np.zeros(rows, dtype=np.int32), [text]) for name, text in facts.items()},
     }

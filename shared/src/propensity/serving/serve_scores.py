@@ -21,6 +21,7 @@ from propensity.ports import OnlineScore, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.calibrations import read_calibration
 from propensity.registry.domain.ledger import version_folder
+from propensity.registry.domain.reasons import METHODS
 from propensity.registry.versions import load_version, version_numbers
 
 MAX_CUSTOMERS = 100  # customers of one request; one read of the online table returns as many
@@ -262,8 +263,8 @@ def _at_once(
             percentile=row.percentile if placed else None,
             decile=row.decile if placed else None,
             unranked_reason=row.unranked_reason if placed else "other_version",
-            reasons=[reason["text"] for reason in reasons[number]],
-            reason_method=methods[number],
+            reasons=[said for _, _, said in reasons.of_row(number, artifact.definition.features)],
+            reason_method=METHODS[methods[number]] if methods[number] >= 0 else None,
             calibration=artifact.calibration_number,
             as_of=row.as_of,
             source="champion",

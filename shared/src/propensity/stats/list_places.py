@@ -17,6 +17,7 @@ PERCENT = 100
 FEW = 20  # customers from which a tenant's list has places: each of its tenths then holds two
 
 Unranked = Literal["few_customers", "heuristic", "ties"]
+UNRANKED: tuple[Unranked, ...] = ("few_customers", "heuristic", "ties")
 
 
 @dataclass(frozen=True, slots=True)

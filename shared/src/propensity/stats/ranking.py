@@ -6,12 +6,12 @@ that a new customer's decile means the same as every other customer's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from propensity.stats.list_places import PERCENT, Ranks
+from propensity.stats.list_places import PERCENT, UNRANKED, Ranks
 
 DECILE = 10
 
@@ -34,17 +34,20 @@ def decile(percentiles: Any) -> Any:
     return ((percentiles - 1) // DECILE + 1).astype(np.int32)
 
 
-def rank(tenants: Any, scores: Any, ranks: Mapping[str, Ranks]) -> tuple[Any, Any]:
+def rank(tenants: Any, names: Sequence[str], scores: Any, ranks: Mapping[str, Ranks]) -> tuple[Any, Any]:
     """Return (percentiles, reasons) of rows of several tenants, each tenant ranked by its own ranks.
 
-    The percentiles are a masked int32 array (n,), in which the unranked are masked. The reasons are object (n,): why a
-    row is unranked, None for a ranked one.
+    `tenants` is int (n,), the place of each row's tenant in `names`. The percentiles are a masked int32 array (n,), in
+    which the unranked are masked. The reasons are int32 (n,): the place in UNRANKED of why a row is unranked, -1 for a
+    ranked one.
     """
-    places, reasons = np.ma.zeros(len(scores), dtype=np.int32), np.full(len(scores), None, dtype=object)
-    for tenant in np.unique(tenants.astype(str)):
-        rows, by = tenants == tenant, ranks[str(tenant)]
+    places, reasons = np.zeros(len(scores), dtype=np.int32), np.full(len(scores), -1, dtype=np.int32)
+    order = np.argsort(tenants, kind="stable")
+    bounds = np.searchsorted(tenants[order], np.arange(len(names) + 1))
+    for number, tenant in enumerate(names):
+        rows, by = order[bounds[number] : bounds[number + 1]], ranks[tenant]
         if by.unranked:
-            places[rows], reasons[rows] = np.ma.masked, by.unranked
+            reasons[rows] = UNRANKED.index(by.unranked)
         else:
             places[rows] = percentile(scores[rows], by.cuts)
-    return places, reasons
+    return np.ma.MaskedArray(places, mask=reasons >= 0), reasons

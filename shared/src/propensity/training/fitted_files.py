@@ -12,6 +12,7 @@ import numpy as np
 from propensity.lake.json_objects import dumps
 from propensity.pack.domain.definition import Definition
 from propensity.ports import FittedModel, Ports
+from propensity.registry.domain.ledger import REASONS_FILE
 from propensity.registry.domain.reasons import typical_values
 from propensity.stats.sampling import spread
 from propensity.training.data import TrainingData
@@ -35,6 +36,8 @@ def write_fitted(
 ) -> None:
     """Write model.onnx, explanation.json, oof.parquet, reference.parquet and probes.parquet below `out`.
 
+    A model of trees also gets reasons.onnx, the graph of its reasons.
+
     `out_of_fold` has the columns of oof.parquet. `rows` (indices) are the model's rows. reference.parquet has at most
     PARITY_ROWS of these rows, evenly spread so that every date and tenant is among them. `newest` (mask) are the rows
     of the newest date, which say what is typical.
@@ -50,18 +53,15 @@ def write_fitted(
             ports.frames.write(path, columns)
             ports.lake.upload_new(f"{out}/{path.name}", path)
     ports.lake.put_new(f"{out}/model.onnx", fitted.onnx())
-    ports.lake.put_new(f"{out}/explanation.json", dumps(_explanation(fitted, data.matrix[newest], definition)))
-
-
-def _explanation(fitted: FittedModel, newest: Any, definition: Definition) -> dict[str, Any]:
-    """Return the model's own explanation.
-
-    A model without one gets the values of a typical customer, with which other customers are compared.
-    """
     explanation = dict(fitted.explanation())
     if explanation["kind"] == "opaque":
-        explanation["typical"] = typical_values(definition.features, newest)
-    return explanation
+        # a model without an explanation of its own is explained relative to a typical customer
+        explanation["typical"] = typical_values(definition.features, data.matrix[newest])
+        graph = fitted.reasons(explanation["typical"])
+        if graph is not None:
+            ports.lake.put_new(f"{out}/{REASONS_FILE}", graph.onnx)
+            explanation["reasons"] = {"method": graph.method, "unit": graph.unit}
+    ports.lake.put_new(f"{out}/explanation.json", dumps(explanation))
 
 
 def probe_columns(fitted: FittedModel, data: TrainingData, definition: Definition) -> dict[str, Any]:

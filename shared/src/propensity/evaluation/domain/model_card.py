@@ -297,6 +297,13 @@ def _features(definition: Definition, facts: Mapping[str, Any]) -> Section:
     legend = {
         "exact": "Importance: how far one standard deviation of the feature moves the score, in logits. The effect is "
         "the sign of its coefficient; of features that say nearly the same one may point the other way.",
+        "shapley": "Importance: the mean size of the feature's exact share (Shapley) in how far the score lies from "
+        f"the typical customer's, in logits, over {facts.get('rows', 0):,} customers. The effect is how the mean score "
+        "goes along the feature's values with all else as it is.",
+        "path": "Importance: the mean size of the feature's share, along the trees' paths, in how far the score lies "
+        f"from the typical customer's, over {facts.get('rows', 0):,} customers: in logits for boosted trees, in "
+        "probability for a forest. The effect is how the mean score goes along the feature's values with all else as "
+        "it is.",
         "ablation": "Importance: how far setting the feature to its typical value moves the score, in logits, on "
         f"average over {facts.get('rows', 0):,} customers. The effect is how the mean score goes along the feature's "
         "values with all else as it is.",

@@ -18,6 +18,7 @@ CHAMPION = "champion"
 STAGING = "staging"
 REGISTRY = "registry"
 CARDS = {"html": "card.html", "md": "card.md"}  # the file name of the model card in a version's folder, by format
+REASONS_FILE = "reasons.onnx"  # the graph of the reasons of a model of trees, beside its model.onnx
 Stage = Literal["candidate", "staging", "production", "archived"]
 Action = Literal["stage", "approve", "promote", "roll_back"]
 

@@ -1,53 +1,68 @@
-"""The reasons of a score: how far each feature moved it, in logits of the raw score, said in sentences.
+"""The reasons of a score: how far each feature moved the raw score.
 
-There are two methods (docs/reference/scoring.md).
+There are four methods (docs/reference/scoring.md).
 
 The method `exact` is for a linear model. A feature's contribution is coefficient x (value - reference), where the
 reference is the mean of training. The contributions therefore add up to the score's logit less the logit of the mean
 customer.
 
-The method `ablation` is for every other model. A feature's contribution is logit(p) - logit(p with the feature at its
-typical value), one feature at a time. An effect that two features have together counts for both of them, so these
-contributions do not add up. For a linear model both methods give the same contributions.
+The methods `shapley` and `path` are for trees (tree_reasons.py). The graph reasons.onnx gives the contributions. They
+add up too: to the raw score, in the unit in which the trees add up, less that of the typical customer.
+
+The method `ablation` is for every other model, and for versions of trees without reasons.onnx. A feature's
+contribution is logit(p) - logit(p with the feature at its typical value), one feature at a time. An effect that two
+features have together counts for both of them, so these contributions do not add up. For a linear model the methods
+`exact` and `ablation` give the same contributions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, expm1, isnan
-from string import Formatter
 from typing import Any, Literal
 
 import numpy as np
 
 from propensity.pack.domain.feature_spec import Feature
+from propensity.registry.domain.ledger import REASONS_FILE
 from propensity.stats.calibration import logit
 
-ReasonMethod = Literal["exact", "ablation"]
+ReasonMethod = Literal["exact", "shapley", "path", "ablation"]
+METHODS: tuple[ReasonMethod, ...] = ("exact", "shapley", "path", "ablation")
 Predict = Callable[[Any], Any]  # a model takes float32 (n, k) and returns raw probabilities (n,)
+Contribute = Callable[[Any], Any]  # a graph of reasons takes float32 (n, k) and returns contributions (n, k)
 _BATCH_BYTES = 64 * 2**20
-# Smaller contributions, in logits, are no reason. onnxruntime adds up float32 leaves in another order for few rows than
-# for many, which moves a logit by up to 1e-5.
-_LEAST = 1e-4
+# Smaller contributions are no reason. onnxruntime adds up float32 leaves in another order for few rows than for many,
+# which moves a logit by up to 1e-5. A probability near 0.1 moves by a tenth of what its logit moves by.
+_LEAST = {"logit": 1e-4, "probability": 1e-5}
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
     """How far each of k features moved the scores of n rows.
 
-    `contributions` is float64 (n, k), in logits. `typical` is float64 (k,), the value that each feature was compared
-    with, NaN for missing. `method` is None where the version recorded nothing to explain with; then all contributions
-    are 0.
+    `contributions` is float64 (n, k), in the unit `logit` or `probability`. `typical` is float64 (k,), the value that
+    each feature was compared with, NaN for missing. `method` is None where the version recorded nothing to explain
+    with; then all contributions are 0.
     """
 
     method: ReasonMethod | None
     contributions: Any
     typical: Any
+    unit: Literal["logit", "probability"] = "logit"
+
+    @property
+    def least(self) -> float:
+        """The size below which a contribution is no reason, in the contributions' unit."""
+        return _LEAST[self.unit]
 
 
-def explain(explanation: Mapping[str, Any], predict: Predict, matrix: Any) -> Explained:
+def explain(
+    explanation: Mapping[str, Any], predict: Predict, matrix: Any, contribute: Contribute | None = None
+) -> Explained:
     """Return how far each feature moved each row's score, by the method that the version's explanation.json allows.
+
+    `contribute` is the version's reasons.onnx, where it has one.
 
     Versions of trees that were registered before typical values were recorded have no reasons.
     """
@@ -57,7 +72,15 @@ def explain(explanation: Mapping[str, Any], predict: Predict, matrix: Any) -> Ex
     if recorded is None:
         return Explained(None, np.zeros(matrix.shape), np.full(matrix.shape[1], np.nan))
     typical = np.array([np.nan if value is None else value for value in recorded], dtype=np.float64)
+    if contribute is not None and "reasons" in explanation:
+        by = explanation["reasons"]
+        return Explained(by["method"], contribute(matrix), typical, by["unit"])
     return Explained("ablation", ablation(predict, matrix, typical), typical)
+
+
+def explaining_files(explanation: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the files, beside model.onnx and its calibration, that a model with this explanation has."""
+    return ("explanation.json", REASONS_FILE) if "reasons" in explanation else ("explanation.json",)
 
 
 def contributions(explanation: Mapping[str, Any], matrix: Any) -> Any:
@@ -116,68 +139,3 @@ def _typical(feature: Feature, column: Any) -> float | None:
         return float(values[np.argmax(counts)])
     # The typical value is one that somebody has. Nobody has half a visit, and trees were never split there.
     return float(np.quantile(present, 0.5, method="inverted_cdf"))
-
-
-def top_reasons(explained: Explained, features: Sequence[Feature], matrix: Any, count: int) -> Any:
-    """Return for each row the `count` features that moved the score most, up or down: object (n,) of lists of dicts.
-
-    A feature that moved the score by less than 1e-4 logits is no reason. Without a method the lists are empty.
-    """
-    out = np.empty(len(matrix), dtype=object)
-    parts = explained.contributions
-    order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :count]
-    for row in range(len(matrix)):
-        out[row] = [
-            {
-                "feature": features[column].name,
-                "contribution": float(parts[row, column]),
-                "text": directed(
-                    sentence(features[column], float(matrix[row, column]), float(explained.typical[column])),
-                    float(parts[row, column]),
-                ),
-            }
-            for column in order[row]
-            if abs(parts[row, column]) >= _LEAST
-        ]
-    return out
-
-
-RAISES, LOWERS = " (raises the score)", " (lowers the score)"
-
-
-def directed(said: str, contribution: float) -> str:
-    """Return a sentence that also says which way the feature moved the score."""
-    return said + (RAISES if contribution > 0 else LOWERS)
-
-
-def sentence(feature: Feature, value: float, typical: float) -> str:
-    """Return the sentence that a person reads, for example `last purchase 12 days ago; typical 80`."""
-    if isnan(value):
-        return f"{feature.description}: unknown"
-    if feature.reason is None:
-        return f"{feature.description}: {_shown(feature, value)}"
-    shown = {"value": _shown(feature, value), "typical": _shown(feature, typical)}
-    return _Sentence().vformat(feature.reason, (), shown)
-
-
-class _Sentence(Formatter):
-    """A formatter that writes `unknown` for a missing value, whatever the format of the value."""
-
-    def format_field(self, value: Any, format_spec: str) -> Any:
-        missing = isinstance(value, float) and isnan(value)
-        return "unknown" if missing else super().format_field(value, format_spec)
-
-
-def _shown(feature: Feature, value: float) -> float | str:
-    if isnan(value):
-        return value
-    if feature.dtype == "boolean":
-        return "yes" if value >= 0.5 else "no"
-    if feature.dtype == "category":
-        place = round(value)
-        return feature.categories[place] if 0 <= place < len(feature.categories) else "unknown"
-    if feature.shown_as == "exp":
-        return exp(min(value, 700.0))
-    if feature.shown_as == "expm1":
-        return expm1(min(value, 700.0))
-    return value

@@ -112,7 +112,7 @@ def request_key(tenant: str, body: Mapping[str, Any], *, day: str) -> str:
 
     The day is a part of it, for a list of today must not answer next month's request.
     """
-    meaning = json.dumps([tenant, day, body], sort_keys=True)
+    meaning = json.dumps([tenant, body], sort_keys=True)
     return f"cli-{day}-{hashlib.sha256(meaning.encode()).hexdigest()[:32]}"
 
 

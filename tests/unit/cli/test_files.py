@@ -46,7 +46,7 @@ def drop(service: Service, tmp_path: Path) -> tuple[str, ...]:
     service.on(PUT, Answer(b""))
     service.on(BEFORE, landings())
     service.on(DAY, landings(TAKEN))
-    return ("drop", str(tmp_path / "sales.csv"), "--dataset", "sales", "--tenant", "dealer_01")
+    return ("drop", str(tmp_path / "sales.csv"), "--dataset", "sales", "--tenant", "dealer_01", "--timeout", "3")
 
 
 def test_a_file_is_sent_by_link_and_its_report_is_shown(

@@ -189,7 +189,7 @@ def test_a_list_that_is_not_ready_in_time_ends_with_4(propensity: Command, servi
     service.on(GET, Answer(RUNNING))
     result = propensity(*ASK, "--timeout", "0.05")
     assert result.exit_code == 4
-    assert "list service-1: still running" in result.stderr
+    assert "list service-1: still running after 0 s" in result.stderr
 
 
 def test_progress_is_shown_to_terminals_only(propensity: Command, listed: Service) -> None:

@@ -126,10 +126,16 @@ def inputs(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
         folder, method, path = every[number % len(every)]
         sent = event(folder if folder != "request_retraining" else "manage_registry")
         names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        right = {"tenant": "dealer_01", "model": "buy", "version": "1", "day": "2025-07-01"}
+        right = {
+            "tenant": "dealer_01",
+            "model": "buy",
+            "version": "1",
+            "day": "2025-07-01",
+            "export": "buy-0123456789abcdef",
+        }
         sent |= {"httpMethod": method, "resource": path, "body": body(draw), "isBase64Encoded": False}
         sent["pathParameters"] = {
-            name: draw.choice(TEXTS) if draw.random() < 0.5 else right[name] for name in names
+            name: draw.choice(TEXTS) if draw.random() < 0.5 else RIGHT[name] for name in names
         } or None
         asked = {draw.choice(["from", "to", "format", "a"]): draw.choice(TEXTS) for _ in range(draw.randrange(3))}
         sent["queryStringParameters"] = asked or None
@@ -141,7 +147,7 @@ def inputs(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 NESTED = "[" * 7 + "1," * 20_000 + "1" + "]" * 7
-RIGHT = {"tenant": "dealer_01", "model": "buy", "version": "1", "day": "2025-07-01"}
+RIGHT = {"tenant": "dealer_01", "model": "buy", "version": "1", "day": "2025-07-01", "export": "buy-0123456789abcdef"}
 # what once ended in a 5xx, and tenants that nobody may be
 NAMES = (".", "..", "unknown", "UNKNOWN", "x" * 2_049, "\ud800", DIGITS, "0001-01-01", "9999-12-31", "NaN", "nobody")
 BODIES = (

@@ -26,6 +26,7 @@ OTHERS = ("dealer_02", "dealer_0", "dealer_011", "DEALER_01", "nobody")  # deale
 DAY = "2025-07-01"
 # what a caller of another tenant would send, had it found out the owner's ids
 ASKED = {
+    "destination": "plain",
     "model": "buy",
     "customer_ids": [CUSTOMER],
     "customer_id": CUSTOMER,
@@ -43,7 +44,9 @@ FIELDS = {
     "/v1/tenants/{tenant}/uploads": ("dataset", "file"),
     "/v1/tenants/{tenant}/checks": ("dataset", "file", "text"),
     "/v1/tenants/{tenant}/retractions": ("content_id", "why"),
+    "/v1/tenants/{tenant}/exports": ("model", "destination"),
 }
+NAMED = {"day": DAY, "export": "buy-0123456789abcdef"}
 # the routes that write come last, because a record changes what the others answer
 OF_A_TENANT = sorted((route for route in routes() if "{tenant}" in route[2]), key=lambda route: route[1] == "PUT")
 
@@ -69,13 +72,16 @@ def owned(aws: SimpleNamespace) -> dict[str, Any]:
 def ask(folder: str, method: str, path: str, tenant: str, owned: dict[str, Any]) -> tuple[int, str]:
     body = {name: value for name, value in {**ASKED, **owned}.items() if name in FIELDS.get(path, ())}
     sent = event("manage_tenants") | {"httpMethod": method, "resource": path, "body": json.dumps(body)}
-    sent["pathParameters"] = {"tenant": tenant, **({"day": DAY} if "{day}" in path else {})}
+    sent["pathParameters"] = {
+        "tenant": tenant,
+        **{name: value for name, value in NAMED.items() if f"{{{name}}}" in path},
+    }
     answer = handler(folder)(sent, CONTEXT)
     return answer["statusCode"], answer["body"]
 
 
 def test_the_walk_has_every_route_of_a_tenant() -> None:
-    assert len(OF_A_TENANT) == 11
+    assert len(OF_A_TENANT) == 14
     assert {path for _, _, path in OF_A_TENANT} >= set(FIELDS)
 
 

@@ -31,12 +31,11 @@ def request_export(
     the field, NotFoundError where the model has no champion or nobody knows the tenant, and ForbiddenError for a tenant
     that is offboarded.
     """
-    tenant = parse_tenant(tenant)
+    tenant = _known(ports, tenant)
     models, destinations = pack_info(ports).models, destination_names(ports.pack_files)
     request = parse_request(body, models, destinations, today=date.fromisoformat(at[:10]))
     if key is not None and not 0 < len(key) <= _MOST_KEY:
         raise BadInputError(f"Idempotency-Key: expected 1 to {_MOST_KEY} characters")
-    refuse_unknown_or_gone(ports.lake, tenant, pack_info(ports).datasets)
     load_champion(ports.lake, request.model)
     export = export_id(tenant, request, key if key is not None else request_id)
     folder = export_folder(tenant, export)
@@ -61,7 +60,7 @@ def show_export(ports: Ports, tenant: str, export: str) -> dict[str, Any]:
     Links are made at this moment, and are valid for a bounded time. Raises NotFoundError for a list that nobody asked
     for.
     """
-    tenant = parse_tenant(tenant)
+    tenant = _known(ports, tenant)
     if not EXPORT_ID.fullmatch(export):
         raise BadInputError(f"export {export[:80]!r}: expected an id as the POST answered it")
     folder = export_folder(tenant, export)
@@ -85,7 +84,7 @@ def show_export(ports: Ports, tenant: str, export: str) -> dict[str, Any]:
 
 def list_exports(ports: Ports, tenant: str) -> dict[str, Any]:
     """Return the ids of a tenant's lists that have not expired, newest first, with model, destination and state."""
-    tenant = parse_tenant(tenant)
+    tenant = _known(ports, tenant)
     root = f"{export_folder(tenant, '')}"
     names = sorted({key.removeprefix(root).split("/")[0] for key in ports.lake.keys(root)})
     found = []
@@ -104,3 +103,10 @@ def list_exports(ports: Ports, tenant: str) -> dict[str, Any]:
             }
         )
     return {"tenant_id": tenant, "exports": sorted(found, key=lambda one: str(one["at"]), reverse=True)}
+
+
+def _known(ports: Ports, tenant: str) -> str:
+    """Return the tenant's name. Raises NotFoundError for one that nobody knows, ForbiddenError for one that is gone."""
+    name = parse_tenant(tenant)
+    refuse_unknown_or_gone(ports.lake, name, pack_info(ports).datasets)
+    return name

@@ -126,13 +126,6 @@ def inputs(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
         folder, method, path = every[number % len(every)]
         sent = event(folder if folder != "request_retraining" else "manage_registry")
         names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        right = {
-            "tenant": "dealer_01",
-            "model": "buy",
-            "version": "1",
-            "day": "2025-07-01",
-            "export": "buy-0123456789abcdef",
-        }
         sent |= {"httpMethod": method, "resource": path, "body": body(draw), "isBase64Encoded": False}
         sent["pathParameters"] = {
             name: draw.choice(TEXTS) if draw.random() < 0.5 else RIGHT[name] for name in names

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from propensity.delivery.build_export import build_export, export_folder
+from propensity.delivery.build_export import build_export
+from propensity.delivery.domain.order import export_folder
 from propensity.delivery.request_export import list_exports, request_export, show_export
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.json_objects import read_json

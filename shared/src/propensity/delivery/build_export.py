@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator
 from typing import Any
 
+from propensity.delivery.domain.list_sql import ORDER
+from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_folder
 from propensity.delivery.domain.receipt import ARMS, ListFile, ListReceipt
-from propensity.delivery.domain.request import ExportRequest
 from propensity.delivery.members import MEMBERSHIP, ListSources, decide_members, file_column
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import NotFoundError
-from propensity.kernel.spec import Record
 from propensity.kernel.sql_text import quote, text
 from propensity.lake.appends import append_once
 from propensity.lake.domain.buckets import bucket_of
@@ -22,48 +21,13 @@ from propensity.lake.json_objects import dumps, find_record, read_record
 from propensity.lake.pins import pin_datasets
 from propensity.lake.silver_tables import datasets_used
 from propensity.pack.current import contract_of, pack_info
-from propensity.pack.domain.contract import Contract
 from propensity.pack.domain.destination_spec import Destination
 from propensity.pack.domain.list_rules import parse_destination, parse_rules
 from propensity.ports import Ports, Sql
 from propensity.registry.versions import load_champion, load_version
 
-ROOT = "exports/lists"
 _FORMULA = r"^[=+\-@\t\r]"  # OWASP, "CSV Injection": what a spreadsheet takes for a formula
 _BOM = b"\xef\xbb\xbf"
-
-
-class ExportOrder(Record):
-    """The content of `request.json`: a request that was taken, who asked, and when."""
-
-    export: str
-    tenant_id: str
-    request: ExportRequest
-    by: str
-    at: str
-
-    @property
-    def today(self) -> date:
-        return date.fromisoformat(self.at[:10])
-
-    @property
-    def day(self) -> date:
-        """The day of population, scores and rules."""
-        return self.request.as_of or self.today
-
-
-class ExportPlan(Record):
-    """The content of `plan.json`: what the list is made from. A second try reads the same."""
-
-    version: int
-    silver: Mapping[str, int]
-    retracted: Mapping[str, list[list[str]]]
-    tables: Mapping[str, int | None]
-
-
-def export_folder(tenant: str, export: str) -> str:
-    """The prefix of a list's objects."""
-    return f"{ROOT}/tenant_id={tenant}/{export}"
 
 
 def build_export(ports: Ports, *, tenant: str, export: str) -> dict[str, Any]:
@@ -103,8 +67,8 @@ def _datasets(ports: Ports, order: ExportOrder, version: int) -> list[str]:
     """The datasets that the list reads: those of the version's SQL, of rules, of permissions and of the files."""
     info = pack_info(ports)
     definition = load_version(ports.lake, order.request.model, version).definition(ports.lake)
-    rules = " ".join(rule.sql for rule in parse_rules(ports.pack_files, ports.pack).of(order.request.model))
-    named = set(datasets_used(definition, info.datasets)) | {name for name in info.datasets if name in rules}
+    rules = parse_rules(ports.pack_files, ports.pack).of(order.request.model)
+    named = set(datasets_used(definition, info.datasets, [rule.sql for rule in rules]))
     named |= set(_destination(ports, order).tables)
     for dataset in info.datasets:
         contract = contract_of(ports, dataset)
@@ -115,10 +79,6 @@ def _datasets(ports: Ports, order: ExportOrder, version: int) -> list[str]:
 
 def _destination(ports: Ports, order: ExportOrder) -> Destination:
     return parse_destination(ports.pack_files, order.request.destination, ports.pack)
-
-
-def _contracts(ports: Ports, datasets: list[str]) -> dict[str, Contract]:
-    return {dataset: contract_of(ports, dataset) for dataset in datasets}
 
 
 def _made(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> ListReceipt:
@@ -138,7 +98,7 @@ def _made(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> ListR
         today=order.today,
         version=plan.version,
         entity=info.entity,
-        contracts=_contracts(ports, datasets),
+        contracts={dataset: contract_of(ports, dataset) for dataset in datasets},
         rules=rules,
         destination=_destination(ports, order),
         scores=tables[SCORES],
@@ -167,7 +127,6 @@ def _written(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -
     files = tuple(_files(ports, sql, order, sources))
     receipt = _receipt(sql, order, sources, files, added, removed)
     receipt.check()
-    names = ", ".join(name for name, _ in MEMBERSHIP)
     facts = {
         "model": text(order.request.model),
         "model_version": f"{sources.version}::integer",
@@ -182,7 +141,7 @@ def _written(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -
         ports,
         sql,
         EXPORTS,
-        f"select {names} from (select {columns} from decided)",
+        f"select {columns} from decided",
         f"export {order.tenant_id} {order.export}",
         EXPORTS_PARTITION,
     )
@@ -191,12 +150,10 @@ def _written(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -
 
 def _rows(sql: Sql, sources: ListSources) -> tuple[int, int]:
     """Make table `row`: the rows of the files in their order. Returns how many are additions, and how many removals."""
-    order = "place desc, md5(customer_id), customer_id"
-    delta = sources.destination.mode == "delta" and not sources.request.reset
     columns = ", ".join(file_column(number) for number in range(len(sources.destination.columns)))
-    if not delta:
+    if not sources.delta:
         sql.execute(
-            f"create temp table row as select {columns}, row_number() over (order by {order}) as nth "
+            f"create temp table row as select {columns}, row_number() over (order by {ORDER}) as nth "
             "from decided where arm = 'exported'"
         )
         [(rows,)] = sql.rows("select count(*) from row")
@@ -204,7 +161,7 @@ def _rows(sql: Sql, sources: ListSources) -> tuple[int, int]:
     sql.execute(
         f"""
         create temp table row as
-        select {columns}, operation, row_number() over (order by operation, {order}) as nth from (
+        select {columns}, operation, row_number() over (order by operation, {ORDER}) as nth from (
             select *, 'add' as operation from decided
                 where arm = 'exported' and customer_id not in (select customer_id from list_last)
             union all
@@ -220,11 +177,9 @@ def _files(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -> 
     """Write table `row` as files of at most `max_rows` rows. A list without rows is one file with its header."""
     destination = sources.destination
     kind = order.request.format or destination.format
-    delta = [quote(destination.operation)] if destination.mode == "delta" and not order.request.reset else []
-    chosen = [
-        f"{_cell(kind, destination, file_column(n), column.name)}" for n, column in enumerate(destination.columns)
-    ]
-    chosen += [f"operation as {name}" for name in delta]
+    chosen = [_cell(kind, destination, file_column(n), column.name) for n, column in enumerate(destination.columns)]
+    if sources.delta:
+        chosen.append(f"operation as {quote(destination.operation)}")
     [(rows,)] = sql.rows("select count(*) from row")
     for part, start in enumerate(range(0, max(int(rows), 1), destination.max_rows), start=1):
         name = f"part-{part:04d}.{kind}"
@@ -293,7 +248,7 @@ def _receipt(
         deciles=deciles,
         households=int(households),
         matchable=matchable,
-        mode="delta" if sources.destination.mode == "delta" and not order.request.reset else "full",
+        mode="delta" if sources.delta else "full",
         added=added,
         removed=removed,
         files=files,

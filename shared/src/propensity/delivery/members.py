@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from propensity.delivery.domain.identifiers import written_value
-from propensity.delivery.domain.list_sql import consents, decisions, first_arms, held, judged, not_over, steps
+from propensity.delivery.domain.list_sql import consents, decisions, held, judged, not_over, steps
 from propensity.delivery.domain.request import ExportRequest
 from propensity.features.silver_session import SilverSession
 from propensity.identity.domain.queries import birth_id, newest_identities
@@ -15,7 +15,9 @@ from propensity.identity.identities import load_identities
 from propensity.kernel.errors import PackError
 from propensity.kernel.sql_text import midnight, quote, read_files, text
 from propensity.lake.domain.as_of_views import SilverShape, history_rows
+from propensity.lake.pins import score_files
 from propensity.lake.session import download
+from propensity.pack.current import pack_info
 from propensity.pack.domain.contract import Contract
 from propensity.pack.domain.destination_spec import Destination, DestinationColumn
 from propensity.pack.domain.list_rules import ListRule
@@ -65,6 +67,11 @@ class ListSources:
     shapes: Mapping[str, SilverShape]
 
     @property
+    def delta(self) -> bool:
+        """Whether the files have additions and removals, and not the whole list."""
+        return self.destination.mode == "delta" and not self.request.reset
+
+    @property
     def now(self) -> str:
         """SQL of the end of today, in naive UTC: everything that arrived by the pins counts."""
         return f"timestamp {text(str(midnight(self.today + timedelta(days=1))))}"
@@ -73,7 +80,6 @@ class ListSources:
 def decide_members(ports: Ports, sql: Sql, session: SilverSession, sources: ListSources) -> None:
     """Make table `decided`: a row per customer of the population, with arm, why, and a column per column of files."""
     session.cut(sources.day)
-    sql.execute(f"create or replace macro list_model() as {text(sources.request.model)}")
     _scores(ports, sql, sources)
     _households(ports, sql, sources)
     _earlier(ports, sql, sources)
@@ -96,7 +102,8 @@ def _scores(ports: Ports, sql: Sql, sources: ListSources) -> None:
         "create temp table list_score (customer_id varchar, score double, percentile integer, decile integer, "
         "model_version integer, as_of date, reasons varchar, previous_score double, percentile_change integer)"
     )
-    paths = _files(ports, sql, sources.scores, sources, "scores")
+    keys = _score_keys(ports, sql, sources)
+    paths = download(sql, ports.lake, keys, "scores")
     if not paths:
         return
     sql.execute(
@@ -136,7 +143,8 @@ def _earlier(ports: Ports, sql: Sql, sources: ListSources) -> None:
     """Make tables of earlier lists: `list_arm` by household, `list_earlier` and `list_last` by customer."""
     columns = ", ".join(f"{name} {kind}" for name, kind in MEMBERSHIP)
     sql.execute(f"create temp table list_past ({columns})")
-    paths = _files(ports, sql, sources.exports, sources, "exports")
+    earlier = sources.exports.file_keys(model=sources.request.model) if sources.exports else []
+    paths = download(sql, ports.lake, earlier, "exports")
     if paths:
         # the files lack the model where it is a partition of the table, and then it stands in their path
         model = "model" if _has(sql, paths, "model") else f"{text(sources.request.model)} as model"
@@ -144,17 +152,14 @@ def _earlier(ports: Ports, sql: Sql, sources: ListSources) -> None:
         sql.execute(
             f"insert into list_past select {names} from {read_files(paths)} where tenant_id = {text(sources.tenant)}"
         )
-    tenant, model = sources.tenant, sources.request.model
-    own = birth_id("household", text(tenant), "f.customer_id")
+    own = birth_id("household", text(sources.tenant), "p.customer_id")
+    # a household that was once held back stays held back, and one that was exported first stays contacted
     sql.execute(
         f"""
         create temp table list_arm as
-            select household_id,
-                case when bool_or(first_arm = 'held_out') then 'held_out' else 'exported' end as first_arm
-            from (
-                select coalesce(h.household_id, {own}) as household_id, f.first_arm
-                from ({first_arms("list_past", tenant, model)}) f left join list_household h using (customer_id)
-            ) group by household_id;
+            select coalesce(h.household_id, {own}) as household_id, bool_or(p.arm = 'held_out') as was_held
+            from list_past p left join list_household h using (customer_id)
+            where p.arm in ('exported', 'held_out') group by 1;
         create temp table list_earlier as
             select customer_id, max(exported_at)::date as last_exported from list_past
             where arm = 'exported' group by customer_id;
@@ -244,11 +249,14 @@ def _history(sources: ListSources, dataset: str) -> str:
     return history_rows(shape, f"silver.{quote(dataset)}", _EVER)
 
 
-def _files(ports: Ports, sql: Sql, table: Snapshot | None, sources: ListSources, folder: str) -> list[str]:
-    """Download the files of a Gold table that can hold rows of the model; none where there is no table."""
-    if table is None:
+def _score_keys(ports: Ports, sql: Sql, sources: ListSources) -> list[str]:
+    """The keys of the files that can hold the tenant's scores by the model."""
+    if sources.scores is None:
         return []
-    return download(sql, ports.lake, table.file_keys(model=sources.request.model), folder)
+    if pack_info(ports).partition_key != "tenant":
+        return sources.scores.file_keys(model=sources.request.model)
+    files = score_files(sql, sources.scores, sources.request.model, sources.tenant)
+    return [f"{sources.scores.root}/{file.path}" for file in files]
 
 
 def _has(sql: Sql, paths: Sequence[str], column: str) -> bool:
@@ -268,7 +276,7 @@ def _member(sources: ListSources) -> str:
         for table in destination.tables
     )
     columns = ", ".join(
-        f"{written_value(column, _source(column))} as {file_column(number)}"
+        f"{written_value(column, _source(column, request.model))} as {file_column(number)}"
         for number, column in enumerate(destination.columns)
     )
     return f"""
@@ -294,7 +302,7 @@ def file_column(number: int) -> str:
     return f"file_{number}"
 
 
-def _source(column: DestinationColumn) -> str:
+def _source(column: DestinationColumn, model: str) -> str:
     """SQL of the value of a destination's column, before it is normalised."""
     if column.value is not None:
         return text(column.value)
@@ -306,6 +314,6 @@ def _source(column: DestinationColumn) -> str:
         case "rule":
             return "r.rules[1]"
         case "model":
-            return "list_model()"
+            return text(model)
         case field:
             return f"s.{field}"

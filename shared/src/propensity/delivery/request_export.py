@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from propensity.delivery.build_export import ExportOrder, export_folder
+from propensity.delivery.domain.order import ExportOrder, export_folder
 from propensity.delivery.domain.receipt import ListReceipt
 from propensity.delivery.domain.request import EXPORT_ID, export_id, parse_request
 from propensity.kernel.errors import BadInputError, NotFoundError
@@ -85,21 +85,20 @@ def show_export(ports: Ports, tenant: str, export: str) -> dict[str, Any]:
 def list_exports(ports: Ports, tenant: str) -> dict[str, Any]:
     """Return the ids of a tenant's lists that have not expired, newest first, with model, destination and state."""
     tenant = _known(ports, tenant)
-    root = f"{export_folder(tenant, '')}"
-    names = sorted({key.removeprefix(root).split("/")[0] for key in ports.lake.keys(root)})
+    root = export_folder(tenant, "")
+    keys = set(ports.lake.keys(root))
     found = []
-    for name in names:
+    for name in sorted({key.removeprefix(root).split("/")[0] for key in keys}):
         order = find_record(ports.lake, f"{root}{name}/request.json", ExportOrder)
         if order is None:
             continue
-        ready = find_record(ports.lake, f"{root}{name}/receipt.json", ListReceipt) is not None
         found.append(
             {
                 "export": name,
                 "at": order.at,
                 "model": order.request.model,
                 "destination": order.request.destination,
-                "ready": ready,
+                "ready": f"{root}{name}/receipt.json" in keys,
             }
         )
     return {"tenant_id": tenant, "exports": sorted(found, key=lambda one: str(one["at"]), reverse=True)}

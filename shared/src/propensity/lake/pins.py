@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from propensity.lake.silver_tables import datasets_used, shape_of, silver_table
 from propensity.lake.taken_back import retracted
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.definition import Definition, PackInfo
-from propensity.ports import Ports, Snapshot, Sql
+from propensity.ports import DataFile, Ports, Snapshot, Sql
 
 NEWEST = SilverAt()
 
@@ -149,3 +149,18 @@ def tenant_keys(ports: Ports, sql: Sql, snapshot: Snapshot, tenant_id: str) -> l
         return snapshot.file_keys()
     [(bucket,)] = sql.rows(f"select {bucket_of(text(tenant_id), snapshot.buckets or info.buckets)}")
     return snapshot.file_keys(bucket=str(bucket))
+
+
+def score_files(sql: Sql, scores: Snapshot, model: str, key: str) -> Iterator[DataFile]:
+    """The files of gold/scores that can hold scores by a model of the rows of a partition key: a tenant, or an entity.
+
+    Files that were written before a re-bucketing lie in another bucket.
+    """
+    buckets: dict[str, str] = {}
+    for file in scores.files:
+        count = file.partition["bucket_count"]
+        if count not in buckets:
+            [(bucket,)] = sql.rows(f"select {bucket_of(text(key), int(count))}")
+            buckets[count] = str(bucket)
+        if file.partition["model"] == model and file.partition["bucket"] == buckets[count]:
+            yield file

@@ -44,12 +44,12 @@ def shape_of(contract: Contract, retracted: Sequence[Sequence[str]] = ()) -> Sil
     )
 
 
-def datasets_used(definition: Definition, datasets: Iterable[str]) -> list[str]:
-    """The datasets whose name stands as a word in any of the definition's SQL.
+def datasets_used(definition: Definition, datasets: Iterable[str], more: Sequence[str] = ()) -> list[str]:
+    """The datasets whose name stands as a word in any of the definition's SQL, or in `more` SQL.
 
     A word that is only a column's or a comment's costs a needless read, and never causes a missing read.
     """
-    words = _words(definition)
+    words = _words(definition, more)
     return [dataset for dataset in datasets if dataset in words]
 
 
@@ -66,7 +66,7 @@ def columns_named(definition: Definition, shapes: Mapping[str, SilverShape]) -> 
     }
 
 
-def _words(definition: Definition) -> set[str]:
-    """Every word of a definition's SQL, in lower case."""
-    sql = " ".join(query.sql for query in definition.queries())
+def _words(definition: Definition, more: Sequence[str] = ()) -> set[str]:
+    """Every word of a definition's SQL and of `more`, in lower case."""
+    sql = " ".join([*(query.sql for query in definition.queries()), *more])
     return set(re.findall(r"[a-z_][a-z0-9_]*", sql.lower()))

@@ -16,9 +16,9 @@ from typing import Any
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.sql_text import midnight, quote, read_files, text
 from propensity.kernel.tenant import parse_tenant
-from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.gold_tables import INFERENCE_LOG, SCORES, may_hold_day_until
+from propensity.lake.pins import score_files
 from propensity.lake.session import download
 from propensity.pack.current import pack_info
 from propensity.ports import DataFile, ObjectStore, Ports, Snapshot, Sql
@@ -200,15 +200,9 @@ def _scores(ports: Ports, sql: Sql, question: Question) -> list[dict[str, Any]]:
 def _files(ports: Ports, sql: Sql, snapshot: Snapshot, question: Question) -> Iterator[DataFile]:
     """Return the files of the model and of the customer's bucket, without the files of runs of later days."""
     by_tenant = pack_info(ports).partition_key == "tenant"
-    key = text(question.tenant_id if by_tenant else question.customer_id)
-    buckets: dict[str, str] = {}
-    for file in snapshot.files:
-        count = file.partition["bucket_count"]
-        if count not in buckets:
-            [(bucket,)] = sql.rows(f"select {bucket_of(key, int(count))}")
-            buckets[count] = str(bucket)
-        mine = file.partition["model"] == question.model and file.partition["bucket"] == buckets[count]
-        if mine and may_hold_day_until(file.path, question.day.isoformat()):
+    key = question.tenant_id if by_tenant else question.customer_id
+    for file in score_files(sql, snapshot, question.model, key):
+        if may_hold_day_until(file.path, question.day.isoformat()):
             yield file
 
 

@@ -13,6 +13,8 @@ from propensity.delivery.domain.request import ExportRequest, household_share
 from propensity.kernel.sql_text import quote, text
 from propensity.pack.domain.list_rules import ListRule
 
+# Equal places are ordered by a hash of the customer, so that no source's order decides who is contacted.
+ORDER = "place desc, md5(customer_id), customer_id"
 # What speaks first counts. A customer who is kept off for good is told as such, whatever else would keep them off.
 Step = tuple[str, str, str]  # condition, arm, why
 
@@ -67,11 +69,9 @@ def ordered(rules: Sequence[ListRule]) -> str:
 def decisions(request: ExportRequest, rules: Sequence[ListRule]) -> tuple[str, ...]:
     """Return the statements that turn table `judged` into table `decided`, in which each customer has an arm.
 
-    Household, decile, limit and holdout are judged in this order, each among those whom nothing kept off before. Equal
-    places are ordered by a hash of the customer, so that no source's order decides who is contacted.
+    Household, decile, limit and holdout are judged in this order, each among those whom nothing kept off before.
     """
-    order = "place desc, md5(customer_id), customer_id"
-    best = f"row_number() over (partition by household_id, arm is null order by {order}) = 1"
+    best = f"row_number() over (partition by household_id, arm is null order by {ORDER}) = 1"
     listed = ", ".join(map(str, request.filter.deciles or range(1, 11)))
     kept_off = {
         "household": ("suppressed", "not best" if request.household == "best" else "false"),
@@ -89,10 +89,10 @@ def decisions(request: ExportRequest, rules: Sequence[ListRule]) -> tuple[str, .
         )
 
     contacted = (
-        f"coalesce(sum((arm is null and not held)::int) over (order by {order} "
+        f"coalesce(sum((arm is null and not held)::int) over (order by {ORDER} "
         "rows between unbounded preceding and 1 preceding), 0)"
     )
-    nth = f"sum((arm is null)::int) over (order by {order} rows unbounded preceding)"
+    nth = f"sum((arm is null)::int) over (order by {ORDER} rows unbounded preceding)"
     return (
         f"create temp table placed as select *, {ordered(rules)} as place from judged",
         f"create temp table first_of_household as select *, {best} as best from placed",
@@ -115,21 +115,9 @@ def _limit(request: ExportRequest) -> str:
 
 
 def held(tenant: str, model: str, share: float) -> str:
-    """SQL of whether a household of `b` is held back. `a.first_arm` is what it was first; a new household is drawn."""
+    """SQL of whether a household of `b` is held back. `a.was_held` says what it was; a new household is drawn."""
     drawn = f"{household_share(text(tenant), text(model), 'b.household_id')} < {share}"
-    return f"case a.first_arm when 'held_out' then true when 'exported' then false else {drawn} end"
-
-
-def first_arms(source: str, tenant: str, model: str) -> str:
-    """SELECT of customer_id and first_arm of everybody who was ever exported or held back for a model.
-
-    Whoever was once held back stays held back, and whoever was exported first stays contacted.
-    """
-    return (
-        "select customer_id, case when bool_or(arm = 'held_out') then 'held_out' else 'exported' end as first_arm "
-        f"from {source} where tenant_id = {text(tenant)} and model = {text(model)} "
-        "and arm in ('exported', 'held_out') group by 1"
-    )
+    return f"coalesce(a.was_held, {drawn})"
 
 
 def not_over(until: str, day: date) -> str:
@@ -146,6 +134,6 @@ def consents(rows: str, column: str, expires: str | None, entity: str, at: str, 
     over = f" and {not_over(expires, day)}" if expires else ""
     return (
         f"select {quote(entity)}::varchar as customer_id, "
-        f"bool_and(coalesce({quote(column)}, false){over}) and count(*) > 0 as consents from ({rows}) "
+        f"bool_and(coalesce({quote(column)}, false){over}) as consents from ({rows}) "
         f"where coalesce(_valid_to, timestamp 'infinity') > {at} group by 1"
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.spec import Record
 
 Arm = Literal["exported", "held_out", "suppressed", "filtered", "beyond_limit", "review"]
-ARMS: tuple[Arm, ...] = ("exported", "held_out", "suppressed", "filtered", "beyond_limit", "review")
+ARMS: tuple[Arm, ...] = get_args(Arm)
 
 
 class ListFile(Record):

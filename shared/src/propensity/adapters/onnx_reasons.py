@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto, helper, load_from_string
 from propensity.ports import ReasonGraph
 from propensity.registry.domain.tree_reasons import Asked, Leaf, Parts, Reasoned, Split, Tree, reason_trees
 
-_OPSET = {"": 21, "ai.onnx.ml": 3}
+OPSET = {"": 21, "ai.onnx.ml": 3}
 _TREES = "TreeEnsembleClassifier"
 
 
@@ -115,7 +115,7 @@ def written(trees: Sequence[Reasoned], width: int) -> bytes:
         [helper.make_tensor_value_info("contributions", TensorProto.FLOAT, [None, width])],
     )
     model: ModelProto = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid(domain, version) for domain, version in _OPSET.items()]
+        graph, opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSET.items()]
     )
     model.ir_version = 10  # as the models of skl2onnx have it; onnx writes a newer one than older runtimes read
     return bytes(model.SerializeToString(deterministic=True))

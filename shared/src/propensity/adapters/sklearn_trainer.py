@@ -21,12 +21,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from propensity.adapters.onnx_reasons import reasons_graph
+from propensity.adapters.onnx_reasons import OPSET, reasons_graph
 from propensity.kernel.errors import PackError
 from propensity.ports import ReasonGraph, Sample
 from propensity.training.domain.cost import FOREST, GROWING, TREE_ROWS
 
-_OPSET = {"": 21, "ai.onnx.ml": 3}
 _PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "numpy", "scipy")
 
 
@@ -43,7 +42,7 @@ class SklearnModel:
             self._estimator,
             initial_types=[("features", FloatTensorType([None, self._width]))],
             options={"zipmap": False},
-            target_opset=_OPSET,
+            target_opset=OPSET,
         )
         if isinstance(self._estimator, RandomForestClassifier):
             _route_missing(converted, self._estimator)

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nextafter
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 PERCENT = 100
 FEW = 20  # customers from which a tenant's list has places: each of its tenths then holds two
 
 Unranked = Literal["few_customers", "heuristic", "ties"]
-UNRANKED: tuple[Unranked, ...] = ("few_customers", "heuristic", "ties")
+UNRANKED: tuple[Unranked, ...] = get_args(Unranked)
 
 
 @dataclass(frozen=True, slots=True)

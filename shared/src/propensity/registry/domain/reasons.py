@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from propensity.registry.domain.ledger import REASONS_FILE
 from propensity.stats.calibration import logit
 
 ReasonMethod = Literal["exact", "shapley", "path", "ablation"]
-METHODS: tuple[ReasonMethod, ...] = ("exact", "shapley", "path", "ablation")
+METHODS: tuple[ReasonMethod, ...] = get_args(ReasonMethod)
 Predict = Callable[[Any], Any]  # a model takes float32 (n, k) and returns raw probabilities (n,)
 Contribute = Callable[[Any], Any]  # a graph of reasons takes float32 (n, k) and returns contributions (n, k)
 _BATCH_BYTES = 64 * 2**20

@@ -287,15 +287,18 @@ class _Patterns:
             return Parts(_added(live))
         question = max(wanted, key=lambda one: (wanted[one], one))
         feature, threshold, nan_left = question
-        before, made, sides = known.get(feature, _Known()), self.made, list[Reasoned]()
-        for left in (True, False):
-            made = self.made
+        before = known.get(feature, _Known())
+
+        def side(*, left: bool) -> Reasoned:
             now = before.after(threshold, nan_left, left=left)
             after = (path.after(feature, now) for path in live)
-            sides.append(self._ask([path for path in after if path is not None], {**known, feature: now}))
-        if sides[0] == sides[1]:
-            self.made = made
-        return _asked(question, *sides)
+            return self._ask([path for path in after if path is not None], {**known, feature: now})
+
+        yes, made = side(left=True), self.made
+        asked = _asked(question, yes, side(left=False))
+        if asked is yes:
+            self.made = made  # both sides are equal, and one of them is left
+        return asked
 
 
 def _added(paths: Sequence[_Path]) -> dict[int, float]:

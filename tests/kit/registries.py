@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -23,7 +24,8 @@ from propensity.registry.versions import present_champion
 from propensity.release.domain.promotion import Request
 from propensity.release.domain.promotion import registration_line as settle
 from propensity.release.register_model import register_model
-from tests.fakes.memory import MemoryMetrics, MemoryStore
+from propensity.runtime.pack_files import pack_files
+from tests.fakes.memory import MemoryMetrics, MemoryStore, MemoryWorkflows
 from tests.kit.specs import model_fields
 
 ACCOUNT = "123456789012"
@@ -75,6 +77,17 @@ def pack(policy: Policy) -> dict[str, str]:
         },
     }
     return {path: yaml.safe_dump(value) for path, value in files.items()} | {"features/g.sql": "select 1"}
+
+
+def trainable(pack: str) -> SimpleNamespace:
+    """The ports of whoever starts trainings of a pack that ships, all in memory and empty."""
+    return SimpleNamespace(
+        pack=pack,
+        pack_files=pack_files(pack),
+        lake=MemoryStore(),
+        workflows=MemoryWorkflows(),
+        metrics=MemoryMetrics(),
+    )
 
 
 @dataclass

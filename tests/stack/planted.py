@@ -79,7 +79,7 @@ def served_found(lake: Lake, run: str, manifest: Path, limit: float) -> dict[str
         return {"feature": feature, "n": of[feature][0], "differing": of[feature][1]}
 
     every = {
-        feature: tuple(map(sum, zip(*(own[feature] for own in counts.values()), strict=True)))
+        feature: (sum(own[feature][0] for own in counts.values()), sum(own[feature][1] for own in counts.values()))
         for feature in next(iter(counts.values()))
     }
     worst = {tenant: {"tenant_id": tenant, **most(own)} for tenant, own in sorted(counts.items())}
@@ -90,7 +90,7 @@ def served_found(lake: Lake, run: str, manifest: Path, limit: float) -> dict[str
         told["changed"] += one["changed"]
     return {
         "limit": limit,
-        "all": most(every),  # type: ignore[arg-type]
+        "all": most(every),
         "named": [one for one in worst.values() if _low(one["differing"], one["n"]) > limit],
         "late": [{**worst[one["tenant_id"]], "days": one["days"], "rows": one["rows"]} for one in planted["late"]],
         "changed": list(changed.values()),

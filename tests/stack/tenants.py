@@ -26,8 +26,8 @@ def tenant_figures(
     tenth of the tenant's list. A figure that the tenant's outcomes cannot give is None.
     """
     by_name: dict[str, list[tuple[float, bool, str | None, str | None]]] = {}
-    for tenant, *row in rows:
-        by_name.setdefault(tenant, []).append(tuple(row))  # type: ignore[arg-type]
+    for tenant, score, converted, why, rung in rows:
+        by_name.setdefault(tenant, []).append((score, converted, why, rung))
     found = []
     for tenant, listed in sorted(by_name.items()):
         scores, outcomes = (np.array(column) for column in list(zip(*listed, strict=True))[:2])

@@ -21,12 +21,10 @@ from propensity.lake.json_objects import dumps
 from propensity.pack.current import pack_definition
 from propensity.pack.domain.model_spec import Retraining
 from propensity.registry.versions import register
-from propensity.runtime.pack_files import pack_files
 from propensity.stats.figures import Scored, auc
 from propensity.stats.figures import scored as measured
-from tests.fakes.memory import MemoryMetrics, MemoryStore, MemoryWorkflows
 from tests.kit.handlers import CONTEXT, event, handler
-from tests.kit.registries import crown
+from tests.kit.registries import crown, trainable
 
 MODEL = "service"  # trained every six months
 RULES = Retraining()
@@ -36,13 +34,7 @@ HAND = {"why": "the dealer group changed its prices", "by": "arn:anna", "at": "2
 @pytest.fixture
 def ports() -> SimpleNamespace:
     """With a champion that was trained in January."""
-    made = SimpleNamespace(
-        pack="automotive",
-        pack_files=pack_files("automotive"),
-        lake=MemoryStore(),
-        workflows=MemoryWorkflows(),
-        metrics=MemoryMetrics(),
-    )
+    made = trainable("automotive")
     champion(made, "2025-01-01")
     return made
 

@@ -12,10 +12,8 @@ from propensity.feedback.request_retraining import list_requests, request_by_han
 from propensity.lake.json_objects import dumps
 from propensity.operations.start_due_runs import start_due_runs
 from propensity.registry.versions import register
-from propensity.runtime.pack_files import pack_files
 from propensity.training.turns import TRAIN, take_turn, turns_root
-from tests.fakes.memory import MemoryMetrics, MemoryStore, MemoryWorkflows
-from tests.kit.registries import crown
+from tests.kit.registries import crown, trainable
 
 MODEL = "service"  # trained every six months from January
 DUE = "train-service-2025-07-01"
@@ -24,13 +22,7 @@ DUE = "train-service-2025-07-01"
 @pytest.fixture
 def ports() -> SimpleNamespace:
     """With a champion that was trained in January, so that the next training is due on 1 July."""
-    made = SimpleNamespace(
-        pack="automotive",
-        pack_files=pack_files("automotive"),
-        lake=MemoryStore(),
-        workflows=MemoryWorkflows(),
-        metrics=MemoryMetrics(),
-    )
+    made = trainable("automotive")
     crown(made.lake, MODEL, register(made.lake, MODEL, {}, {"run": "r", "as_of": "2025-01-01"}).number)
     made.lake.put(f"runs/train/{MODEL}/2025-01-01/plan.json", b"{}")
     return made

@@ -22,7 +22,7 @@ from propensity.adapters.emf_metrics import EmfMetrics
 from propensity.adapters.frames import ArrowFrames
 from propensity.adapters.sqs_queue import SqsQueue
 from propensity.adapters.step_functions import StepFunctions
-from propensity.kernel.errors import NotFoundError
+from propensity.kernel.errors import NotFoundError, SettingError
 from propensity.ports import Coded, Frames, ListColumn, OnlineScore, OnlineTable
 from tests.fakes.memory import MemoryOnline, MemoryQueue, MemoryWorkflows
 from tests.kit.handlers import create_online_table
@@ -173,6 +173,8 @@ def test_a_workflow_of_one_name_starts_once_and_says_whether_it_runs(moto: str) 
     assert [port.start("score", "one", {"a": 1}) for port in (memory, real)] == [False, False]
     assert [port.start("score", "two", {"a": 1}) for port in (memory, real)] == [True, True]
     assert [[one.name for one in port.recent("score", "", 5)] for port in (memory, real)] == [["two", "one"]] * 2
+    with pytest.raises(SettingError, match="workflow score: its ARN is not set"):
+        StepFunctions(client, {"score": None}).find("score", "one")
     with pytest.raises(NotFoundError, match="'train': expected one of score"):
         real.start("train", "one", {})
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from propensity.kernel.errors import NotFoundError
+from propensity.kernel.errors import NotFoundError, SettingError
 from propensity.ports import Execution
 
 _STATES: Mapping[str, Literal["running", "succeeded", "failed"]] = {
@@ -23,9 +23,9 @@ _ITEM_FAILED = "States.ExceedToleratedFailureThreshold"  # of a Map; the reason 
 
 
 class StepFunctions:
-    """`machines` maps our names of the workflows to their ARNs."""
+    """`machines` maps our names of the workflows to their ARNs, None for one that this function was not given."""
 
-    def __init__(self, client: Any, machines: Mapping[str, str]) -> None:
+    def __init__(self, client: Any, machines: Mapping[str, str | None]) -> None:
         self._client = client
         self._machines = machines
 
@@ -58,7 +58,10 @@ class StepFunctions:
     def _arn(self, machine: str) -> str:
         if machine not in self._machines:
             raise NotFoundError(f"workflow {machine!r}: expected one of {', '.join(sorted(self._machines))}")
-        return self._machines[machine]
+        arn = self._machines[machine]
+        if not arn:
+            raise SettingError(f"workflow {machine}: its ARN is not set; template.yaml gives it to this function")
+        return arn
 
     def _execution(self, arn: str) -> Execution | None:
         try:

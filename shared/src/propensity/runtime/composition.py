@@ -91,7 +91,7 @@ class AwsPorts:
             "score_population": self._settings.score_machine_arn,
             "export_list": self._settings.export_machine_arn,
         }
-        return StepFunctions(_client("stepfunctions"), {name: arn for name, arn in machines.items() if arn})
+        return StepFunctions(_client("stepfunctions"), machines)
 
     @cached_property
     def online(self) -> OnlineTable:

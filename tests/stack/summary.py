@@ -140,10 +140,14 @@ def _export(lake: Lake, run: str, out: Path) -> None:
 
 
 def tenant_outcomes(lake: Lake, run: str) -> list[tuple[Any, ...]]:
-    """Of each customer of a run whose outcome could be seen: tenant, score, outcome, unranked reason and rung."""
+    """Of each customer of a run whose outcome could be seen: tenant, score, outcome, unranked reason and rung.
+
+    A lake whose models have no ladder has no column of rungs; the rung is None then.
+    """
     return lake.query(
         "select tenant_id, g.score, g.converted, g.unranked_reason, s.rung "
-        "from g join s using (run, tenant_id, customer_id) "
+        "from g join (select * from s union all by name select null::varchar as rung where false) s "
+        "using (run, tenant_id, customer_id) "
         f"where run = '{run}' order by tenant_id, customer_id",
         g=lake.table_files("gold/ground_truth"),
         s=lake.table_files("gold/scores"),

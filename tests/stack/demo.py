@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tests.stack import scenarios
+from tests.stack import pulled, scenarios
 from tests.stack.lake import Lake
 from tests.stack.scenarios import Drop, Scenario
 from tests.stack.stack import ROOT, Stack, StackError, attach, start
@@ -139,8 +139,11 @@ def main() -> int:
         try:
             lake = Lake(stack, stack.folder / "tmp" / "lake")
             datasets, receipt = run(scenario, stack, lake, progress)
+            with progress.step("pull", f"a list pulled as of {scenario.gap_day}"):
+                listed = pulled.pull(scenario, stack, lake, out / "list")
             with progress.step("read", "scores and figures read from the lake"):
                 summary = summarise(options.pack, scenario, lake, datasets, receipt, out)
+            summary["list"] = {"receipt": listed.receipt, "opened": listed.opened}
             kept = options.keep is not None
         finally:
             if not kept:
@@ -154,9 +157,10 @@ def main() -> int:
         print(json.dumps(summary, indent=1))
     else:
         table(summary, console)
+        pulled.show(listed, console)
         shown = out.relative_to(ROOT)
         files = f"summary: {shown}/summary.json; scores: {shown}/scores-*.parquet; cards: {shown}/card-*.html"
-        console.print(f"\n{files}", soft_wrap=True)
+        console.print(f"\n{files}; list: {shown}/list", soft_wrap=True)
     if kept:
         environment = shlex.quote(os.path.relpath(write_environment(stack)))
         ends = f"make down{given(options.keep)} ends it"

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from propensity.ports import Ports, Sql
 from propensity.registry.versions import version_numbers
 
 _PIECE = 1 << 22
+_TEXTS = 100_000  # texts whose answer is remembered
 _END = 1 << 12
 _JOINED = frozenset("_-./:@+%=")  # characters that join words into a key, a number or a run's name
 _ODD = r"[^\x01-\x7f]|[\\&%]"  # a value with one of these may read otherwise than it is written
@@ -69,6 +71,8 @@ class _Search:
         self.others: Counter[str] = Counter()
         self.unread = 0
         self.too_large: list[str] = []
+        # the same run names, columns and reasons stand in hundreds of files
+        self._in_string = lru_cache(_TEXTS)(self._is_named_in)
         self.searched = {"objects": 0, "bytes": 0, "landing_versions": 0, "objects_of_other_tenants": 0}
 
     def look(self, key: str, size: int, version_id: str | None, download: Any) -> None:
@@ -142,7 +146,7 @@ class _Search:
                 self.unread += 1  # a damaged archive of no tenant
             return any(names.stand_in(one) for one in _decoded(path.read_bytes()))
 
-    def _in_string(self, value: str) -> bool:
+    def _is_named_in(self, value: str) -> bool:
         # only texts are searched, because numbers in JSON are counts
         if self._all.equal(value):
             return True
@@ -159,28 +163,34 @@ class _Search:
         scope = f"(tenant_id::varchar = {tenant} or tenant_id is null or tenant_id::varchar = '')" if by_row else "true"
         people = [quote(name) for name in columns if name in self._people]
         theirs = " or ".join(f"{column}::varchar = {text(self._subject.customer_id)}" for column in people) or "false"
-        [(own,)] = self._sql.rows(f"select count(*) from {source} where {scope} and ({theirs})")
-        if own:
-            return True
         if landed and any(map(self._sure.stand_in, columns)):
             return True
+        searched: dict[str, _Names] = {}
         for name, kind in columns.items():
             if not landed and "VARCHAR" not in kind:
                 continue
             sure = name == _SOURCE or not mine or (people and not landed)
             names = self._sure if sure else self._all
-            if names.names and self._in_column(source, f"{quote(name)}::varchar", scope, names):
-                return True
-        return False
+            if names.names:
+                searched[f"{quote(name)}::varchar"] = names
+        # one pass over the file says in which columns to look closer, because most files name nobody
+        may = [f"({theirs})", *(names.may_stand_in(column) for column, names in searched.items())]
+        [(own, *near)] = self._sql.rows(
+            f"select {', '.join(f'coalesce(bool_or({one}), false)' for one in may)} from {source} where {scope}"
+        )
+        return bool(own) or any(
+            self._in_column(source, column, scope, names)
+            for (column, names), is_near in zip(searched.items(), near, strict=True)
+            if is_near
+        )
 
     def _in_column(self, source: str, column: str, scope: str, names: _Names) -> bool:
         """Whether a column's values name the customer. SQL finds the values that may, and Python reads them."""
-        lowered = f"lower({column})"
-        may = [f"contains({lowered}, {text(name.lower())})" for name in names.names]
-        may += [f"contains(regexp_replace({column}, '[^0-9]', '', 'g'), {text(tail)})" for tail in names.tails]
-        may.append(f"regexp_matches({column}, {text(_ODD)})")
-        values = self._sql.rows(f"select distinct {column} from {source} where {scope} and ({' or '.join(may)})")
-        return any(names.stand_in(value) for (value,) in values)
+        where = f"{scope} and ({names.may_stand_in(column)})"
+        return any(
+            names.stand_in(value)
+            for (value,) in self._sql.rows(f"select distinct {column} from {source} where {where}")
+        )
 
 
 class _Names:
@@ -190,6 +200,14 @@ class _Names:
         self.names = list(names)
         self.tails = [tail for tail in map(phone_tail, names) if tail]
         self._plain = sorted({shown for name in names for shown in (plain(name), name.lower()) if shown})
+
+    def may_stand_in(self, column: str) -> str:
+        """SQL that holds for every value of a column that has one of the names, and for few others."""
+        lowered = f"lower({column})"
+        may = [f"contains({lowered}, {text(name.lower())})" for name in self.names]
+        may += [f"contains(regexp_replace({column}, '[^0-9]', '', 'g'), {text(tail)})" for tail in self.tails]
+        may.append(f"regexp_matches({column}, {text(_ODD)})")
+        return " or ".join(may)
 
     def stand_in(self, value: str, *, joined: frozenset[str] = frozenset()) -> bool:
         """Whether a text has one of the names as a whole word, or a telephone number by its digits."""

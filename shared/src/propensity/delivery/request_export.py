@@ -49,6 +49,7 @@ def request_export(
         "model": request.model,
         "as_of": first.day.isoformat(),
         "scope": "gap",
+        "fresh_days": request.fresh_days,
     }
     ports.workflows.start(MACHINE, f"export-{export}", payload)
     return show_export(ports, tenant, export)

@@ -123,6 +123,8 @@ def _stands(found: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
         raise ServiceFailedError(
             f"list {found['export']} failed: {found.get('reason')}; once the cause is mended, ask with another --key"
         )
+    if found["state"] == "erased":
+        raise ServiceFailedError(f"list {found['export']}: {found.get('reason')}, with another --key")
     return str(found["state"]), found if found["state"] == "ready" else None
 
 

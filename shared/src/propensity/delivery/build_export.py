@@ -11,7 +11,7 @@ from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_fol
 from propensity.delivery.domain.receipt import ARMS, ListFile, ListReceipt
 from propensity.delivery.members import MEMBERSHIP, ListSources, decide_members, file_column
 from propensity.features.silver_session import SilverSession
-from propensity.kernel.errors import IncompleteRunError, NotFoundError
+from propensity.kernel.errors import IncompleteRunError, NotFoundError, RetryableError
 from propensity.kernel.sql_text import quote, text
 from propensity.lake.appends import append_once
 from propensity.lake.domain.buckets import bucket_of
@@ -48,6 +48,9 @@ def build_export(ports: Ports, *, tenant: str, export: str, gap: str | None = No
             # with one thread, a second call writes the rows in the same order, and so the same bytes
             sql.execute("set threads = 1")
             known = _made(ports, sql, order, plan)
+        there = set(ports.lake.keys(f"{folder}/"))
+        if not all(f"{folder}/{file.file}" in there for file in known.files):
+            raise RetryableError(f"export {export}: an erasure removed its files while it was made; it is made again")
         ports.lake.put_new(f"{folder}/receipt.json", dumps(known))
         ports.metrics.count("Exported", known.arms["exported"])
     return {"tenant": tenant, "export": export, "receipt": f"{folder}/receipt.json", "arms": dict(known.arms)}

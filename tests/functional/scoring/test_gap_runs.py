@@ -20,7 +20,7 @@ from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import SCORES
 from propensity.scoring.commit_run import commit_run
 from propensity.scoring.label_shard import label_shard
-from propensity.scoring.plan_scoring import Freshness, plan_scoring
+from propensity.scoring.plan_scoring import ScoreAge, plan_scoring
 from propensity.scoring.publish_scores import publish_scores
 from propensity.scoring.rank_run import rank_run
 from propensity.scoring.score_shard import score_shard
@@ -72,7 +72,7 @@ def current(rows: list[Row], *, version: int = 1, until: str = GAP) -> dict[tupl
     return found
 
 
-def steps(shop: Shop, request: str, freshness: Freshness, receipts: dict[str, Any], as_of: str = GAP) -> Iterator[str]:
+def steps(shop: Shop, request: str, freshness: ScoreAge, receipts: dict[str, Any], as_of: str = GAP) -> Iterator[str]:
     """A gap run that can be stopped after each of its steps."""
     plan = plan_scoring(shop, model="reorder", as_of=as_of, scope="gap", request=request, freshness=freshness)
     items = shop.items(plan["items"])
@@ -91,17 +91,17 @@ def steps(shop: Shop, request: str, freshness: Freshness, receipts: dict[str, An
         publish_scores(shop, item=item)
 
 
-ANY_AGE = Freshness()
+ANY_AGE = ScoreAge()
 
 
-def whole(shop: Shop, request: str, freshness: Freshness = ANY_AGE, as_of: str = GAP) -> dict[str, Any]:
+def whole(shop: Shop, request: str, freshness: ScoreAge = ANY_AGE, as_of: str = GAP) -> dict[str, Any]:
     receipts: dict[str, Any] = {}
     for _ in steps(shop, request, freshness, receipts, as_of):
         pass
     return receipts[request]
 
 
-def assert_complete(shop: Shop, freshness: Freshness) -> None:
+def assert_complete(shop: Shop, freshness: ScoreAge) -> None:
     """Everybody has one score by the champion that is fresh enough, once per day and version, and so it is online."""
     rows, expected = scores(shop), people(shop, GAP)
     assert max(Counter(row[:4] for row in rows).values()) == 1
@@ -119,7 +119,7 @@ def answers(shop: Shop) -> list[Any]:
     return [((one.tenant_id, one.customer_id), one) for one in shop.online.items.values()]
 
 
-FRESH = st.sampled_from([Freshness(), Freshness(7), Freshness(7, "north"), Freshness(30), Freshness(0, "south")])
+FRESH = st.sampled_from([ScoreAge(), ScoreAge(7), ScoreAge(7, "north"), ScoreAge(30), ScoreAge(0, "south")])
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -136,7 +136,7 @@ def test_two_gap_runs_that_meet_score_everybody_once(
     tmp_path: Path,
     newcomers: tuple[int, int, int],
     between: int,
-    fresh: tuple[Freshness, Freshness],
+    fresh: tuple[ScoreAge, ScoreAge],
     order: list[bool],
     compacted: bool,
     dies: int | None,
@@ -189,18 +189,18 @@ def test_who_commits_second_adds_only_whom_the_first_has_not(batched: Shop, tmp_
     shop.online.items.update(batched.online.items)
     welcome(shop, "north", 3)
     receipts: dict[str, Any] = {}
-    first = steps(shop, "a", Freshness(), receipts)
+    first = steps(shop, "a", ScoreAge(), receipts)
     while next(first) != "labelled":
         pass
     welcome(shop, "south", 2)
-    second = steps(shop, "b", Freshness(), receipts)
+    second = steps(shop, "b", ScoreAge(), receipts)
     while next(second) != "labelled":
         pass
     list(first)
     list(second)
     assert (receipts["a"]["had"], receipts["a"]["new"]) == (len(people(shop, GAP)) - 5, 3)
     assert (receipts["b"]["had"], receipts["b"]["new"]) == (len(people(shop, GAP)) - 2, 2)
-    assert_complete(shop, Freshness())
+    assert_complete(shop, ScoreAge())
 
 
 @pytest.mark.parametrize("left", range(0, 60, 6))
@@ -211,7 +211,7 @@ def test_a_commit_that_dies_anywhere_ends_with_the_receipt_of_an_undisturbed_one
     shop.online.items.update(batched.online.items)
     welcome(shop, "north", 3)
     receipts: dict[str, Any] = {}
-    runs = [steps(shop, request, Freshness(), receipts) for request in "ab"]
+    runs = [steps(shop, request, ScoreAge(), receipts) for request in "ab"]
     assert [next(run) for run in runs] == ["planned"] * 2
     list(runs[0])
     welcome(shop, "south", 1)  # a commit of others' files is none of scores
@@ -222,13 +222,13 @@ def test_a_commit_that_dies_anywhere_ends_with_the_receipt_of_an_undisturbed_one
     try:
         next(runs[1])
     except Crash:
-        runs[1] = steps(shop, "b", Freshness(), receipts)
+        runs[1] = steps(shop, "b", ScoreAge(), receipts)
     shop.lake, shop.tables = ports
     shop.tables.compact(SCORES)
     list(runs[1])
     assert (receipts["b"]["new"], receipts["b"]["failed"]) == (0, 0)
     assert whole(shop, "c")["new"] == 1
-    assert_complete(shop, Freshness())
+    assert_complete(shop, ScoreAge())
 
 
 def test_a_score_of_a_later_day_or_of_an_older_silver_fills_no_gap(batched: Shop, tmp_path: Path) -> None:
@@ -282,9 +282,9 @@ def test_scores_of_a_retired_version_fill_no_gap(batched: Shop, tmp_path: Path) 
 )
 def test_a_wrong_freshness_is_refused_by_field(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInputError, match=said):
-        Freshness.parse(fields)
+        ScoreAge.parse(fields)
 
 
 def test_a_batch_takes_no_freshness(batched: Shop) -> None:
     with pytest.raises(BadInputError, match="fresh_days: expected only with scope gap"):
-        plan_scoring(batched, model="reorder", as_of=GAP, scope="batch", freshness=Freshness(3))
+        plan_scoring(batched, model="reorder", as_of=GAP, scope="batch", freshness=ScoreAge(3))

@@ -34,7 +34,7 @@ MOST_FRESH_DAYS = 3_650
 
 
 @dataclass(frozen=True, slots=True)
-class Freshness:
+class ScoreAge:
     """How old a score may be that a gap run leaves as it is: `days` before the run's day, for one tenant or for all.
 
     Without days, any score since the last batch is left as it is.
@@ -44,12 +44,12 @@ class Freshness:
     tenant: str | None = None
 
     @staticmethod
-    def parse(event: Mapping[str, Any]) -> Freshness:
+    def parse(event: Mapping[str, Any]) -> ScoreAge:
         """Parse an event's `fresh_days` and `fresh_tenant`. Raises BadInputError naming the field."""
         days, tenant = event.get("fresh_days"), event.get("fresh_tenant")
         if days is not None and not (type(days) is int and 0 <= days <= MOST_FRESH_DAYS):
             raise BadInputError(f"fresh_days is {str(days)[:40]!r}, expected a number of days, 0 to {MOST_FRESH_DAYS}")
-        return Freshness(days, None if tenant is None else parse_tenant(tenant))
+        return ScoreAge(days, None if tenant is None else parse_tenant(tenant))
 
     def since(self, day: date) -> date | None:
         return None if self.days is None else day - timedelta(days=self.days)
@@ -63,7 +63,7 @@ def plan_scoring(
     scope: str,
     request: str | None = None,
     silver: SilverAt = NEWEST,
-    freshness: Freshness = Freshness(),
+    freshness: ScoreAge = ScoreAge(),
 ) -> dict[str, Any]:
     """Plan a run and write its work items. A second call finds the first call's plan and goes on from it.
 
@@ -129,7 +129,7 @@ def _items(ports: Ports, champion: Version, run: str, plan: ScoringPlan) -> list
 
 
 def _plan(
-    ports: Ports, champion: Version, day: date, scope: Scope, silver: SilverAt, freshness: Freshness
+    ports: Ports, champion: Version, day: date, scope: Scope, silver: SilverAt, freshness: ScoreAge
 ) -> ScoringPlan:
     pins = pin_silver(ports, champion.definition(ports.lake), silver)
     plan = ScoringPlan(

@@ -118,7 +118,13 @@ RIGHTS: dict[str, Rights] = {
         (PROMOTED, GOLD, RECORD),
     ),
     "CommitRun": Rights(
-        (f"{SCORED}/receipt.json", f"gold/scores/{LOG}", f"features/x/{LOG}"),
+        (
+            *(f"{SCORED}/{name}" for name in ("receipt.json", "results/commit_run/0001.json")),
+            f"{SCORED}/results/commit_run-00000000000000000007/0001.json",
+            f"gold/scores/{LOG}",
+            f"features/x/{LOG}",
+            "gold/scores/model=buy/a-after-7.parquet",
+        ),
         (GOLD, "features/x/a.parquet", f"{SCORED}/plan.json", f"{SCORED}/results/label_shard/0001.json"),
         (f"{SCORED}/plan.json",),
         (PROMOTED, f"{RUN}/plan.json"),

@@ -11,10 +11,11 @@ from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_fol
 from propensity.delivery.domain.receipt import ARMS, ListFile, ListReceipt
 from propensity.delivery.members import MEMBERSHIP, ListSources, decide_members, file_column
 from propensity.features.silver_session import SilverSession
-from propensity.kernel.errors import NotFoundError
+from propensity.kernel.errors import IncompleteRunError, NotFoundError, RetryableError
 from propensity.kernel.sql_text import quote, text
 from propensity.lake.appends import append_once
 from propensity.lake.domain.buckets import bucket_of
+from propensity.lake.domain.run_names import run_version
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import EXPORTS, EXPORTS_PARTITION, IDENTITIES, SCORES
 from propensity.lake.json_objects import dumps, find_record, read_record
@@ -24,43 +25,64 @@ from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.destination_spec import Destination
 from propensity.pack.domain.list_rules import parse_destination, parse_rules
 from propensity.ports import Ports, Sql
+from propensity.registry.batches import gap_run_of
 from propensity.registry.versions import load_champion, load_version
 
 _FORMULA = r"^[=+\-@\t\r]"  # OWASP, "CSV Injection": what a spreadsheet takes for a formula
 _BOM = b"\xef\xbb\xbf"
 
 
-def build_export(ports: Ports, *, tenant: str, export: str) -> dict[str, Any]:
+def build_export(ports: Ports, *, tenant: str, export: str, gap: str | None = None) -> dict[str, Any]:
     """Make the list of a request. A second call finds the receipt of the first, or makes the same list again.
 
-    Raises NotFoundError where nobody asked for the list, or where the model has no champion.
+    `gap` is the execution that filled the gaps for this list. The list takes the scores of the version that filled
+    them, also where another version has become champion since. Raises NotFoundError where nobody asked for the list, or
+    where the model has no champion, and IncompleteRunError where the gap run has not been committed.
     """
     folder = export_folder(tenant, export)
     known = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
     if known is None:
         order = read_record(ports.lake, f"{folder}/request.json", ExportOrder)
-        plan = _plan(ports, order)
+        plan = _plan(ports, order, gap)
         with ports.sql() as sql:
             # with one thread, a second call writes the rows in the same order, and so the same bytes
             sql.execute("set threads = 1")
             known = _made(ports, sql, order, plan)
+        there = set(ports.lake.keys(f"{folder}/"))
+        if not all(f"{folder}/{file.file}" in there for file in known.files):
+            raise RetryableError(f"export {export}: an erasure removed its files while it was made; it is made again")
         ports.lake.put_new(f"{folder}/receipt.json", dumps(known))
         ports.metrics.count("Exported", known.arms["exported"])
     return {"tenant": tenant, "export": export, "receipt": f"{folder}/receipt.json", "arms": dict(known.arms)}
 
 
-def _plan(ports: Ports, order: ExportOrder) -> ExportPlan:
-    version = load_champion(ports.lake, order.request.model)
-    pins = pin_datasets(ports, _datasets(ports, order, version.number))
+def _plan(ports: Ports, order: ExportOrder, gap: str | None) -> ExportPlan:
+    key = f"{export_folder(order.tenant_id, order.export)}/plan.json"
+    known = find_record(ports.lake, key, ExportPlan)
+    if known is not None:
+        return known
+    model = order.request.model
+    version = load_champion(ports.lake, model).number if gap is None else _filled_by(ports, order, gap)
+    pins = pin_datasets(ports, _datasets(ports, order, version))
     snapshots = {table: ports.tables.snapshot(table) for table in (SCORES, EXPORTS, IDENTITIES)}
     plan = ExportPlan(
-        version=version.number,
+        version=version,
         silver=pins.versions(),
         retracted=pins.retracted(),
         tables={table: snapshot and snapshot.version for table, snapshot in snapshots.items()},
     )
-    key = f"{export_folder(order.tenant_id, order.export)}/plan.json"
     return plan if ports.lake.put_new(key, dumps(plan)) else read_record(ports.lake, key, ExportPlan)
+
+
+def _filled_by(ports: Ports, order: ExportOrder, gap: str) -> int:
+    """The version that filled the gaps for a list, by the receipt of the gap run."""
+    run = gap_run_of(ports, order.request.model, order.day, gap)
+    if run is not None:
+        return run_version(run)
+    raise IncompleteRunError(
+        f"export {order.export}: its gap run {gap} has not been committed, so customers would lack a score; redrive "
+        f"the execution {gap}, then that of the list"
+    )
 
 
 def _datasets(ports: Ports, order: ExportOrder, version: int) -> list[str]:

@@ -9,19 +9,22 @@ from propensity.kernel.errors import IncompleteRunError
 from propensity.kernel.sql_text import text
 from propensity.lake.domain.run_records import BuildResult, LabelResult, Receipt, ScoringPlan
 from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, feature_table
-from propensity.lake.json_objects import dumps, write_once
+from propensity.lake.json_objects import dumps, parse_record, write_once
 from propensity.lake.run_files import read_plan, results_of
 from propensity.lake.session import download
 from propensity.ports import DataFile, Ports
 from propensity.registry.versions import load_version
+from propensity.scoring.domain.sanity import Forced
+from propensity.scoring.sanity_check import check_batch, forced_of
 
 
-def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
+def commit_run(ports: Ports, *, run: str, forced: Forced | None = None) -> dict[str, Any]:
     """Commit the features and the scores of a run, write its receipt and return the receipt.
 
     The receipt has the population, `had` (scored before), `new` (scored by this run), `failed`, and the coverage in [0,
     1]. A second call finds the transaction in the table's log and gives the same receipt. Raises IncompleteRunError
-    where a result is missing, or where the counts of an item's steps differ.
+    where a result is missing, or where the counts of an item's steps differ. Raises SanityError for a batch whose
+    figures are beyond the limits of the model's YAML, unless somebody forces it; then who and why is in the receipt.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     count = len(plan.groups)
@@ -33,8 +36,11 @@ def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
                 f"{run}: {features.features} has {features.rows} rows, its labelled files {labels.rows}; "
                 "nothing was committed"
             )
+    features_version = None
     if run not in ports.tables.committed(SCORES, [run]):
-        _commit(ports, run, plan, built, labelled)
+        if plan.scope == "batch":
+            check_batch(ports, run, plan, labelled, forced)
+        features_version = _commit(ports, run, plan, built, labelled)
     population, had = sum(result.population for result in built), sum(result.had for result in built)
     new = sum(result.rows for result in labelled)
     receipt = Receipt(
@@ -49,24 +55,26 @@ def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
         failed=population - had - new,
         coverage=(had + new) / population if population else 1.0,
         items=f"{run}/items.json",
+        features_version=features_version or _features_version(ports, plan),
+        forced=forced_of(ports.lake, run),
     )
-    write_once(ports.lake, f"{run}/receipt.json", dumps(receipt))
-    return receipt.to_json()
+    written = write_once(ports.lake, f"{run}/receipt.json", dumps(receipt))
+    return parse_record(written, f"{run}/receipt.json", Receipt).to_json()
 
 
 def _commit(
     ports: Ports, run: str, plan: ScoringPlan, built: Sequence[BuildResult], labelled: Sequence[LabelResult]
-) -> None:
+) -> int | None:
+    """Make the files of the run visible. Returns the version of the table of features that has them."""
     files = [file for result in labelled for file in result.files]
     if not files:
-        return  # every customer of the population had a score already
-    model, version = plan.model, load_version(ports.lake, plan.model, plan.version)
-    table = feature_table(str(version.lineage["feature_set"]))
+        return None  # every customer of the population had a score already
+    model, table, added = plan.model, _feature_table(ports, plan), None
     with ports.sql() as sql:
         [sample] = download(sql, ports.lake, [built[0].features], "features")
         # the features are committed first, because the commit of the scores makes the run visible
         if run not in ports.tables.committed(table, [run]):
-            ports.tables.add_files(
+            added = ports.tables.add_files(
                 table,
                 [_data_file(table, result) for result in built if result.rows],
                 schema=sql.stream(f"select * from read_parquet({text(sample)}) limit 0"),
@@ -91,6 +99,17 @@ def _commit(
             partition_by=SCORES_PARTITION,
             transactions=[run],
         )
+    return added
+
+
+def _features_version(ports: Ports, plan: ScoringPlan) -> int | None:
+    """Return the newest version of the run's table of features, for a call that finds the run committed."""
+    snapshot = ports.tables.snapshot(_feature_table(ports, plan))
+    return None if snapshot is None else snapshot.version
+
+
+def _feature_table(ports: Ports, plan: ScoringPlan) -> str:
+    return feature_table(str(load_version(ports.lake, plan.model, plan.version).lineage["feature_set"]))
 
 
 def _data_file(table: str, result: BuildResult) -> DataFile:

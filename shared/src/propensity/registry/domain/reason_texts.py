@@ -108,7 +108,7 @@ def _say(out: TopReasons, explained: Explained, features: Sequence[Feature], mat
         if len(cells) == 0:
             continue
         values, raises = matrix[cells // width, place], contributions[cells] > 0
-        first, inverse = _shown_once(feature, values)
+        first, inverse = shown_once(feature, values)
         typical = float(explained.typical[place])
         said = [sentence(feature, float(values[one]), typical) for one in first]
         numbers = np.array(
@@ -117,7 +117,7 @@ def _say(out: TopReasons, explained: Explained, features: Sequence[Feature], mat
         texts[cells] = numbers[inverse, raises.astype(np.int8)]
 
 
-def _shown_once(feature: Feature, values: Any) -> tuple[Any, Any]:
+def shown_once(feature: Feature, values: Any) -> tuple[Any, Any]:
     """Return (first, inverse) for values float32 (m,): values[first[inverse[i]]] reads in a sentence as values[i] does.
 
     `first` is int (u,), and `inverse` is int (m,).
@@ -192,6 +192,23 @@ def sentence(feature: Feature, value: float, typical: float) -> str:
         return f"{feature.description}: {_shown(feature, value)}"
     shown = {"value": _shown(feature, value), "typical": _shown(feature, typical)}
     return _Sentence().vformat(feature.reason, (), shown)
+
+
+def statement(feature: Feature, value: float) -> str:
+    """Return what a reason says of a value, without the typical one: `last purchase 12 days ago`."""
+    if isnan(value):
+        return f"{feature.description}: unknown"
+    told, compared, _ = (feature.reason or "").partition("{typical")
+    said = told.rpartition(";")[0] if compared else told
+    if "{value" not in said:
+        return f"{feature.description}: {shown_value(feature, value)}"
+    return _Sentence().vformat(said, (), {"value": _shown(feature, value)})
+
+
+def shown_value(feature: Feature, value: float) -> str:
+    """Return a value alone, as the feature's reason shows it: `12`."""
+    specs = [spec for _, name, spec, _ in Formatter().parse(feature.reason or "") if name == "value"]
+    return str(_Sentence().format_field(_shown(feature, value), (specs[0] if specs else "") or ""))
 
 
 class _Sentence(Formatter):

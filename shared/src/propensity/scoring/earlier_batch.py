@@ -37,16 +37,18 @@ def find_earlier(ports: Ports, champion: Version, day: date) -> EarlierBatch | N
         run, there = batch.run, set(ports.lake.keys(f"{batch.run}/"))
         if not {plan_key(run), cuts_key(run), item_key(run, 1)} <= there:
             continue
-        items = range(1, len(read_plan(ports.lake, run, ScoringPlan).groups) + 1)
+        plan = read_plan(ports.lake, run, ScoringPlan)
+        items = range(1, len(plan.groups) + 1)
         if not all(scored_key(run, number) in there for number in items):
             continue
-        number = run_version(run)
+        version = run_version(run)
         return EarlierBatch(
             run=run,
             as_of=batch.as_of,
-            version=number,
+            version=version,
+            calibration=plan.calibration,
             bucket_count=read_record(ports.lake, item_key(run, 1), ScoreItem).bucket_count,
-            kept=_kept(ports, champion, load_version(ports.lake, champion.model, number), run, items),
+            kept=_kept(ports, champion, load_version(ports.lake, champion.model, version), run, items),
         )
     return None
 

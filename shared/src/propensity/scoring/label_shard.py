@@ -83,7 +83,8 @@ def _labels(
     percentiles, unranked = rank(tenants.codes, tenants.texts, scores.values("score"), ranks)
     then = None if earlier is None else earlier.next(tenants)
     tallies.add(tenants, scores.values("score"), percentiles, matrix, then)
-    past = None if then is None else then.past(percentiles)
+    compared = None if then is None else then.compared(artifact, tenants, percentiles, ranks)
+    past = None if compared is None else compared.past()
     reasons, methods, movers = artifact.reasons_and_movers(matrix, each, REASONS, sentences, past)
     return {
         "percentile": percentiles,
@@ -93,7 +94,7 @@ def _labels(
         # The method has a column of its own, because the structs in an existing table's list cannot be given another
         # field.
         "reason_method": Coded(methods, METHODS),
-        **movement_columns(then, percentiles, movers, artifact.definition.feature_names, artifact.version.number),
+        **movement_columns(compared, len(scores), movers, artifact.definition.feature_names),
     }
 
 

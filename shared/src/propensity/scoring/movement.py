@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,6 +12,7 @@ import numpy as np
 from propensity.kernel.errors import IncompleteRunError
 from propensity.lake.domain.run_records import EarlierBatch, EarlierRows, ScoreItem, ScoringPlan
 from propensity.ports import Coded, Frame, Ports
+from propensity.registry.artifact import Artifact
 from propensity.registry.domain.movers import Movers, Past
 from propensity.scoring.rank_run import read_ranks
 from propensity.scoring.score_shard import BATCH
@@ -48,53 +50,90 @@ class Part:
         self.kept = kept
         self.matrix = matrix
 
-    def change(self, percentile: Any) -> Any:
-        """Return the change in percentile, a masked int32 array, up to the percentiles of now, masked int32 (n,)."""
-        return np.ma.MaskedArray(percentile - self.percentile, mask=self._mask(percentile), dtype=np.int32)
+    def rescored(self, artifact: Artifact, tenants: Any) -> Any:
+        """Return the scores of then as the present version gives them, float64 (n,), NaN where nobody can say.
 
-    def past(self, percentile: Any) -> Past | None:
-        """Return what is to be explained; None where nothing can be, because the features of then are others."""
-        if self.matrix is None:
-            return None
-        change = np.where(self._mask(percentile) | (self.kept == 0), 0, percentile.data - self.percentile.data)
-        return Past(self.matrix, np.sign(change).astype(np.int8))
-
-    def movement(self, percentile: Any, movers: Movers, version: int) -> Any:
-        """Return why each row's change is explained or not: places in MOVEMENTS, int32 (n,)."""
-        unmoved: Movement = "others_moved" if version == self.earlier.version else "model_changed"
-        out = np.full(len(self.score), _CODE[unmoved], dtype=np.int32)
-        out[movers.places >= 0] = _CODE["explained"]
-        if self.matrix is None:
-            out[:] = _CODE["model_changed"]
-        else:
-            out[~movers.explained] = _CODE["no_method"]
-            out[self.kept == 0] = _CODE["features_gone"]
-        same = percentile.data == self.percentile.data
-        out[same] = _CODE["unchanged"]
-        out[self._mask(percentile)] = _CODE["unranked"]
-        out[~self.known] = _CODE["not_enough_history"]
+        Where the same version and calibration made them, they are the scores of then. Otherwise the features of then
+        are scored anew. `tenants` is object (n,).
+        """
+        if self._same(artifact):
+            return self.score
+        out = np.full(len(self.score), np.nan)
+        rows = self.known & (self.kept == 1)
+        if self.matrix is not None and rows.any():
+            _, score, sound = artifact.try_score(self.matrix[rows], tenants[rows])
+            out[rows] = np.where(sound, score, np.nan)
         return out
 
-    def _mask(self, percentile: Any) -> Any:
-        return ~self.known | np.ma.getmaskarray(percentile) | np.ma.getmaskarray(self.percentile)
+    def compared(self, artifact: Artifact, tenants: Coded, percentile: Any, ranks: Mapping[str, Ranks]) -> Compared:
+        """Return how the rows moved up to the percentiles of now, masked int32 (n,), by the ranks of now."""
+        names = np.array(tenants.texts, dtype=object)[tenants.codes]
+        score = self.rescored(artifact, names)
+        stays, _ = rank(tenants.codes, tenants.texts, score, ranks)
+        unplaced = ~self.known | np.ma.getmaskarray(percentile) | np.ma.getmaskarray(self.percentile)
+        change = np.where(unplaced, 0, percentile.data - self.percentile.data)
+        own = np.where(unplaced | np.isnan(score), 0, percentile.data - stays.data)
+        return Compared(self, change, unplaced, 2 * own * np.sign(change) >= np.abs(change), self._same(artifact))
+
+    def _same(self, artifact: Artifact) -> bool:
+        then = self.earlier.version, self.earlier.calibration
+        return then == (artifact.version.number, artifact.calibration_number)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How n rows moved since the earlier batch, arrays (n,).
+
+    `change` is int, in percentiles, 0 where `unplaced` says that there is no place now or then. `by_own` says that at
+    least half of the change comes from the customer's own score: with the score of then, by the present version, the
+    customer would have a place now that is at most half as far from the present one as that of then.
+    """
+
+    then: Part
+    change: Any
+    unplaced: Any
+    by_own: Any
+    same_model: bool
+
+    def past(self) -> Past | None:
+        """Return what is to be explained; None where nothing can be, because the features of then are others."""
+        if self.then.matrix is None:
+            return None
+        explained = self.by_own & (self.then.kept == 1)
+        return Past(self.then.matrix, np.where(explained, np.sign(self.change), 0).astype(np.int8))
+
+    def movement(self, movers: Movers) -> Any:
+        """Return why each row's change is explained or not: places in MOVEMENTS, int32 (n,)."""
+        unmoved: Movement = "others_moved" if self.same_model else "model_changed"
+        out = np.full(len(self.change), _CODE[unmoved], dtype=np.int32)
+        if self.then.matrix is None:
+            out[:] = _CODE["model_changed"]
+        else:
+            out[self.by_own & ~movers.explained] = _CODE["no_method"]
+            out[movers.places >= 0] = _CODE["explained"]
+            out[self.then.kept == 0] = _CODE["features_gone"]
+        out[self.change == 0] = _CODE["unchanged"]
+        out[self.unplaced] = _CODE["unranked"]
+        out[~self.then.known] = _CODE["not_enough_history"]
+        return out
 
 
 class Earlier:
     """The earlier batch's side of a work item, read beside the item's features."""
 
     def __init__(
-        self, ports: Ports, batch: EarlierBatch, rows: EarlierRows, names: tuple[str, ...], folder: Path
+        self, ports: Ports, batch: EarlierBatch, rows: EarlierRows, names: Sequence[str], folder: Path
     ) -> None:
         self.batch = batch
         self._ranks: Mapping[str, Ranks] = read_ranks(ports, batch.run)
-        self._names = names if rows.features is not None else ()
+        self._names: Sequence[str] = names if rows.features is not None else ()
         self._key = rows.out
         path = folder / "earlier.parquet"
         ports.lake.download(rows.out, path)
         self._frames: Iterator[Frame] = ports.frame_streams.batches(path, ["_score", "_kept", *self._names], BATCH)
 
     @staticmethod
-    def of(ports: Ports, work: ScoreItem, plan: ScoringPlan, names: tuple[str, ...], folder: Path) -> Earlier | None:
+    def of(ports: Ports, work: ScoreItem, plan: ScoringPlan, names: Sequence[str], folder: Path) -> Earlier | None:
         """Return the earlier side of a work item; None where the run has no earlier batch."""
         if plan.earlier is None or work.earlier is None:
             return None
@@ -119,12 +158,9 @@ class Earlier:
         )
 
 
-def movement_columns(
-    part: Part | None, percentile: Any, movers: Movers, names: tuple[str, ...], version: int
-) -> dict[str, Any]:
-    """Return the columns of gold/scores that compare a row with the earlier batch. `part` is None without one."""
-    rows = len(percentile)
-    if part is None:
+def movement_columns(compared: Compared | None, rows: int, movers: Movers, names: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of gold/scores that compare rows with the earlier batch. `compared` is None without one."""
+    if compared is None:
         nothing = np.ones(rows, dtype=bool)
         return {
             "previous_score": np.ma.MaskedArray(np.zeros(rows), mask=nothing),
@@ -133,17 +169,18 @@ def movement_columns(
             "movement": Coded(np.full(rows, _CODE["not_enough_history"], dtype=np.int32), MOVEMENTS),
             **_explanation(movers, names),
         }
-    day = np.datetime64(part.earlier.as_of, "D")
+    then = compared.then
+    day = np.datetime64(then.earlier.as_of, "D")
     return {
-        "previous_score": np.ma.MaskedArray(part.score, mask=~part.known),
-        "previous_as_of": np.ma.MaskedArray(np.full(rows, day), mask=~part.known),
-        "percentile_change": part.change(percentile),
-        "movement": Coded(part.movement(percentile, movers, version), MOVEMENTS),
+        "previous_score": np.ma.MaskedArray(then.score, mask=~then.known),
+        "previous_as_of": np.ma.MaskedArray(np.full(rows, day), mask=~then.known),
+        "percentile_change": np.ma.MaskedArray(compared.change.astype(np.int32), mask=compared.unplaced),
+        "movement": Coded(compared.movement(movers), MOVEMENTS),
         **_explanation(movers, names),
     }
 
 
-def _explanation(movers: Movers, names: tuple[str, ...]) -> dict[str, Any]:
+def _explanation(movers: Movers, names: Sequence[str]) -> dict[str, Any]:
     nothing = movers.places < 0
     return {
         "moved_by": Coded(movers.places, names),

@@ -26,13 +26,13 @@ class Tallies:
         found: dict[str, tuple[Any, Any]] = {"rows": (everybody, None), "unset": (everybody, unset)}
         if then is not None:
             placed = then.known & ~np.ma.getmaskarray(percentile) & ~np.ma.getmaskarray(then.percentile)
-            moved = placed & (decile(percentile).data != decile(then.percentile).data)
+            steps = np.abs(decile(percentile).data - decile(then.percentile).data)
             found |= {
                 "both": (then.known, None),
                 "score_now": (then.known, scores),
                 "score_then": (then.known, then.score),
                 "placed": (placed, None),
-                "moved": (moved, None),
+                "steps": (placed, steps),
             }
             if then.matrix is not None:
                 kept = then.known & (then.kept > 0)

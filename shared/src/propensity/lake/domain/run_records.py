@@ -82,7 +82,7 @@ class TrainingPlan(Plan):
 
 
 class EarlierBatch(Record):
-    """The batch that a scoring run is compared with: its run, its day, its version and its number of buckets.
+    """The batch that a scoring run is compared with: run, day, version, its calibration, and the number of buckets.
 
     `kept` has the numbers of its work items whose features are still there. None means that its version has another
     feature set, so that its features say nothing to the present version.
@@ -91,6 +91,7 @@ class EarlierBatch(Record):
     run: str
     as_of: str
     version: int
+    calibration: int
     bucket_count: int
     kept: Sequence[int] | None
 
@@ -259,8 +260,8 @@ class TenantTally(Record):
 
     Of `rows` customers, `unset` feature values are unknown. Of `ranked` customers, `tied` have the tenant's commonest
     score. `both` customers were in the earlier batch too; their scores sum up to `score_now` and `score_then`. Of the
-    `kept` customers whose earlier features are there, `unset_now` and `unset_then` values are unknown. Of the `placed`
-    customers who have a decile in both batches, `moved` have another one.
+    `kept` customers whose earlier features are there, `unset_now` and `unset_then` values are unknown. The `placed`
+    customers, who have a decile in both batches, moved by `steps` deciles together, up or down.
     """
 
     rows: int = 0
@@ -274,7 +275,7 @@ class TenantTally(Record):
     unset_now: int = 0
     unset_then: int = 0
     placed: int = 0
-    moved: int = 0
+    steps: int = 0
 
 
 class LabelResult(StepResult):

@@ -232,8 +232,8 @@ class Sanity(Frozen):
     constant_share: float = Field(0.8, gt=0, le=1)  # of a tenant's customers, at the commonest score
     unset_share: float = Field(0.95, gt=0, le=1)  # of the feature values, unknown
     unset_rise: float = Field(0.25, gt=0, le=1)  # of the unknown share, of the same customers
-    # of customers whose decile is another one; an order drawn anew would change 0.9
-    decile_churn: float = Field(0.85, gt=0, le=1)
+    # deciles that the same customers moved, on average, over those of an order drawn anew: 0 where nobody moved
+    decile_churn: float = Field(0.85, gt=0)
     mean_shift: float = Field(1.0, gt=0)  # of the mean score of the same customers, in log odds: by a factor of 2.7
 
 

@@ -19,6 +19,7 @@ from propensity.pack.domain.model_spec import Sanity
 
 SMALLER = "(smaller tenants)"  # no tenant has such a name
 _MOST_NAMED = 20
+_NEW_DRAW = 3.3  # deciles that a customer moves on average where the order is drawn anew: (10² - 1) / (3 x 10)
 
 
 class Beyond(Record):
@@ -132,7 +133,9 @@ def judge(
             lambda one: one.kept,
             lambda one: (one.unset_now - one.unset_then) / one.kept / features,
         ),
-        _Measure("decile_churn", limits.decile_churn, lambda one: one.placed, lambda one: one.moved / one.placed),
+        _Measure(
+            "decile_churn", limits.decile_churn, lambda one: one.placed, lambda one: one.steps / one.placed / _NEW_DRAW
+        ),
         _Measure(
             "mean_shift",
             limits.mean_shift,

@@ -231,6 +231,13 @@ def test_another_version_with_the_same_features_explains_by_its_own_contribution
     assert "others_moved" not in told  # it would say that the customer's own score stood still
 
 
+def test_a_second_version_of_the_same_day_is_compared_with_the_day_before(shop: Shop, tmp_path: Path) -> None:
+    other = shop.copied(tmp_path / "same-day")
+    crown(other.lake, "reorder", other.train("reorder", SECOND)["version"])
+    other.score("reorder", SECOND)
+    assert {row["previous_as_of"] for row in rows(other, run_of(SECOND, 2)) if row["previous_as_of"]} == {FIRST}
+
+
 def test_without_the_earlier_runs_own_files_the_batch_before_that_one_counts(shop: Shop, tmp_path: Path) -> None:
     other = shop.copied(tmp_path / "expired")
     [first, *_] = other.lake.keys(f"{run_of(SECOND)}/scored/")

@@ -8,11 +8,14 @@ from propensity.runtime import composition
 from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
 from propensity.scoring.commit_run import commit_run
-from propensity.scoring.domain.sanity import Forced
 
 
 @logged
 @takes(run="runs/score/<model>/2025-07-01-v000001-batch")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    forced = Forced.parse(event.get("input", event).get("force"), event.get("execution"))
-    return commit_run(composition.ports(), run=event["run"], forced=forced)
+    return commit_run(
+        composition.ports(),
+        run=event["run"],
+        force=event.get("input", event).get("force"),
+        execution=event.get("execution"),
+    )

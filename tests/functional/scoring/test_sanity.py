@@ -14,7 +14,6 @@ import pytest
 from propensity.kernel.errors import SanityError
 from propensity.operations.report_runs import list_models, report_runs
 from propensity.scoring.commit_run import commit_run
-from propensity.scoring.domain.sanity import Forced
 from propensity.scoring.label_shard import label_shard
 from propensity.scoring.plan_scoring import plan_scoring
 from propensity.scoring.rank_run import rank_run
@@ -23,7 +22,7 @@ from tests.kit.shop import Shop, orders
 
 FIRST, SECOND = "2025-05-01", "2025-05-31"
 RUN = f"runs/score/reorder/{SECOND}-v000001-batch"
-FORCE = Forced(by="ana", reason="the spring sale", execution="again")
+FORCE = {"by": "ana", "reason": "the spring sale"}
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +102,11 @@ def test_who_forces_a_batch_and_why_stands_in_its_receipt_and_a_later_call_gives
     with scoring(other, FAULTS["mean_shift"]):
         with pytest.raises(SanityError):
             other.score("reorder", SECOND)
-        receipt = commit_run(other, run=RUN, forced=FORCE)
+        receipt = commit_run(other, run=RUN, force=FORCE, execution="again")
         assert receipt["forced"] == {"by": "ana", "reason": "the spring sale", "execution": "again"}
         assert visible(other) == receipt["new"] > 500
         assert commit_run(other, run=RUN) == receipt
-        assert commit_run(other, run=RUN, forced=Forced(by="ben", reason="too late")) == receipt
+        assert commit_run(other, run=RUN, force={"by": "ben", "reason": "too late"}) == receipt
     [newest, *_] = report_runs(other, "reorder")["runs"]
     assert newest["state"] == "ended"
     assert newest["sanity"]["forced"]["by"] == "ana"
@@ -118,7 +117,7 @@ def test_a_force_that_was_not_needed_leaves_no_mark(shop: Shop, tmp_path: Path) 
     run = other.score("reorder", SECOND)["run"]
     again = shop.copied(tmp_path / "forced")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.kit.world.commit_run", lambda ports, run: commit_run(ports, run=run, forced=FORCE))
+        patch.setattr("tests.kit.world.commit_run", lambda ports, run: commit_run(ports, run=run, force=FORCE))
         receipt = again.score("reorder", SECOND)
     assert receipt["forced"] is None
     assert receipt == commit_run(other, run=run)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from propensity.kernel.errors import BadInputError
 from propensity.lake.domain.run_records import EarlierBatch, TenantTally
 from propensity.pack.domain.model_spec import Sanity
-from propensity.scoring.domain.sanity import SMALLER, Check, Forced, SanityReport, added, judge, refused
+from propensity.scoring.domain.sanity import SMALLER, Forced, SanityFigure, SanityReport, added, judge, refused
 
 RUN, BEFORE = "runs/score/buy/2025-07-01-v000002-batch", "runs/score/buy/2025-06-01-v000001-batch"
 EARLIER = EarlierBatch(run=BEFORE, as_of="2025-06-01", version=1, calibration=0, bucket_count=8, kept=[1])
@@ -49,7 +49,7 @@ def report(tallies: dict[str, TenantTally], **limits: float) -> SanityReport:
     )
 
 
-def check(tallies: dict[str, TenantTally], name: str, **limits: float) -> Check:
+def check(tallies: dict[str, TenantTally], name: str, **limits: float) -> SanityFigure:
     [found] = [one for one in report(tallies, **limits).checks if one.name == name]
     return found
 

@@ -18,14 +18,16 @@ from propensity.scoring.domain.sanity import Forced
 from propensity.scoring.sanity_check import check_batch, forced_of
 
 
-def commit_run(ports: Ports, *, run: str, forced: Forced | None = None) -> dict[str, Any]:
+def commit_run(ports: Ports, *, run: str, force: object = None, execution: str | None = None) -> dict[str, Any]:
     """Commit the features and the scores of a run, write its receipt and return the receipt.
 
     The receipt has the population, `had` (scored before), `new` (scored by this run), `failed`, and the coverage in [0,
     1]. A second call finds the transaction in the table's log and gives the same receipt. Raises IncompleteRunError
     where a result is missing, or where the counts of an item's steps differ. Raises SanityError for a batch whose
-    figures are beyond the limits of the model's YAML, unless somebody forces it; then who and why is in the receipt.
+    figures are beyond the limits of the model's YAML, unless somebody forces it: `force` says `by` whom and the
+    `reason`, and both stand in the receipt beside the execution. Raises BadInputError where a force lacks one of them.
     """
+    forced = Forced.parse(force, execution)
     plan = read_plan(ports.lake, run, ScoringPlan)
     count = len(plan.groups)
     built = results_of(ports.lake, run, BuildResult, count)

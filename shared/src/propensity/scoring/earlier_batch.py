@@ -62,7 +62,7 @@ def _kept(ports: Ports, champion: Version, version: Version, run: str, items: Se
     return [number for number in items if feature_file(feature_set, stem, number) in there]
 
 
-def earlier_rows(
+def earlier_of_items(
     store: ObjectStore, plan: ScoringPlan, run: str, bucket_count: int, feature_set: str
 ) -> list[EarlierRows | None]:
     """Return for each work item of a plan where it finds its customers in the earlier batch; None where there was none.

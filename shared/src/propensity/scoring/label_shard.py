@@ -19,7 +19,7 @@ from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.domain.reason_texts import Sentences, TopReasons
 from propensity.registry.domain.reasons import METHODS
 from propensity.registry.versions import load_version
-from propensity.scoring.movement import Earlier, movement_columns
+from propensity.scoring.movement import EarlierReader, movement_columns
 from propensity.scoring.rank_run import read_ranks
 from propensity.scoring.score_shard import BATCH
 from propensity.scoring.tallies import Tallies
@@ -47,7 +47,7 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
             streams.batches(scored, [*shown, "bucket"], BATCH),
             strict=True,
         )
-        earlier, tallies = Earlier.of(ports, work, plan, names, Path(folder)), Tallies()
+        earlier, tallies = EarlierReader.of(ports, work, plan, names, Path(folder)), Tallies()
         with streams.parted_writer(Path(folder)) as files:
             for part, scores in pairs:
                 columns = {name: scores.as_read(name) for name in shown}
@@ -75,7 +75,7 @@ def _labels(
     matrix: Any,
     ranks: Mapping[str, Ranks],
     sentences: Sentences,
-    earlier: Earlier | None,
+    earlier: EarlierReader | None,
     tallies: Tallies,
 ) -> dict[str, Any]:
     tenants = scores.coded("tenant_id")

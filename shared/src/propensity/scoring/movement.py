@@ -34,7 +34,7 @@ _CODE = {word: code for code, word in enumerate(MOVEMENTS)}
 _NOBODY = Ranks(0, unranked="few_customers")  # for a tenant that the earlier batch did not have
 
 
-class Part:
+class EarlierPart:
     """Some rows of a work item in the earlier batch, arrays (n,).
 
     `score` is float64, NaN for who was not scored then. `percentile` is a masked int32 array. `known` says who was
@@ -89,7 +89,7 @@ class Compared:
     customer would have a place now that is at most half as far from the present one as that of then.
     """
 
-    then: Part
+    then: EarlierPart
     change: Any
     unplaced: Any
     by_own: Any
@@ -118,7 +118,7 @@ class Compared:
         return out
 
 
-class Earlier:
+class EarlierReader:
     """The earlier batch's side of a work item, read beside the item's features."""
 
     def __init__(
@@ -133,13 +133,15 @@ class Earlier:
         self._frames: Iterator[Frame] = ports.frame_streams.batches(path, ["_score", "_kept", *self._names], BATCH)
 
     @staticmethod
-    def of(ports: Ports, work: ScoreItem, plan: ScoringPlan, names: Sequence[str], folder: Path) -> Earlier | None:
+    def of(
+        ports: Ports, work: ScoreItem, plan: ScoringPlan, names: Sequence[str], folder: Path
+    ) -> EarlierReader | None:
         """Return the earlier side of a work item; None where the run has no earlier batch."""
         if plan.earlier is None or work.earlier is None:
             return None
-        return Earlier(ports, plan.earlier, work.earlier, names, folder)
+        return EarlierReader(ports, plan.earlier, work.earlier, names, folder)
 
-    def next(self, tenants: Coded) -> Part:
+    def next(self, tenants: Coded) -> EarlierPart:
         """Return the next rows, whose tenants are given. Raises IncompleteRunError where the file has other rows."""
         frame = next(self._frames, None)
         if frame is None or len(frame) != len(tenants.codes):
@@ -149,7 +151,7 @@ class Earlier:
         score = frame.values("_score").astype(np.float64)
         ranks = {name: self._ranks.get(name, _NOBODY) for name in tenants.texts}
         percentile, _ = rank(tenants.codes, tenants.texts, score, ranks)
-        return Part(
+        return EarlierPart(
             self.batch,
             score,
             percentile,

@@ -28,7 +28,7 @@ from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
 from propensity.registry.batches import Batch, gap_runs, last_batch
 from propensity.registry.versions import Version, load_champion, load_version, newest_calibration, written_at
-from propensity.scoring.earlier_batch import earlier_rows, find_earlier
+from propensity.scoring.earlier_batch import earlier_of_items, find_earlier
 
 
 def plan_scoring(
@@ -68,7 +68,7 @@ def _items(ports: Ports, champion: Version, run: str, plan: ScoringPlan) -> list
     pins = pin_silver(ports, champion.definition(ports.lake), plan.pinned)
     scores = ports.tables.snapshot(SCORES, version=plan.scores_version) if plan.scope == "gap" else None
     feature_set = str(champion.lineage["feature_set"])
-    earlier = earlier_rows(ports.lake, plan, run, pins.bucket_count, feature_set)
+    earlier = earlier_of_items(ports.lake, plan, run, pins.bucket_count, feature_set)
     return [
         ScoreItem(
             model=model,

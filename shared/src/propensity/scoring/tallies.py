@@ -9,7 +9,7 @@ import numpy as np
 
 from propensity.lake.domain.run_records import TenantTally
 from propensity.ports import Coded
-from propensity.scoring.movement import Part
+from propensity.scoring.movement import EarlierPart
 from propensity.stats.ranking import decile
 
 
@@ -19,7 +19,7 @@ class Tallies:
     def __init__(self) -> None:
         self._sums: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
 
-    def add(self, tenants: Coded, scores: Any, percentile: Any, matrix: Any, then: Part | None) -> None:
+    def add(self, tenants: Coded, scores: Any, percentile: Any, matrix: Any, then: EarlierPart | None) -> None:
         """Add rows: their tenants, scores float64 (n,), percentiles masked int32 (n,) and features float32 (n, k)."""
         unset = np.isnan(matrix).sum(axis=1)
         everybody = np.ones(len(scores), dtype=bool)

@@ -30,7 +30,7 @@ class Beyond(Record):
     n: int
 
 
-class Check(Record):
+class SanityFigure(Record):
     """One figure of a batch.
 
     `pooled` is the figure over all `n` customers that it is of. `median` is that of the `judged` tenants, of which
@@ -72,7 +72,7 @@ class SanityReport(Record):
     version: int
     earlier: str | None
     earlier_version: int | None
-    checks: tuple[Check, ...]
+    checks: tuple[SanityFigure, ...]
     stopped: tuple[str, ...]
 
 
@@ -165,7 +165,7 @@ def refused(report: SanityReport) -> SanityError:
     )
 
 
-def _check(measure: _Measure, tallies: Mapping[str, TenantTally], least: int) -> Check:
+def _check(measure: _Measure, tallies: Mapping[str, TenantTally], least: int) -> SanityFigure:
     found = {tenant: tally for tenant, tally in tallies.items() if measure.customers(tally)}
     units = {tenant: tally for tenant, tally in found.items() if measure.customers(tally) >= least}
     rest = added(tally for tenant, tally in found.items() if tenant not in units)
@@ -176,7 +176,7 @@ def _check(measure: _Measure, tallies: Mapping[str, TenantTally], least: int) ->
         Beyond(tenant=tenant, value=measure.value(tally), n=measure.customers(tally)) for tenant, tally in units.items()
     ]
     beyond = sorted((one for one in figures if one.value > measure.limit), key=lambda one: (-one.value, one.tenant))
-    return Check(
+    return SanityFigure(
         name=measure.name,
         limit=measure.limit,
         pooled=measure.value(everybody) if measure.customers(everybody) else None,

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from propensity.kernel.errors import SanityError
+from propensity.kernel.errors import BadInputError, SanityError
 from propensity.operations.report_runs import list_models, report_runs
 from propensity.scoring.commit_run import commit_run
 from propensity.scoring.label_shard import label_shard
 from propensity.scoring.plan_scoring import plan_scoring
 from propensity.scoring.rank_run import rank_run
+from tests.kit.handlers import CONTEXT, handler
 from tests.kit.registries import crown
 from tests.kit.shop import Shop, orders
+from tests.stack.stack import ROOT
 
 FIRST, SECOND = "2025-05-01", "2025-05-31"
 RUN = f"runs/score/reorder/{SECOND}-v000001-batch"
@@ -110,6 +112,26 @@ def test_who_forces_a_batch_and_why_stands_in_its_receipt_and_a_later_call_gives
     [newest, *_] = report_runs(other, "reorder")["runs"]
     assert newest["state"] == "ended"
     assert newest["sanity"]["forced"]["by"] == "ana"
+
+
+def test_the_workflow_hands_the_force_of_its_input_to_the_commit(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = shop.copied(tmp_path / "shop")
+    with scoring(other, FAULTS["mean_shift"]), pytest.raises(SanityError):
+        other.score("reorder", SECOND)
+    machine = json.loads((ROOT / "functions/workflows/score_population.asl.json").read_text())
+    payload = machine["States"]["CommitRun"]["Parameters"]["Payload"]
+    assert payload == {"run.$": "$.plan.answer.run", "execution.$": "$$.Execution.Name", "input.$": "$"}
+    monkeypatch.setattr("propensity.runtime.composition.ports", lambda: other)
+    commit = handler("commit_run")
+    event = {"run": RUN, "execution": "again", "input": {"model": "reorder", "scope": "batch"}}
+    with pytest.raises(SanityError):
+        commit(event, CONTEXT)
+    with pytest.raises(BadInputError, match="force"):
+        commit({**event, "input": {"force": "yes"}}, CONTEXT)
+    receipt = commit({**event, "input": {"force": FORCE}}, CONTEXT)
+    assert receipt["forced"] == {**FORCE, "execution": "again"}
 
 
 def test_a_force_that_was_not_needed_leaves_no_mark(shop: Shop, tmp_path: Path) -> None:

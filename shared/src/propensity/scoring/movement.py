@@ -50,25 +50,25 @@ class EarlierPart:
         self.kept = kept
         self.matrix = matrix
 
-    def rescored(self, artifact: Artifact, tenants: Any) -> Any:
+    def rescored(self, artifact: Artifact, tenants: Coded) -> Any:
         """Return the scores of then as the present version gives them, float64 (n,), NaN where nobody can say.
 
         Where the same version and calibration made them, they are the scores of then. Otherwise the features of then
-        are scored anew. `tenants` is object (n,).
+        are scored anew.
         """
         if self._same(artifact):
             return self.score
         out = np.full(len(self.score), np.nan)
         rows = self.known & (self.kept == 1)
         if self.matrix is not None and rows.any():
-            _, score, sound = artifact.try_score(self.matrix[rows], tenants[rows])
+            names = np.array(tenants.texts, dtype=object)[tenants.codes[rows]]
+            _, score, sound = artifact.try_score(self.matrix[rows], names)
             out[rows] = np.where(sound, score, np.nan)
         return out
 
     def compared(self, artifact: Artifact, tenants: Coded, percentile: Any, ranks: Mapping[str, Ranks]) -> Compared:
         """Return how the rows moved up to the percentiles of now, masked int32 (n,), by the ranks of now."""
-        names = np.array(tenants.texts, dtype=object)[tenants.codes]
-        score = self.rescored(artifact, names)
+        score = self.rescored(artifact, tenants)
         stays, _ = rank(tenants.codes, tenants.texts, score, ranks)
         unplaced = ~self.known | np.ma.getmaskarray(percentile) | np.ma.getmaskarray(self.percentile)
         change = np.where(unplaced, 0, percentile.data - self.percentile.data)
@@ -85,8 +85,8 @@ class Compared:
     """How n rows moved since the earlier batch, arrays (n,).
 
     `change` is int, in percentiles, 0 where `unplaced` says that there is no place now or then. `by_own` says that at
-    least half of the change comes from the customer's own score: with the score of then, by the present version, the
-    customer would have a place now that is at most half as far from the present one as that of then.
+    least half of the change is the customer's own: the place now less the place that the score of then, by the present
+    version, would have now. The rest is what others did.
     """
 
     then: EarlierPart

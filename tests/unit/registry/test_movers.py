@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from propensity.pack.domain.feature_spec import Feature
 from propensity.registry.domain.movers import Movers, Past
-from propensity.registry.domain.reason_texts import shown_value, statement
+from propensity.registry.domain.reason_texts import shown_by, statement_of
 from propensity.registry.domain.reasons import Explained
 from tests.unit.registry.test_reason_texts import FEATURES, TYPICAL, VALUES, WIDTH
 
@@ -26,10 +26,10 @@ def by_row(now: Any, then: Any, values: Any, past: Past, row: int, least: float)
     if parts.sum() <= 0 or parts[place] < least:
         return None
     feature, value, before = FEATURES[place], float(values[row, place]), float(past.matrix[row, place])
-    was, still = shown_value(feature, before), shown_value(feature, value)
+    was, still = shown_by(feature)(before), shown_by(feature)(value)
     told = f"{was} before" if was != still else "hardly changed"
     arrow = "raises" if way > 0 else "lowers"
-    return feature.name, parts[place] * way, f"{statement(feature, value)}; {told} ({arrow} the score)"
+    return feature.name, parts[place] * way, f"{statement_of(feature)(value)}; {told} ({arrow} the score)"
 
 
 @settings(max_examples=100, deadline=None)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from propensity.pack.domain.feature_spec import Feature
-from propensity.registry.domain.reason_texts import Sentences, directed, shown_once, shown_value, statement
+from propensity.registry.domain.reason_texts import Sentences, directed, shown_by, shown_once, statement_of
 from propensity.registry.domain.reasons import Explained
 
 
@@ -87,9 +87,10 @@ def _say(feature: Feature, now: Any, then: Any, way: Any, sentences: Sentences) 
     """Return the numbers of sentences, int32 (m,). Each value is put into words once, and each pair joined once."""
     first_now, now_once = shown_once(feature, now)
     first_then, then_once = shown_once(feature, then)
-    said = [statement(feature, float(now[one])) for one in first_now]
-    was = [shown_value(feature, float(then[one])) for one in first_then]
-    still = [shown_value(feature, float(now[one])) for one in first_now]
+    statement, shown = statement_of(feature), shown_by(feature)
+    values = now[first_now].tolist()
+    said, still = [statement(value) for value in values], [shown(value) for value in values]
+    was = [shown(value) for value in then[first_then].tolist()]
     pairs = (now_once.astype(np.int64) * len(was) + then_once) * 2 + (way > 0)
     different, inverse = np.unique(pairs, return_inverse=True)
     numbers = np.empty(len(different), dtype=np.int32)

@@ -7,7 +7,7 @@ sentence is made once, and rows hold its number.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import exp, expm1, isnan
 from string import Formatter
@@ -194,21 +194,32 @@ def sentence(feature: Feature, value: float, typical: float) -> str:
     return _Sentence().vformat(feature.reason, (), shown)
 
 
-def statement(feature: Feature, value: float) -> str:
-    """Return what a reason says of a value, without the typical one: `last purchase 12 days ago`."""
-    if isnan(value):
-        return f"{feature.description}: unknown"
+def statement_of(feature: Feature) -> Callable[[float], str]:
+    """Return what says of a value what a reason says, without the typical one: `last purchase 12 days ago`.
+
+    The reason is taken apart once, because thousands of values of a feature are said.
+    """
     told, compared, _ = (feature.reason or "").partition("{typical")
     said = told.rpartition(";")[0] if compared else told
+    alone = shown_by(feature)
     if "{value" not in said:
-        return f"{feature.description}: {shown_value(feature, value)}"
-    return _Sentence().vformat(said, (), {"value": _shown(feature, value)})
+        return lambda value: f"{feature.description}: {alone(value)}"
+    pieces = [(text, name, spec or "") for text, name, spec, _ in Formatter().parse(said)]
+
+    def statement(value: float) -> str:
+        if isnan(value):
+            return f"{feature.description}: unknown"
+        shown = _shown(feature, value)
+        return "".join(text if name is None else text + format(shown, spec) for text, name, spec in pieces)
+
+    return statement
 
 
-def shown_value(feature: Feature, value: float) -> str:
-    """Return a value alone, as the feature's reason shows it: `12`."""
+def shown_by(feature: Feature) -> Callable[[float], str]:
+    """Return what shows a value alone, as the feature's reason shows it: `12`."""
     specs = [spec for _, name, spec, _ in Formatter().parse(feature.reason or "") if name == "value"]
-    return str(_Sentence().format_field(_shown(feature, value), (specs[0] if specs else "") or ""))
+    spec = (specs[0] if specs else "") or ""
+    return lambda value: "unknown" if isnan(value) else format(_shown(feature, value), spec)
 
 
 class _Sentence(Formatter):

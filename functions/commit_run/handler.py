@@ -1,4 +1,4 @@
-"""Makes a scoring run visible, and answers with its receipt."""
+"""Makes a scoring run visible, unless its figures say no, and answers with its receipt."""
 
 from __future__ import annotations
 
@@ -13,4 +13,9 @@ from propensity.scoring.commit_run import commit_run
 @logged
 @takes(run="runs/score/<model>/2025-07-01-v000001-batch")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return commit_run(composition.ports(), run=event["run"])
+    return commit_run(
+        composition.ports(),
+        run=event["run"],
+        force=event.get("input", event).get("force"),
+        execution=event.get("execution"),
+    )

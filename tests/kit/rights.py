@@ -81,14 +81,19 @@ RIGHTS: dict[str, Rights] = {
         ("identities/2026-01-01.json", "gold/identities/a"), (PROMOTED, GOLD), (PROMOTED,), (BRONZE, LINE, RECORD)
     ),
     "BuildFeatures": Rights(
-        (f"{RUN}/features/0001.parquet", f"{SCORED}/results/build_features/0001.json", "features/x/a-0001.parquet"),
+        (
+            f"{RUN}/features/0001.parquet",
+            f"{SCORED}/results/build_features/0001.json",
+            f"{SCORED}/earlier/0001.parquet",
+            "features/x/a-0001.parquet",
+        ),
         (
             *(f"{RUN}/{name}" for name in ("plan.json", "items/0001.json", *_RESULTS[:2])),
             *(f"{SCORED}/{name}" for name in ("plan.json", "cuts.json", "results/score_shard/0001.json")),
             f"features/x/{LOG}",
             LINE,
         ),
-        (PROMOTED, GOLD),
+        (PROMOTED, GOLD, "features/x/a-0001.parquet", f"{SCORED}/scored/0001.parquet"),
         (BRONZE, MATCHED, RECORD),
     ),
     "DescribeFeatures": Rights(("catalogue/2026-01-01.json",), (LINE, "features/x/a"), (LINE,), (PROMOTED, GOLD)),
@@ -114,12 +119,13 @@ RIGHTS: dict[str, Rights] = {
     "LabelShard": Rights(
         (f"{SCORED}/results/label_shard/0001.json", GOLD),
         (f"{SCORED}/plan.json", f"{SCORED}/cuts.json", f"gold/scores/{LOG}"),
-        ("features/x/a.parquet",),
+        ("features/x/a.parquet", f"{SCORED}/earlier/0001.parquet"),
         (PROMOTED, GOLD, RECORD),
     ),
     "CommitRun": Rights(
         (
-            *(f"{SCORED}/{name}" for name in ("receipt.json", "results/commit_run/0001.json")),
+            *(f"{SCORED}/{name}" for name in ("receipt.json", "sanity.json", "forced.json")),
+            f"{SCORED}/results/commit_run/0001.json",
             f"{SCORED}/results/commit_run-00000000000000000007/0001.json",
             f"gold/scores/{LOG}",
             f"features/x/{LOG}",
@@ -256,7 +262,12 @@ RIGHTS: dict[str, Rights] = {
         (PROMOTED, RECORD),
         frozenset({"start a training", "start a scoring"}),
     ),
-    "ReportRuns": Rights((), (LINE, f"{RUN}/plan.json"), (LINE,), (PROMOTED, f"{RUN}/plan.json")),
+    "ReportRuns": Rights(
+        (),
+        (LINE, f"{RUN}/plan.json", f"{SCORED}/forced.json"),
+        (LINE, f"{SCORED}/sanity.json", f"{SCORED}/forced.json"),
+        (PROMOTED, f"{RUN}/plan.json", f"{SCORED}/plan.json"),
+    ),
     "MaintainTables": Rights(
         (PROMOTED, GOLD),
         (BRONZE, QUARANTINED, LINE, f"{RUN}/plan.json"),

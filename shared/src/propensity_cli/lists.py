@@ -27,6 +27,13 @@ class Household(StrEnum):
     each = "each"
 
 
+class Way(StrEnum):
+    """The way in which movers moved among the tenant's customers."""
+
+    up = "up"
+    down = "down"
+
+
 class FileFormat(StrEnum):
     """The formats of a list's files."""
 
@@ -52,6 +59,8 @@ def export(
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="So many at most, with those held back.")] = None,
     capacity: Annotated[int | None, typer.Option(min=1, help="So many at most who are contacted.")] = None,
+    moved: Annotated[Way | None, typer.Option(help="Who rose or fell since the batch before.")] = None,
+    by: Annotated[int | None, typer.Option(min=1, max=99, help="Percentiles that they moved at least.")] = None,
     holdout: Annotated[float | None, typer.Option(help="Share of households never contacted, 0 to 0.5.")] = None,
     household: Annotated[Household | None, typer.Option(help="Contact the likeliest member, or each.")] = None,
     not_within_days: Annotated[int | None, typer.Option(help="Leave out who was on a list in so many days.")] = None,
@@ -80,7 +89,9 @@ def export(
         raise WrongUseError(
             "--top and --capacity exclude each other: --top counts those held back, --capacity does not"
         )
-    chosen = {"deciles": decile or None, "top": top, "capacity": capacity}
+    if by is not None and moved is None:
+        raise WrongUseError("--by is the least change of those who moved; give --moved up or --moved down beside it")
+    chosen = {"deciles": decile or None, "top": top, "capacity": capacity, "moved": moved and moved.value, "by": by}
     given: dict[str, Any] = {
         "filter": {name: value for name, value in chosen.items() if value is not None} or None,
         "holdout": holdout,

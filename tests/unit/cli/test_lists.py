@@ -244,3 +244,13 @@ def test_lists_are_listed_and_one_is_shown(propensity: Command, service: Service
     assert propensity.json("exports", "dealer_01")["answer"]["exports"] == [one]
     assert "1,234" in propensity("exports", "dealer_01", "service-1").stdout
     assert "url" not in propensity.json("exports", "dealer_01", "service-1")["answer"]["files"][0]
+
+
+def test_movers_are_asked_for_by_way_and_least_change(propensity: Command, listed: Service) -> None:
+    result = propensity(*ASK, "--moved", "up", "--by", "20", "--no-wait")
+    assert result.exit_code == 0, result.output
+    assert listed.asked[0].json["filter"] == {"moved": "up", "by": 20}
+    refused = propensity(*ASK, "--by", "20", "--no-wait")
+    assert refused.exit_code != 0
+    assert "--moved" in refused.output
+    assert len(listed.asked) == 1

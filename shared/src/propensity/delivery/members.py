@@ -97,36 +97,47 @@ def decide_members(ports: Ports, sql: Sql, session: SilverSession, sources: List
         sql.execute(statement)
 
 
+_MOVEMENT = (
+    ("previous_score", "double"),
+    ("previous_as_of", "date"),
+    ("percentile_change", "integer"),
+    ("movement", "varchar"),
+    ("moved_by", "varchar"),
+    ("moved_text", "varchar"),
+)
+
+
 def _scores(ports: Ports, sql: Sql, sources: ListSources) -> None:
-    """Make table `list_score`: each customer's newest score by the version, and the one before by any version."""
+    """Make table `list_score`: each customer's newest score by the version, and how it moved since the batch before.
+
+    `trend` is up, down or same; without a change in percentile it is the word that says why there is none.
+    """
+    moved = ", ".join(f"{name} {kind}" for name, kind in _MOVEMENT)
     sql.execute(
         "create temp table list_score (customer_id varchar, score double, percentile integer, decile integer, "
-        "model_version integer, as_of date, reasons varchar, previous_score double, percentile_change integer)"
+        f"model_version integer, as_of date, reasons varchar, {moved}, trend varchar)"
     )
     keys = _score_keys(ports, sql, sources)
     paths = download(sql, ports.lake, keys, "scores")
     if not paths:
         return
+    # rows of an earlier release, which looked at no batch before, may be all there are
+    known = {row[0] for row in sql.rows(f"describe select * from {read_files(paths)}")}
+    told = ", ".join(name if name in known else f"null::{kind} as {name}" for name, kind in _MOVEMENT)
     sql.execute(
         f"""
         insert into list_score by name
-        with known as (
-            select customer_id, score, percentile, decile, model_version, as_of, scope,
-                array_to_string([one.text for one in reasons], '; ') as reasons
+        select * replace (coalesce(movement, 'not_enough_history') as movement),
+            case when percentile_change > 0 then 'up' when percentile_change < 0 then 'down'
+                when percentile_change = 0 then 'same' else coalesce(movement, 'not_enough_history') end as trend
+        from (
+            select customer_id, score, percentile, decile, model_version, as_of,
+                array_to_string([one.text for one in reasons], '; ') as reasons, {told}
             from {read_files(paths)}
-            where tenant_id = {text(sources.tenant)} and source = 'champion' and {counting(sources.day)}
-        ),
-        newest as (
-            select * from known where model_version = {sources.version}
+            where tenant_id = {text(sources.tenant)} and source = 'champion' and model_version = {sources.version}
+                and {counting(sources.day)}
             qualify row_number() over (partition by customer_id order by {NEWEST_FIRST}) = 1
-        ),
-        earlier as (
-            select k.customer_id, k.score, k.percentile from known k join newest n
-                on k.customer_id = n.customer_id and k.as_of < n.as_of
-            qualify row_number() over (partition by k.customer_id order by k.as_of desc, k.scope) = 1
-        )
-        select n.* exclude (scope), e.score as previous_score, n.percentile - e.percentile as percentile_change
-        from newest n left join earlier e using (customer_id)"""
+        )"""
     )
 
 
@@ -284,8 +295,8 @@ def _member(sources: ListSources) -> str:
         select b.*, {matchable} as matchable, {held(sources.tenant, request.model, request.holdout)} as held
         from (
             select p.tenant_id, p.customer_id, coalesce(h.household_id, {own}) as household_id,
-                s.score, s.percentile, s.decile, s.as_of, coalesce(r.rules, []) as rules, x.suppressed_as,
-                coalesce(c.consents, false) as consents, {recently} as recently, {columns}
+                s.score, s.percentile, s.decile, s.as_of, s.percentile_change, coalesce(r.rules, []) as rules,
+                x.suppressed_as, coalesce(c.consents, false) as consents, {recently} as recently, {columns}
             from population p
             left join list_score s on s.customer_id = p.customer_id
             left join list_household h on h.customer_id = p.customer_id

@@ -12,6 +12,7 @@ from typing import Any
 
 from propensity.features.domain.columns import known_column
 from propensity.features.domain.coverage import counted
+from propensity.features.earlier_rows import write_earlier
 from propensity.features.labels import COLUMNS, count_rows, mark_rows
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.sql_text import quote, read_files, text
@@ -37,6 +38,7 @@ def build_features(ports: Ports, *, item: str) -> dict[str, Any]:
     For training the file also has label, _treated TINYINT, _draw DOUBLE, and a VARCHAR per slice. Where the model's
     ladder has segments, segment VARCHAR is the tenant's segment as of the row's date. Where the model has a filter,
     chosen TINYINT says whether the filter would have chosen the customer on that date.
+    With an earlier batch, `item.earlier.out` has what the same customers were then, in the same order.
     The result counts the rows that training leaves out, by reason, and has all tenants' segments as of the run's day.
     """
     work = read_record(ports.lake, item, BuildItem)
@@ -119,6 +121,8 @@ def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition,
         f"to {text(str(path))} (format parquet, compression zstd)"
     )
     lake.upload_new(work.out, path)
+    if work.earlier is not None:
+        write_earlier(sql, lake, work.earlier, definition.feature_names)
     positives = sql.rows("select coalesce(sum(label), 0) from rows_kept")[0][0] if labelled else None
     by_date = sql.rows("select as_of, count(*) from rows_kept group by as_of order by as_of")
     return {

@@ -66,6 +66,10 @@ class UnsoundScoreError(PropensityError):
         )
 
 
+class SanityError(PropensityError):
+    """The scores of a batch are beyond the limits of the model's YAML, so none of them is made visible."""
+
+
 class EvidenceError(PropensityError):
     """There is too little data for a result that could be relied on."""
 

@@ -41,6 +41,11 @@ def feature_table(feature_set: str) -> str:
     return f"features/{feature_set}"
 
 
+def feature_file(feature_set: str, stem: str, index: int) -> str:
+    """The key of the features of one work item of a scoring run. The stem is the run's (`run_names.file_stem`)."""
+    return f"{feature_table(feature_set)}/{stem}-{index:04d}.parquet"
+
+
 def score_file(model: str, bucket_count: int, bucket: int, stem: str) -> str:
     """The path of a score file below gold/scores.
 

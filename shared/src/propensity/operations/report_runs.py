@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal
 
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.domain.run_names import parse_day
+from propensity.lake.json_objects import find_record
 from propensity.operations.executions import SCORE, executions_of
 from propensity.pack.current import pack_definition, pack_info
 from propensity.ports import Execution, Ports
@@ -25,10 +26,12 @@ from propensity.registry.versions import (
     version_numbers,
     why_no_champion,
 )
+from propensity.scoring.domain.sanity import Forced, SanityReport, forced_key, refused, sanity_key
 from propensity.training.domain.schedule import next_scoring_due, next_training_due
 from propensity.training.turns import TRAIN
 
 _MOST = 100  # runs in one answer, the newest
+_JUDGED = 24  # batches in one answer whose figures are read
 _SCORING = re.compile(r"(?P<as_of>\d{4}-\d\d-\d\d)-v(?P<version>\d+)-(?P<scope>batch|gap)(?:-(?P<request>.+))?")
 _TRAINING = re.compile(r"(?P<as_of>\d{4}-\d\d-\d\d)(?:-(?P<request>.+))?")
 
@@ -41,7 +44,8 @@ class RunState:
 
     `ended` is a run with its result: a training's version, a scoring run's receipt. `failed` and `running` are those of
     the run's newest execution. `unfinished` is a run without a result of which no execution is known. `run` is None for
-    a run without a plan, which failed before it. `executions` are the run's, newest first.
+    a run without a plan, which failed before it. `executions` are the run's, newest first. `sanity` is what was looked
+    at before a batch was made visible, and who forced it (docs/reference/scoring.md); None for any other run.
     """
 
     kind: Literal["training", "scoring"]
@@ -52,11 +56,13 @@ class RunState:
     scope: str | None
     version: int | None
     executions: Sequence[Execution]
+    sanity: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         fields = {name: getattr(self, name) for name in ("kind", "as_of", "state", "reason", "run", "scope", "version")}
         told = ("name", "state", "began", "ended", "reason")
-        return {**fields, "executions": [{name: getattr(one, name) for name in told} for one in self.executions]}
+        executions = [{name: getattr(one, name) for name in told} for one in self.executions]
+        return {**fields, "executions": executions, "sanity": self.sanity}
 
 
 def report_runs(ports: Ports, model: str) -> dict[str, Any]:
@@ -66,7 +72,9 @@ def report_runs(ports: Ports, model: str) -> dict[str, Any]:
     """
     if model not in pack_info(ports).models and not version_numbers(ports.lake, model):
         raise NotFoundError(f"model {model!r}: expected one of {', '.join(pack_info(ports).models)}")
-    return {"model": model, "runs": [run.to_json() for run in _runs(ports, model)[:_MOST]]}
+    runs = _runs(ports, model)[:_MOST]
+    judged = [run for run in runs if run.scope == "batch" and run.run][:_JUDGED]
+    return {"model": model, "runs": [(_looked_at(ports, run) if run in judged else run).to_json() for run in runs]}
 
 
 def list_models(ports: Ports, *, day: str) -> dict[str, Any]:
@@ -99,8 +107,8 @@ def _standing(ports: Ports, model: str, today: date) -> dict[str, Any]:
         "staging": standing.staged,
         "why": why_no_champion(ports.lake, model) if standing.champion is None else None,
         "newest": newest,
-        "training": _newest(runs, "training"),
-        "scoring": _newest(runs, "scoring"),
+        "training": _newest(runs, "training", ports),
+        "scoring": _newest(runs, "scoring", ports),
         "next": {
             "training": upcoming(cadence, tomorrow).isoformat(),
             "scoring": next_scoring_due(cadence, tomorrow).isoformat(),
@@ -108,8 +116,23 @@ def _standing(ports: Ports, model: str, today: date) -> dict[str, Any]:
     }
 
 
-def _newest(runs: Sequence[RunState], kind: str) -> dict[str, Any] | None:
-    return next((run.to_json() for run in runs if run.kind == kind), None)
+def _newest(runs: Sequence[RunState], kind: str, ports: Ports) -> dict[str, Any] | None:
+    return next((_looked_at(ports, run).to_json() for run in runs if run.kind == kind), None)
+
+
+def _looked_at(ports: Ports, run: RunState) -> RunState:
+    """Return the run with what was looked at before it was made visible.
+
+    A stopped batch has failed, and its figures say why, also where its execution is no longer known.
+    """
+    report = find_record(ports.lake, sanity_key(run.run), SanityReport) if run.run and run.scope == "batch" else None
+    if report is None or run.run is None:
+        return run
+    forced = find_record(ports.lake, forced_key(run.run), Forced) if report.stopped else None
+    told = replace(run, sanity={**report.model_dump(mode="json"), "forced": forced and forced.model_dump()})
+    if report.stopped and forced is None and run.state == "unfinished":
+        return replace(told, state="failed", reason=str(refused(report)))
+    return told
 
 
 def _runs(ports: Ports, model: str) -> list[RunState]:

@@ -5,7 +5,8 @@ Batch runs, gap runs and scores on demand all score through this module.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from propensity.kernel.errors import ConflictError, UnsoundScoreError
 from propensity.pack.domain.definition import Definition
 from propensity.ports import Model, Ports, ReasonModel
 from propensity.registry.calibrations import read_calibration
+from propensity.registry.domain.movers import Movers, Past
 from propensity.registry.domain.reason_texts import Sentences, TopReasons, top_reasons
 from propensity.registry.domain.reasons import METHODS, explain
 from propensity.registry.tenant_models import TenantModels, load_reason_model, load_tenant_models
@@ -88,32 +90,54 @@ class Artifact:
         heuristic gives all customers of a tenant the same score, so such a score has no reasons. `sentences` are those
         of earlier rows.
         """
+        return self.reasons_and_movers(matrix, tenants, count, sentences, None)[:2]
+
+    def reasons_and_movers(
+        self, matrix: Any, tenants: Any, count: int, sentences: Sentences | None, past: Past | None
+    ) -> tuple[TopReasons, Any, Movers]:
+        """Return (reasons, methods, movers): also what explains each row's change of place since its past.
+
+        The contributions of now serve both. Without a past there are no movers.
+        """
+        tops = TopReasons.none(len(matrix), count, sentences or Sentences())
+        methods, movers = np.full(len(matrix), -1, dtype=np.int32), Movers.none(len(matrix))
+        for (explanation, model, reason_model), rows in self._explaining(tenants):
+            contribute = None if reason_model is None else reason_model.contributions
+            part = np.ascontiguousarray(matrix if rows is None else matrix[rows], dtype=np.float32)
+            explained = explain(explanation, model.predict, part, contribute)
+            found = top_reasons(explained, self.definition.features, part, count, tops.sentences)
+            if explained.method is not None:
+                methods[... if rows is None else rows] = METHODS.index(explained.method)
+            if rows is None:
+                tops = found
+            else:
+                tops.put(rows, found)
+            if past is None or explained.method is None:
+                continue
+            own = past if rows is None else past.of(rows)
+            moved = np.flatnonzero(own.way)
+            was = Past(np.ascontiguousarray(own.matrix[moved], dtype=np.float32), own.way[moved])
+            then = explain(explanation, model.predict, was.matrix, contribute)
+            now = replace(explained, contributions=explained.contributions[moved])
+            numbers = moved if rows is None else np.flatnonzero(rows)[moved]
+            movers.find(numbers, now, then, was, self.definition.features, part[moved])
+        return tops, methods, movers
+
+    def _explaining(self, tenants: Any) -> Iterator[tuple[_Explains, Any]]:
+        """Yield each model with what explains it, and the mask of the rows that it scored; None for all rows."""
         own = (self.explanation, self.model, self.reason_model)
         if self.ladder is None:
-            return self._explained(own, matrix, count, sentences or Sentences())
-        out = TopReasons.none(len(matrix), count, sentences or Sentences())
-        methods = np.full(len(matrix), -1, dtype=np.int32)
-        rest = np.ones(len(matrix), dtype=bool)  # a mask of the rows that the global model scored
+            yield own, None
+            return
+        rest = np.ones(len(tenants), dtype=bool)  # a mask of the rows that the global model scored
         parts: list[tuple[_Explains, Any]] = []
         for place, sub, rows in self.ladder.parts(tenants):
             if sub is not None:
                 parts.append(((sub.explanation, sub.model, sub.reason_model), rows))
             if sub is not None or place.rate is not None:
                 rest &= ~rows
-        for explains, rows in [(own, rest), *parts]:
-            top, methods[rows] = self._explained(explains, matrix[rows], count, out.sentences)
-            out.put(rows, top)
-        return out, methods
-
-    def _explained(self, explains: _Explains, rows: Any, count: int, sentences: Sentences) -> tuple[TopReasons, Any]:
-        explanation, model, reason_model = explains
-        matrix = np.ascontiguousarray(rows, dtype=np.float32)
-        explained = explain(
-            explanation, model.predict, matrix, None if reason_model is None else reason_model.contributions
-        )
-        method = -1 if explained.method is None else METHODS.index(explained.method)
-        top = top_reasons(explained, self.definition.features, matrix, count, sentences)
-        return top, np.full(len(matrix), method, dtype=np.int32)
+        yield own, rest
+        yield from parts
 
 
 def load_artifact(ports: Ports, version: Version, calibration: int | None = None) -> Artifact:

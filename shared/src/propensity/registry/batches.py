@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
+from propensity.lake.domain.run_names import batch_day, run_version
 from propensity.ports import Ports
 from propensity.registry.versions import Version
 
@@ -28,6 +29,16 @@ def last_batch(ports: Ports, champion: Version, day: date) -> Batch | None:
         return None
     run = f"{prefix}{max(earlier)}{suffix.removesuffix('/receipt.json')}"
     return Batch(run, max(earlier))
+
+
+def earlier_batches(ports: Ports, model: str, day: date, version: int) -> list[Batch]:
+    """Return the model's committed batches as of days before a day, by any version, newest first.
+
+    Of several batches of one day the one by `version` comes first, and then the one by the highest version.
+    """
+    found = [run for run in batch_runs(ports, model) if batch_day(run) < day]
+    found.sort(key=lambda run: (batch_day(run), run_version(run) == version, run_version(run)), reverse=True)
+    return [Batch(run, batch_day(run).isoformat()) for run in found]
 
 
 def batch_runs(ports: Ports, model: str | None = None) -> list[str]:

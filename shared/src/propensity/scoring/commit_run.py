@@ -9,25 +9,30 @@ from propensity.kernel.errors import IncompleteRunError, RetryableError
 from propensity.kernel.sql_text import text
 from propensity.lake.domain.run_records import BuildResult, LabelResult, Receipt, ScoringPlan
 from propensity.lake.gold_tables import SCORES, SCORES_PARTITION, feature_table
-from propensity.lake.json_objects import dumps, write_once
+from propensity.lake.json_objects import dumps, parse_record, write_once
 from propensity.lake.run_files import read_plan, results_of
 from propensity.lake.session import download
 from propensity.ports import DataFile, Ports, Sql
 from propensity.registry.versions import load_version
+from propensity.scoring.domain.sanity import Forced
 from propensity.scoring.overtaken import settled, tell_publisher, transaction, without_known
+from propensity.scoring.sanity_check import check_batch, forced_of
 
 _TRIES = 100  # commits of others, of any model, that may come between a look and the commit
 
 
-def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
+def commit_run(ports: Ports, *, run: str, force: object = None, execution: str | None = None) -> dict[str, Any]:
     """Commit the features and the scores of a run, write its receipt and return the receipt.
 
     The receipt has the population, `had` (scored before), `new` (scored by this run), `failed`, and the coverage in [0,
     1]. Whom another run scored on the same day while a gap run was at work counts as `had`, and is not added again. A
     second call finds the transaction in the table's log and gives the same receipt. Raises IncompleteRunError where a
     result is missing, or where the counts of an item's steps differ, and RetryableError where others commit all the
-    time.
+    time. Raises SanityError for a batch whose figures are beyond the limits of the YAML of the model, unless somebody
+    forces it: `force` says `by` whom and the `reason`, and both stand in the receipt beside the execution. Raises
+    BadInputError where a force lacks one of them.
     """
+    forced = Forced.parse(force, execution)
     plan = read_plan(ports.lake, run, ScoringPlan)
     count = len(plan.groups)
     built = results_of(ports.lake, run, BuildResult, count)
@@ -41,6 +46,8 @@ def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
     if run in ports.tables.committed(SCORES, [run]):
         left = settled(ports, run, labelled)
     else:
+        if plan.scope == "batch":
+            check_batch(ports, run, plan, labelled, forced)
         left = _commit(ports, run, plan, built, labelled)
     tell_publisher(ports, run, left, labelled)
     population, new = sum(result.population for result in built), sum(result.rows for result in left)
@@ -58,9 +65,11 @@ def commit_run(ports: Ports, *, run: str) -> dict[str, Any]:
         failed=population - had - new,
         coverage=(had + new) / population if population else 1.0,
         items=f"{run}/items.json",
+        features_version=_features_version(ports, plan),
+        forced=forced_of(ports.lake, run),
     )
-    write_once(ports.lake, f"{run}/receipt.json", dumps(receipt))
-    return receipt.to_json()
+    written = write_once(ports.lake, f"{run}/receipt.json", dumps(receipt))
+    return parse_record(written, f"{run}/receipt.json", Receipt).to_json()
 
 
 def _commit(
@@ -94,8 +103,7 @@ def _commit(
 
 
 def _add_features(ports: Ports, sql: Sql, run: str, plan: ScoringPlan, built: Sequence[BuildResult]) -> None:
-    version = load_version(ports.lake, plan.model, plan.version)
-    table = feature_table(str(version.lineage["feature_set"]))
+    table = _feature_table(ports, plan)
     if run in ports.tables.committed(table, [run]):
         return
     [sample] = download(sql, ports.lake, [built[0].features], "features")
@@ -139,6 +147,16 @@ def _add_scores(
         transactions=names,
         version=after,
     )
+
+
+def _features_version(ports: Ports, plan: ScoringPlan) -> int | None:
+    """Return a version of the run's table of features that has the run's rows: the newest one."""
+    snapshot = ports.tables.snapshot(_feature_table(ports, plan))
+    return None if snapshot is None else snapshot.version
+
+
+def _feature_table(ports: Ports, plan: ScoringPlan) -> str:
+    return feature_table(str(load_version(ports.lake, plan.model, plan.version).lineage["feature_set"]))
 
 
 def _data_file(table: str, result: BuildResult) -> DataFile:

@@ -1,4 +1,4 @@
-"""label_shard: write the final files of one work item, with percentile, decile and reasons beside each score."""
+"""label_shard: write the final files of one work item, with place, reasons and movement beside each score."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from propensity.registry.artifact import REASONS, Artifact, load_artifact
 from propensity.registry.domain.reason_texts import Sentences, TopReasons
 from propensity.registry.domain.reasons import METHODS
 from propensity.registry.versions import load_version
+from propensity.scoring.movement import EarlierReader, movement_columns
 from propensity.scoring.rank_run import read_ranks
 from propensity.scoring.score_shard import BATCH
+from propensity.scoring.tallies import Tallies
 from propensity.stats.list_places import UNRANKED, Ranks
 from propensity.stats.ranking import decile, rank
 
@@ -45,10 +47,11 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
             streams.batches(scored, [*shown, "bucket"], BATCH),
             strict=True,
         )
+        earlier, tallies = EarlierReader.of(ports, work, plan, names, Path(folder)), Tallies()
         with streams.parted_writer(Path(folder)) as files:
             for part, scores in pairs:
                 columns = {name: scores.as_read(name) for name in shown}
-                columns |= _labels(artifact, scores, part.matrix(names), ranks, sentences)
+                columns |= _labels(artifact, scores, part.matrix(names), ranks, sentences, earlier, tallies)
                 columns |= _provenance(artifact, work, plan, len(scores))
                 files.write(scores.values("bucket"), columns)
         written = []
@@ -60,17 +63,29 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
                     path=name, bucket_count=work.bucket_count, bucket=bucket, rows=rows, size=path.stat().st_size
                 )
             )
-    record_result(ports.lake, work, LabelResult(files=written, rows=sum(file.rows for file in written)))
+    rows = sum(file.rows for file in written)
+    found = LabelResult(files=written, rows=rows, features=len(names), tenants=tallies.records())
+    record_result(ports.lake, work, found)
     return {}
 
 
 def _labels(
-    artifact: Artifact, scores: Frame, matrix: Any, ranks: Mapping[str, Ranks], sentences: Sentences
+    artifact: Artifact,
+    scores: Frame,
+    matrix: Any,
+    ranks: Mapping[str, Ranks],
+    sentences: Sentences,
+    earlier: EarlierReader | None,
+    tallies: Tallies,
 ) -> dict[str, Any]:
     tenants = scores.coded("tenant_id")
     each = np.array(tenants.texts, dtype=object)[tenants.codes]
-    reasons, methods = artifact.reasons(matrix, each, REASONS, sentences)
     percentiles, unranked = rank(tenants.codes, tenants.texts, scores.values("score"), ranks)
+    then = None if earlier is None else earlier.next(tenants)
+    tallies.add(tenants, scores.values("score"), percentiles, matrix, then)
+    compared = None if then is None else then.compared(artifact, tenants, percentiles, ranks)
+    past = None if compared is None else compared.past()
+    reasons, methods, movers = artifact.reasons_and_movers(matrix, each, REASONS, sentences, past)
     return {
         "percentile": percentiles,
         "decile": decile(percentiles),
@@ -79,6 +94,7 @@ def _labels(
         # The method has a column of its own, because the structs in an existing table's list cannot be given another
         # field.
         "reason_method": Coded(methods, METHODS),
+        **movement_columns(compared, len(scores), movers, artifact.definition.feature_names),
     }
 
 

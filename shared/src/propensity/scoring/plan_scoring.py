@@ -17,11 +17,12 @@ from propensity.lake.domain.run_names import (
     parse_day,
     parse_scope,
     run_version,
+    scored_key,
     scoring_run,
 )
 from propensity.lake.domain.run_records import ScoreItem, ScoringPlan
 from propensity.lake.domain.time_travel import SilverAt
-from propensity.lake.gold_tables import SCORES, feature_table, may_hold_day_until, score_file_day
+from propensity.lake.gold_tables import SCORES, feature_file, may_hold_day_until, score_file_day
 from propensity.lake.json_objects import is_planned
 from propensity.lake.pins import NEWEST, pin_silver
 from propensity.lake.run_files import claim_plan, read_plan, write_items
@@ -29,6 +30,7 @@ from propensity.pack.current import pack_info
 from propensity.ports import Ports, Snapshot
 from propensity.registry.batches import Batch, gap_runs, last_batch
 from propensity.registry.versions import Version, load_champion, load_version, newest_calibration, written_at
+from propensity.scoring.earlier_batch import earlier_of_items, find_earlier
 
 MOST_FRESH_DAYS = 3_650
 
@@ -101,6 +103,8 @@ def _items(ports: Ports, champion: Version, run: str, plan: ScoringPlan) -> list
     model, stem, info = champion.model, file_stem(run), pack_info(ports)
     pins = pin_silver(ports, champion.definition(ports.lake), plan.pinned)
     scores = ports.tables.snapshot(SCORES, version=plan.scores_version) if plan.scope == "gap" else None
+    feature_set = str(champion.lineage["feature_set"])
+    earlier = earlier_of_items(ports.lake, plan, run, pins.bucket_count, feature_set)
     return [
         ScoreItem(
             model=model,
@@ -120,8 +124,9 @@ def _items(ports: Ports, champion: Version, run: str, plan: ScoringPlan) -> list
             scored_since=plan.batch_as_of,
             fresh_from=plan.fresh_from,
             fresh_tenant=plan.fresh_tenant,
-            out=f"{feature_table(str(champion.lineage['feature_set']))}/{stem}-{number:04d}.parquet",
-            scored_out=f"{run}/scored/{number:04d}.parquet",
+            earlier=earlier[number - 1],
+            out=feature_file(feature_set, stem, number),
+            scored_out=scored_key(run, number),
             stem=f"{plan.as_of}-{stem}-{number:04d}",
         )
         for number, buckets in enumerate(plan.groups, start=1)
@@ -146,6 +151,8 @@ def _plan(
         batch_run=None,
         scores_version=None,
     )
+    if earlier := find_earlier(ports, champion, day):
+        plan = plan.model_copy(update={"earlier": earlier})
     if scope == "batch":
         return plan
     batch = last_batch(ports, champion, day)

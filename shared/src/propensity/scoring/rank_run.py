@@ -20,9 +20,10 @@ from propensity.stats.list_places import FEW, PERCENT, Ranks, ranks_of
 def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
     """Write `<run>/cuts.json`: per tenant the 99 cut points of its list, or why its customers are unranked.
 
-    The cut points are exact, from one pass over (tenant, score). A gap run takes those of the run that its plan names.
-    A tenant that had no list there, or too few customers for one, is ranked among its own: those known then and those
-    of this run. Raises UnsoundScoreError where a score is no probability.
+    It also has `largest_ties`, how many customers of each tenant share the commonest score. The cut points are exact,
+    from one pass over (tenant, score). A gap run takes those of the run that its plan names. A tenant that had no list
+    there, or too few customers for one, is ranked among its own: those known then and those of this run. Raises
+    UnsoundScoreError where a score is no probability.
     """
     plan = read_plan(ports.lake, run, ScoringPlan)
     results = results_of(ports.lake, run, ScoreResult, len(plan.groups))
@@ -38,9 +39,13 @@ def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
         if unsound:
             raise UnsoundScoreError(plan.model, plan.version, int(unsound), int(rows))
         found = _ranks(sql, source, open_yet)
+        tied = dict(sql.rows("select tenant_id, max(equal)::bigint from placed group by 1"))
     settled = {tenant: ranks for tenant, ranks in known.items() if tenant not in open_yet}
     ranks = {**known, **found, **settled}
-    body = {"tenants": {tenant: one.to_json() for tenant, one in sorted(ranks.items())}}
+    body = {
+        "tenants": {tenant: one.to_json() for tenant, one in sorted(ranks.items())},
+        "largest_ties": {tenant: tied[tenant] for tenant in sorted(tied)},
+    }
     ports.lake.put_new(cuts_key(run), dumps(body))
     return {"run": run, "rows": int(rows)}
 
@@ -48,6 +53,18 @@ def rank_run(ports: Ports, *, run: str) -> dict[str, Any]:
 def read_ranks(ports: Ports, run: str) -> dict[str, Ranks]:
     """Return how a run ranks the customers of each tenant."""
     return {tenant: Ranks.from_json(value) for tenant, value in read_json(ports.lake, cuts_key(run))["tenants"].items()}
+
+
+def read_ties(ports: Ports, run: str) -> dict[str, tuple[int, int]]:
+    """Return per tenant how many customers a run ranked, and how many of them share the commonest score.
+
+    Tenants whose customers have one score by design, that of the heuristic, are left out. Without figures, in a run
+    that an earlier release ranked, there are none.
+    """
+    written = read_json(ports.lake, cuts_key(run))
+    ties = written.get("largest_ties", {})
+    ranks = {tenant: Ranks.from_json(value) for tenant, value in written["tenants"].items() if tenant in ties}
+    return {tenant: (one.customers, int(ties[tenant])) for tenant, one in ranks.items() if one.unranked != "heuristic"}
 
 
 def _ranks(sql: Sql, source: str, earlier: Mapping[str, Ranks]) -> dict[str, Ranks]:

@@ -69,13 +69,15 @@ def ordered(rules: Sequence[ListRule]) -> str:
 def decisions(request: ExportRequest, rules: Sequence[ListRule]) -> tuple[str, ...]:
     """Return the statements that turn table `judged` into table `decided`, in which each customer has an arm.
 
-    Household, decile, limit and holdout are judged in this order, each among those whom nothing kept off before.
+    Household, decile, movement, limit and holdout are judged in this order, each among those whom nothing kept off
+    before.
     """
     best = f"row_number() over (partition by household_id, arm is null order by {ORDER}) = 1"
     listed = ", ".join(map(str, request.filter.deciles or range(1, 11)))
     kept_off = {
         "household": ("suppressed", "not best" if request.household == "best" else "false"),
         "decile": ("filtered", f"decile not in ({listed}) or decile is null" if request.filter.deciles else "false"),
+        "moved": ("filtered", _unmoved(request)),
         "limit": ("beyond_limit", _limit(request)),
         "holdout": ("held_out", "held"),
     }
@@ -97,12 +99,21 @@ def decisions(request: ExportRequest, rules: Sequence[ListRule]) -> tuple[str, .
         f"create temp table placed as select *, {ordered(rules)} as place from judged",
         f"create temp table first_of_household as select *, {best} as best from placed",
         "create temp table kept as select * exclude (arm, why), "
-        f"{decide('household', 'decile')} from first_of_household",
+        f"{decide('household', 'decile', 'moved')} from first_of_household",
         f"create temp table counted as select *, {nth} as nth, {contacted} as contacted from kept",
         f"create temp table ended as select * exclude (arm, why), {decide('limit', 'holdout')} from counted",
         "create temp table decided as select * exclude (arm, why), coalesce(arm, 'exported') as arm, "
         "coalesce(why, 'listed') as why from ended",
     )
+
+
+def _unmoved(request: ExportRequest) -> str:
+    """SQL of whether a customer has not moved as the request asks; who has no change in percentile has not."""
+    if request.filter.moved is None:
+        return "false"
+    least = request.filter.by or 1
+    wanted = f"percentile_change >= {least}" if request.filter.moved == "up" else f"percentile_change <= -{least}"
+    return f"not coalesce({wanted}, false)"
 
 
 def _limit(request: ExportRequest) -> str:

@@ -23,18 +23,33 @@ class ListFilter(Frozen):
 
     `deciles` takes the customers of these deciles, 10 the likeliest. `top` takes so many of the likeliest customers,
     those held back among them. `capacity` takes so many that are contacted, and whoever is held back comes on top. Of
-    `top` and `capacity` at most one can be given; without any of the three a list takes everybody.
+    `top` and `capacity` at most one can be given. `moved` takes the movers: customers who rose or fell among the
+    tenant's by at least `by` percentiles since the batch before, by default 1. Without a filter a list takes everybody.
     """
 
     deciles: Annotated[tuple[Annotated[int, Field(ge=1, le=10)], ...], Field(min_length=1)] | None = None
     top: int | None = Field(None, ge=1)
     capacity: int | None = Field(None, ge=1)
+    moved: Literal["up", "down"] | None = None
+    by: int | None = Field(None, ge=1, le=99)
 
     @model_validator(mode="after")
     def _one_limit(self) -> ListFilter:
         if self.top is not None and self.capacity is not None:
             raise ValueError("top and capacity exclude each other: top counts those held back, capacity does not")
         return self
+
+    @model_validator(mode="after")
+    def _by_of_a_move(self) -> ListFilter:
+        if self.by is not None and self.moved is None:
+            raise ValueError("by is the least change in percentile; expected moved: up or down beside it")
+        return self
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """The fields that name a request. One that a later release added counts only where it is used."""
+        fields = self.model_dump(mode="json")
+        return {name: value for name, value in fields.items() if value is not None or name not in ("moved", "by")}
 
 
 class ExportRequest(Frozen):
@@ -85,7 +100,8 @@ def parse_request(
 
 def export_id(tenant: str, request: ExportRequest, key: str) -> str:
     """Return the id of a request's list. The same request with the same idempotency key has the same id."""
-    meaning = json.dumps([tenant, key, request.model_dump(mode="json")], sort_keys=True)
+    fields = {**request.model_dump(mode="json"), "filter": request.filter.meaning}
+    meaning = json.dumps([tenant, key, fields], sort_keys=True)
     return f"{request.model.replace('_', '-')}-{hashlib.sha256(meaning.encode()).hexdigest()[:16]}"
 
 

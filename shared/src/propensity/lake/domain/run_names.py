@@ -126,6 +126,16 @@ def result_key(run: str, step: str, index: int) -> str:
     return f"{run}/results/{step}/{index:04d}.json"
 
 
+def scored_key(run: str, index: int) -> str:
+    """The key of the scores of one work item of a scoring run, before its customers are ranked."""
+    return f"{run}/scored/{index:04d}.parquet"
+
+
+def earlier_key(run: str, index: int) -> str:
+    """The key of what one work item's customers were in the earlier batch, row by row beside the item's features."""
+    return f"{run}/earlier/{index:04d}.parquet"
+
+
 def cuts_key(run: str) -> str:
     """The key of a scoring run's cut points. rank_run writes the cut points; label_shard and gap runs read them."""
     return f"{run}/cuts.json"

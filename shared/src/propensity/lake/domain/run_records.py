@@ -81,11 +81,27 @@ class TrainingPlan(Plan):
         return self.outcomes_until or self.as_of
 
 
+class EarlierBatch(Record):
+    """The batch that a scoring run is compared with: run, day, version, its calibration, and the number of buckets.
+
+    `kept` has the numbers of its work items whose features are still there. None means that its version has another
+    feature set, so that its features say nothing to the present version.
+    """
+
+    run: str
+    as_of: str
+    version: int
+    calibration: int
+    bucket_count: int
+    kept: Sequence[int] | None
+
+
 class ScoringPlan(Plan):
     """The plan of a scoring run. `batch_as_of` and `batch_run` name the batch that a gap run builds on.
 
     `ranked_by` is the run whose cut points it takes: the newest gap run since the batch, or the batch. All three are
     None in a batch's own plan. Scores from before `fresh_from` are made again, those of `fresh_tenant` or of everybody.
+    `earlier` is the batch before, with which each score is compared; None where there is none.
     """
 
     model: str
@@ -98,6 +114,7 @@ class ScoringPlan(Plan):
     ranked_by: str | None = None
     fresh_from: str | None = None
     fresh_tenant: str | None = None
+    earlier: EarlierBatch | None = None
 
     @model_validator(mode="after")
     def _batch_of_a_gap_run(self) -> ScoringPlan:
@@ -114,13 +131,25 @@ class Item(Record):
     model: str
 
 
+class EarlierRows(Record):
+    """Where a work item finds its customers in the earlier batch, and the file to which they are written in its order.
+
+    `scored` and `features` are keys of the earlier batch's files that can hold these customers. `features` is None
+    where the earlier batch had another feature set.
+    """
+
+    scored: Sequence[str]
+    features: Sequence[str] | None
+    out: str
+
+
 class BuildItem(Item):
     """The buckets of Silver whose features are built, as of one or more days.
 
     For training, `known_by` is the day by which outcomes are known; it is None for scoring. For a gap run, `scored`
     holds the keys of files that can have scores of these customers by `scored_version`. `scored` is None for other
     runs. Scores from before `scored_since` do not count; nor do those from before `fresh_from`, of `fresh_tenant` or of
-    everybody.
+    everybody. `earlier` is None for training, and where there was no batch before.
     """
 
     definition: str
@@ -137,6 +166,7 @@ class BuildItem(Item):
     scored_since: str | None = None
     fresh_from: str | None = None
     fresh_tenant: str | None = None
+    earlier: EarlierRows | None = None
     out: str
 
     @model_validator(mode="after")
@@ -231,12 +261,37 @@ class LabelledFile(Record):
     size: int
 
 
+class TenantTally(Record):
+    """The counts of a tenant's customers that say whether a batch is sound (scoring/domain/sanity.py).
+
+    Of `rows` customers, `unset` feature values are unknown. Of `ranked` customers, `tied` have the tenant's commonest
+    score. `both` customers were in the earlier batch too; their scores sum up to `score_now` and `score_then`. Of the
+    `kept` customers whose earlier features are there, `unset_now` and `unset_then` values are unknown. The `placed`
+    customers, who have a decile in both batches, moved by `steps` deciles together, up or down.
+    """
+
+    rows: int = 0
+    unset: int = 0
+    ranked: int = 0
+    tied: int = 0
+    both: int = 0
+    score_now: float = 0.0
+    score_then: float = 0.0
+    kept: int = 0
+    unset_now: int = 0
+    unset_then: int = 0
+    placed: int = 0
+    steps: int = 0
+
+
 class LabelResult(StepResult):
-    """The final files of a score item."""
+    """The final files of a score item, the counts of its tenants, and the number of features."""
 
     step: ClassVar[str] = "label_shard"
     files: Sequence[LabelledFile]
     rows: int
+    features: int = 0
+    tenants: Mapping[str, TenantTally] = {}
 
 
 class CommitResult(LabelResult):
@@ -255,7 +310,9 @@ class PublishResult(StepResult):
 class Receipt(Record):
     """The receipt of a scoring run, `<run>/receipt.json`: population = had (scored before) + new (scored now) + failed.
 
-    `coverage` in [0, 1] is the share of the population that has a score.
+    `coverage` in [0, 1] is the share of the population that has a score. `features_version` is a version of the table
+    of features that has the run's own files; maintenance keeps it while a later run may be compared with this one.
+    `forced` says who made the run visible in spite of its figures, and why.
     """
 
     run: str
@@ -269,6 +326,8 @@ class Receipt(Record):
     failed: int
     coverage: float
     items: str
+    features_version: int | None = None
+    forced: Mapping[str, str | None] | None = None
 
 
 class ServedFeature(Record):

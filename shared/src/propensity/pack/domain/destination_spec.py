@@ -22,7 +22,12 @@ SCORE_FIELDS = (
     "percentile",
     "decile",
     "previous_score",
+    "previous_as_of",
     "percentile_change",
+    "movement",
+    "moved_by",
+    "moved_text",
+    "trend",
     "reasons",
     "rule",
 )

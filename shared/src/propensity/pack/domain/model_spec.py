@@ -222,6 +222,21 @@ class DriftLimits(Frozen):
     min_rows: int = Field(200, ge=1)
 
 
+class Sanity(Frozen):
+    """The limits that a batch keeps, or else it is not made visible (docs/reference/scoring.md).
+
+    Each is of a tenant with `min_customers` or more. A batch stops where more than half of the tenants are beyond one.
+    """
+
+    min_customers: int = Field(200, ge=20)
+    constant_share: float = Field(0.8, gt=0, le=1)  # of a tenant's customers, at the commonest score
+    unset_share: float = Field(0.95, gt=0, le=1)  # of the feature values, unknown
+    unset_rise: float = Field(0.25, gt=0, le=1)  # of the unknown share, of the same customers
+    # deciles that the same customers moved, on average, over those of an order drawn anew: 0 where nobody moved
+    decile_churn: float = Field(0.85, gt=0)
+    mean_shift: float = Field(1.0, gt=0)  # of the mean score of the same customers, in log odds: by a factor of 2.7
+
+
 class Retraining(Frozen):
     """The conditions under which a model is trained outside of its cadence.
 
@@ -306,6 +321,7 @@ class ModelSpec(Frozen):
     promotion: Promotion = Promotion()
     cadence: Cadence = Cadence()
     drift: DriftLimits = DriftLimits()
+    sanity: Sanity = Sanity()
     retraining: Retraining = Retraining()
     fallback: Fallback = Fallback()
     filter: Query | None = None

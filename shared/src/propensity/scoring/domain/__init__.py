@@ -1,0 +1,1 @@
+"""Decisions about scoring runs that need nothing but numbers."""

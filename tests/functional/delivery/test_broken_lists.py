@@ -181,10 +181,12 @@ def test_of_two_lists_that_meet_one_sees_the_other_and_deltas_in_order_are_the_l
         answers["first"] = make(shop, first)
     assert [shop.lake, shop.tables, shop.online] == whole
     answers.setdefault("second", make(shop, second))
+    # it was asked for before the two, which were asked for in one second, and it is made after them
+    answers["last"] = make(shop, ask(shop, "last", f"{DAY}T09:30:00+00:00", filter={"top": 20}))
     made = [began, *answers.values()]
     for answer in made:
         adds_up(shop, answer)
-    assert sorted(answer["receipt"]["nth"] for answer in made) == [1, 2, 3]
+    assert sorted(answer["receipt"]["nth"] for answer in made) == [1, 2, 3, 4]
     listed: set[str] = set()
     ever: set[str] = set()
     held: set[str] = set()

@@ -13,4 +13,4 @@ from propensity.runtime.logging import logged
 @logged
 @takes(tenant="<tenant>", export="<id that the POST answered>")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return build_export(composition.ports(), tenant=event["tenant"], export=event["export"])
+    return build_export(composition.ports(), tenant=event["tenant"], export=event["export"], gap=event.get("gap"))

@@ -9,7 +9,7 @@ from propensity.runtime import composition
 from propensity.runtime.event_days import day_in
 from propensity.runtime.events import takes
 from propensity.runtime.logging import logged
-from propensity.scoring.plan_scoring import plan_scoring
+from propensity.scoring.plan_scoring import ScoreAge, plan_scoring
 
 
 @logged
@@ -22,4 +22,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         scope=event["scope"],
         request=event.get("request"),
         silver=SilverAt.parse(event.get("input", event)),
+        freshness=ScoreAge.parse(event.get("input", event)),
     )

@@ -85,11 +85,15 @@ class MemoryTables:
         schema: ArrowStream,
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
+        version: int | None = None,
     ) -> int:
         names = {name for file in files for name in file.partition}
         if names - set(partition_by):
             raise ConflictError(f"{table}: files are partitioned by {sorted(names)}, the table by {partition_by}")
         with self._lock:
+            log = self._tables.get(table)
+            if version is not None and (log is None or len(log.versions) - 1 != version):
+                raise RetryableError(f"{table}: version {version} is not its newest any more; try again")
             return self._commit(table, pa.RecordBatchReader.from_stream(schema).schema, files, transactions)
 
     def compact(self, table: str) -> int:

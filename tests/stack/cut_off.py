@@ -21,7 +21,7 @@ from rich.console import Console
 from tests.stack import demo, lists
 from tests.stack.automotive import AS_OF, generate
 from tests.stack.lake import Lake
-from tests.stack.relay import STEPS, Kill, Relay
+from tests.stack.relay import STEPS, Kill, Moment, Relay
 from tests.stack.stack import ROOT, Stack, StackError, start
 
 MODEL, TENANT = "service", "dealer_01"
@@ -34,7 +34,7 @@ _REFUSALS = 6
 
 def fault(random: Random, function: str) -> Kill:
     """A fault of any kind at any step of a function."""
-    moment = random.choice(("before", "after", "later", "throttled", "unanswered"))
+    moment: Moment = random.choice(("before", "after", "later", "throttled", "unanswered"))
     return Kill(
         function,
         random.choice([step for step, _ in STEPS[function]]),
@@ -53,6 +53,8 @@ class CutOff:
         self.lake = Lake(stack, stack.folder / "tmp" / "lake")
         self.wrong: list[str] = []
         self.starts: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()  # why executions ended
+        self.names = stack.names()
 
     def prepare(self) -> None:
         """Bring two dealers' files to Silver, train a champion and score everybody."""
@@ -61,13 +63,15 @@ class CutOff:
         quiet = demo.Progress(Console(quiet=True))
         demo.drop(self.stack, self.lake, made.phases["history"], quiet, "files")
         self.stack.run("TrainModel", "train", {"model": MODEL, "as_of": f"{AS_OF}", "then_score": False}, WAIT)
-        self.stack.run("ScorePopulation", "first", {"model": MODEL, "as_of": f"{AS_OF}", "scope": "batch"}, WAIT)
+        # a version that becomes champion scores everybody
+        self.stack.wait_for_execution("ScorePopulation", f"score-{MODEL}-{AS_OF}-batch-v1", WAIT)
 
     def round(self, number: int) -> dict[str, Any]:
         """One round; its figures."""
         random = Random(f"{self.seed}/{number}")  # noqa: S311 - a plan, not a secret
         began, day = time.monotonic(), AS_OF + timedelta(days=number)
         self.starts.clear()
+        self.ended.clear()
         self.wrong.clear()
         hit: Counter[str] = Counter()
         if self.gap:
@@ -86,6 +90,7 @@ class CutOff:
             "round": number,
             "faults": dict(sorted(hit.items())),
             "starts": dict(self.starts),
+            "ended": dict(self.ended),
             "population": batch["population"],
             "lists": [sum(answer["receipt"]["arms"].values()) for answer in listed],
             "wrong": list(self.wrong),
@@ -108,11 +113,12 @@ class CutOff:
             except StackError as error:
                 if "FAILED" not in str(error):
                     raise
+                self.ended[str(error).partition("FAILED:")[2].splitlines()[0][:200].strip()] += 1
                 self.look(day)
                 continue
             self.look(day, receipt)
             return receipt
-        raise StackError(f"{name}: {_TRIES} starts, and still not scored\n{self.stack.log_tail()}")
+        raise StackError(f"{name}: {_TRIES} starts, and still not scored: {dict(self.ended)}, {self.hits()}")
 
     def look(self, day: date, receipt: dict[str, Any] | None = None) -> None:
         """Gold has nothing of the day's runs, or each customer once; with a receipt, as many as it says."""
@@ -154,7 +160,8 @@ class CutOff:
         return [self.ready(root, export, number) for export in exports]
 
     def ready(self, root: str, export: str, number: int) -> dict[str, Any]:
-        states, told = self.stack.step_functions, {}
+        states = self.stack.step_functions
+        told: dict[str, Any] = {}
         arn = f"{self.stack.outputs['ExportList'].replace(':stateMachine:', ':execution:')}:export-{export}"
         payload = states.describe_execution(executionArn=arn)["input"]
         self.starts["list"] += 1
@@ -171,28 +178,39 @@ class CutOff:
             if "files" in told:
                 self.wrong.append(f"list {export} is {told['state']} and hands out files")
             # MiniStack has no redrive. The gap run goes on first, and then the list, as by hand
-            filled = json.loads(payload)
-            self.fill(filled, tried)
+            self.fill(json.loads(payload))
             self.starts["list"] += 1
             arn = states.start_execution(
                 stateMachineArn=self.stack.outputs["ExportList"], name=f"again-{number}-{export}-{tried}", input=payload
             )["executionArn"]
         raise StackError(f"list {export}: {_TRIES} starts, and it is {told}\n{self.stack.log_tail()}")
 
-    def fill(self, asked: dict[str, Any], tried: int) -> None:
-        """Bring the gap run of a list to its end, under other names of the execution."""
-        gap = {name: asked[name] for name in ("model", "as_of", "scope")}
-        for number in range(_TRIES):
-            self.starts["gap"] += 1
-            try:
-                name = f"fill-{asked['export']}-{tried}-{number}"
-                receipt = self.stack.run("ScorePopulation", name, gap, WAIT)
-            except StackError as error:
-                if "FAILED" not in str(error):
-                    raise
-                continue
-            self.look(date.fromisoformat(asked["as_of"]), receipt)
-            return
+    def fill(self, asked: dict[str, Any]) -> None:
+        """Bring the gap run of a list to its end, call by call under the name that it has, as its redrive does."""
+        name = f"gap-{asked['model']}-{asked['export']}"
+        gap = {field: asked[field] for field in ("model", "as_of", "scope", "fresh_days")}
+        gap["fresh_tenant"] = asked["tenant"]
+        plan = self.insist("PlanScoring", {**gap, "request": name, "input": gap})
+        items, run = [{"item": key} for key in self.lake.keys(f"{plan['run']}/items/")], {"run": plan["run"]}
+        receipt: dict[str, Any] = {}
+        for function in SCORING[1:]:
+            if function in ("RankRun", "CommitRun"):
+                receipt = self.insist(function, run)
+            else:
+                for item in items:
+                    self.insist(function, item)
+            if function == "CommitRun":
+                self.look(date.fromisoformat(asked["as_of"]), receipt)
+
+    def insist(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Call a function until it succeeds; its answer."""
+        for _ in range(_TRIES):
+            self.starts[function] += 1
+            answer = self.stack.functions.invoke(FunctionName=self.names[function], Payload=json.dumps(payload))
+            told: dict[str, Any] = json.loads(answer["Payload"].read() or b"null")
+            if not answer.get("FunctionError"):
+                return told
+        raise StackError(f"{function}: {_TRIES} calls failed, the last: {told}\n{self.stack.log_tail()}")
 
     def adds_up(self, answer: dict[str, Any]) -> None:
         receipt = answer["receipt"]
@@ -208,8 +226,10 @@ class CutOff:
         told = {arm: count for arm, count in receipt["arms"].items() if count}
         if not sum(told.values()) == receipt["population"] == rows or arms != told:
             self.wrong.append(f"list {answer['export']}: {rows} rows in gold/exports as {arms}, the receipt has {told}")
-        if len(lists.rows(answer)) != told.get("exported", 0):
-            self.wrong.append(f"list {answer['export']}: {len(lists.rows(answer))} rows in its files, expected {told}")
+        delta = receipt["mode"] == "delta"
+        expected = receipt["added"] + receipt["removed"] if delta else told.get("exported", 0)
+        if len(lists.rows(answer)) != expected:
+            self.wrong.append(f"list {answer['export']}: {len(lists.rows(answer))} rows in its files, not {expected}")
 
 
 def main() -> int:

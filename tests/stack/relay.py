@@ -96,13 +96,16 @@ STEPS: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
 }
 
 
+Moment = Literal["before", "after", "later", "throttled", "unanswered"]
+
+
 @dataclass(frozen=True, slots=True)
 class Kill:
     """A planned fault. From when its turn comes, it lets `skip` requests of its step pass and hits the next `times`."""
 
     function: str
     step: str
-    moment: Literal["before", "after", "later", "throttled", "unanswered"]
+    moment: Moment
     skip: int = 0
     delay: float = 0.0  # seconds after the request, where the moment is `later`
     times: int = 1  # a client asks again by itself: boto3 four times, delta-rs ten times

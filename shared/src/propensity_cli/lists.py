@@ -55,6 +55,7 @@ def export(
     holdout: Annotated[float | None, typer.Option(help="Share of households never contacted, 0 to 0.5.")] = None,
     household: Annotated[Household | None, typer.Option(help="Contact the likeliest member, or each.")] = None,
     not_within_days: Annotated[int | None, typer.Option(help="Leave out who was on a list in so many days.")] = None,
+    fresh_days: Annotated[int | None, typer.Option(help="Score anew whose score is older than so many days.")] = None,
     file_format: Annotated[
         FileFormat | None, typer.Option("--format", help="Of the files; by default the destination's.")
     ] = None,
@@ -85,6 +86,7 @@ def export(
         "holdout": holdout,
         "household": household and household.value,
         "not_within_days": not_within_days,
+        "fresh_days": fresh_days,
         "format": file_format and file_format.value,
         "reset": reset or None,
         "as_of": as_of,
@@ -121,6 +123,8 @@ def _stands(found: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
         raise ServiceFailedError(
             f"list {found['export']} failed: {found.get('reason')}; once the cause is mended, ask with another --key"
         )
+    if found["state"] == "erased":
+        raise ServiceFailedError(f"list {found['export']}: {found.get('reason')}, with another --key")
     return str(found["state"]), found if found["state"] == "ready" else None
 
 

@@ -244,14 +244,16 @@ def test_a_champion_with_other_features_is_compared_by_what_each_has_shown(prepa
     world, _ = prepared
     other = world.copy(tmp_path)
     files = dict(world.pack_files)
-    files["features/relation.yaml"] = files["features/relation.yaml"].replace("name: consents", "name: agrees")
-    files["features/relation.sql"] = files["features/relation.sql"].replace("as consents", "as agrees")
+    files["features/relation.yaml"] = files["features/relation.yaml"].replace(
+        "name: bought_again_here", "name: came_back"
+    )
+    files["features/relation.sql"] = files["features/relation.sql"].replace("as bought_again_here", "as came_back")
     other.pack_files = files
     gates = finish(other, other.prepare(MODEL, "2025-04-03"))
     assert "champion_log_loss" not in gates
     assert gates["champion_auc"]["passed"]
     assert "each is held by its own newest fold" in gates["champion_auc"]["said"]
-    assert "agrees of today's meaning" in gates["golden_auc"]["said"]
+    assert "came_back of today's meaning" in gates["golden_auc"]["said"]
 
 
 def test_a_golden_set_is_not_used_where_a_feature_means_something_else_by_now(
@@ -263,7 +265,7 @@ def test_a_golden_set_is_not_used_where_a_feature_means_something_else_by_now(
     other.pack_files = other.pack_files | {"features/relation.sql": f"select * from ({sql}) where true"}
     gates = finish(other, other.prepare(MODEL, "2025-04-03"))
     assert "of today's meaning: freeze it anew" in gates["golden_auc"]["said"]
-    assert "consents" in gates["golden_auc"]["said"]
+    assert "months_since_purchase" in gates["golden_auc"]["said"]
 
 
 def test_a_training_that_fails_a_gate_freezes_no_golden_set(prepared: Prepared, tmp_path: Path) -> None:

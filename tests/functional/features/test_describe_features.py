@@ -138,23 +138,23 @@ def test_the_page_has_a_section_per_feature_and_asks_for_nothing_from_elsewhere(
 def test_what_the_pack_changed_since_the_champion_is_told_by_feature(catalogued: World, tmp_path: Path) -> None:
     world = catalogued.copy(tmp_path)
     edited(world, "purchases", default=1, description="Vehicles bought")
-    edited(world, "consents", owner="privacy", reason=None)
+    edited(world, "months_since_purchase", owner="privacy", reason=None)
     path = "features/relation.sql"
     sql = world.pack_files[path].replace("min(sold_on) as first_on", "min(sold_on) + 1 as first_on")
     world.pack_files = {**world.pack_files, path: sql.replace("b.purchases >= 2", "b.purchases /* so far */  >=  2")}
     told = compare_feature_sets(world, before="service@1", after="service")
     assert (told["same_version"], told["added"], told["removed"], told["order_changed"]) == (False, [], [], False)
     changed = {one["name"]: one for one in told["changed"]}
-    assert sorted(changed) == ["consents", "purchases", "tenure_years"]
+    assert sorted(changed) == ["months_since_purchase", "purchases", "tenure_years"]
     assert changed["purchases"]["fields"] == {
         "default": {"from": 0.0, "to": 1.0},
         "description": {"from": "Vehicles bought here", "to": "Vehicles bought"},
     }
-    assert changed["consents"]["fields"]["owner"] == {"from": "dealer-analytics", "to": "privacy"}
+    assert changed["months_since_purchase"]["fields"]["owner"] == {"from": "dealer-analytics", "to": "privacy"}
     assert {name: one["meaning"] for name, one in changed.items()} == {
         "purchases": True,
         "tenure_years": True,
-        "consents": False,
+        "months_since_purchase": False,
     }
     assert list(told["sql"]) == ["relation"]
     assert len([line for line in told["sql"]["relation"] if line.startswith("+ ")]) == 1
@@ -165,7 +165,7 @@ def test_what_the_pack_changed_since_the_champion_is_told_by_feature(catalogued:
     assert list(sets) == [told["from"], told["to"]]
     since = {one["name"]: one["since"] for one in sets[told["to"]]["features"]}
     assert (since["purchases"], since["tenure_years"]) == (None, None)
-    assert since["consents"]["version"] == since["visits_6m"]["version"] == 1
+    assert since["months_since_purchase"]["version"] == since["visits_6m"]["version"] == 1
 
 
 def test_text_that_means_the_same_is_no_other_version(catalogued: World, tmp_path: Path) -> None:
@@ -202,13 +202,13 @@ def test_a_query_that_cannot_be_traced_is_a_problem_that_is_told_and_not_the_end
 ) -> None:
     world = catalogued.copy(tmp_path)
     path = "features/relation.sql"
-    world.pack_files = {**world.pack_files, path: world.pack_files[path].replace("c.consent", "c.consent_2")}
+    world.pack_files = {**world.pack_files, path: world.pack_files[path].replace("max(sold_on)", "max(sold_on_2)")}
     problems = describe_features(world, slot="2025-07-21")["problems"]
-    assert any("feature group relation" in one and "consent_2" in one for one in problems)
+    assert any("feature group relation" in one and "sold_on_2" in one for one in problems)
     catalogue = newest_catalogue(world)
     assert catalogue["problems"] == problems
     traced = {one["name"]: one["lineage"] is not None for one in catalogue["feature_sets"][-1]["features"]}
-    assert (traced["consents"], traced["purchases"], traced["visits_6m"]) == (False, False, True)
+    assert (traced["months_since_purchase"], traced["purchases"], traced["visits_6m"]) == (False, False, True)
     world.pack_files = {**world.pack_files, path: "select from where"}
     told = compare_feature_sets(world, before="service@1", after="service")
     assert told["problems"][0].startswith("service: feature group relation: cannot be read as SQL")

@@ -152,12 +152,12 @@ def test_lineage_of_a_packs_features_names_columns_of_its_contracts(pack: str, m
 
 def test_a_query_that_cannot_be_traced_is_a_problem_and_the_others_are_traced() -> None:
     files = dict(pack_files("automotive"))
-    files["features/relation.sql"] = files["features/relation.sql"].replace("c.consent", "c.consent_2")
+    files["features/relation.sql"] = files["features/relation.sql"].replace("max(sold_on)", "max(sold_on_2)")
     files["models/buy.yaml"] = files["models/buy.yaml"].replace("from outcome.sales", "from outcome.leases")
     ports: Any = SimpleNamespace(pack="automotive", pack_files=files, query_lineage=SqlglotLineage())
     found = Lineages(ports).of(pack_definition(ports, "buy"))
     assert [problem.split(":")[0] for problem in found.problems] == ["feature group relation", "model buy, target"]
-    assert "consent_2" in found.problems[0]
+    assert "sold_on_2" in found.problems[0]
     assert "purchases" not in found.features
     assert found.features["vehicle_age_years"].columns == ("vehicles.first_registered_on",)
     assert set(found.queries) == {"population", "filter", "segment"}

@@ -37,6 +37,9 @@ LEADS, HISTORY, BUY = "contracts/leads.yaml", "features/service_history", "model
 SUBSCRIBE, PURCHASE = "models/subscribe.yaml", "models/purchase_30d.yaml"
 TARGET = "sql: select distinct tenant_id, customer_id from outcome.sales\n"
 VISITS = "{name: visits_24m, dtype: integer,"
+RULES, GOOGLE, PLAIN = "rules.yaml", "destinations/google_ads.yaml", "destinations/plain.yaml"
+RULED = "rules:"
+RELATION, SERVED = "features/relation.sql", "left join served s using (tenant_id, customer_id)"
 LOGIC = "        classification: restricted\n        logicalTypeOptions: {pattern: '[0-9]+'}"
 
 
@@ -356,6 +359,60 @@ PLANTED = [
         "with visit as (",
     ),
     auto("features/vehicle.sql", "from vehicles", "from history.sales", "only states have a history", "Read sales"),
+    # consents are no feature
+    auto(
+        RELATION,
+        SERVED,
+        f"{SERVED}\nleft join customers c using (tenant_id, customer_id)\nwhere c.consent",
+        "reads customers.consent",
+        "lists ask for consents",
+        "where c.consent",
+    ),
+    auto(
+        RELATION,
+        "from sales\n",
+        "from sales\n    where customer_id in (select customer_id from history.customers where consent)\n",
+        "expected no consent in a feature",
+        "Remove it from the SQL",
+        "from history.customers",
+    ),
+    # rules
+    auto(RULES, "action: suppress", "action: supress", "expected 'suppress', 'require', 'boost' or 'review'", "Write"),
+    auto(RULES, "    models: [buy]", "    model: [buy]", "did you mean models?", "Correct the field"),
+    auto(RULES, "models: [buy]", "models: [by]", "did you mean buy?", "Correct the name"),
+    auto(RULES, "models: [buy]", "models: [buy]\n    by: 2", "by: a boost needs the factor", "Correct", "by: 2"),
+    auto(RULES, "- name: visited_recently", "- name: bought_recently", "stands there more than once", "Correct", RULED),
+    auto(RULES, "from sales where", "from sale where", "did you mean sales?", "Correct the name"),
+    auto(RULES, "from sales where", "from outcome.sales where", "may see the label window", "Read sales"),
+    auto(RULES, "where sold_on >=", "where sold_at >=", '"sold_at" not found', "Correct the name"),
+    auto(
+        RULES, "distinct tenant_id, customer_id from sales", "customer_id from sales", "not tenant_id", "Add the column"
+    ),
+    auto(RULES, "as_of() - interval 30 day", "today() - interval 30 day", "reads the clock", "as_of()"),
+    # destinations
+    auto(GOOGLE, "channel: ads", "channel: advert", "expected 'mail', 'email', 'phone' or 'ads'", "Write one"),
+    auto(GOOGLE, "mode: delta", "mod: delta", "did you mean mode?", "Correct the field"),
+    auto(GOOGLE, "match_on: [Email, Phone]", "match_on: [EMail, Phone]", "match_on: no column EMail", "Correct"),
+    auto(GOOGLE, "source: customers.email", "source: customer.email", "did you mean customers?", "Correct the name"),
+    auto(GOOGLE, "source: customers.email", "source: customers.mail", "did you mean email?", "Correct the name"),
+    auto(GOOGLE, "source: customers.email", "source: sales.vin", "is an event dataset", "Read one of"),
+    auto(GOOGLE, "source: customers.email", "source: score.email", "expected one of score.tenant_id", "Correct"),
+    auto(GOOGLE, "normalise: email_google", "normalise: gmail", "expected 'trim'", "Write one"),
+    auto(GOOGLE, "hash: sha256", "hash: md5", "expected 'sha256'", "Write one"),
+    auto(GOOGLE, "name: google_ads", "name: google", "expected 'google_ads' as the file says", "Rename"),
+    auto(GOOGLE, "name: Phone,", "name: Email,", "Email stands there more than once", "Correct", "columns:"),
+    auto(
+        "contracts/customers.yaml",
+        "channels: [mail, email, phone, ads]",
+        "channels: [mail, email, phone]",
+        "no contract has a column with a consent for it",
+        "Give the column the custom property consent",
+        "channel: ads",
+        GOOGLE,
+    ),
+    leads(PLAIN, "source: score.decile", "source: score.deciles", "expected one of score.tenant_id", "Correct"),
+    leads(PLAIN, "source: score.decile", "source: leads.age", "is an event dataset", "the pack has none"),
+    retail(PLAIN, "columns:", "colums:", "did you mean columns?", "Correct the field"),
     # models
     auto(BUY, TARGET, TARGET.replace("outcome.", ""), "reads no outcome", "outcome.sales"),
     auto(
@@ -389,7 +446,7 @@ PLANTED = [
     auto(BUY, "every_days: 97,", "every_days: 97, every_months: 3,", "one of them", "Correct"),
     auto(BUY, "family: hist_gradient_boosting", "family: gradient_boosting", "is 'gradient_boosting'", "Write one"),
     auto(BUY, "max_leaf_nodes: 8", "max_leaves: 8", "max_leaves", "Correct the parameter"),
-    auto(BUY, "  - name: region\n", "  - name: tenure\n", "tenure stands there more than once", "Correct", "name: buy"),
+    auto(BUY, "  - name: region\n", "  - name: tenure\n", "tenure stands there more than once", "Correct", "slices:"),
     auto(BUY, "left(postcode, 1) as slice", "left(postcode, 1) as part", "not slice", "Add the column"),
     auto(BUY, "left(postcode, 1) as slice", "left(postcod, 1) as slice", '"postcod" not found', "Correct the name"),
     auto(BUY, "max_own_models: 8", "max_own_model: 8", "did you mean max_own_models?", "Correct the field"),
@@ -450,7 +507,9 @@ def test_every_mistake_of_a_pack_is_told_at_once_within_ten_seconds() -> None:
     told = [plant for plant in chosen if any(plant.said in mistake.said for mistake in found)]
     # a broken contract hides what only a query would show, and a broken YAML what only its classes would
     assert len(told) >= 10
-    assert {plant.file for plant in chosen if plant.file.endswith(".yaml")} <= {mistake.file for mistake in found}
+    assert {plant.told_in or plant.file for plant in chosen if plant.file.endswith(".yaml")} <= {
+        mistake.file for mistake in found
+    }
 
 
 def test_two_mistakes_of_one_contract_are_both_told() -> None:
@@ -496,6 +555,8 @@ def test_there_are_sixty_plants_of_every_file_kind() -> None:
         "features",
         "models",
         "identity.yaml",
+        "rules.yaml",
+        "destinations",
     }
 
 

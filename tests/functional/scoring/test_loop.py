@@ -209,7 +209,7 @@ def test_outcomes_are_matched_when_their_window_has_closed(loaded: World, genera
 def test_drift_is_checked_once_per_run(loaded: World) -> None:
     run = f"runs/score/service/{DAY}-v000001-batch"
     first = check_drift(loaded, run=run)
-    assert first["features"] == 25
+    assert first["features"] == 24
     check_drift(loaded, run=run)
     assert loaded.query("select count(*) from drift", drift="gold/drift") == [(26,)]
 

@@ -86,7 +86,14 @@ def test_a_list_is_asked_for_waited_for_and_downloaded(propensity: Command, list
 
 
 def test_every_field_of_a_request_is_an_option(propensity: Command, listed: Service, tmp_path: Path) -> None:
-    options = {"holdout": "0.2", "household": "each", "not-within-days": "30", "format": "jsonl", "as-of": "2025-06-30"}
+    options = {
+        "holdout": "0.2",
+        "household": "each",
+        "not-within-days": "30",
+        "fresh-days": "7",
+        "format": "jsonl",
+        "as-of": "2025-06-30",
+    }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     result = propensity(*ASK, *words, "--decile", "10", "--decile", "9", "--capacity", "50", "--reset", "--key", "july")
     assert result.exit_code == 0, result.output
@@ -98,6 +105,7 @@ def test_every_field_of_a_request_is_an_option(propensity: Command, listed: Serv
         "holdout": 0.2,
         "household": "each",
         "not_within_days": 30,
+        "fresh_days": 7,
         "format": "jsonl",
         "reset": True,
         "as_of": "2025-06-30",

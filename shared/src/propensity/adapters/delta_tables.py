@@ -67,21 +67,14 @@ class DeltaTables:
             return None
         actions = _actions(opened)
         files = tuple(
-            DataFile(
-                path=action["path"],
-                rows=action["num_records"],
-                size=action["size_bytes"],
-                partition=_partition(action),
-            )
+            DataFile(action["path"], action["num_records"], action["size_bytes"], _partition(action))
             for action in sorted(actions, key=lambda action: str(action["path"]))
         )
         return Snapshot(table, table, opened.version(), files, _buckets(opened))
 
     def committed(self, table: str, transactions: Iterable[str]) -> set[str]:
         opened = self._open(table)
-        if opened is None:
-            return set()
-        return {name for name in transactions if opened.transaction_version(name) is not None}
+        return {name for name in transactions if opened is not None and opened.transaction_version(name) is not None}
 
     def append(
         self,
@@ -119,6 +112,7 @@ class DeltaTables:
         schema: ArrowStream,
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
+        version: int | None = None,
     ) -> int:
         delta_schema = Schema.from_arrow(RecordBatchReader.from_stream(schema).schema)
         actions = [_add(file) for file in files]
@@ -139,10 +133,10 @@ class DeltaTables:
                 "append",
                 delta_schema,
                 list(partition_by) or None,
-                commit_properties=_properties(transactions),
+                commit_properties=_properties(transactions, retries=_COMMIT_RETRIES if version is None else _NO_REBASE),
             )
 
-        return self._commit(table, transactions, commit, columns=delta_schema)
+        return self._commit(table, transactions, commit, columns=delta_schema, version=version)
 
     def compact(self, table: str) -> int:
         opened = self._open(table)
@@ -235,6 +229,7 @@ class DeltaTables:
         commit: Callable[[DeltaTable | None], None],
         *,
         columns: Schema | None = None,
+        version: int | None = None,
     ) -> int:
         """Commit, unless the log has one of the names. `columns` that the table lacks are added to the table first.
 
@@ -244,8 +239,9 @@ class DeltaTables:
         """
         opened, where = self._open(table), self._uri(table)
         try:
-            if opened is not None and columns is not None:
-                _add_columns(opened, columns)
+            added = 0 if opened is None or columns is None else _add_columns(opened, columns)
+            if version is not None and (opened is None or opened.version() != version + added):
+                raise RetryableError(f"{where}: version {version} is not its newest any more; try again")
             if opened is not None and any(opened.transaction_version(name) is not None for name in transactions):
                 raise RetryableError(f"{where}: another commit carried this in the meantime; try again")
             commit(opened)
@@ -253,7 +249,7 @@ class DeltaTables:
             if opened is None and self._open(table) is not None:
                 # another process made the table: look for the names in it, and append. Were this an error, the message
                 # would go back to its queue and wait there for half an hour
-                return self._commit(table, transactions, commit, columns=columns)
+                return self._commit(table, transactions, commit, columns=columns, version=version)
             if isinstance(error, CommitFailedError):
                 raise RetryableError(f"{where}: {error}; a concurrent commit won, try again") from error
             raise ConflictError(f"{where}: the rows do not fit the table's schema") from error
@@ -333,13 +329,17 @@ def _add(file: DataFile) -> AddAction:
     )
 
 
-def _add_columns(opened: DeltaTable, schema: Schema) -> None:
-    """Add the columns that the table lacks, in a commit of their own. Fields inside a struct cannot be added."""
+def _add_columns(opened: DeltaTable, schema: Schema) -> int:
+    """Add the columns that the table lacks, in a commit of their own. Returns the number of commits: 0 or 1.
+
+    Fields inside a struct cannot be added.
+    """
     # a commit of files leaves the schema as it is: readers would not see new columns, and compaction would drop them
     known = {field.name for field in opened.schema().fields}
     new = [field for field in schema.fields if field.name not in known]
     if new:
         opened.alter.add_columns(new, commit_properties=_properties(()))
+    return 1 if new else 0
 
 
 def _remove(action: Mapping[str, Any]) -> RemoveAction:

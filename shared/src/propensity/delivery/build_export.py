@@ -37,26 +37,31 @@ _BOM = b"\xef\xbb\xbf"
 _MOST_PLANS = 5  # of one call, each of which came after another list of the tenant by the same model
 
 
-def build_export(ports: Ports, *, tenant: str, export: str) -> dict[str, Any]:
+def build_export(ports: Ports, *, tenant: str, export: str, gap: str | None = None) -> dict[str, Any]:
     """Make the list of a request. A second call finds the receipt of the first, or goes on where the first ended.
 
-    A list that another list of the tenant by the model came before is planned anew, so that it sees who is on that one.
-    Raises NotFoundError where nobody asked for the list, or where the model has no champion. Raises RetryableError
-    where other lists came before again and again.
+    `gap` is the execution that filled the gaps for this list. The list takes the scores of the version that filled
+    them, also where another version has become champion since. A list that another list of the tenant by the model came
+    before is planned anew, so that it sees who is on that one. Raises NotFoundError where nobody asked for the list, or
+    where the model has no champion, and IncompleteRunError where the gap run has not been committed. Raises
+    RetryableError where other lists came before again and again.
     """
     folder = export_folder(tenant, export)
     known = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
     if known is None:
         order = read_record(ports.lake, f"{folder}/request.json", ExportOrder)
-        known = _made(ports, order)
+        known = _made(ports, order, gap)
+        there = set(ports.lake.keys(f"{folder}/"))
+        if not all(f"{folder}/{file.file}" in there for file in known.files):
+            raise RetryableError(f"export {export}: an erasure removed its files while it was made; it is made again")
         key = f"{folder}/receipt.json"
         known = parse_record(write_once(ports.lake, key, dumps(known)), key, ListReceipt)
         ports.metrics.count("Exported", known.arms["exported"])
     return {"tenant": tenant, "export": export, "receipt": f"{folder}/receipt.json", "arms": dict(known.arms)}
 
 
-def _made(ports: Ports, order: ExportOrder) -> ListReceipt:
-    plan = newest_plan(ports, order)
+def _made(ports: Ports, order: ExportOrder, gap: str | None) -> ListReceipt:
+    plan = newest_plan(ports, order, gap)
     for _ in range(_MOST_PLANS):
         with ports.sql() as sql:
             # with one thread, a second call writes the rows in the same order, and so the same bytes

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_folder
+from propensity.kernel.errors import IncompleteRunError
+from propensity.lake.domain.run_names import run_version
 from propensity.lake.gold_tables import EXPORTS, IDENTITIES, SCORES
 from propensity.lake.json_objects import dumps, find_record, read_record
 from propensity.lake.pins import pin_datasets
@@ -13,23 +15,28 @@ from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.destination_spec import Destination
 from propensity.pack.domain.list_rules import parse_destination, parse_rules
 from propensity.ports import Ports
+from propensity.registry.batches import gap_run_of
 from propensity.registry.versions import load_champion, load_version
 
 
-def newest_plan(ports: Ports, order: ExportOrder) -> ExportPlan:
+def newest_plan(ports: Ports, order: ExportOrder, gap: str | None) -> ExportPlan:
     """Return the plan that an earlier try went on with, or make the first plan.
 
-    Raises NotFoundError where the model has no champion.
+    `gap` is the execution that filled the gaps for the list. Raises NotFoundError where the model has no champion, and
+    IncompleteRunError where the gap run has not been committed.
     """
     newest, number = None, 1
     while found := find_record(ports.lake, _key(order, number), ExportPlan):
         newest, number = found, number + 1
-    return newest or _claim(ports, order, 1)
+    if newest is not None:
+        return newest
+    version = load_champion(ports.lake, order.request.model).number if gap is None else _filled_by(ports, order, gap)
+    return _claim(ports, order, 1, version)
 
 
 def plan_anew(ports: Ports, order: ExportOrder, late: ExportPlan) -> ExportPlan:
     """Return the plan after one that came too late, which sees the lists that came before."""
-    return _claim(ports, order, late.number + 1)
+    return _claim(ports, order, late.number + 1, late.version)
 
 
 def list_name(tenant: str, model: str, nth: int) -> str:
@@ -57,9 +64,19 @@ def list_datasets(ports: Ports, order: ExportOrder, version: int, destination: D
     return [dataset for dataset in info.datasets if dataset in named]
 
 
-def _claim(ports: Ports, order: ExportOrder, number: int) -> ExportPlan:
+def _filled_by(ports: Ports, order: ExportOrder, gap: str) -> int:
+    """The version that filled the gaps for a list, by the receipt of the gap run."""
+    run = gap_run_of(ports, order.request.model, order.day, gap)
+    if run is not None:
+        return run_version(run)
+    raise IncompleteRunError(
+        f"export {order.export}: its gap run {gap} has not been committed, so customers would lack a score; redrive "
+        f"the execution {gap}, then that of the list"
+    )
+
+
+def _claim(ports: Ports, order: ExportOrder, number: int, version: int) -> ExportPlan:
     """Write the plan of a number, unless another try did. Returns the plan that stands."""
-    version = load_champion(ports.lake, order.request.model).number
     destination = destination_of(ports, order, None)
     # the place comes before the snapshot: a list that lands in between makes this one late, and is never overlooked
     nth = 1 + _last(lambda nth: _taken(ports, order, nth))

@@ -15,6 +15,7 @@ from propensity.identity.identities import load_identities
 from propensity.kernel.errors import PackError
 from propensity.kernel.sql_text import midnight, quote, read_files, text
 from propensity.lake.domain.as_of_views import SilverShape, history_rows
+from propensity.lake.domain.current_scores import NEWEST_FIRST, counting
 from propensity.lake.pins import score_files
 from propensity.lake.session import download
 from propensity.pack.current import pack_info
@@ -110,22 +111,21 @@ def _scores(ports: Ports, sql: Sql, sources: ListSources) -> None:
         f"""
         insert into list_score by name
         with known as (
-            select customer_id, score, percentile, decile, model_version, as_of, run,
+            select customer_id, score, percentile, decile, model_version, as_of, scope,
                 array_to_string([one.text for one in reasons], '; ') as reasons
             from {read_files(paths)}
-            where tenant_id = {text(sources.tenant)} and source = 'champion'
-                and as_of <= {text(sources.day.isoformat())}::date
+            where tenant_id = {text(sources.tenant)} and source = 'champion' and {counting(sources.day)}
         ),
         newest as (
             select * from known where model_version = {sources.version}
-            qualify row_number() over (partition by customer_id order by as_of desc, run desc) = 1
+            qualify row_number() over (partition by customer_id order by {NEWEST_FIRST}) = 1
         ),
         earlier as (
             select k.customer_id, k.score, k.percentile from known k join newest n
                 on k.customer_id = n.customer_id and k.as_of < n.as_of
-            qualify row_number() over (partition by k.customer_id order by k.as_of desc, k.run desc) = 1
+            qualify row_number() over (partition by k.customer_id order by k.as_of desc, k.scope) = 1
         )
-        select n.* exclude (run), e.score as previous_score, n.percentile - e.percentile as percentile_change
+        select n.* exclude (scope), e.score as previous_score, n.percentile - e.percentile as percentile_change
         from newest n left join earlier e using (customer_id)"""
     )
 

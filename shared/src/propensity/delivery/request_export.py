@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from propensity.delivery.domain.order import ExportOrder, export_folder
-from propensity.delivery.domain.receipt import ListReceipt
+from propensity.delivery.domain.receipt import FilesErased, ListReceipt, erased_key
 from propensity.delivery.domain.request import EXPORT_ID, export_id, parse_request
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.kernel.tenant import parse_tenant
@@ -49,6 +49,7 @@ def request_export(
         "model": request.model,
         "as_of": first.day.isoformat(),
         "scope": "gap",
+        "fresh_days": request.fresh_days,
     }
     ports.workflows.start(MACHINE, f"export-{export}", payload)
     return show_export(ports, tenant, export)
@@ -57,8 +58,8 @@ def request_export(
 def show_export(ports: Ports, tenant: str, export: str) -> dict[str, Any]:
     """Return how a list stands: `running`, `failed` with the reason, or `ready` with receipt and links to the files.
 
-    Links are made at this moment, and are valid for a bounded time. Raises NotFoundError for a list that nobody asked
-    for.
+    A list of which a person was erased is `erased`: it has its receipt, and no files. Links are made at this moment,
+    and are valid for a bounded time. Raises NotFoundError for a list that nobody asked for.
     """
     tenant = _known(ports, tenant)
     if not EXPORT_ID.fullmatch(export):
@@ -70,6 +71,11 @@ def show_export(ports: Ports, tenant: str, export: str) -> dict[str, Any]:
     answer: dict[str, Any] = {"export": export, "tenant_id": tenant, "request": order.request.model_dump(mode="json")}
     answer |= {"by": order.by, "at": order.at}
     receipt = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
+    erased = find_record(ports.lake, erased_key(folder), FilesErased)
+    if receipt is not None and erased is not None:
+        said = "its files were removed, because a person in them was erased; ask for a new list"
+        shown = receipt.model_dump(mode="json")
+        return {**answer, "state": "erased", "reason": said, "erased_at": erased.at, "receipt": shown, "files": []}
     if receipt is not None:
         links = []
         for file in receipt.files:
@@ -98,7 +104,7 @@ def list_exports(ports: Ports, tenant: str) -> dict[str, Any]:
                 "at": order.at,
                 "model": order.request.model,
                 "destination": order.request.destination,
-                "ready": f"{root}{name}/receipt.json" in keys,
+                "ready": f"{root}{name}/receipt.json" in keys and erased_key(f"{root}{name}") not in keys,
             }
         )
     return {"tenant_id": tenant, "exports": sorted(found, key=lambda one: str(one["at"]), reverse=True)}

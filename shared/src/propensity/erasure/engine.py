@@ -38,6 +38,7 @@ from propensity.erasure.names import names_of, people_columns
 from propensity.erasure.proof import search
 from propensity.erasure.rows import RowFinder
 from propensity.erasure.sealed_names import forget, keep, recall
+from propensity.erasure.sent_lists import LISTS, Membership, SentLists, hashed_names, membership, open_lists
 from propensity.erasure.texts import NameFinder
 from propensity.erasure.zones import (
     LOG,
@@ -54,6 +55,7 @@ from propensity.erasure.zones import (
 )
 from propensity.kernel.errors import ConflictError, NotFoundError, PropensityError, RetryableError
 from propensity.kernel.tenant import Subject
+from propensity.lake.gold_tables import EXPORTS
 from propensity.lake.json_objects import dumps, read_record
 from propensity.lake.silver_tables import SILVER
 from propensity.ports import ObjectStore, Ports, Sql
@@ -87,7 +89,9 @@ class _Erasure:
         self.retryable = True
         told = names_of(ports, sql, subject)
         before = recall(ports.lake, subject, ticket.request) if told else ()
-        self.names = tuple(dict.fromkeys((*told, *before)))
+        told = tuple(dict.fromkeys((*told, *before)))
+        # what stands in the files of lists as a hash is searched for like a name
+        self.names = tuple(dict.fromkeys((*told, *hashed_names(ports, sql, told))))
         rows, texts = RowFinder(sql, subject, self.names, self.people), NameFinder(self.names)
         self.reach = Reach(ports, sql, subject, rows, texts)
         self.record = _find_record(ports.lake, ticket.request)
@@ -103,6 +107,7 @@ class _Erasure:
         versions = LandingFinder(self.ports, reach.sql, subject, reach.texts, reach.rows).versions()
         if len(self.names) > 1:
             keep(self.ports.lake, subject, request, self.names)
+        self._erase(self._lists())
         self._erase(TextFiles(reach))
         self._erase(ParquetFiles(reach, "quarantine", "quarantine/"))
         self._erase(LandedVersions.of(reach, request, versions))
@@ -115,6 +120,8 @@ class _Erasure:
             self._guard("promotion", lambda: promote_outstanding(self.ports, subject.tenant_id))
         roots = {key.split(LOG)[0] for key in reach.keys("") if LOG in key}
         for root in sorted(roots, key=lambda root: (not root.startswith(f"{SILVER}/"), root)):
+            if root == EXPORTS and LISTS in self.failed:
+                continue  # the next call must still know which lists have the subject
             table = TableFiles(reach, root, request)
             self._guard(table.name, partial(self._erase_table, table))
         searched = ("quarantine/", "bronze/", *(f"{root}/" for root in roots))
@@ -134,6 +141,17 @@ class _Erasure:
             raise self._failure(hits)
         forget(self.ports.lake, request)
         return record
+
+    def _lists(self) -> SentLists:
+        """The lists that have the subject. To whom they were sent is noted before any row that says so goes."""
+        found = [Membership()]
+
+        def read() -> None:
+            found.append(membership(self.reach))
+            self._note(LISTS, {}, sent_to=found[-1].sent_to)
+
+        self._guard(LISTS, read)
+        return SentLists(self.reach, self.ticket, found[-1].lists)
 
     def _guard(self, zone: str, act: Callable[[], None]) -> None:
         """Do a zone's work. Where it fails, keep the reason, and let the other zones go on."""
@@ -199,13 +217,26 @@ class _Erasure:
         store = self.ports.lake
         return [read_record(store, key, Note) for key in store.keys(notes_folder(self.ticket.request))]
 
-    def _note(self, zone: str, objects: Mapping[str, Removal], tables: Mapping[str, TableChange] | None = None) -> None:
+    def _note(
+        self,
+        zone: str,
+        objects: Mapping[str, Removal],
+        tables: Mapping[str, TableChange] | None = None,
+        sent_to: Mapping[str, str] | None = None,
+    ) -> None:
         """Write a note of what is about to be done in a zone."""
-        if not objects:
+        if not objects and not sent_to:
             return
         # a key can hold the person's name, and notes and record name no person
         shown = {self.reach.texts.without_key(key): removal for key, removal in objects.items()}
-        note = Note(attempt=self.attempt, zone=zone, call=self._call(), objects=shown, tables=tables or {})
+        note = Note(
+            attempt=self.attempt,
+            zone=zone,
+            call=self._call(),
+            objects=shown,
+            tables=tables or {},
+            sent_to=sent_to or {},
+        )
         folder = notes_folder(self.ticket.request)
         number = sum(1 for _ in self.ports.lake.keys(f"{folder}{self.attempt:04d}-"))
         self.ports.lake.put(f"{folder}{self.attempt:04d}-{number:04d}.json", dumps(note.model_dump()))
@@ -236,6 +267,7 @@ class _Erasure:
             zones=zone_totals(done.objects),
             pinned=self._pinned(done.objects, tables),
             open_runs=self._open_runs(),
+            sent_to=done.sent_to,
             proof=proof,
             failed=self.failed,
             last=before if self.failed else None,
@@ -266,7 +298,8 @@ class _Erasure:
             folder, _, name = key.rpartition("/")
             if folder in runs:
                 runs[folder].add(name)
-        return sorted(run for run, names in runs.items() if not names & {"receipt.json", "evaluation.json"})
+        unfinished = [run for run, names in runs.items() if not names & {"receipt.json", "evaluation.json"}]
+        return sorted([*unfinished, *open_lists(self.reach)])
 
 
 def _listed(hits: Sequence[str], texts: NameFinder) -> str:

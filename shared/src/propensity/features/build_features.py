@@ -17,6 +17,7 @@ from propensity.features.silver_session import SilverSession
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.buckets import bucket_of
+from propensity.lake.domain.current_scores import counting, fresh
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.domain.run_records import BuildItem, BuildResult
 from propensity.lake.json_objects import read_record
@@ -112,7 +113,7 @@ def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition,
     population = _count(sql, "rows_kept")
     had = 0
     if work.scored is not None and work.scored_version is not None:
-        had = _drop_scored(sql, lake, work.scored, work.scored_version)
+        had = _drop_scored(sql, lake, work, work.scored, work.scored_version)
     path = sql.scratch / "out.parquet"
     sql.execute(
         "copy (select * from rows_kept order by as_of, tenant_id, customer_id) "
@@ -137,17 +138,24 @@ def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition,
     }
 
 
-def _drop_scored(sql: Sql, lake: ObjectStore, keys: Sequence[str], version: int) -> int:
+def _drop_scored(sql: Sql, lake: ObjectStore, work: BuildItem, keys: Sequence[str], version: int) -> int:
     """Delete the rows of customers who already have a score by this version, for a gap run.
 
-    Returns how many were deleted.
+    A score as of a later day is none on the run's day. Returns how many rows were deleted.
     """
     before = _count(sql, "rows_kept")
     paths = download(sql, lake, keys, "scored")
     if paths:
+        [day] = [parse_day(day, "as_of") for day in work.as_of]
+        counts = counting(day, version)
+        if work.scored_since:
+            # the files of a table that was compacted also hold older scores
+            counts += f" and {fresh(parse_day(work.scored_since, 'scored_since'), None)}"
+        if work.fresh_from:
+            counts += f" and {fresh(parse_day(work.fresh_from, 'fresh_from'), work.fresh_tenant)}"
         sql.execute(
             f"delete from rows_kept using (select distinct tenant_id, customer_id from {read_files(paths)} "
-            f"where model_version = {int(version)}) s "
+            f"where {counts}) s "
             "where s.tenant_id = rows_kept.tenant_id and s.customer_id = rows_kept.customer_id"
         )
     return before - _count(sql, "rows_kept")

@@ -16,9 +16,11 @@ from propensity.ingest.domain.landing_keys import Landed
 from propensity.ingest.files.checking import check_contract
 from propensity.kernel.errors import ContractError, PackError, SqlError
 from propensity.kernel.sql_text import quote
+from propensity.operations.check_lists import read_lists
 from propensity.pack.domain.contract import Contract
 from propensity.pack.domain.definition import Definition, DefinitionQuery
 from propensity.pack.domain.feature_spec import Feature, FeatureGroup
+from propensity.pack.domain.list_rules import RULES_FILE, ListRules
 from propensity.pack.domain.mistakes import Mistake, PackFiles, read_pack
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.pack.domain.query_guard import escapes, tables_read
@@ -51,9 +53,11 @@ class _Place:
 def check_pack(files: Mapping[str, str], folder: str, sql: SqlFactory) -> list[Mistake]:
     """Return the mistakes of a pack's files, sorted. `folder` is the name of the pack's folder."""
     pack = read_pack(files, folder)
-    found = [*pack.mistakes, *_rules(pack, sql), *_identity(pack), *_candidates(pack)]
+    lists = read_lists(pack)
+    found = [*pack.mistakes, *lists.mistakes, *_rules(pack, sql), *_identity(pack), *_candidates(pack)]
     with sql() as session:
-        found += _Queries(session, pack).mistakes()
+        queries = _Queries(session, pack, lists.rules)
+        found += [*queries.mistakes(), *queries.consents_read()]
     return sorted(set(found), key=lambda mistake: (mistake.file, mistake.line or 0, mistake.said))
 
 
@@ -122,10 +126,11 @@ def _parameters(grid: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> 
 
 
 class _Queries:
-    """The queries of a pack's models, held against tables without rows."""
+    """The queries of a pack's models and rules, held against tables without rows."""
 
-    def __init__(self, sql: Sql, pack: PackFiles) -> None:
-        self._sql, self._pack = sql, pack
+    def __init__(self, sql: Sql, pack: PackFiles, rules: ListRules) -> None:
+        self._sql, self._pack, self._list_rules = sql, pack, rules
+        self._groups: list[tuple[_Place, DefinitionQuery]] = []
         self._info = pack.info
         self._seen: set[tuple[str, str]] = set()
         sql.execute("create schema if not exists outcome; create schema if not exists history")
@@ -160,6 +165,32 @@ class _Queries:
         for group in unused:
             query = DefinitionQuery("group", f"feature group {group.group}", group.sql)
             yield from self._query("", None, query)
+        for rule in self._list_rules.rules:
+            yield from self._query(RULES_FILE, None, rule.query)
+
+    def consents_read(self) -> Iterator[Mistake]:
+        """The feature groups that `mistakes` found right, and that cannot be computed without the consents.
+
+        A consent says who may be contacted. As a feature it would say who buys, and who never agreed would rank low.
+        """
+        consents = {
+            column.name: name
+            for name, contract in self._pack.contracts.items()
+            for column in contract.columns
+            if column.consent is not None
+        }
+        for column, dataset in consents.items():
+            for schema in ("", "history."):
+                self._sql.execute(f"alter table {schema}{quote(dataset)} drop column {quote(column)}")
+        for place, query in self._groups if consents else ():
+            try:
+                self._sql.rows(f"describe {query.sql.strip().rstrip(';')}")
+            except SqlError as error:
+                read = [name for name in consents if re.search(rf"\b{re.escape(name)}\b", error.text)] or list(consents)
+                columns = ", ".join(f"{consents[name]}.{name}" for name in read)
+                said = f"group: reads {columns}, which says who may be contacted; expected no consent in a feature"
+                remedy = "Remove it from the SQL; lists ask for consents by themselves."
+                yield Mistake(place.file, _line_of(place, error.text), said, remedy)
 
     def _make_population(self) -> None:
         entity = quote(self._info.entity) if self._info else "customer_id"
@@ -203,6 +234,8 @@ class _Queries:
         except SqlError as error:
             yield _refused(place, query, error.text)
             return
+        if query.purpose == "group":
+            self._groups.append((place, query))
         columns = {str(row[0]): str(row[1]) for row in described}
         yield from self._columns(place, query, columns)
 
@@ -212,6 +245,8 @@ class _Queries:
             return _Place(f"features/{name}.sql", 1 + _leading(query.sql), query.sql.strip())
         source = self._pack.sources[file]
         path: list[str | int] = [query.purpose, "sql"]
+        if query.purpose == "rule":
+            path = ["rules", [rule.query for rule in self._list_rules.rules].index(query), "sql"]
         if query.purpose == "segment":
             path = ["ladder", "segment", "sql"]
         if query.purpose == "slice" and spec:
@@ -310,11 +345,16 @@ def _type_problem(feature: Feature, kind: str) -> tuple[str, str] | None:
 
 
 def _refused(place: _Place, query: DefinitionQuery, message: str) -> Mistake:
-    at = re.search(r"^LINE (\d+):", message, re.MULTILINE)
-    line = place.line + (int(at[1]) - 1 if at else 0)
+    line = _line_of(place, message)
     said = " ".join(re.split(r"\n\s*\nLINE|\nLINE", message)[0].split())
     remedy = "Correct the name." if "not found" in said or "does not" in said else "Correct the SQL."
     return Mistake(place.file, line, f"{query.purpose}: {said}", remedy)
+
+
+def _line_of(place: _Place, message: str) -> int:
+    """The line of the file that an engine's message about a query names."""
+    at = re.search(r"^LINE (\d+):", message, re.MULTILINE)
+    return place.line + (int(at[1]) - 1 if at else 0)
 
 
 def _leading(sql: str) -> int:

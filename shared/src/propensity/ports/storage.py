@@ -165,10 +165,12 @@ class Tables(Protocol):
         schema: ArrowStream,
         partition_by: Sequence[str] = (),
         transactions: Sequence[str] = (),
+        version: int | None = None,
     ) -> int:
         """Make Parquet files that already lie in the lake part of the table, in one commit.
 
         The other rules are those of `append`. New columns are added first, in a commit of their own that adds no row.
+        With a `version`, raises RetryableError, having added no row, where anything else was committed after it.
         """
 
     def compact(self, table: str) -> int:

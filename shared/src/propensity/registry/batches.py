@@ -41,3 +41,10 @@ def gap_runs(ports: Ports, model: str | None = None) -> list[str]:
     prefix, suffix = f"runs/score/{model}/" if model else "runs/score/", "/receipt.json"
     runs = [key.removesuffix(suffix) for key in ports.lake.keys(prefix) if key.endswith(suffix)]
     return [run for run in runs if re.fullmatch(r"[0-9-]{10}-v[0-9]{6}-gap(-.+)?", run.rpartition("/")[2])]
+
+
+def gap_run_of(ports: Ports, model: str, day: date, request: str) -> str | None:
+    """Return the prefix of the committed gap run of a day and request; None without one."""
+    ending = f"-gap-{request}/receipt.json"
+    found = [key for key in ports.lake.keys(f"runs/score/{model}/{day.isoformat()}-v") if key.endswith(ending)]
+    return found[0].removesuffix("/receipt.json") if found else None

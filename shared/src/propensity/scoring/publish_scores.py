@@ -9,9 +9,9 @@ from typing import Any
 from propensity.kernel.sql_text import quote, read_files
 from propensity.lake.definition_files import read_definition
 from propensity.lake.domain.run_names import result_key
-from propensity.lake.domain.run_records import LabelResult, PublishResult, ScoreItem
+from propensity.lake.domain.run_records import CommitResult, LabelResult, PublishResult, ScoreItem
 from propensity.lake.gold_tables import SCORES
-from propensity.lake.json_objects import read_record
+from propensity.lake.json_objects import find_record, read_record
 from propensity.lake.run_files import record_result
 from propensity.lake.session import download
 from propensity.ports import OnlineScore, Ports, Sql
@@ -22,7 +22,12 @@ _BATCH = 5_000
 def publish_scores(ports: Ports, *, item: str) -> dict[str, Any]:
     """Write one work item's scores to the online table. A second call writes the same rows."""
     work = read_record(ports.lake, item, ScoreItem)
-    labelled = read_record(ports.lake, result_key(work.run, LabelResult.step, work.index), LabelResult)
+    # commit_run left out whom another run had scored meanwhile, and whose score that run publishes
+    labelled: LabelResult | None = find_record(
+        ports.lake, result_key(work.run, CommitResult.step, work.index), CommitResult
+    )
+    if labelled is None:
+        labelled = read_record(ports.lake, result_key(work.run, LabelResult.step, work.index), LabelResult)
     definition = read_definition(ports.lake, work.definition, work.model)
     published = 0
     with ports.sql() as sql:

@@ -56,6 +56,11 @@ class ExportPlan(Record):
         return name if self.number == 1 else f"{stem}-{self.number}.{ending}"
 
 
+def is_list_file(key: str) -> bool:
+    """Whether an object is a file of a list, and none of the records beside it."""
+    return key.startswith(f"{ROOT}/") and key.rpartition("/")[2].startswith("part-")
+
+
 def export_folder(tenant: str, export: str) -> str:
     """The prefix of a list's objects."""
     return f"{ROOT}/tenant_id={tenant}/{export}"

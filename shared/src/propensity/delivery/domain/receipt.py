@@ -21,6 +21,20 @@ class ListFile(Record):
     sha256: str
 
 
+class FilesErased(Record):
+    """The content of `erased.json` of a list: its files were removed, because a person in them was erased."""
+
+    at: str
+
+
+def receipt_key(folder: str) -> str:
+    return f"{folder}/receipt.json"
+
+
+def erased_key(folder: str) -> str:
+    return f"{folder}/erased.json"
+
+
 class ListReceipt(Record):
     """The content of `receipt.json` of a list. A list without a receipt does not exist.
 

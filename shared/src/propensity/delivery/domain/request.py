@@ -44,7 +44,8 @@ class ExportRequest(Frozen):
     `household` says whether the best member of a household is contacted, or each. `not_within_days` leaves out who was
     on a list of this model in so many days. `reset` sends a whole list where the destination takes additions and
     removals. `as_of` is the day whose population and scores a list takes, by default the day of the request; consents
-    and suppressions are always those of the request's day.
+    and suppressions are always those of the request's day. Scores that are more than `fresh_days` older than `as_of`
+    are made again before the list is made; without it any score since the last batch is taken.
     """
 
     model: Name
@@ -53,6 +54,7 @@ class ExportRequest(Frozen):
     holdout: float = Field(0.1, ge=0, le=MOST_HOLDOUT)
     household: Literal["best", "each"] = "best"
     not_within_days: int | None = Field(None, ge=1, le=730)
+    fresh_days: int | None = Field(None, ge=0, le=730)
     format: Literal["csv", "jsonl", "parquet"] | None = None
     reset: bool = False
     as_of: date | None = None

@@ -57,6 +57,7 @@ class Note(Record):
     call: ErasureCall
     objects: Mapping[str, Removal]
     tables: Mapping[str, TableChange]
+    sent_to: Mapping[str, str] = {}
 
 
 class ZoneTotal(Record):
@@ -90,9 +91,10 @@ class ErasureRecord(Record):
     """The record of all attempts under one reference: `audit/erasures/<request>.json`. The record names no person.
 
     `names` says how many names of the person were searched for. `pinned` counts the rows removed from each version of a
-    table that a model or a run pins, by table and version. `open_runs` are the runs that were planned and have not
-    finished. `failed` says per zone why an attempt could not erase there; another call goes on. `last` is then the
-    record of the attempts before these, and nothing in it is done again.
+    table that a model or a run pins, by table and version. `open_runs` are the runs and lists that were planned and
+    have not finished. `sent_to` has the destinations to which lists exported the subject, with the last day: they hold
+    the subject outside. `failed` says per zone why an attempt could not erase there; another call goes on. `last` is
+    then the record of the attempts before these, and nothing in it is done again.
     """
 
     attempts: int
@@ -106,6 +108,7 @@ class ErasureRecord(Record):
     zones: Mapping[str, ZoneTotal]
     pinned: Mapping[str, Mapping[str, int]]
     open_runs: Sequence[str]
+    sent_to: Mapping[str, str] = {}
     proof: Proof
     failed: Mapping[str, str] = {}
     last: ErasureRecord | None = None
@@ -118,12 +121,13 @@ class ErasureRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The work of all attempts: the first four fields of a record."""
+    """The work of all attempts: the first four fields of a record, and `sent_to`."""
 
     attempts: int
     calls: list[ErasureCall]
     objects: dict[str, ErasedObject]
     tables: dict[str, ErasedTable]
+    sent_to: dict[str, str]
 
 
 def record_key(request: str) -> str:
@@ -151,6 +155,7 @@ def merge_notes(record: ErasureRecord | None, notes: Iterable[Note]) -> Done:
     calls = list(record.calls) if record else []
     objects: dict[str, ErasedObject] = {}
     tables: dict[str, ErasedTable] = {}
+    sent_to = dict(record.sent_to) if record else {}
     last = closed
     for note in sorted(notes, key=lambda note: (note.attempt, note.zone)):
         if note.attempt <= closed:
@@ -164,11 +169,14 @@ def merge_notes(record: ErasureRecord | None, notes: Iterable[Note]) -> Done:
         for table, change in note.tables.items():
             earlier = tables.get(table) or ErasedTable(before=change.before, rows=change.rows)
             tables[table] = earlier.model_copy(update={"rows": max(earlier.rows, change.rows)})
+        for destination, day in note.sent_to.items():
+            sent_to[destination] = max(day, sent_to.get(destination, day))
     return Done(
         attempts=last,
         calls=calls,
         objects=_added(record.objects if record else {}, objects),
         tables=_added(record.tables if record else {}, tables),
+        sent_to=dict(sorted(sent_to.items())),
     )
 
 

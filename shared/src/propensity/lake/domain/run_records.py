@@ -85,7 +85,7 @@ class ScoringPlan(Plan):
     """The plan of a scoring run. `batch_as_of` and `batch_run` name the batch that a gap run builds on.
 
     `ranked_by` is the run whose cut points it takes: the newest gap run since the batch, or the batch. All three are
-    None in a batch's own plan.
+    None in a batch's own plan. Scores from before `fresh_from` are made again, those of `fresh_tenant` or of everybody.
     """
 
     model: str
@@ -96,6 +96,8 @@ class ScoringPlan(Plan):
     batch_as_of: str | None = None
     batch_run: str | None = None
     ranked_by: str | None = None
+    fresh_from: str | None = None
+    fresh_tenant: str | None = None
 
     @model_validator(mode="after")
     def _batch_of_a_gap_run(self) -> ScoringPlan:
@@ -117,7 +119,8 @@ class BuildItem(Item):
 
     For training, `known_by` is the day by which outcomes are known; it is None for scoring. For a gap run, `scored`
     holds the keys of files that can have scores of these customers by `scored_version`. `scored` is None for other
-    runs.
+    runs. Scores from before `scored_since` do not count; nor do those from before `fresh_from`, of `fresh_tenant` or of
+    everybody.
     """
 
     definition: str
@@ -131,6 +134,9 @@ class BuildItem(Item):
     partition_key: str
     scored: Sequence[str] | None
     scored_version: int | None = None
+    scored_since: str | None = None
+    fresh_from: str | None = None
+    fresh_tenant: str | None = None
     out: str
 
     @model_validator(mode="after")
@@ -231,6 +237,12 @@ class LabelResult(StepResult):
     step: ClassVar[str] = "label_shard"
     files: Sequence[LabelledFile]
     rows: int
+
+
+class CommitResult(LabelResult):
+    """The files of a score item that commit_run added, where another run had scored some of its customers meanwhile."""
+
+    step: ClassVar[str] = "commit_run"
 
 
 class PublishResult(StepResult):

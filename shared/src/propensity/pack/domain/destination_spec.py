@@ -91,7 +91,7 @@ class Destination(Frozen):
         names = [column.name for column in self.columns]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"columns {', '.join(twice)} stand twice")
+            raise ValueError(f"columns: {', '.join(twice)} stands there more than once")
         unknown = [name for name in self.match_on if name not in names]
         if unknown:
             raise ValueError(f"match_on: no column {', '.join(unknown)}; the columns are {', '.join(names)}")

@@ -53,7 +53,7 @@ class ListRules(Frozen):
         names = [rule.name for rule in self.rules]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"rules {', '.join(twice)} stand twice")
+            raise ValueError(f"rules: {', '.join(twice)} stands there more than once")
         return self
 
     def of(self, model: str) -> tuple[ListRule, ...]:

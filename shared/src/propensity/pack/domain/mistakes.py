@@ -110,21 +110,21 @@ def _read(pack: PackFiles, file: str) -> None:
         return
     name = file.rpartition("/")[2].removesuffix(".yaml")
     if file == "pack.yaml":
-        pack.info = _validated(pack, file, PackInfo, raw)
+        pack.info = validated(pack, file, PackInfo, raw)
     elif file.startswith("contracts/"):
         _read_contract(pack, file, name, raw)
     elif file.startswith("features/"):
         if f"features/{name}.sql" not in pack.files:
             said = "missing; every feature group is one SQL file and one YAML"
             pack.mistakes.append(Mistake(f"features/{name}.sql", None, said, f"Write it, or remove {file}."))
-        group = _validated(pack, file, FeatureGroup, {**raw, "sql": pack.files.get(f"features/{name}.sql", "")})
+        group = validated(pack, file, FeatureGroup, {**raw, "sql": pack.files.get(f"features/{name}.sql", "")})
         if group:
-            _named_as_file(pack, file, ("group",), group.group, name)
+            named_as_file(pack, file, ("group",), group.group, name)
             pack.groups[name] = group.model_copy(update={"group": name})
     elif file.startswith("models/"):
-        spec = _validated(pack, file, ModelSpec, raw)
+        spec = validated(pack, file, ModelSpec, raw)
         if spec:
-            _named_as_file(pack, file, ("name",), spec.name, name)
+            named_as_file(pack, file, ("name",), spec.name, name)
             pack.models[name] = spec
 
 
@@ -142,19 +142,21 @@ def _no_days(file: str, source: YamlSource, said: str) -> Iterator[Mistake]:
         yield Mistake(file, 1, said, "Correct the value.")
 
 
-def _named_as_file(pack: PackFiles, file: str, path: Path, found: str, name: str) -> None:
+def named_as_file(pack: PackFiles, file: str, path: Path, found: str, name: str) -> None:
     if found != name:
         pack.add(file, path, f"{path[-1]} is {found!r}, expected {name!r} as the file says", "Rename one of the two.")
 
 
-def _validated[T: Frozen](pack: PackFiles, file: str, kind: type[T], raw: dict[str, Any]) -> T | None:
+def validated[T: Frozen](pack: PackFiles, file: str, kind: type[T], raw: dict[str, Any]) -> T | None:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
         for problem in error.errors():
             location = [part for part in problem["loc"] if part != "function-after"]
+            # a check of several fields says first which of them is wrong
+            at = [str(problem["ctx"]["error"]).partition(":")[0]] if problem["type"] == "value_error" else []
             said, remedy = _problem(problem, location, kind)
-            pack.add(file, location, f"{named_path(raw, location)}: {said}", remedy)
+            pack.add(file, [*location, *at], f"{named_path(raw, location)}: {said}", remedy)
     return None
 
 
@@ -243,7 +245,7 @@ def _read_contract(pack: PackFiles, file: str, name: str, raw: dict[str, Any]) -
         )
         remedy = "Add knownAt with {column: …} or {lagDays: n}; write {arrival: true} where this is meant."
         pack.add(file, ("schema", 0, "customProperties"), said, remedy)
-    _named_as_file(pack, file, ("schema", 0, "name"), contract.dataset, name)
+    named_as_file(pack, file, ("schema", 0, "name"), contract.dataset, name)
     pack.contracts[name] = contract
 
 

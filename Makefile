@@ -111,8 +111,12 @@ bench-peers: $(DEV) ## measure the same beside other people's tools, which uv fe
 ifeq ($(AREA),stack)
 soak: $(BUILT)
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.kills --runs $(RUNS) --seed $(SEED)
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.cut_off --runs $(RUNS) --seed $(SEED)
+else ifeq ($(AREA),map)
+soak: $(BUILT)
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.stack.wide_map --seed $(SEED)
 else
-soak: $(DEV) ## the laws of the lake, 5,000 examples; AREA=stack: ten runs on the deployed stack, workers killed
+soak: $(DEV) ## the laws of the lake, 5,000 examples; AREA=stack: on the deployed stack, workers killed; AREA=map: 1,200 work items
 	@SOAK_EXAMPLES=5000 .venv/bin/python -m pytest tests/functional/lake/test_lake_machine.py tests/functional/ingest/test_replay_quarantine_machine.py
 endif
 

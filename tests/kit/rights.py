@@ -119,8 +119,8 @@ RIGHTS: dict[str, Rights] = {
     "LabelShard": Rights(
         (f"{SCORED}/results/label_shard/0001.json", GOLD),
         (f"{SCORED}/plan.json", f"{SCORED}/cuts.json", f"gold/scores/{LOG}"),
-        ("features/x/a.parquet", f"{SCORED}/earlier/0001.parquet"),
-        (PROMOTED, GOLD, RECORD),
+        ("features/x/a.parquet", f"{SCORED}/earlier/0001.parquet", GOLD),
+        (PROMOTED, RECORD),
     ),
     "CommitRun": Rights(
         (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -200,18 +200,32 @@ class World:
         self, model: str, as_of: str, scope: str = "batch", request: str = "pull", **planned: Any
     ) -> dict[str, Any]:
         """A whole scoring run; its receipt."""
-        plan = plan_scoring(self, model=model, as_of=as_of, scope=scope, request=request, **planned)
+        answers = {name: step() for name, step in self.scoring(model, as_of, scope, request, **planned)}
+        return answers["commit_run"]
+
+    def scoring(
+        self, model: str, as_of: str, scope: str = "batch", request: str = "pull", **planned: Any
+    ) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+        """The calls of a scoring run, with the names of their functions. Take the next one when one has succeeded."""
+        asked = {"model": model, "as_of": as_of, "scope": scope, "request": request, **planned}
+        plan: dict[str, Any] = {}
+
+        def planning() -> dict[str, Any]:
+            plan.update(plan_scoring(self, **asked))
+            return plan
+
+        yield "plan_scoring", planning
         items = self.items(plan["items"])
-        for step in (build_features, score_shard):
-            for item in items:
-                step(self, item=item)
-        rank_run(self, run=plan["run"])
         for item in items:
-            label_shard(self, item=item)
-        receipt = commit_run(self, run=plan["run"])
+            yield "build_features", partial(build_features, self, item=item)
         for item in items:
-            publish_scores(self, item=item)
-        return receipt
+            yield "score_shard", partial(score_shard, self, item=item)
+        yield "rank_run", partial(rank_run, self, run=plan["run"])
+        for item in items:
+            yield "label_shard", partial(label_shard, self, item=item)
+        yield "commit_run", partial(commit_run, self, run=plan["run"])
+        for item in items:
+            yield "publish_scores", partial(publish_scores, self, item=item)
 
     def query(self, sql: str, **tables: str) -> list[tuple[Any, ...]]:
         """Rows of a query in DuckDB's SQL. `s="gold/scores"` lets it read that table by the name `s`."""

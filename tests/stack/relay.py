@@ -1,8 +1,9 @@
-"""A relay between the deployed functions and the stack. It ends a function's process at a chosen request.
+"""A relay between the deployed functions and the stack. It ends a function's process, or refuses, at a chosen request.
 
-The functions are deployed with the relay's address (stack parameter EndpointUrl). So a kill is certain to hit a process
-at work, at a known step, and at one of three moments: before the store has the request; after the store has done it,
-before the function knows; or some milliseconds later. The kill is SIGKILL to the worker's process.
+The functions are deployed with the relay's address (stack parameter EndpointUrl). So a fault is certain to hit a
+process at work, at a known step, and at a known moment. A kill is SIGKILL to the worker's process: before the store
+has the request; after the store has done it, before the function knows; or some milliseconds later. A refusal is 503
+SlowDown: in place of what the store would do (`throttled`), or of its answer to what it has done (`unanswered`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,25 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from tests.stack.stack import LOOPBACK, Stack
+
+_DELTA_LOG = r"/_delta_log/\d+\.json"
+_SLOW_DOWN = (
+    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
+_REFUSAL = (
+    b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_SLOW_DOWN), _SLOW_DOWN)
+)
+
+
+def _item_steps(step: str, file: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The steps of a function that does one work item: its file, its result, and what it reads."""
+    return (
+        ("file", re.compile(f"PUT /[^/]+/{file}")),
+        ("result", re.compile(rf"PUT /[^/]+/runs/.*/results/{step}/")),
+        ("read", re.compile(r"GET /")),
+    )
+
 
 # the steps of a function, told by the method and path of a request; the first pattern that fits names the step
 STEPS: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
@@ -43,18 +63,52 @@ STEPS: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
         ("checkpoint", re.compile(r"PUT /[^/]+/silver/.*/_delta_log/.*checkpoint")),
         ("rows", re.compile(r"PUT /[^/]+/silver/.*\.parquet")),
     ),
+    "PlanScoring": (
+        ("plan", re.compile(r"PUT /[^/]+/runs/.*/plan\.json")),
+        ("item", re.compile(r"PUT /[^/]+/runs/.*/items/")),
+        ("items", re.compile(r"PUT /[^/]+/runs/.*/items\.json")),
+        ("read", re.compile(r"GET /")),
+    ),
+    "BuildFeatures": _item_steps("build_features", "features/"),
+    "ScoreShard": _item_steps("score_shard", "runs/.*/scored/"),
+    "RankRun": (("cuts", re.compile(r"PUT /[^/]+/runs/.*/cuts\.json")), ("read", re.compile(r"GET /"))),
+    "LabelShard": _item_steps("label_shard", "gold/scores/"),
+    "CommitRun": (
+        ("features", re.compile(r"PUT /[^/]+/features/.*" + _DELTA_LOG)),
+        ("scores", re.compile(r"PUT /[^/]+/gold/scores/.*" + _DELTA_LOG)),
+        ("receipt", re.compile(r"PUT /[^/]+/runs/.*/receipt\.json")),
+        ("read", re.compile(r"GET /")),
+    ),
+    "PublishScores": (
+        ("online", re.compile(r"POST /")),
+        ("result", re.compile(r"PUT /[^/]+/runs/.*/results/publish_scores/")),
+        ("read", re.compile(r"GET /")),
+    ),
+    "BuildExport": (
+        ("plan", re.compile(r"PUT /[^/]+/exports/.*/plan(-\d+)?\.json")),
+        ("decision", re.compile(r"PUT /[^/]+/exports/.*/decided")),
+        ("file", re.compile(r"PUT /[^/]+/exports/.*/part-")),
+        ("rows", re.compile(r"PUT /[^/]+/gold/exports/.*\.parquet")),
+        ("commit", re.compile(r"PUT /[^/]+/gold/exports/.*" + _DELTA_LOG)),
+        ("receipt", re.compile(r"PUT /[^/]+/exports/.*/receipt\.json")),
+        ("read", re.compile(r"GET /")),
+    ),
 }
+
+
+Moment = Literal["before", "after", "later", "throttled", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A planned kill. From when its turn comes, it lets `skip` requests of its step pass and hits the next one."""
+    """A planned fault. From when its turn comes, it lets `skip` requests of its step pass and hits the next `times`."""
 
     function: str
     step: str
-    moment: Literal["before", "after", "later"]
+    moment: Moment
     skip: int = 0
     delay: float = 0.0  # seconds after the request, where the moment is `later`
+    times: int = 1  # a client asks again by itself: boto3 four times, delta-rs ten times
 
 
 def step_of(function: str, request: str) -> str | None:
@@ -72,6 +126,7 @@ class Relay:
         self.killed: Counter[Kill] = Counter()
         self._plan: defaultdict[str, deque[Kill]] = defaultdict(deque)
         self._skipped: Counter[str] = Counter()
+        self._hit: Counter[str] = Counter()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,6 +158,7 @@ class Relay:
         def swap() -> None:
             self._plan = plan
             self._skipped.clear()
+            self._hit.clear()
             self.killed.clear()
 
         self._loop.call_soon_threadsafe(swap)
@@ -115,7 +171,10 @@ class Relay:
         self._skipped[function] += 1
         if self._skipped[function] <= kills[0].skip:
             return None
-        self._skipped[function] = 0
+        self._hit[function] += 1
+        if self._hit[function] < kills[0].times:
+            return kills[0]
+        self._skipped[function] = self._hit[function] = 0
         return kills.popleft()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,6 +196,14 @@ class Relay:
                     return
                 if kill and kill.moment == "after":
                     answers.on_answer = partial(self._end, pid, kill)
+                if kill and kill.moment == "throttled":
+                    if b"100-continue" not in head.lower():  # who asks first sends no body after a refusal
+                        async for _ in _body(head, reader):
+                            pass
+                    self._refuse(writer, kill)
+                    return
+                if kill and kill.moment == "unanswered":
+                    answers.on_answer = partial(self._refuse, writer, kill)
                 forth.write(head)
                 async for part in _body(head, reader):
                     forth.write(part)
@@ -160,6 +227,11 @@ class Relay:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             self.killed[kill] += 1
+
+    def _refuse(self, writer: asyncio.StreamWriter, kill: Kill) -> None:
+        writer.write(_REFUSAL)
+        writer.close()
+        self.killed[kill] += 1
 
     def _worker(self, port: int) -> tuple[int, str] | None:
         """The process behind a connection, and its function; None where it is no worker of this stack."""

@@ -199,14 +199,24 @@ class Stack:
                 return False
             if found["status"] in ("FAILED", "TIMED_OUT", "ABORTED"):
                 raise StackError(
-                    f"execution {name} {found['status']}: {found.get('error')} {found.get('cause', '')[:2000]}\n"
-                    f"{self.log_tail()}"
+                    f"execution {name} {found['status']}: {found.get('error')} {found.get('cause', '')[:2000]}"
+                    f"{self._why(arn)}\n{self.log_tail()}"
                 )
             return bool(found["status"] == "SUCCEEDED")
 
         self.wait(ended, seconds, f"execution {name}")
         output: dict[str, Any] = json.loads(found["output"])
         return output
+
+    def _why(self, arn: str) -> str:
+        """Why the first work item failed of each Map of an execution; a Map itself says only that too many did."""
+        said = []
+        for run in self.step_functions.list_map_runs(executionArn=arn)["mapRuns"]:
+            listed = self.step_functions.list_executions(mapRunArn=run["mapRunArn"], statusFilter="FAILED")
+            for item in listed["executions"][:1]:
+                told = self.step_functions.describe_execution(executionArn=item["executionArn"])
+                said.append(f"; the first item: {told.get('error')} {told.get('cause', '')[:1000]}")
+        return "".join(said)
 
     def wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
         end = time.monotonic() + seconds

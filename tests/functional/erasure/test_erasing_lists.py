@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from propensity.delivery.build_export import build_export
@@ -88,6 +89,10 @@ def assert_gone(world: World, person: Person, lists: dict[str, str], kept: dict[
         assert files(world, lists[name]) == {}
     assert show_export(world, TENANT, lists["without"])["state"] == "ready"
     assert files(world, lists["without"]) == kept
+    decided = sorted(world.folder.glob(f"{export_folder(TENANT, '*')}/decided.parquet"))
+    assert len(decided) == len(lists)
+    for path in decided:
+        assert person.id not in pq.read_table(path, partitioning=None)["customer_id"].to_pylist()
     rows = world.query(
         "select export, count(*), count(*) filter (customer_id = $id) from e group by 1".replace(
             "$id", f"'{person.id}'"

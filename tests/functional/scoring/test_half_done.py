@@ -54,7 +54,7 @@ def undisturbed(trained: World, tmp_path_factory: pytest.TempPathFactory) -> tup
     return outcome(world), calls
 
 
-@pytest.mark.parametrize("share", [number / 24 for number in range(24)])
+@pytest.mark.parametrize("share", [number / 6 for number in range(6)])
 def test_wherever_a_run_dies_nothing_of_it_is_visible_and_it_can_go_on(
     trained: World, undisturbed: tuple[tuple[Any, ...], int], tmp_path: Path, share: float
 ) -> None:

@@ -175,9 +175,10 @@ def _earlier(ports: Ports, sql: Sql, sources: ListSources) -> None:
             select customer_id, max(exported_at)::date as last_exported from list_past
             where arm = 'exported' group by customer_id;
         create temp table list_last as
-            select customer_id from list_past
-            where arm = 'exported' and destination = {text(sources.destination.name)}
-            qualify exported_at = max(exported_at) over ()"""
+            select customer_id from (
+                select * from list_past where destination = {text(sources.destination.name)}
+                qualify exported_at = max(exported_at) over ()
+            ) where arm = 'exported'"""
     )
 
 

@@ -22,6 +22,7 @@ from propensity.lake.domain.current_scores import counting, fresh
 from propensity.lake.domain.run_names import parse_day
 from propensity.lake.domain.run_records import BuildItem, BuildResult
 from propensity.lake.json_objects import read_record
+from propensity.lake.kept_files import keep_first
 from propensity.lake.run_files import record_result
 from propensity.lake.session import download
 from propensity.pack.domain.definition import Definition
@@ -120,7 +121,7 @@ def _write(sql: Sql, lake: ObjectStore, work: BuildItem, definition: Definition,
         "copy (select * from rows_kept order by as_of, tenant_id, customer_id) "
         f"to {text(str(path))} (format parquet, compression zstd)"
     )
-    lake.upload_new(work.out, path)
+    keep_first(lake, work.out, path)
     if work.earlier is not None:
         write_earlier(sql, lake, work.earlier, definition.feature_names)
     positives = sql.rows("select coalesce(sum(label), 0) from rows_kept")[0][0] if labelled else None

@@ -19,6 +19,7 @@ from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.domain.retractions import Retraction
 from propensity.lake.gold_tables import GROUND_TRUTH, INFERENCE_LOG, MATCHBACK, SCORES
 from propensity.lake.json_objects import dumps, find_record, parse_record, write_once
+from propensity.lake.kept_files import keep_first
 from propensity.lake.pins import tenant_keys
 from propensity.lake.session import download
 from propensity.lake.silver_tables import SILVER, silver_table
@@ -155,9 +156,8 @@ def _file(export: _Export, snapshot: Snapshot) -> ExportedFile | None:
     whole = sql.scratch / "whole.parquet"
     rows = _copied(sql, f"select * from {read_files(parts)}", whole)
     key = f"{export.folder}/{name}"
-    if not lake.upload_new(key, whole):
-        # A call that died before its manifest has put this object. The manifest must describe the object that is there.
-        lake.download(key, whole)
+    # the manifest must describe the object that is there, also where a call that died before its manifest has put it
+    if not keep_first(lake, key, whole):
         [(rows,)] = sql.rows(f"select count(*) from {read_files([str(whole)])}")
     with whole.open("rb") as body:
         digest = hashlib.file_digest(body, "sha256").hexdigest()

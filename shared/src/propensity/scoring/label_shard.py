@@ -13,6 +13,7 @@ import numpy as np
 from propensity.lake.domain.run_records import LabelledFile, LabelResult, ScoreItem, ScoringPlan
 from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_record
+from propensity.lake.kept_files import keep_first
 from propensity.lake.run_files import read_plan, record_result
 from propensity.ports import Coded, Frame, ListColumn, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
@@ -57,7 +58,7 @@ def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
         written = []
         for bucket, (path, rows) in files.files.items():
             name = score_file(work.model, work.bucket_count, bucket, work.stem)
-            ports.lake.upload_new(f"{SCORES}/{name}", path)
+            keep_first(ports.lake, f"{SCORES}/{name}", path)
             written.append(
                 LabelledFile(
                     path=name, bucket_count=work.bucket_count, bucket=bucket, rows=rows, size=path.stat().st_size

@@ -16,6 +16,7 @@ from propensity.lake.domain.run_names import parse_day, result_key
 from propensity.lake.domain.run_records import CommitResult, LabelledFile, LabelResult, ScoringPlan
 from propensity.lake.gold_tables import SCORES, may_hold_day_until, score_file_day
 from propensity.lake.json_objects import dumps, find_record
+from propensity.lake.kept_files import keep_first
 from propensity.lake.run_files import write_result
 from propensity.lake.session import download
 from propensity.ports import Ports, Snapshot, Sql
@@ -121,7 +122,7 @@ def _left(ports: Ports, sql: Sql, file: LabelledFile, known: str, version: int) 
         "(format parquet, compression zstd)"
     )
     if rows:
-        ports.lake.upload_new(f"{SCORES}/{name}", out)
+        keep_first(ports.lake, f"{SCORES}/{name}", out)
     return LabelledFile(
         path=name, bucket_count=file.bucket_count, bucket=file.bucket, rows=int(rows), size=out.stat().st_size
     )

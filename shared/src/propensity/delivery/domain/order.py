@@ -7,6 +7,7 @@ from datetime import date
 
 from propensity.delivery.domain.request import ExportRequest
 from propensity.kernel.spec import Record
+from propensity.pack.domain.destination_spec import Destination
 
 ROOT = "exports/lists"
 
@@ -31,12 +32,28 @@ class ExportOrder(Record):
 
 
 class ExportPlan(Record):
-    """The content of `plan.json`: what the list is made from. A second try reads the same."""
+    """The content of `plan.json`: what the list is made from. A second try reads the same.
 
+    `nth` numbers the lists of a tenant by a model, from 1, in the order in which they become part of gold/exports. Of
+    two lists that were planned with one number only one becomes part of it. The other is planned anew: `number` is then
+    the number of the plan. A plan of an earlier release has neither `nth` nor `destination`.
+    """
+
+    number: int = 1
+    nth: int | None = None
     version: int
     silver: Mapping[str, int]
     retracted: Mapping[str, list[list[str]]]
     tables: Mapping[str, int | None]
+    destination: Destination | None = None
+
+    def named(self, name: str) -> str:
+        """The name of an object of this plan: a file of a plan that came too late is never taken for one of the list.
+
+        `plan.json` of the second plan is `plan-2.json`.
+        """
+        stem, _, ending = name.rpartition(".")
+        return name if self.number == 1 else f"{stem}-{self.number}.{ending}"
 
 
 def is_list_file(key: str) -> bool:

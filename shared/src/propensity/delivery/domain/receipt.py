@@ -41,7 +41,8 @@ class ListReceipt(Record):
     `arms` counts the customers of each arm, and `why` those of each reason within an arm. `matchable` is the number of
     exported customers with each column that the destination matches people by. `households` counts the households of
     the exported customers. `mode` is full or delta. A delta's files have a row for each customer who is new on the list
-    (`added`) or no longer on it (`removed`); the files of a full list have a row for each exported customer.
+    (`added`) or no longer on it (`removed`); the files of a full list have a row for each exported customer. `nth` is
+    the list's number among those of the tenant by the model: deltas are applied in this order.
     """
 
     export: str
@@ -60,6 +61,7 @@ class ListReceipt(Record):
     mode: Literal["full", "delta"]
     added: int
     removed: int
+    nth: int | None = None
     files: tuple[ListFile, ...]
 
     def check(self) -> None:

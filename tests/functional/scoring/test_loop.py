@@ -211,7 +211,7 @@ def test_drift_is_checked_once_per_run(loaded: World) -> None:
     first = check_drift(loaded, run=run)
     assert first["features"] == 24
     check_drift(loaded, run=run)
-    assert loaded.query("select count(*) from drift", drift="gold/drift") == [(26,)]
+    assert loaded.query("select count(*) from drift", drift="gold/drift") == [(25,)]
 
 
 def test_on_demand_answers_what_the_batch_committed(loaded: World) -> None:

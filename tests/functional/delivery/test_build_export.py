@@ -102,15 +102,11 @@ def test_without_consent_nobody_leaves_for_ads_and_a_withdrawal_counts_when_it_a
 
 
 def test_a_suppressed_customer_is_on_no_list_until_the_entry_is_over(world: World) -> None:
-    contract = (Path(__file__).parents[2] / "kit/suppressions.yaml").read_text()
-    world.pack_files = {**world.pack_files, "contracts/suppressions.yaml": contract}
-    with world.edited("pack.yaml") as pack:
-        pack["datasets"].append("suppressions")
     first = members(world, pull(world, "1", holdout=0.0)["export"])
     someone, other = sorted(customer for customer, (arm, _) in first.items() if arm == "exported")[:2]
-    body = (
-        f"customer_id,reason,until,valid_from\n{someone},complaint,,2020-01-01\n{other},other,2020-06-30,2020-01-01\n"
-    )
+    header, recorded = "customer_id,reason,until,valid_from,recorded_at", "2020-01-01 09:00:00"
+    entries = [f"{someone},complaint,,2020-01-01,{recorded}", f"{other},other,2020-06-30,2020-01-01,{recorded}"]
+    body = "\n".join([header, *entries, ""])
     world.put(f"suppressions/tenant_id={TENANT}/s.csv", body.encode())
     world.promote()
     second = members(world, pull(world, "2", holdout=0.0)["export"])

@@ -244,16 +244,14 @@ def test_a_champion_with_other_features_is_compared_by_what_each_has_shown(prepa
     world, _ = prepared
     other = world.copy(tmp_path)
     files = dict(world.pack_files)
-    files["features/relation.yaml"] = files["features/relation.yaml"].replace(
-        "name: bought_again_here", "name: came_back"
-    )
-    files["features/relation.sql"] = files["features/relation.sql"].replace("as bought_again_here", "as came_back")
+    for path, before in (("features/relation.yaml", "name: "), ("features/relation.sql", "as ")):
+        files[path] = files[path].replace(f"{before}months_since_purchase", f"{before}months_since_bought")
     other.pack_files = files
     gates = finish(other, other.prepare(MODEL, "2025-04-03"))
     assert "champion_log_loss" not in gates
     assert gates["champion_auc"]["passed"]
     assert "each is held by its own newest fold" in gates["champion_auc"]["said"]
-    assert "came_back of today's meaning" in gates["golden_auc"]["said"]
+    assert "months_since_bought of today's meaning" in gates["golden_auc"]["said"]
 
 
 def test_a_golden_set_is_not_used_where_a_feature_means_something_else_by_now(

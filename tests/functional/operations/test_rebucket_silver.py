@@ -26,7 +26,7 @@ from tests.kit.world import World, content_hash
 from tests.stack.automotive import AS_OF, Generated, generate
 
 DAY = AS_OF.isoformat()
-FEW = ("datasets: [customers, vehicles, sales, service_records, leases]", "datasets: [sales]")
+FEW = ("datasets: [customers, vehicles, sales, service_records, leases, suppressions]", "datasets: [sales]")
 
 
 def world_of(folder: Path, buckets: int = 4) -> World:

@@ -39,6 +39,10 @@ FAULTS: dict[str, list[tuple[Callable[[Row], None], Expected]]] = {
         (lambda row: row.update(monthly="-300.00"), (("monthly", "exclusive_minimum"),)),
         (lambda row: row.update(ends_on=""), (("ends_on", "required"),)),
     ],
+    "suppressions": [
+        (lambda row: row.update(reason="dislike"), (("reason", "allowed_values"),)),
+        (lambda row: row.update(until="soon"), (("until", "type"),)),
+    ],
 }
 # noise that validation accepts: white space, letter case
 NOISE: dict[str, Callable[[Row], None]] = {
@@ -47,6 +51,7 @@ NOISE: dict[str, Callable[[Row], None]] = {
     "sales": lambda row: row.update(condition=row["condition"].upper()),
     "service_records": lambda row: row.update(visit_kind=f" {row['visit_kind'].title()}"),
     "leases": lambda row: row.update(vin=row["vin"].lower()),
+    "suppressions": lambda row: row.update(reason=f" {row['reason'].upper()}"),
 }
 
 

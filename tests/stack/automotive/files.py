@@ -32,6 +32,7 @@ from tests.stack.automotive.truth import (
 from tests.stack.scenarios import Drop
 
 PHASES = ("history", "gap", "outcomes")
+SUPPRESSED = 0.02  # the share of customers whom their dealer does not want contacted
 Row = dict[str, str]
 
 
@@ -62,6 +63,8 @@ def write_files(world: World, out: Path, *, seed: int, gap_day: date) -> Generat
     random = np.random.default_rng(seed + 1)
     known = people(world, seed=seed + 3)
     tables = _tables(world, known, random, gap_day)
+    # drawn last and apart, so that nothing else depends on how many entries there are
+    tables["suppressions"] = _suppressions(world, np.random.default_rng(seed + 5))
     phases: dict[str, list[Drop]] = {phase: [] for phase in PHASES}
     manifest: list[dict[str, Any]] = []
     files: list[dict[str, Any]] = []
@@ -273,6 +276,26 @@ def _customers(world: World, known: People, random: Any, add: Any) -> None:
     days = world.joined[moved] + random.integers(30, 900, len(moved))
     past = days < (AS_OF - START).days
     add("customers", moved[past], days[past], rows(moved[past], days[past], "example.org"))
+
+
+def _suppressions(world: World, random: Any) -> list[_Stamped]:
+    """Customers whom their dealer does not want contacted: one in fifty, some of them until a day."""
+    known = (AS_OF - START).days
+    who = np.flatnonzero((world.joined < known) & (random.random(len(world.joined)) < SUPPRESSED))
+    found = []
+    for customer in who.tolist():
+        day = int(random.integers(max(world.joined[customer], 0), known + 60))
+        recorded = datetime.combine(START, datetime.min.time(), UTC) + timedelta(days=day, hours=9)
+        until = day_of(day + int(random.integers(60, 400))).isoformat() if random.random() < 0.3 else ""
+        row = {
+            "customer_id": customer_id(customer),
+            "reason": str(random.choice(["complaint", "lawsuit", "staff", "deceased", "other"])),
+            "until": until,
+            "valid_from": day_of(day).isoformat(),
+            "recorded_at": recorded.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        found.append(_Stamped(int(world.tenant[customer]), recorded, False, row))
+    return found
 
 
 def _visits(world: World, known: People, random: Any, add: Any) -> None:

@@ -39,6 +39,13 @@ def rows(shop: Shop, run: str, where: str = "true") -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
+def rounded(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without the last digits, which depend on how many rows a model scores at once."""
+    return [
+        {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()} for row in found
+    ]
+
+
 def run_of(day: str, version: int = 1) -> str:
     return f"runs/score/reorder/{day}-v{version:06d}-batch"
 
@@ -177,7 +184,7 @@ def test_a_tenant_alone_moves_as_it_does_beside_others(shop: Shop, tmp_path: Pat
     alone.promote()
     for day in (FIRST, SECOND):
         alone.score("reorder", day)
-    assert rows(alone, run_of(SECOND)) == rows(shop, run_of(SECOND), "tenant_id = 'south'")
+    assert rounded(rows(alone, run_of(SECOND))) == rounded(rows(shop, run_of(SECOND), "tenant_id = 'south'"))
 
 
 def test_after_a_compaction_and_a_vacuum_the_next_run_still_explains(shop: Shop, tmp_path: Path) -> None:
@@ -251,7 +258,7 @@ def test_after_a_rebucketing_everybody_is_still_found(shop: Shop, tmp_path: Path
     rebucket_silver(other, buckets=7)
     for made in (other, same):
         made.score("reorder", THIRD)
-    assert rows(other, run_of(THIRD)) == rows(same, run_of(THIRD))
+    assert rounded(rows(other, run_of(THIRD))) == rounded(rows(same, run_of(THIRD)))
     assert any(row["movement"] == "explained" for row in rows(other, run_of(THIRD)))
 
 

@@ -18,8 +18,9 @@ RETENTION = timedelta(days=7)  # a reader or a redriven run may still read a ver
 def maintain_tables(ports: Ports, *, slot: str, retention: timedelta = RETENTION) -> dict[str, Any]:
     """Compact, checkpoint and vacuum every table; a second call finds nothing to do.
 
-    Two kinds of table versions are kept at any age. The first kind are the versions that a registered model was trained
-    on. The second kind are the versions that a run of the last two months pinned.
+    Three kinds of table versions are kept at any age: those that a registered model was trained on, those that a run of
+    the last two months pinned, and those that have the features of the newest batches, with which the next run is
+    compared.
     """
     day = parse_day(slot, "slot")
     pinned, tables = pinned_versions(ports, day)

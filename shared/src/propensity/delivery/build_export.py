@@ -17,13 +17,14 @@ from propensity.lake.appends import append_once
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.gold_tables import EXPORTS, EXPORTS_PARTITION, IDENTITIES, SCORES
-from propensity.lake.json_objects import dumps, find_record, read_record
+from propensity.lake.json_objects import dumps, find_record, is_planned, read_record
 from propensity.lake.pins import pin_datasets
 from propensity.lake.silver_tables import datasets_used
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.destination_spec import Destination
 from propensity.pack.domain.list_rules import parse_destination, parse_rules
 from propensity.ports import Ports, Sql
+from propensity.registry.release_gate import refuse_unreleased
 from propensity.registry.versions import load_champion, load_version
 
 _FORMULA = r"^[=+\-@\t\r]"  # OWASP, "CSV Injection": what a spreadsheet takes for a formula
@@ -33,7 +34,8 @@ _BOM = b"\xef\xbb\xbf"
 def build_export(ports: Ports, *, tenant: str, export: str) -> dict[str, Any]:
     """Make the list of a request. A second call finds the receipt of the first, or makes the same list again.
 
-    Raises NotFoundError where nobody asked for the list, or where the model has no champion.
+    Raises NotFoundError where nobody asked for the list, or where the model has no champion. Raises ConflictError where
+    another version became champion since the request, whose lists are not released.
     """
     folder = export_folder(tenant, export)
     known = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
@@ -51,6 +53,8 @@ def build_export(ports: Ports, *, tenant: str, export: str) -> dict[str, Any]:
 
 def _plan(ports: Ports, order: ExportOrder) -> ExportPlan:
     version = load_champion(ports.lake, order.request.model)
+    if not is_planned(ports.lake, export_folder(order.tenant_id, order.export)):
+        refuse_unreleased(ports, version)
     pins = pin_datasets(ports, _datasets(ports, order, version.number))
     snapshots = {table: ports.tables.snapshot(table) for table in (SCORES, EXPORTS, IDENTITIES)}
     plan = ExportPlan(

@@ -266,7 +266,9 @@ class _Erasure:
             folder, _, name = key.rpartition("/")
             if folder in runs:
                 runs[folder].add(name)
-        return sorted(run for run, names in runs.items() if not names & {"receipt.json", "evaluation.json"})
+        return sorted(
+            run for run, names in runs.items() if not names & {"receipt.json", "evaluation.json", "judged.json"}
+        )
 
 
 def _listed(hits: Sequence[str], texts: NameFinder) -> str:

@@ -9,10 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from propensity.backtest.domain.origins import without_overlap
-from propensity.backtest.domain.report import BacktestReport, OriginReport
+from propensity.backtest.backtest_figures import Rows, figures_of, figures_together, high_low, list_gains
+from propensity.backtest.domain.backtest_report import BacktestReport, OriginReport
+from propensity.backtest.domain.origin_days import without_overlap
 from propensity.backtest.domain.report_page import report_page
-from propensity.backtest.figures import Rows, figures_of, figures_together, high_low, list_gains
 from propensity.backtest.judge_origin import COLUMNS, Judged
 from propensity.kernel.errors import EvidenceError, IncompleteRunError
 from propensity.kernel.pages import to_html

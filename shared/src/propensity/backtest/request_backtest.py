@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from propensity.backtest.domain.origins import backtest_id, origins_of, parse_request
+from propensity.backtest.domain.origin_days import backtest_id, origins_of, parse_backtest
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import BadInputError, NotFoundError, PackError
 from propensity.lake.definition_files import write_definition
@@ -35,7 +35,7 @@ def request_backtest(
     YAML that the pack's parser or the engine refuses, and NotFoundError for a model that the pack does not have where
     the request brings no YAML.
     """
-    request = parse_request(body)
+    request = parse_backtest(body)
     if key is not None and not 0 < len(key) <= _MOST_KEY:
         raise BadInputError(f"Idempotency-Key: expected 1 to {_MOST_KEY} characters")
     moment = datetime.fromisoformat(at)

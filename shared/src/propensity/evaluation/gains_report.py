@@ -16,9 +16,8 @@ from pydantic import Field
 
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import Champion
-from propensity.evaluation.domain.gains import gain_to_json, list_to_json
+from propensity.evaluation.domain.gains import gain_over, gain_to_json, list_sizes, list_to_json, listed, top_of_lists
 from propensity.evaluation.domain.paired import overlap
-from propensity.evaluation.list_masks import gain_over, list_sizes, listed, top_of_lists
 from propensity.kernel.spec import Record
 from propensity.lake.domain.run_records import BuildResult
 from propensity.pack.domain.model_spec import ModelSpec

@@ -8,7 +8,7 @@ from typing import Any
 
 from propensity.features.silver_session import SilverSession
 from propensity.feedback.domain.matchback import DecileCount, FiguresFound, Measure, all_figures
-from propensity.feedback.release_proof import release_proof
+from propensity.feedback.matched_proof import release_proof
 from propensity.feedback.reports import MatchbackFigure, MatchbackReport, matchback_key, matchback_keys
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
@@ -48,7 +48,7 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
 
     The matchback writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval
     and n), once per run and day. It also writes `<run>/matchback-<day>.json`, with the versions of Silver that it saw,
-    and the proof that the release of the version's lists waits for (feedback/release_proof.py).
+    and the proof that the release of the version's lists waits for (feedback/matched_proof.py).
     Raises EvidenceError while the label window is open, and ConflictError where the run was matched over another Silver
     than is asked for.
     """

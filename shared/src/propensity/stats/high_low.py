@@ -19,7 +19,7 @@ HIGH, LOW = range(8, 11), range(1, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class HighLowList:
     """The high and the low customers of one list, and how many of each converted."""
 
     tenant: str
@@ -50,8 +50,8 @@ class HighLow:
     positives: int
 
 
-def strata_of(counts: Iterable[tuple[str, int, int, int]]) -> list[Stratum]:
-    """Return the strata of one date from (tenant, decile, rows, hits), in the order of the tenants' names."""
+def strata_of(counts: Iterable[tuple[str, int, int, int]]) -> list[HighLowList]:
+    """Return the lists of one date from (tenant, decile, rows, hits), in the order of the tenants' names."""
     found: dict[str, list[int]] = {}
     for tenant, decile, rows, hits in counts:
         sums = found.setdefault(tenant, [0, 0, 0, 0])
@@ -59,10 +59,10 @@ def strata_of(counts: Iterable[tuple[str, int, int, int]]) -> list[Stratum]:
             if decile in part:
                 sums[2 * place] += rows
                 sums[2 * place + 1] += hits
-    return [Stratum(tenant, *sums) for tenant, sums in sorted(found.items())]
+    return [HighLowList(tenant, *sums) for tenant, sums in sorted(found.items())]
 
 
-def high_against_low(strata: Iterable[Stratum], least_variance: float = 0.0) -> HighLow:
+def high_against_low(lists: Iterable[HighLowList], least_variance: float = 0.0) -> HighLow:
     """Return how far the rate of the high customers lies above that of the low ones of the same list.
 
     Sum of w (p_high - p_low) over lists / sum of w, with the weights of Mantel and Haenszel. The interval is the score
@@ -71,7 +71,7 @@ def high_against_low(strata: Iterable[Stratum], least_variance: float = 0.0) -> 
     own differences (tenants as clusters), and always at least `least_variance`. `n` counts high and low customers.
     Raises EvidenceError where no list has both kinds.
     """
-    used = [stratum for stratum in strata if stratum.weight]
+    used = [stratum for stratum in lists if stratum.weight]
     if not used:
         raise EvidenceError("high against low: no list has customers in its top three and its bottom three deciles")
     total = sum(one.weight for one in used)
@@ -87,17 +87,17 @@ def high_against_low(strata: Iterable[Stratum], least_variance: float = 0.0) -> 
     return HighLow(found, sum(one.high_hits + one.low_hits for one in used))
 
 
-def _p(one: Stratum) -> float:
+def _p(one: HighLowList) -> float:
     n1, n0, x1, x0 = one.high_rows, one.low_rows, one.high_hits, one.low_hits
     return (n1**2 * x0 - n0**2 * x1 + n1 * n0 * (n0 - n1) / 2) / one.rows**2
 
 
-def _q(one: Stratum) -> float:
+def _q(one: HighLowList) -> float:
     n1, n0, x1, x0 = one.high_rows, one.low_rows, one.high_hits, one.low_hits
     return (x1 * (n0 - x0) + x0 * (n1 - x1)) / (2 * one.rows)
 
 
-def _between(used: Iterable[Stratum], value: float, total: float) -> float:
+def _between(used: Iterable[HighLowList], value: float, total: float) -> float:
     """The variance by the spread of tenants; 0 with too few of them for a spread."""
     sums: dict[str, float] = {}
     for one in used:

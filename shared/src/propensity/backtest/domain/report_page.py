@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from propensity.backtest.domain.report import BacktestReport, Figure, ListGains, OriginReport
+from propensity.backtest.domain.backtest_report import BacktestReport, ListGains, OriginFigure, OriginReport
 from propensity.kernel import charts
 from propensity.kernel.pages import Figure as Chart
 from propensity.kernel.pages import Page, Section, Table
@@ -136,7 +136,7 @@ def _findings(origins: tuple[OriginReport, ...]) -> tuple[str, ...]:
     return tuple(f"{one.judged['as_of']}: {said}" for one in origins for said in one.findings)
 
 
-def _find(figures: tuple[Figure, ...], measure: str) -> Estimate | None:
+def _find(figures: tuple[OriginFigure, ...], measure: str) -> Estimate | None:
     return next((one.estimate for one in figures if (one.segment, one.measure) == ("all", measure)), None)
 
 

@@ -22,8 +22,8 @@ class ReleaseProof(Record):
 
     `by` is the scoring run that was matched, or the backtest. `as_of` are the dates of the lists, and outcomes are
     those known before `known_by`. `difference` is in conversions per customer. It is None, with `why_not` in words,
-    where nothing could be compared. `positives` of its n customers converted. `exported` customers were left out because a
-    list of the model had them.
+    where nothing could be compared. `positives` of its n customers converted. `exported` customers were left out
+    because a list of the model had them.
     """
 
     source: Source

@@ -34,7 +34,7 @@ class BacktestRequest(Frozen):
     definition: str | None = Field(None, min_length=1, max_length=100_000)
 
 
-def parse_request(body: Mapping[str, Any]) -> BacktestRequest:
+def parse_backtest(body: Mapping[str, Any]) -> BacktestRequest:
     """Parse a request. Raises BadInputError, which names the field and what is expected."""
     try:
         return BacktestRequest.model_validate(body)

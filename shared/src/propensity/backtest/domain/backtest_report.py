@@ -10,7 +10,7 @@ from propensity.registry.domain.release_proof import ReleaseProof
 from propensity.stats.figures import Estimate
 
 
-class Figure(Record):
+class OriginFigure(Record):
     """A figure with its 95 % interval and n, and the conversions among its n customers; a row of a matchback.
 
     `pooled` says that the figure compares customers of all tenants with each other.
@@ -54,7 +54,7 @@ class OriginReport(Record):
 
     judged: Mapping[str, Any]
     counted: bool
-    figures: tuple[Figure, ...]
+    figures: tuple[OriginFigure, ...]
     findings: tuple[str, ...]
     gains: ListGains | None
 
@@ -78,7 +78,7 @@ class BacktestReport(Record):
     horizon_days: int
     settle_days: int
     origins: tuple[OriginReport, ...]
-    together: tuple[Figure, ...]
+    together: tuple[OriginFigure, ...]
     gains: ListGains | None
     proof: ReleaseProof
     limits: Mapping[str, Any]

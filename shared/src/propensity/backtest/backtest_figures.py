@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from propensity.backtest.domain.report import Figure, ListGains
-from propensity.evaluation.list_masks import gain_over, list_sizes, listed, top_of_lists
+from propensity.backtest.domain.backtest_report import ListGains, OriginFigure
+from propensity.evaluation.domain.gains import gain_over, list_sizes, listed, top_of_lists
 from propensity.feedback.domain.matchback import DecileCount, Measure, all_figures
 from propensity.kernel.errors import EvidenceError
 from propensity.pack.domain.model_spec import Value
 from propensity.stats.figures import Estimate, Z
-from propensity.stats.high_low import HIGH, LOW, HighLow, Stratum, high_against_low, strata_of
+from propensity.stats.high_low import HIGH, LOW, HighLow, HighLowList, high_against_low, strata_of
 from propensity.stats.over_folds import Lists, auc_over_folds, clustered_variance, lift_over_folds
 from propensity.stats.within_tenant import CLUSTERS, by_tenant, observed_over_expected
 
@@ -37,7 +37,7 @@ class Rows:
     chosen: Any
 
 
-def figures_of(rows: Rows, *, has_filter: bool) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
+def figures_of(rows: Rows, *, has_filter: bool) -> tuple[tuple[OriginFigure, ...], tuple[str, ...]]:
     """Return the figures of one origin, the same as those of a matchback, and its findings."""
     codes, names = _codes(rows.tenant)
     pairs, place, counts = np.unique(np.stack([codes, rows.score]), axis=1, return_inverse=True, return_counts=True)
@@ -56,7 +56,7 @@ def figures_of(rows: Rows, *, has_filter: bool) -> tuple[tuple[Figure, ...], tup
     return tuple(_figure(measure) for measure in found.measures), found.findings
 
 
-def figures_together(origins: Sequence[Rows]) -> tuple[Figure, ...]:
+def figures_together(origins: Sequence[Rows]) -> tuple[OriginFigure, ...]:
     """Return AUC within tenants, lift of lists and level over several origins, each tenant's list of a date by itself.
 
     A customer may stand on the lists of several origins, so customers, and tenants where they are many, are clusters.
@@ -66,14 +66,18 @@ def figures_together(origins: Sequence[Rows]) -> tuple[Figure, ...]:
     found = []
     for name, figure in (("auc_within", auc_over_folds), ("lift_of_lists", lift_over_folds)):
         try:
-            found.append(Figure(segment="all", measure=name, estimate=figure(lists), positives=positives, pooled=False))
+            found.append(
+                OriginFigure(segment="all", measure=name, estimate=figure(lists), positives=positives, pooled=False)
+            )
         except EvidenceError:
             continue  # each origin's findings say so
     rows, mean = len(lists.label), float(lists.score.mean())
     if mean > 0:
         level = observed_over_expected(by_tenant([("", mean, rows, positives)]).values())
         found.append(
-            Figure(segment="all", measure="observed_over_expected", estimate=level, positives=positives, pooled=False)
+            OriginFigure(
+                segment="all", measure="observed_over_expected", estimate=level, positives=positives, pooled=False
+            )
         )
     return tuple(found)
 
@@ -121,7 +125,7 @@ def high_low(origins: Sequence[Rows]) -> HighLow:
 
     Raises EvidenceError where no list has both.
     """
-    strata: list[Stratum] = []
+    strata: list[HighLowList] = []
     for rows in origins:
         codes, names = _codes(rows.tenant)
         counts = []
@@ -133,7 +137,7 @@ def high_low(origins: Sequence[Rows]) -> HighLow:
     return high_against_low(strata, _variance_of_customers(origins, strata))
 
 
-def _variance_of_customers(origins: Sequence[Rows], strata: Sequence[Stratum]) -> float:
+def _variance_of_customers(origins: Sequence[Rows], strata: Sequence[HighLowList]) -> float:
     """The variance of the difference with customers as clusters: one may stand on the lists of several origins."""
     lists, total = _lists(origins), sum(one.weight for one in strata)
     if not total or len(origins) == 1:
@@ -186,8 +190,8 @@ def _codes(names: Any) -> tuple[Any, list[str]]:
     return codes.reshape(-1).astype(np.int64), [str(text) for text in texts]
 
 
-def _figure(measure: Measure) -> Figure:
-    return Figure(
+def _figure(measure: Measure) -> OriginFigure:
+    return OriginFigure(
         segment=measure.segment,
         measure=measure.measure,
         estimate=measure.estimate,

@@ -11,6 +11,7 @@ import pytest
 
 from propensity.runtime import composition, settings
 from tests.kit.handlers import create_online_table
+from tests.kit.registries import let_leave
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF, Generated, generate
 
@@ -39,9 +40,10 @@ def trained(history: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(scope="session")
 def scored(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """`trained` with everyone scored."""
+    """`trained` with everyone scored, and its lists released by two people."""
     world = trained.copy(tmp_path_factory.mktemp("scored"))
     world.score("service", AS_OF.isoformat())
+    let_leave(world.lake, "service", 1)
     return world
 
 

@@ -103,6 +103,8 @@ def test_a_backtest_is_seen_by_neither_registry_nor_batches_nor_the_search_for_o
     assert version_numbers(world.lake, "service") == version_numbers(champion.lake, "service") == [1]
     assert batch_runs(world) == batch_runs(champion)
     assert open_training(world.lake, "service") is None
+    # executions of a model are found by its name between two dashes
+    assert "-service-" not in f"backtest-{tested[1]['backtest']}-{ORIGIN}"
     for table in ("gold/scores", "gold/matchback"):
         snapshots = [one.tables.snapshot(table) for one in (world, champion)]
         assert len({snapshot and snapshot.version for snapshot in snapshots}) == 1
@@ -283,4 +285,4 @@ def test_a_request_that_cannot_be_is_refused_with_its_field(plain: World) -> Non
     with pytest.raises(NotFoundError, match="no model 'winter'"):
         ask(plain, "winter")
     with pytest.raises(NotFoundError, match="none of this id"):
-        show_backtest(plain, "service", "service-0000000000000000")
+        show_backtest(plain, "service", "service_0000000000000000")

@@ -20,7 +20,7 @@ from propensity.registry.versions import load_version, read_ledger
 from propensity.release.manage_registry import list_versions, release
 from tests.functional.backtest.conftest import DAY
 from tests.kit.backtests import backtested
-from tests.kit.registries import crown
+from tests.kit.registries import crown, let_leave
 from tests.kit.world import World
 from tests.stack.automotive import KNOWN_BY, Generated
 
@@ -155,8 +155,7 @@ def test_a_matchback_lets_lists_leave_and_leaves_out_whom_a_list_had(
     champion: World, dealers: Generated, tmp_path: Path
 ) -> None:
     world = champion.copy(tmp_path / "world")
-    let_go(world, "technical", "anna")
-    let_go(world, "business", "ben")
+    let_leave(world.lake, "service", 1)
     receipt = pull(world, "k", filter={"deciles": [9, 10]}, holdout=0.3, household="each")["receipt"]
     plain = champion.copy(tmp_path / "plain")
     proofs = {}

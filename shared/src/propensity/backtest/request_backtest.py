@@ -21,7 +21,7 @@ from propensity.ports import Execution, Ports
 from propensity.training.domain.cost import check_candidate
 
 MACHINE, TRAINS = "backtest_model", "train_model"
-_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MOST_KEY = 200
 
 

@@ -47,10 +47,13 @@ def parse_backtest(body: Mapping[str, Any]) -> BacktestRequest:
 
 
 def backtest_id(definition: Definition, request: BacktestRequest, key: str) -> str:
-    """Return the id of a backtest. The same request of the same definition with the same key has the same id."""
+    """Return the id of a backtest. The same request of the same definition with the same key has the same id.
+
+    The id has no dash: a model's executions are found by its name between two dashes (operations/executions.py).
+    """
     meaning = json.dumps([key, request.model_dump(mode="json"), definition.files()], sort_keys=True)
-    name = definition.model.name.replace("_", "-")[:_LONGEST_NAME]
-    return f"{name}-{hashlib.sha256(meaning.encode()).hexdigest()[:16]}"
+    name = definition.model.name[:_LONGEST_NAME]
+    return f"{name}_{hashlib.sha256(meaning.encode()).hexdigest()[:16]}"
 
 
 def origins_of(spec: ModelSpec, request: BacktestRequest, as_of: date) -> tuple[date, ...]:

@@ -68,6 +68,7 @@ def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]
         "TRAIN_MACHINE_ARN": create(name="train", definition=machine, roleArn=role)["stateMachineArn"],
         "SCORE_MACHINE_ARN": create(name="score", definition=machine, roleArn=role)["stateMachineArn"],
         "EXPORT_MACHINE_ARN": create(name="export", definition=machine, roleArn=role)["stateMachineArn"],
+        "BACKTEST_MACHINE_ARN": create(name="backtest", definition=machine, roleArn=role)["stateMachineArn"],
         "POWERTOOLS_SERVICE_NAME": "test",
         "POWERTOOLS_METRICS_NAMESPACE": "Test",
     }

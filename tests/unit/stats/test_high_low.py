@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from propensity.kernel.errors import EvidenceError
 from propensity.stats.figures import Z
-from propensity.stats.high_low import HighLowList, high_against_low, strata_of
+from propensity.stats.high_low import HighLowList, high_against_low, high_low_lists
 
 counts = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda two: (max(two), min(two)))
 lists = st.builds(lambda tenant, high, low: HighLowList(tenant, *high, *low), st.sampled_from("abc"), counts, counts)
@@ -19,7 +19,7 @@ lists = st.builds(lambda tenant, high, low: HighLowList(tenant, *high, *low), st
 
 def test_deciles_between_high_and_low_count_nothing() -> None:
     rows = [("a", decile, 10, decile) for decile in range(1, 11)]
-    assert strata_of([*rows, ("b", 5, 3, 3)]) == [HighLowList("a", 30, 27, 30, 6), HighLowList("b", 0, 0, 0, 0)]
+    assert high_low_lists([*rows, ("b", 5, 3, 3)]) == [HighLowList("a", 30, 27, 30, 6), HighLowList("b", 0, 0, 0, 0)]
 
 
 def test_of_one_list_it_is_the_difference_of_two_rates_with_their_usual_error() -> None:

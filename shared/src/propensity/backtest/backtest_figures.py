@@ -15,7 +15,7 @@ from propensity.feedback.domain.matchback import DecileCount, Measure, all_figur
 from propensity.kernel.errors import EvidenceError
 from propensity.pack.domain.model_spec import Value
 from propensity.stats.figures import Estimate, Z
-from propensity.stats.high_low import HIGH, LOW, HighLow, HighLowList, high_against_low, strata_of
+from propensity.stats.high_low import HIGH, LOW, HighLow, HighLowList, high_against_low, high_low_lists
 from propensity.stats.over_folds import Lists, auc_over_folds, clustered_variance, lift_over_folds
 from propensity.stats.within_tenant import CLUSTERS, by_tenant, observed_over_expected
 
@@ -133,7 +133,7 @@ def high_low(origins: Sequence[Rows]) -> HighLow:
             there = rows.decile == number
             size, hits = (np.bincount(codes[there], w, len(names)) for w in (None, rows.label[there]))
             counts += [(name, number, int(n), int(hit)) for name, n, hit in zip(names, size, hits, strict=True)]
-        strata += strata_of(counts)
+        strata += high_low_lists(counts)
     return high_against_low(strata, _variance_of_customers(origins, strata))
 
 

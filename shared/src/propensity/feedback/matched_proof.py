@@ -15,7 +15,7 @@ from propensity.lake.session import download
 from propensity.pack.domain.model_spec import LabelWindow
 from propensity.ports import Ports, Sql
 from propensity.registry.domain.release_proof import ReleaseProof
-from propensity.stats.high_low import high_against_low, strata_of
+from propensity.stats.high_low import high_against_low, high_low_lists
 
 
 def release_proof(
@@ -45,7 +45,7 @@ def release_proof(
     )
     difference, positives, why_not = None, 0, None
     try:
-        found = high_against_low(strata_of((str(t), int(d), int(rows), int(hits)) for t, d, rows, hits in counts))
+        found = high_against_low(high_low_lists((str(t), int(d), int(rows), int(hits)) for t, d, rows, hits in counts))
         difference, positives = found.difference, found.positives
     except EvidenceError as error:
         why_not = str(error)

@@ -50,7 +50,7 @@ class HighLow:
     positives: int
 
 
-def strata_of(counts: Iterable[tuple[str, int, int, int]]) -> list[HighLowList]:
+def high_low_lists(counts: Iterable[tuple[str, int, int, int]]) -> list[HighLowList]:
     """Return the lists of one date from (tenant, decile, rows, hits), in the order of the tenants' names."""
     found: dict[str, list[int]] = {}
     for tenant, decile, rows, hits in counts:
@@ -71,7 +71,7 @@ def high_against_low(lists: Iterable[HighLowList], least_variance: float = 0.0) 
     own differences (tenants as clusters), and always at least `least_variance`. `n` counts high and low customers.
     Raises EvidenceError where no list has both kinds.
     """
-    used = [stratum for stratum in lists if stratum.weight]
+    used = [one for one in lists if one.weight]
     if not used:
         raise EvidenceError("high against low: no list has customers in its top three and its bottom three deciles")
     total = sum(one.weight for one in used)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -169,4 +169,4 @@ def let_leave(store: ObjectStore, model: str, version: int) -> None:
     signers: tuple[tuple[Role, str], ...] = (("technical", TECHNICAL), ("business", BUSINESS))
     for role, by in signers:
         asked = Request(model, version, by=by, why="test", at=AT, gates=GateSummary(passed=(), failed=()))
-        append_line(store, model, lambda known, asked=asked, role=role: release_line(asked, role, known))
+        append_line(store, model, partial(release_line, asked, role))

@@ -42,8 +42,18 @@ def models(
         )
         return Outcome(found, [tables.rows("models", columns, found["models"])])
     found = talk.api.get("models", model)
-    names = ("version", "stage", "family", "as_of", "auc", "auc_within", "rows", "positives", "gates_in_words")
-    names += ("release.released",)
+    names = (
+        "version",
+        "stage",
+        "family",
+        "as_of",
+        "auc",
+        "auc_within",
+        "rows",
+        "positives",
+        "gates_in_words",
+        "release.released",
+    )
     title = f"{model}: champion {found['champion'] or 'none'}, promotion {found['promotion']}"
     return Outcome(found, [tables.rows(title, names, found["versions"])])
 

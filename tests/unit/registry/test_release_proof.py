@@ -13,7 +13,7 @@ from propensity.stats.figures import Estimate
 
 
 def proof(low: float = 0.01, positives: int = 30, **changes: Any) -> ReleaseProof:
-    facts = {"source": "matchback", "by": "runs/score/m/x", "model": "m", "as_of": ("2025-07-01",)}
+    facts: dict[str, Any] = {"source": "matchback", "by": "runs/score/m/x", "model": "m", "as_of": ("2025-07-01",)}
     facts |= {"known_by": "2025-10-06", "difference": Estimate(low + 0.02, low, low + 0.04, 900)}
     return ReleaseProof.model_validate({**facts, "positives": positives, **changes})
 
@@ -41,7 +41,7 @@ def test_a_proof_is_enough_only_with_its_whole_interval_and_enough_conversions(
 def test_the_gate_cannot_be_set_so_that_it_never_fails() -> None:
     for wrong in ({"min_positives": 9}, {"min_difference": -0.1}, {"off": True}):
         with pytest.raises(ValidationError):
-            Release(**wrong)  # type: ignore[arg-type]
+            Release(**wrong)
 
 
 def test_of_several_proofs_the_newest_that_is_enough_counts() -> None:

@@ -32,11 +32,10 @@ class Clearance:
 
 def clearance(ports: Ports, version: Version, standing: ModelStanding) -> Clearance:
     """Look at the ledger's releases and at the proofs of a version. The limits are those of the pack of today."""
-    definition = version.definition(ports.lake)
+    deployed = version.model in pack_info(ports).models
+    definition = pack_definition(ports, version.model) if deployed else version.definition(ports.lake)
     limits = definition.model.release
-    if version.model in pack_info(ports).models:
-        limits = pack_definition(ports, version.model).model.release
-    folders = (version_proofs(version.model, version.number), recipe_proofs(version.model, definition.recipe))
+    folders = (version_proofs(version.model, version.number), recipe_proofs(version.model, version.recipe(ports.lake)))
     proofs = tuple(proof for folder in folders for proof in _read(ports.lake, folder))
     if len(standing.released_by(version.number)) == len(ROLES):
         return Clearance("people", limits, proofs)

@@ -49,7 +49,7 @@ def trained_on(store: ObjectStore, definition: Definition, day: date) -> int | N
     if number is None:
         return None
     version = load_version(store, name, number)
-    same = version.definition(store).recipe == definition.recipe and version.provenance.silver_at is None
+    same = version.recipe(store) == definition.recipe and version.provenance.silver_at is None
     return number if same else None
 
 

@@ -278,6 +278,9 @@ def test_a_request_that_cannot_be_is_refused_with_its_field(plain: World) -> Non
         ({"every_months": 0}, "every_months"),
         ({"definition": "x" * 100_001}, "definition"),
         ({"definition": "]"}, "definition"),
+        ({"definition": "a: &a [1]\nb: *a\n"}, "alias"),
+        ({"as_of": "0001-01-01"}, "as_of"),
+        ({"as_of": "1901-01-01", "origins": 12}, "ask for fewer"),
         ({"silver": 1}, "silver"),
     ):
         with pytest.raises(BadInputError, match=field):

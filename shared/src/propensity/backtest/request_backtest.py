@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+import yaml
+
 from propensity.backtest.domain.origin_days import backtest_id, origins_of, parse_backtest
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import BadInputError, NotFoundError, PackError
@@ -17,6 +19,7 @@ from propensity.lake.json_objects import dumps, find_json, find_record, parse_re
 from propensity.lake.silver_tables import datasets_used, shape_of
 from propensity.pack.current import contract_of, pack_info, training_definition
 from propensity.pack.domain.definition import Definition
+from propensity.pack.domain.yaml_source import has_aliases
 from propensity.ports import Execution, Ports
 from propensity.training.domain.cost import check_candidate
 
@@ -119,11 +122,13 @@ def _definition(ports: Ports, model: str, text: str | None, as_of: date) -> Defi
     if text is None:
         return training_definition(ports, model)
     try:
+        if has_aliases(text):
+            raise BadInputError("definition: has an alias (*name); write out what it stands for")
         definition = training_definition(ports, model, text)
         for candidate in definition.model.candidates:
             check_candidate(candidate, f"models/{model}.yaml")
         _run_on_nothing(ports, definition, as_of)
-    except PackError as error:
+    except (PackError, yaml.YAMLError) as error:
         raise BadInputError(f"definition: {error}") from error
     return definition
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from propensity.kernel.errors import BadInputError
 from propensity.kernel.spec import Frozen
+from propensity.lake.domain.run_names import FIRST_DAY
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
 from propensity.training.domain.schedule import months_before
@@ -28,7 +29,7 @@ class BacktestRequest(Frozen):
     `definition` is the YAML of a model that is not deployed; without it the pack's is tried.
     """
 
-    as_of: date | None = None
+    as_of: date | None = Field(None, ge=FIRST_DAY)
     origins: int = Field(3, ge=1, le=MOST_ORIGINS)
     every_months: int | None = Field(None, ge=1, le=12)
     definition: str | None = Field(None, min_length=1, max_length=100_000)
@@ -59,7 +60,8 @@ def backtest_id(definition: Definition, request: BacktestRequest, key: str) -> s
 def origins_of(spec: ModelSpec, request: BacktestRequest, as_of: date) -> tuple[date, ...]:
     """Return the origins, oldest first, on the day of the month of `as_of`.
 
-    The label window of each has ended and settled by then.
+    The label window of each has ended and settled by then. Raises BadInputError where an origin would lie before the
+    first day that a run may have.
     """
     found: list[date] = []
     months = 0
@@ -71,6 +73,8 @@ def origins_of(spec: ModelSpec, request: BacktestRequest, as_of: date) -> tuple[
             months += request.every_months or 1
         else:
             months += 1
+    if found[-1] < FIRST_DAY:
+        raise BadInputError(f"as_of: {as_of} has no {request.origins} origins from {FIRST_DAY} on; ask for fewer")
     return tuple(reversed(found))
 
 

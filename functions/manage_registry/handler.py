@@ -1,4 +1,4 @@
-"""Manages models over the API: versions, approvals, promotion, rollback.
+"""Manages models over the API: versions, approvals, promotion, release of lists, rollback.
 
 The caller is the person who signed the request, whatever the request's body says.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from propensity.kernel.errors import NotFoundError
-from propensity.release.manage_registry import approve, list_versions, promote, read_card, roll_back
+from propensity.release.manage_registry import approve, list_versions, promote, read_card, release, roll_back
 from propensity.runtime import api, composition
 from propensity.runtime.events import API, takes
 from propensity.runtime.logging import logged
@@ -31,6 +31,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
                 return promote(ports, model, version, by=call.by, why=why, at=call.at, approvers=approvers())
             case "/v1/models/{model}/approvals":
                 return approve(ports, model, version, by=call.by, why=why, at=call.at, approvers=approvers())
+            case "/v1/models/{model}/release":
+                return release(ports, model, version, by=call.by, why=why, at=call.at, approvers=approvers())
             case "/v1/models/{model}/rollback":
                 seen = call.body.get("from_version")
                 return roll_back(ports, model, by=call.by, why=why, at=call.at, version=version, from_version=seen)

@@ -15,9 +15,11 @@ from propensity.training.plan_training import plan_training
 @logged
 @takes(model="<model>", as_of="2025-07-01")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    given = event.get("input", event)
     return plan_training(
         composition.ports(),
         model=event["model"],
         as_of=day_in(event, "as_of"),
-        silver=SilverAt.parse(event.get("input", event)),
+        silver=SilverAt.parse(given),
+        backtest=given.get("backtest"),
     )

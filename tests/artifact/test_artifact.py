@@ -133,6 +133,9 @@ ADAPTERS_OF = {
     "RebuildSilver": DELTA,
     "EraseCustomer": [*DELTA, "dynamo_online"],
     "EraseTenant": [*DELTA, "dynamo_online"],
+    "RequestBacktest": [*SQL, "step_functions"],
+    "JudgeOrigin": ARROW,
+    "ReportBacktest": ARROW,
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from propensity.runtime import composition, settings
 from tests.kit.handlers import create_online_table
+from tests.kit.registries import let_leave
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF, Generated, generate
 
@@ -39,9 +40,10 @@ def trained(history: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(scope="session")
 def scored(trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """`trained` with everyone scored."""
+    """`trained` with everyone scored, and its lists released by two people."""
     world = trained.copy(tmp_path_factory.mktemp("scored"))
     world.score("service", AS_OF.isoformat())
+    let_leave(world.lake, "service", 1)
     return world
 
 
@@ -66,6 +68,7 @@ def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]
         "TRAIN_MACHINE_ARN": create(name="train", definition=machine, roleArn=role)["stateMachineArn"],
         "SCORE_MACHINE_ARN": create(name="score", definition=machine, roleArn=role)["stateMachineArn"],
         "EXPORT_MACHINE_ARN": create(name="export", definition=machine, roleArn=role)["stateMachineArn"],
+        "BACKTEST_MACHINE_ARN": create(name="backtest", definition=machine, roleArn=role)["stateMachineArn"],
         "POWERTOOLS_SERVICE_NAME": "test",
         "POWERTOOLS_METRICS_NAMESPACE": "Test",
     }

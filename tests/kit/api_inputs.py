@@ -141,6 +141,7 @@ def inputs(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 NESTED = "[" * 7 + "1," * 20_000 + "1" + "]" * 7
 RIGHT = {"tenant": "dealer_01", "model": "buy", "version": "1", "day": "2025-07-01", "export": "buy-0123456789abcdef"}
+RIGHT["backtest"] = "buy_0123456789abcdef"
 # what once ended in a 5xx, and tenants that nobody may be
 NAMES = (".", "..", "unknown", "UNKNOWN", "x" * 2_049, "\ud800", DIGITS, "0001-01-01", "9999-12-31", "NaN", "nobody")
 BODIES = (

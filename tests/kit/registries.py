@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import yaml
 
-from propensity.kernel.callers import Approvers
+from propensity.kernel.callers import Approvers, Role
 from propensity.kernel.errors import ConflictError
 from propensity.lake.json_objects import dumps
 from propensity.pack.domain.definition import parse_definition
@@ -21,7 +21,7 @@ from propensity.registry.domain.ledger import LedgerLine as Line
 from propensity.registry.domain.ledger import model_standing as standing
 from propensity.registry.versions import append_to_ledger as append_line
 from propensity.registry.versions import present_champion
-from propensity.release.domain.promotion import Request
+from propensity.release.domain.promotion import Request, release_line
 from propensity.release.domain.promotion import registration_line as settle
 from propensity.release.register_model import register_model
 from propensity.runtime.pack_files import pack_files
@@ -162,3 +162,11 @@ def crown(store: ObjectStore, model: str, version: int) -> Line:
     gates = GateSummary(passed=(), failed=())
     asked = Request(model, version, by=f"run {version}", why="test", at=AT, gates=gates)
     return append_line(store, model, lambda known: settle(asked, "automatic", standing(known).champion, known))
+
+
+def let_leave(store: ObjectStore, model: str, version: int) -> None:
+    """Release a version's lists, as two people would."""
+    signers: tuple[tuple[Role, str], ...] = (("technical", TECHNICAL), ("business", BUSINESS))
+    for role, by in signers:
+        asked = Request(model, version, by=by, why="test", at=AT, gates=GateSummary(passed=(), failed=()))
+        append_line(store, model, partial(release_line, asked, role))

@@ -22,6 +22,9 @@ RECORD = "tenants/t1/record/000001.json"
 GOLD = "gold/scores/model=buy/a.parquet"
 MATCHED = "gold/matchback/a.parquet"
 LOG = "_delta_log/00000000000000000001.json"
+ORIGIN = "runs/train/backtest-of-buy/buy_0123456789abcdef-2026-01-01"
+BACKTEST = "runs/backtest/buy/buy_0123456789abcdef"
+PROOF = "registry/buy/proofs/v000001/a.json"
 LIST = "exports/lists/tenant_id=t1/service-0123456789abcdef"
 
 
@@ -151,9 +154,12 @@ RIGHTS: dict[str, Rights] = {
     "LogInference": Rights(("gold/inference_log/a",), (GOLD, MATCHED), ("gold/inference_log/a",), (GOLD, PROMOTED)),
     "ExplainScore": Rights((), (GOLD, "gold/inference_log/a"), (GOLD, LINE), (PROMOTED, f"{SCORED}/plan.json")),
     "PlanTraining": Rights(
-        tuple(f"{RUN}/{name}" for name in _PLAN),
-        (*(f"{RUN}/{name}" for name in (*_RESULTS, "features/0001.parquet", "ladder/ladder.json")), LINE),
-        (PROMOTED, RECORD),
+        (*(f"{RUN}/{name}" for name in _PLAN), f"{ORIGIN}/judged/items/0001.json", f"{ORIGIN}/origin/items.json"),
+        (
+            *(f"{RUN}/{name}" for name in (*_RESULTS, "features/0001.parquet", "ladder/ladder.json")),
+            *(f"{ORIGIN}/judged.json", f"{BACKTEST}/request.json", LINE),
+        ),
+        (PROMOTED, RECORD, f"{BACKTEST}/request.json"),
         (BRONZE, GOLD),
     ),
     "FitCandidate": Rights(
@@ -209,8 +215,8 @@ RIGHTS: dict[str, Rights] = {
         (LINE, PROMOTED),
     ),
     "RunMatchback": Rights(
-        (f"{SCORED}/outcomes/2026-03-01.parquet", f"{SCORED}/matchback-2026-03-01.json", MATCHED),
-        (f"{SCORED}/plan.json", f"{SCORED}/receipt.json", f"{SCORED}/drift.json", GOLD, PROMOTED),
+        (f"{SCORED}/outcomes/2026-03-01.parquet", f"{SCORED}/matchback-2026-03-01.json", MATCHED, PROOF),
+        (f"{SCORED}/plan.json", f"{SCORED}/receipt.json", f"{SCORED}/drift.json", GOLD, PROMOTED, LINE),
         (PROMOTED, GOLD),
         (BRONZE, f"{RUN}/plan.json"),
     ),
@@ -307,5 +313,23 @@ RIGHTS: dict[str, Rights] = {
     ),
     "CheckReplay": Rights(
         ("registry/buy/replays/000001/x.json",), (LINE, VERSION, f"{REPLAY}/plan.json"), (LINE,), (PROMOTED, GOLD)
+    ),
+    "RequestBacktest": Rights(
+        (f"{BACKTEST}/request.json", f"{BACKTEST}/definition/model.yaml"),
+        (f"{BACKTEST}/report.json", f"{ORIGIN}/judged.json", PROOF, LINE),
+        (f"{BACKTEST}/report.json",),
+        (PROMOTED, GOLD, f"{ORIGIN}/judged/scores.parquet"),
+    ),
+    "JudgeOrigin": Rights(
+        (f"{ORIGIN}/judged/scores.parquet", f"{ORIGIN}/judged.json"),
+        (f"{RUN}/judged.json", f"{ORIGIN}/plan.json", f"{ORIGIN}/evaluation.json", PROOF, LINE, VERSION),
+        (f"{ORIGIN}/judged/features/0001.parquet", VERSION),
+        (PROMOTED, GOLD, f"{RUN}/plan.json"),
+    ),
+    "ReportBacktest": Rights(
+        (f"{BACKTEST}/report.json", f"{BACKTEST}/report.html", PROOF),
+        (f"{BACKTEST}/request.json", f"{ORIGIN}/judged.json", LINE, VERSION),
+        (f"{ORIGIN}/judged/scores.parquet",),
+        (PROMOTED, GOLD, LINE),
     ),
 }

@@ -186,6 +186,26 @@ def test_a_list_whose_maker_is_throttled_and_killed_in_the_middle_of_its_commit_
     }
 
 
+def test_a_backtest_ends_in_a_report_and_takes_the_version_that_was_trained_on_its_origin(
+    stack: Stack, ran: Run
+) -> None:
+    route = f"/v1/models/{MODEL}/backtests"
+    status, asked = stack.call("POST", route, {"as_of": "2025-11-01", "origins": 1})
+    assert (status, asked["origins"]) == (200, [DAY]), asked
+    found: dict[str, Any] = {}
+
+    def ready() -> bool:
+        status, told = stack.call("GET", f"{route}/{asked['backtest']}")
+        assert (status, told["state"] in ("running", "ready")) == (200, True), told
+        found.update(told)
+        return bool(told["state"] == "ready")
+
+    stack.wait(ready, WAIT, "the backtest")
+    [origin] = found["report"]["origins"]
+    assert origin["judged"]["version"] == 1
+    assert found["report"]["short_of"] is None
+
+
 def test_an_unsigned_call_is_refused(stack: Stack) -> None:
     status, _ = stack.call("POST", SCORES, {"model": MODEL}, signed=False)
     assert status == 403

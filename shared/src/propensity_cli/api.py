@@ -75,19 +75,28 @@ class Api:
 
     def get(self, *parts: str) -> dict[str, Any]:
         """The answer of GET `/v1/<parts joined by />`. Raises RefusedError, ServiceFailedError or WrongUseError."""
-        return self._call("GET", parts, None, None)
+        return _decoded(*self._call("GET", parts, None, None))
+
+    def page(self, *parts: str) -> str:
+        """The HTML page that GET `/v1/<parts joined by />?format=html` answers. Raises as `get` does."""
+        call, answer = self._call("GET", parts, None, None, query="?format=html")
+        if answer.status_code != requests.codes.ok or "text/html" not in answer.headers.get("Content-Type", ""):
+            _decoded(call, answer)  # an error has its words; a JSON answer is no page
+            raise ServiceFailedError(f"{call}: expected a page", status=answer.status_code)
+        return answer.content.decode()
 
     def post(self, *parts: str, body: Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
         """The answer of POST with a JSON body; `key` goes into the header Idempotency-Key. Raises as `get` does."""
-        return self._call("POST", parts, body, key)
+        return _decoded(*self._call("POST", parts, body, key))
 
     def _call(
-        self, method: str, parts: tuple[str, ...], body: Mapping[str, Any] | None, key: str | None
-    ) -> dict[str, Any]:
+        self, method: str, parts: tuple[str, ...], body: Mapping[str, Any] | None, key: str | None, query: str = ""
+    ) -> tuple[str, requests.Response]:
+        """Call the API. Returns the call in words, and the answer."""
         for part in parts:
             if part in ("", ".", ".."):
                 raise WrongUseError(f"a name is {part!r}: expected a tenant, model, day or list in its place")
-        path = "/v1/" + "/".join(quote(part, safe="") for part in parts)
+        path = "/v1/" + "/".join(quote(part, safe="") for part in parts) + query
         headers = {} if body is None else {"Content-Type": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -105,7 +114,7 @@ class Api:
             raise unreachable(method, path, error) from error
         except BotoCoreError as error:
             raise WrongUseError(f"AWS credentials: {error}") from error
-        return _decoded(f"{method} {path}", answer)
+        return f"{method} {path}", answer
 
 
 def unreachable(method: str, what: str, error: requests.RequestException) -> ServiceFailedError:

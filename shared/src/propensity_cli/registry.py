@@ -1,4 +1,4 @@
-"""`models`, `runs`, `promote`, `approve`, `rollback` and `tenants`: what there is, where it stands, who is champion."""
+"""`models`, `runs`, `promote`, `approve`, `release`, `rollback`, `tenants`: what there is, and where it stands."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     command(app, "runs")(runs)
     command(app, "promote")(promote)
     command(app, "approve")(approve)
+    command(app, "release")(release)
     command(app, "rollback")(rollback)
     command(app, "tenants")(tenants)
 
@@ -41,7 +42,18 @@ def models(
         )
         return Outcome(found, [tables.rows("models", columns, found["models"])])
     found = talk.api.get("models", model)
-    names = ("version", "stage", "family", "as_of", "auc", "auc_within", "rows", "positives", "gates_in_words")
+    names = (
+        "version",
+        "stage",
+        "family",
+        "as_of",
+        "auc",
+        "auc_within",
+        "rows",
+        "positives",
+        "gates_in_words",
+        "release.released",
+    )
     title = f"{model}: champion {found['champion'] or 'none'}, promotion {found['promotion']}"
     return Outcome(found, [tables.rows(title, names, found["versions"])])
 
@@ -61,6 +73,14 @@ def promote(talk: Talk, model: _Model, version: _Version, *, why: _Why) -> Outco
 def approve(talk: Talk, model: _Model, version: _Version, *, why: _Why) -> Outcome:
     """Approve a version in your role; the second role's approval promotes it."""
     return _line(model, talk.api.post("models", model, "approvals", body={"version": version, "why": why}))
+
+
+def release(talk: Talk, model: _Model, version: _Version, *, why: _Why) -> Outcome:
+    """Let a version's lists leave without proof, in your role; it takes the second role's release too."""
+    found = talk.api.post("models", model, "release", body={"version": version, "why": why})
+    stands = {"released": found["release"]["released"], "missing": found["release"]["missing"] or None}
+    told = {name: value for name, value in found.items() if isinstance(value, str | int) and value != ""}
+    return Outcome(found, [tables.fields(model, {**told, **stands})])
 
 
 def rollback(

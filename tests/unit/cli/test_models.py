@@ -85,6 +85,13 @@ CASES: list[tuple[str, str, Any, dict[str, Any], list[str]]] = [
         ["staging", "missing approvals", "business"],
     ),
     (
+        "release buy 2 --why new",
+        "POST /v1/models/buy/release",
+        {"version": 2, "why": "new"},
+        {**LINE, "action": "release", "release": {"released": False, "missing": ["business"]}},
+        ["anna", "released", "no", "business"],
+    ),
+    (
         "rollback buy --from-version 3 --why worse",
         "POST /v1/models/buy/rollback",
         {"from_version": 3, "why": "worse"},

@@ -16,7 +16,18 @@ DECISIONS = Path("docs/decisions")
 # rooms are folders of the package; a decision that concerns none of them stands under one of the last five
 ROOMS = {
     *("kernel", "stats", "pack", "lake", "tenants", "registry", "identity", "ingest", "features", "scoring", "serving"),
-    *("training", "evaluation", "feedback", "portal", "operations", "delivery", "ladder", "erasure", "release"),
+    *(
+        "training",
+        "evaluation",
+        "feedback",
+        "portal",
+        "operations",
+        "delivery",
+        "ladder",
+        "erasure",
+        "release",
+        "backtest",
+    ),
     *("packs", "adapters", "layers", "tests", "all"),
 }
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?^ {0,3}\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)

@@ -28,6 +28,7 @@ ROOMS = (
     "operations",
     "erasure",
     "release",
+    "backtest",
 )
 SECTIONS = (*GROUND, *ROOMS, "workflows")
 HEADING = re.compile(r"  # (\w+): \S.*\S -{3,}")

@@ -253,6 +253,13 @@ def test_maps_are_distributed_bounded_and_write_their_results_to_s3(path: Path) 
     # a list is one tenant's, and is made by one call
     assert bool(maps) == (path.name != "export_list.asl.json")
     for state in maps:
+        if state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "INLINE":
+            # a few executions, one after the other: each has Maps of its own, and leaves nothing in the state
+            tasks = [one for one in state["ItemProcessor"]["States"].values() if one["Type"] == "Task"]
+            assert {one["Resource"] for one in tasks} == {"arn:aws:states:::states:startExecution.sync:2"}
+            assert all(one["ResultPath"] is None for one in tasks)
+            assert (state["MaxConcurrency"], state["ResultPath"]) == (1, None)
+            continue
         assert state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
         assert 1 <= state["MaxConcurrency"] <= 1_000
         assert state["ResultWriter"]["Resource"] == "arn:aws:states:::s3:putObject"
@@ -363,6 +370,10 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("POST", "/v1/models/{model}/promote"),
         ("POST", "/v1/models/{model}/approvals"),
         ("POST", "/v1/models/{model}/rollback"),
+        ("POST", "/v1/models/{model}/release"),
+        ("POST", "/v1/models/{model}/backtests"),
+        ("GET", "/v1/models/{model}/backtests"),
+        ("GET", "/v1/models/{model}/backtests/{backtest}"),
         ("POST", "/v1/models/{model}/recalibrate"),
         ("GET", "/v1/models/{model}/retraining"),
         ("POST", "/v1/models/{model}/retraining"),

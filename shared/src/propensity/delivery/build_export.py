@@ -44,7 +44,8 @@ def build_export(ports: Ports, *, tenant: str, export: str, gap: str | None = No
     them, also where another version has become champion since. A list that another list of the tenant by the model came
     before is planned anew, so that it sees who is on that one. Raises NotFoundError where nobody asked for the list, or
     where the model has no champion, and IncompleteRunError where the gap run has not been committed. Raises
-    RetryableError where other lists came before again and again.
+    RetryableError where other lists came before again and again, and ConflictError where another version became
+    champion since the request, whose lists are not released.
     """
     folder = export_folder(tenant, export)
     known = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)

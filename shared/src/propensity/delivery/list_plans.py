@@ -16,22 +16,30 @@ from propensity.pack.domain.destination_spec import Destination
 from propensity.pack.domain.list_rules import parse_destination, parse_rules
 from propensity.ports import Ports
 from propensity.registry.batches import gap_run_of
+from propensity.registry.release_gate import refuse_unreleased
 from propensity.registry.versions import load_champion, load_version
 
 
 def newest_plan(ports: Ports, order: ExportOrder, gap: str | None) -> ExportPlan:
     """Return the plan that an earlier try went on with, or make the first plan.
 
-    `gap` is the execution that filled the gaps for the list. Raises NotFoundError where the model has no champion, and
-    IncompleteRunError where the gap run has not been committed.
+    `gap` is the execution that filled the gaps for the list. Raises NotFoundError where the model has no champion,
+    IncompleteRunError where the gap run has not been committed, and ConflictError where lists of the version are not
+    released.
     """
     newest, number = None, 1
     while found := find_record(ports.lake, _key(order, number), ExportPlan):
         newest, number = found, number + 1
     if newest is not None:
         return newest
-    version = load_champion(ports.lake, order.request.model).number if gap is None else _filled_by(ports, order, gap)
-    return _claim(ports, order, 1, version)
+    model = order.request.model
+    version = (
+        load_champion(ports.lake, model)
+        if gap is None
+        else load_version(ports.lake, model, _filled_by(ports, order, gap))
+    )
+    refuse_unreleased(ports, version)
+    return _claim(ports, order, 1, version.number)
 
 
 def plan_anew(ports: Ports, order: ExportOrder, late: ExportPlan) -> ExportPlan:

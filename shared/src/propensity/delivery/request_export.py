@@ -15,6 +15,7 @@ from propensity.lake.json_objects import dumps, find_record, parse_record, write
 from propensity.pack.current import pack_info
 from propensity.pack.domain.list_rules import destination_names
 from propensity.ports import Ports
+from propensity.registry.release_gate import refuse_unreleased
 from propensity.registry.versions import load_champion
 from propensity.tenants.record_lines import refuse_unknown_or_gone
 
@@ -28,15 +29,15 @@ def request_export(
     """Start a list. The same request with the same idempotency key is the same list, and is started once.
 
     `key` is the caller's idempotency key; without one every request is a list of its own. Raises BadInputError naming
-    the field, NotFoundError where the model has no champion or nobody knows the tenant, and ForbiddenError for a tenant
-    that is offboarded.
+    the field, NotFoundError where the model has no champion or nobody knows the tenant, ForbiddenError for a tenant
+    that is offboarded, and ConflictError while the champion's lists are not released (registry/release_gate.py).
     """
     tenant = _known(ports, tenant)
     models, destinations = pack_info(ports).models, destination_names(ports.pack_files)
     request = parse_request(body, models, destinations, today=date.fromisoformat(at[:10]))
     if key is not None and not 0 < len(key) <= _MOST_KEY:
         raise BadInputError(f"Idempotency-Key: expected 1 to {_MOST_KEY} characters")
-    load_champion(ports.lake, request.model)
+    refuse_unreleased(ports, load_champion(ports.lake, request.model))
     export = export_id(tenant, request, key if key is not None else request_id)
     folder = export_folder(tenant, export)
     order = ExportOrder(export=export, tenant_id=tenant, request=request, by=by, at=at)

@@ -298,7 +298,8 @@ class _Erasure:
             folder, _, name = key.rpartition("/")
             if folder in runs:
                 runs[folder].add(name)
-        unfinished = [run for run, names in runs.items() if not names & {"receipt.json", "evaluation.json"}]
+        ended = {"receipt.json", "evaluation.json", "judged.json"}
+        unfinished = [run for run, names in runs.items() if not names & ended]
         return sorted([*unfinished, *open_lists(self.reach)])
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from propensity.evaluation.case import Case
 from propensity.evaluation.champions import Champion
-from propensity.evaluation.domain.gains import Listed, Only, gain_to_json, gained, list_to_json
+from propensity.evaluation.domain.gains import gain_over, gain_to_json, list_sizes, list_to_json, listed, top_of_lists
 from propensity.evaluation.domain.paired import overlap
 from propensity.kernel.spec import Record
 from propensity.lake.domain.run_records import BuildResult
@@ -24,8 +24,6 @@ from propensity.pack.domain.model_spec import ModelSpec
 from propensity.stats.figures import log_loss_gain
 from propensity.training.data import as_date
 from propensity.training.domain.selection import Entrant, placings
-
-_SHARE = 0.1  # the share of each tenant's customers on a list, where the model has no filter
 
 
 class CandidateReport(Record):
@@ -145,22 +143,22 @@ def _gains(case: Case) -> Gains:
     day = as_date(data.as_of[rows][0]).isoformat()
     tenants = data.columns["tenant_id"][rows]
     filtered = data.columns["chosen"][rows] == 1 if spec.filter and "chosen" in data.columns else None
-    sizes = _sizes(tenants, filtered)
+    sizes = list_sizes(tenants, filtered)
     lists = max(1, sum(size > 0 for size in sizes.values()))
-    model = _top(fold.scores, tenants, sizes)
+    model = top_of_lists(fold.scores, tenants, sizes)
     if not model.any():
         return Gains(fold=day, lists=0)
     value, gains = spec.value, {}
     by_filter = by_champion = None
     if filtered is not None:
-        by_filter = list_to_json(_listed(filtered, fold.labels, fold.scores), value, lists)
-        gains["over_filter"] = _gain(model, filtered, fold.labels, value, lists)
+        by_filter = list_to_json(listed(filtered, fold.labels, fold.scores), value, lists)
+        gains["over_filter"] = gain_to_json(gain_over(model, filtered, fold.labels), value, lists)
     if case.champion is not None:
         by_champion = _champion(case.champion, day, spec)
         if case.champion_scores is not None:
-            theirs = _top(case.champion_scores, tenants, sizes)
-            by_champion |= list_to_json(_listed(theirs, fold.labels, case.champion_scores), value, lists)
-            gains["over_champion"] = _gain(model, theirs, fold.labels, value, lists)
+            theirs = top_of_lists(case.champion_scores, tenants, sizes)
+            by_champion |= list_to_json(listed(theirs, fold.labels, case.champion_scores), value, lists)
+            gains["over_champion"] = gain_to_json(gain_over(model, theirs, fold.labels), value, lists)
             ones = np.ones(len(rows), dtype=int)
             pairs = zip(
                 case.champion_scores.tolist(), fold.scores.tolist(), ones.tolist(), fold.labels.tolist(), strict=True
@@ -173,7 +171,7 @@ def _gains(case: Case) -> Gains:
         lists=lists,
         list_of="as many of each tenant as the filter chooses" if filtered is not None else "a tenth of each tenant",
         value=value.model_dump() if value else None,
-        model=list_to_json(_listed(model, fold.labels, fold.scores), value, lists),
+        model=list_to_json(listed(model, fold.labels, fold.scores), value, lists),
         filter=by_filter,
         champion=by_champion,
         gains=gains,
@@ -187,37 +185,3 @@ def _champion(champion: Champion, fold: str, spec: ModelSpec) -> dict[str, Any]:
         "why_not": champion.why_not,
         "has_seen_the_rows": overlap(fold, champion.dates, spec),
     }
-
-
-def _sizes(tenants: Any, filtered: Any | None) -> dict[str, int]:
-    """Return how many customers each tenant's list has.
-
-    `filtered` is the mask of the customers whom the filter chooses; it is None without a filter.
-    """
-    names, place, counts = np.unique(tenants.astype(str), return_inverse=True, return_counts=True)
-    if filtered is None:
-        found = np.maximum(1, np.round(_SHARE * counts))
-    else:
-        found = np.bincount(place, weights=filtered, minlength=len(names))
-    return {str(name): int(size) for name, size in zip(names, found, strict=True)}
-
-
-def _top(scores: Any, tenants: Any, sizes: Mapping[str, int]) -> Any:
-    """Return a mask of each tenant's highest scores, as many as its list's size.
-
-    Equal scores are taken in the order of the rows.
-    """
-    mask = np.zeros(len(scores), dtype=bool)
-    for tenant, size in sizes.items():
-        there = np.flatnonzero(tenants == tenant)
-        mask[there[np.argsort(-scores[there], kind="stable")[:size]]] = True
-    return mask
-
-
-def _listed(mask: Any, labels: Any, scores: Any) -> Listed:
-    return Listed(int(mask.sum()), float(scores[mask].sum()), int(labels[mask].sum()))
-
-
-def _gain(mine: Any, other: Any, labels: Any, value: Any, lists: int) -> dict[str, Any]:
-    only = [Only(int(mask.sum()), int(labels[mask].sum())) for mask in (mine & ~other, other & ~mine)]
-    return gain_to_json(gained(*only), value, lists)

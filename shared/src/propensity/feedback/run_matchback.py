@@ -8,6 +8,7 @@ from typing import Any
 
 from propensity.features.silver_session import SilverSession
 from propensity.feedback.domain.matchback import DecileCount, FiguresFound, Measure, all_figures
+from propensity.feedback.matched_proof import release_proof
 from propensity.feedback.reports import MatchbackFigure, MatchbackReport, matchback_key, matchback_keys
 from propensity.kernel.errors import ConflictError, EvidenceError
 from propensity.kernel.sql_text import among, quote, read_files, text
@@ -25,6 +26,8 @@ from propensity.pack.domain.model_spec import LabelWindow
 from propensity.ports import Ports, Sql
 from propensity.registry.batches import batch_runs, gap_runs
 from propensity.registry.domain.ladder import HEURISTIC
+from propensity.registry.domain.release_proof import version_proofs
+from propensity.registry.release_gate import keep_proof
 from propensity.registry.versions import load_version
 from propensity.stats.within_tenant import by_tenant
 from propensity.tenants.domain.record import closed_tenants
@@ -44,7 +47,8 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
     the customer did. The reasons are those for which training leaves rows out (docs/reference/training.md).
 
     The matchback writes gold/ground_truth (one row a customer) and gold/matchback (one row a figure, each with interval
-    and n), once per run and day. It also writes `<run>/matchback-<day>.json`, with the versions of Silver that it saw.
+    and n), once per run and day. It also writes `<run>/matchback-<day>.json`, with the versions of Silver that it saw,
+    and the proof that the release of the version's lists waits for (feedback/matched_proof.py).
     Raises EvidenceError while the label window is open, and ConflictError where the run was matched over another Silver
     than is asked for.
     """
@@ -95,6 +99,10 @@ def run_matchback(ports: Ports, *, run: str, known_by: str, silver: SilverAt = N
         )
         append_once(ports, sql, MATCHBACK, f"select *, {stamp} from measured", name)
         _keep_outcomes(ports, sql, f"{run}/outcomes/{day.isoformat()}.parquet")
+        if plan.silver_at is None:
+            proof = release_proof(ports, sql, run=run, plan=plan, window=window, known_by=day)
+            name = f"{run.rpartition('/')[2]}@{day.isoformat()}"
+            keep_proof(ports.lake, version_proofs(plan.model, plan.version), name, proof)
     report = MatchbackReport(
         run=run,
         model=plan.model,

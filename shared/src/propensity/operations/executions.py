@@ -14,7 +14,10 @@ _TRIES = 30  # starts under one day's name; a name is taken for 90 days after it
 
 
 def executions_of(ports: Ports, machine: str, model: str) -> list[Execution]:
-    """Return the model's newest executions, newest first. Their names have the model's name between two dashes."""
+    """Return the model's newest executions, newest first. Their names have the model's name between two dashes.
+
+    The trainings of backtests have not, and are left out.
+    """
     found = ports.workflows.recent(machine, f"-{model}-", _NEWEST)
     return [execution for execution in found if execution.payload.get("model") == model]
 

@@ -35,17 +35,21 @@ def contract_of(ports: Ports, dataset: str) -> Contract:
     return contract
 
 
-def pack_definition(ports: Ports, model: str) -> Definition:
-    return parse_definition(ports.pack_files, model, where=ports.pack, entity=pack_info(ports).entity)
+def pack_definition(ports: Ports, model: str, text: str | None = None) -> Definition:
+    """The pack's definition of a model. `text` stands in for the model's YAML, also for a model the pack lacks."""
+    files = ports.pack_files if text is None else {**ports.pack_files, f"models/{model}.yaml": text}
+    return parse_definition(files, model, where=ports.pack, entity=pack_info(ports).entity)
 
 
-def training_definition(ports: Ports, model: str) -> Definition:
+def training_definition(ports: Ports, model: str, text: str | None = None) -> Definition:
     """The pack's definition, with a slice for every column that a contract marks as protected.
+
+    `text` stands in for the model's YAML, as in `pack_definition`.
 
     Raises PackError for a protected column whose dataset has no column of the entity, because the column's values
     cannot be said of a customer. Raises PackError for a target that reads no outcomes: it would say what was.
     """
-    info, definition = pack_info(ports), pack_definition(ports, model)
+    info, definition = pack_info(ports), pack_definition(ports, model, text)
     if not reads_outcomes(definition.model.target.sql):
         raise PackError(
             f"{ports.pack}/models/{model}.yaml: target: reads no outcome.<dataset>, so it says what was, not what "

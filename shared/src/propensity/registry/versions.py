@@ -71,6 +71,7 @@ class VersionLineage(Record):
     family: str
     parameters: Mapping[str, Any]
     feature_set: str
+    recipe: str | None = None
     silver: Mapping[str, int]
     retracted: Mapping[str, Any] = {}
     silver_at: Mapping[str, Any] | None = None
@@ -102,6 +103,10 @@ class Version:
 
     def definition(self, store: ObjectStore) -> Definition:
         return read_definition(store, f"{self.folder}/definition", self.model)
+
+    def recipe(self, store: ObjectStore) -> str:
+        """Return the recipe of the version's definition; a version from before it was recorded is read for it."""
+        return self.provenance.recipe or self.definition(store).recipe
 
     def json(self, store: ObjectStore, name: str) -> dict[str, Any]:
         return read_json(store, f"{self.folder}/{name}")

@@ -1,4 +1,4 @@
-"""manage_registry: list a model's versions, approve one, promote one, or roll back, by one call each.
+"""manage_registry: list a model's versions, approve, promote or release one, or roll back, by one call each.
 
 None of these calls needs a deployment.
 """
@@ -14,6 +14,7 @@ from propensity.lake.erased import erasure_records, rows_erased_since
 from propensity.pack.current import pack_info, policy_of
 from propensity.ports import Ports
 from propensity.registry.domain.ledger import CARDS, LedgerLine, ModelStanding, model_standing, next_number, way_back
+from propensity.registry.release_gate import clearance
 from propensity.registry.versions import (
     Version,
     append_to_ledger,
@@ -23,7 +24,14 @@ from propensity.registry.versions import (
     version_numbers,
 )
 from propensity.release.check_artifact import check_artifact
-from propensity.release.domain.promotion import Request, approval_line, promotion_line, rollback_line, rolled_back_from
+from propensity.release.domain.promotion import (
+    Request,
+    approval_line,
+    promotion_line,
+    release_line,
+    rollback_line,
+    rolled_back_from,
+)
 
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 
@@ -46,6 +54,7 @@ def list_versions(ports: Ports, model: str) -> dict[str, Any]:
                 **_stage(standing, number),
                 "gates": gates.model_dump(),
                 "gates_in_words": gates.in_words or "passed all gates",
+                "release": _release(ports, version, standing),
                 "rows_erased": rows_erased_since(erased, version.provenance.silver),
             }
         )
@@ -128,6 +137,37 @@ def approve(
     lines = read_ledger(ports.lake, model)
     done = _append(ports, found, lines, lambda known: approval_line(request, role, known))
     return {**done, **_stage(model_standing(read_ledger(ports.lake, model, lines)), found.number)}
+
+
+def release(
+    ports: Ports, model: str, version: object, *, by: str, why: object, at: str, approvers: Approvers
+) -> dict[str, Any]:
+    """Release the lists of a version in the signer's role, though neither a matchback nor a backtest speaks for them.
+
+    The second release, by another person in the other role, lets the lists leave. Returns the line, with `release` as
+    `list_versions` has it. Raises ForbiddenError for a signer in neither role and for one person in both, and
+    ConflictError where another person released in this role.
+    """
+    role = approvers.role_of(by)
+    request, found = _request(ports, model, _number(version), by=by, why=why, at=at)
+    line = append_to_ledger(ports.lake, model, lambda known: release_line(request, role, known))
+    standing = model_standing(read_ledger(ports.lake, model))
+    return {**line.model_dump(), "release": _release(ports, found, standing)}
+
+
+def _release(ports: Ports, version: Version, standing: ModelStanding) -> dict[str, Any]:
+    """Return whether a version's lists may leave, by what, and the evidence."""
+    found, given = clearance(ports, version, standing), standing.released_by(version.number)
+    return {
+        "released": found.by is not None,
+        "by": found.by,
+        "limits": found.limits.model_dump(),
+        "people": [line.model_dump(include={"role", "by", "why", "at"}) for line in given.values()],
+        "missing": [role for role in ROLES if given and role not in given],
+        "proofs": [
+            {**proof.model_dump(mode="json"), "short_of": proof.short_of(found.limits)} for proof in found.proofs
+        ],
+    }
 
 
 def _figures(version: Version, metrics: Mapping[str, Any]) -> dict[str, Any]:

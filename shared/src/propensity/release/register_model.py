@@ -47,7 +47,7 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
     files["gates.json"] = dumps(evaluation.gates)
     definition = f"{run}/definition/"
     files |= {f"definition/{key.removeprefix(definition)}": store.get(key) for key in store.keys(definition)}
-    features = read_definition(store, f"{run}/definition", plan.model).feature_names
+    trained = read_definition(store, f"{run}/definition", plan.model)
     lineage = VersionLineage(
         run=run,
         model=plan.model,
@@ -56,12 +56,13 @@ def register_model(ports: Ports, *, run: str, at: str | None) -> dict[str, Any]:
         family=evaluation.family,
         parameters=evaluation.parameters,
         feature_set=plan.feature_set,
+        recipe=trained.recipe,
         silver=plan.silver,
         retracted=plan.retracted,
         silver_at=plan.silver_at,
         packages=evaluation.packages,
         # a plan from before columns were recorded has no columns
-        schema=VersionSchema(features=features, columns=plan.columns),
+        schema=VersionSchema(features=trained.feature_names, columns=plan.columns),
         files=recorded_files(files),
         # an evaluation from before training sets were hashed has no hash
         training_set=evaluation.training_set,

@@ -90,6 +90,7 @@ class AwsPorts:
             "train_model": self._settings.train_machine_arn,
             "score_population": self._settings.score_machine_arn,
             "export_list": self._settings.export_machine_arn,
+            "backtest_model": self._settings.backtest_machine_arn,
         }
         return StepFunctions(_client("stepfunctions"), machines)
 

@@ -25,6 +25,7 @@ class Settings(BaseModel):
     train_machine_arn: str | None = Field(None, alias="TRAIN_MACHINE_ARN")
     score_machine_arn: str | None = Field(None, alias="SCORE_MACHINE_ARN")
     export_machine_arn: str | None = Field(None, alias="EXPORT_MACHINE_ARN")
+    backtest_machine_arn: str | None = Field(None, alias="BACKTEST_MACHINE_ARN")
     online_table: str | None = Field(None, alias="ONLINE_TABLE")
     account_id: str = Field("", alias="ACCOUNT_ID")
     technical_approver_role: str = Field("", alias="TECHNICAL_APPROVER_ROLE")

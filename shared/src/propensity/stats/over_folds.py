@@ -68,10 +68,12 @@ def auc_over_folds(rows: Lists) -> Estimate:
     if not pairs:
         raise EvidenceError("AUC over folds: no list has both converters and others; wait for outcomes")
     value = sums / pairs
-    variance = _clustered(rows.customer, parts) / pairs**2
+    variance = clustered_variance(rows.customer, parts) / pairs**2
     tenants = np.array([one[0] for one in found])
     if len(np.unique(tenants)) >= CLUSTERS:
-        spread = _clustered(tenants, np.array([weight * (area - value) for _, weight, area in found])) / pairs**2
+        spread = (
+            clustered_variance(tenants, np.array([weight * (area - value) for _, weight, area in found])) / pairs**2
+        )
         variance = max(variance, spread)
     return logit_interval(value, variance, len(rows.label), fewest=fewest)
 
@@ -102,9 +104,9 @@ def lift_over_folds(rows: Lists, share: float = TOP) -> Estimate:
     variance = max(binomial / least**2, 1 / least if hits < 1 else 0.0)
     if hits:
         apart = hit - value * expected
-        variance = max(variance, _clustered(rows.customer, apart) / hits**2)
+        variance = max(variance, clustered_variance(rows.customer, apart) / hits**2)
         if len(np.unique(rows.tenant[rows.label == 1])) >= CLUSTERS:
-            variance = max(variance, _clustered(rows.tenant, apart) / hits**2)
+            variance = max(variance, clustered_variance(rows.tenant, apart) / hits**2)
     centre, half = log(least / usual), Z * sqrt(variance)
     low, high = exp(centre - half), min(most / usual, exp(centre + half))
     return Estimate(value, min(value, low), max(value, high), round(taken))
@@ -128,8 +130,8 @@ def _top(scores: Any, wanted: float) -> Any:
     return np.clip((wanted - above) / counts, 0, 1)[place]
 
 
-def _clustered(codes: Any, parts: Any) -> float:
-    """The variance of a sum of parts that are independent between clusters only."""
+def clustered_variance(codes: Any, parts: Any) -> float:
+    """The variance of a sum of parts, (n,), of mean 0, that are independent between clusters (codes, (n,)) only."""
     _, cluster = np.unique(codes, return_inverse=True)
     sums = np.bincount(cluster, weights=parts)
     return float((sums**2).sum() * len(sums) / max(1, len(sums) - 1))

@@ -7,7 +7,7 @@ from typing import Any
 from propensity.features.isolation import check_isolation
 from propensity.kernel.errors import PackError
 from propensity.lake.definition_files import write_definition
-from propensity.lake.domain.run_names import parse_day, training_run
+from propensity.lake.domain.run_names import origin_run, parse_day, training_run
 from propensity.lake.domain.run_records import TrainingPlan
 from propensity.lake.domain.time_travel import SilverAt
 from propensity.lake.json_objects import is_planned
@@ -21,19 +21,31 @@ from propensity.tenants.record_lines import closed_periods
 from propensity.training.domain.cost import check_candidate
 from propensity.training.domain.schedule import training_dates
 from propensity.training.items import write_training_items
+from propensity.training.origins import read_origin, trained_on, with_judged
 
 
-def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NEWEST) -> dict[str, Any]:
+def plan_training(
+    ports: Ports, *, model: str, as_of: str, silver: SilverAt = NEWEST, backtest: str | None = None
+) -> dict[str, Any]:
     """Plan the run of this model, day and Silver. A second call finds the first call's plan and goes on from it.
 
-    Returns the run's prefix and the keys of the lists of its items. Raises NotFoundError for an unknown model or table
-    version, and EvidenceError where Silver is empty. Raises PackError for a feature that rests on the rows of other
-    tenants (features/isolation.py). Raises PackError for a ladder with segments in a pack that spreads rows by entity,
-    because in such a pack no worker sees the whole of a tenant.
+    With `backtest` the run is the training of one of its origins: by the backtest's definition and Silver, without a
+    champion, and with the customers whom the origin scores beside the training's own (training/origins.py).
+
+    Returns the run's prefix and the keys of the lists of its items. Raises NotFoundError for an unknown model, backtest
+    or table version, and EvidenceError where Silver is empty. Raises PackError for a feature that rests on the rows of
+    other tenants (features/isolation.py). Raises PackError for a ladder with segments in a pack that spreads rows by
+    entity, because in such a pack no worker sees the whole of a tenant.
     """
     day = parse_day(as_of, "as_of")
-    run = training_run(model, day, silver.name())
-    definition = training_definition(ports, model)
+    if backtest is None:
+        run = training_run(model, day, silver.name())
+        definition, champion, trained = training_definition(ports, model), present_champion(ports.lake, model), None
+    else:
+        origin = read_origin(ports.lake, model, backtest, day)
+        run, definition, silver = origin_run(model, backtest, day), origin.definition, origin.silver
+        # today's champion has seen outcomes that nobody knew then
+        champion, trained = None, trained_on(ports.lake, definition, day)
     for candidate in definition.model.candidates:
         check_candidate(candidate, f"{ports.pack}/models/{model}.yaml")
     info = pack_info(ports)
@@ -63,7 +75,9 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
         shapes=pins.shapes,
         partition_key=info.partition_key,
         silver_at=silver.said(),
-        champion=present_champion(ports.lake, model),
+        champion=champion,
+        backtest=backtest,
+        trained_version=trained,
         dates=[date.isoformat() for date in dates],
         groups=pins.groups(ports.rows_per_item),
     )
@@ -71,4 +85,5 @@ def plan_training(ports: Ports, *, model: str, as_of: str, silver: SilverAt = NE
     if plan != planned:
         pins = pin_silver(ports, definition, plan.pinned)
     write_definition(ports.lake, f"{run}/definition", definition)
-    return write_training_items(ports.lake, run, plan, pins, definition, info.partition_key)
+    items = write_training_items(ports.lake, run, plan, pins, definition, info.partition_key)
+    return items if backtest is None else {**items, **with_judged(ports.lake, run, plan, pins, definition, items)}

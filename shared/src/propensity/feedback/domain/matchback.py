@@ -27,10 +27,10 @@ from propensity.stats.figures import (
     scored,
     wilson,
 )
+from propensity.stats.high_low import HIGH, LOW
 from propensity.stats.within_tenant import Tenant, auc_within, hits_of_lists, lift_of_lists, observed_over_expected
 
 NAMED = 5  # a finding names at most this many tenants
-HIGH, LOW = range(8, 11), range(1, 4)  # the segments `high` and `low` are the top three deciles and the bottom three
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,25 @@ def training_run(model: str, as_of: date, request: str | None = None) -> str:
     return f"{name}-{request}" if request else name
 
 
+def backtest_folder(model: str, backtest: str) -> str:
+    """The folder of a backtest: its request, its definition and its report."""
+    return f"runs/backtest/{model}/{backtest}"
+
+
+def origin_run(model: str, backtest: str, origin: date) -> str:
+    """The name of the training of an origin of a backtest.
+
+    No model is called `backtest-of-…`, because names have no hyphen. So nothing that looks for a model's trainings
+    finds this one, while it lies where trainings lie.
+    """
+    return f"runs/train/backtest-of-{model}/{backtest}-{origin.isoformat()}"
+
+
+def judged_folder(run: str) -> str:
+    """The folder, below an origin's training, of the customers whom the origin scores, with what they then did."""
+    return f"{run}/judged"
+
+
 def scoring_run(model: str, as_of: date, scope: Scope, version: int, request: str | None = None) -> str:
     """The name of a scoring run. A batch is one run per model, version and day.
 

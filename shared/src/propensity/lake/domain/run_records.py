@@ -56,7 +56,8 @@ class TrainingPlan(Plan):
 
     None, in an early plan, means `as_of`. `closed` holds the periods of tenants that were closed, [start, end) each.
     `shapes` and `columns` let a replay read the tables as this run does. The plan of a replay names the version and its
-    request. `groups` are the buckets of each work item.
+    request. The plan of a backtest's origin names the backtest, and the version that was trained on the origin already
+    where there is one. `groups` are the buckets of each work item.
     """
 
     model: str
@@ -72,6 +73,8 @@ class TrainingPlan(Plan):
     partition_key: str | None = None
     champion: PlannedChampion | None = None
     dates: Sequence[str]
+    backtest: str | None = None
+    trained_version: int | None = None
     replay_of: int | None = None
     replay_request: str | None = None
 
@@ -94,6 +97,25 @@ class EarlierBatch(Record):
     calibration: int
     bucket_count: int
     kept: Sequence[int] | None
+
+
+class BacktestOrder(Record):
+    """A backtest that was asked for: `request.json` in its folder, beside the definition that it tries.
+
+    `origins` are the as-of dates whose trainings and lists it repeats, oldest first. Silver is that of the instant
+    `at`, so every origin reads the same rows. `recipe` is the definition's (pack/domain/definition.py).
+    `own_definition` says that the YAML came with the request and is not the pack's. `by` asked.
+    """
+
+    backtest: str
+    model: str
+    as_of: str
+    origins: Sequence[str]
+    every_months: int | None = None
+    own_definition: bool = False
+    recipe: str
+    by: str
+    at: str
 
 
 class ScoringPlan(Plan):

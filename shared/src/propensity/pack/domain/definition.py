@@ -7,6 +7,7 @@ version in S3, and from a test. No function in this module opens a file.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ from propensity.pack.domain.model_spec import ModelSpec
 from propensity.pack.domain.yaml_source import named_path, repeated_keys
 
 MOST_BUCKETS = 4096
+# the parts of a model's YAML, and the queries, that decide what is learnt from
+_RECIPE = {
+    *("population", "target", "horizon_days", "gap_days", "settle_days", "features", "training", "validation"),
+    *("candidates", "imbalance", "selection", "calibration", "ladder"),
+}
+_LEARNT_FROM = ("population", "target", "treatment", "censored", "segment")
 _SPACES = re.compile(r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/\*.*?\*/|\s)+""", re.DOTALL)
 
 
@@ -129,6 +136,21 @@ class Definition(Frozen):
             digest.update(yaml.safe_dump(meaning, sort_keys=True).encode())
             digest.update(normalise_sql(group.sql).encode())
         return digest.hexdigest()[:12]
+
+    @property
+    def recipe(self) -> str:
+        """A hash of what decides which scores a training on given rows gives, 16 hex digits.
+
+        Two definitions of one recipe are the same model, whatever else of their YAML differs: words, gates, cadence,
+        slices. A setting that is not given counts as its default, so that a new setting changes no recipe.
+        """
+        spec = self.model.model_dump(mode="json", include=_RECIPE, exclude_defaults=True)
+        for part in (spec, spec.get("ladder") or {}):
+            for name in ("population", "target", "segment"):
+                part.pop(name, None)  # their words change nothing
+        queries = {query.name: normalise_sql(query.sql) for query in self.queries() if query.purpose in _LEARNT_FROM}
+        meaning = {"model": self.model.name, "feature_set": self.feature_set, "spec": spec, "queries": queries}
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def meanings(self) -> dict[str, str]:

@@ -271,6 +271,18 @@ class Promotion(Frozen):
     policy: Policy = "automatic"
 
 
+class Release(Frozen):
+    """What must be shown of a version before a list of its scores leaves: its high deciles convert more than its low.
+
+    The difference of the rates of the top three and the bottom three deciles, of each tenant's own list, must lie above
+    `min_difference` with its whole 95 % interval, and at least `min_positives` of these customers must have converted
+    (docs/reference/delivery.md). The gate has no off: two people can release a version that has not shown it.
+    """
+
+    min_positives: int = Field(30, ge=10)
+    min_difference: float = Field(0.0, ge=0, lt=1)  # in conversions per customer
+
+
 class Fallback(Frozen):
     """The answer for a customer of whom nothing is known: the base rate of the champion's training."""
 
@@ -319,6 +331,7 @@ class ModelSpec(Frozen):
     calibration: CalibrationChoice = CalibrationChoice()
     gates: Gates = Gates()
     promotion: Promotion = Promotion()
+    release: Release = Release()
     cadence: Cadence = Cadence()
     drift: DriftLimits = DriftLimits()
     sanity: Sanity = Sanity()

@@ -138,3 +138,11 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """`did you mean …?` with the most similar known name, else the list of the known names."""
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(sorted(known)) or 'none'}"
+
+
+def has_aliases(text: str) -> bool:
+    """Whether a YAML text repeats a part by an alias (`*name`). A few aliases can stand for billions of values.
+
+    Raises yaml.YAMLError for a text that is no YAML.
+    """
+    return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.CSafeLoader))

@@ -20,7 +20,7 @@ REGISTRY = "registry"
 CARDS = {"html": "card.html", "md": "card.md"}  # the file name of the model card in a version's folder, by format
 REASONS_FILE = "reasons.onnx"  # the graph of the reasons of a model of trees, beside its model.onnx
 Stage = Literal["candidate", "staging", "production", "archived"]
-Action = Literal["stage", "approve", "promote", "roll_back"]
+Action = Literal["stage", "approve", "promote", "roll_back", "release"]
 
 
 class GateSummary(Frozen):
@@ -61,7 +61,8 @@ class LedgerLine(Frozen):
 
     A line with an alias points the alias to the version. The line of the second approval itself has the alias
     `champion`, so that no version is ever approved twice and not promoted. `action`, `role` and `gates` are None in old
-    lines, written before these fields were recorded. `role` is also None for every action but an approval.
+    lines, written before these fields were recorded. `role` is also None for every action but an approval and a
+    release.
     """
 
     number: int
@@ -82,7 +83,7 @@ class ModelStanding:
 
     `archived` has the versions that lost their place. `produced` has the versions that have been champion. `back` has
     the champions that rollbacks go back to, in order, with the present champion last. `approvals` has the approvals of
-    each version that still count.
+    each version that still count. `releases` has the releases of each version, which count for good.
     """
 
     champion: int | None = None
@@ -91,6 +92,7 @@ class ModelStanding:
     produced: set[int] = field(default_factory=set)
     back: list[int] = field(default_factory=list)
     approvals: dict[int, list[LedgerLine]] = field(default_factory=dict)
+    releases: dict[int, list[LedgerLine]] = field(default_factory=dict)
 
     def stage(self, version: int) -> Stage:
         """Return the stage of a version.
@@ -112,6 +114,10 @@ class ModelStanding:
         """Return the approvals of a version that still count, by role."""
         return {line.role: line for line in self.approvals.get(version, ()) if line.role}
 
+    def released_by(self, version: int) -> dict[Role, LedgerLine]:
+        """Return who released the lists of a version, by role. The lists are released once both roles have."""
+        return {line.role: line for line in self.releases.get(version, ()) if line.role}
+
     def _archive(self, version: int) -> None:
         self.archived.add(version)
         self.approvals.pop(version, None)  # the approvals were given to promote the version, not to bring it back later
@@ -120,6 +126,8 @@ class ModelStanding:
         """Change the standing by the next line of the ledger."""
         if line.action == "approve":
             self.approvals.setdefault(line.version, []).append(line)
+        if line.action == "release":
+            self.releases.setdefault(line.version, []).append(line)
         if line.alias == STAGING and line.version not in (self.staged, self.champion):
             if self.staged is not None:
                 self._archive(self.staged)

@@ -1,4 +1,4 @@
-"""The rules for making a version the champion. Each rule looks at the ledger and returns the next line.
+"""The rules for making a version the champion, or releasing its lists. Each rule returns the ledger's next line.
 
 A second request adds nothing. Where a version already is what the request asks for, the rule returns the line that made
 it so. `append_to_ledger` in registry/versions.py writes the line, and asks the rule again when another process was
@@ -177,6 +177,23 @@ def approval_line(request: Request, role: Role, known: Sequence[LedgerLine]) -> 
     if not given:
         return request.line(known, "approve", alias=None, role=role)
     return request.line(known, "approve", alias=CHAMPION, previous=standing.champion, role=role)
+
+
+def release_line(request: Request, role: Role, known: Sequence[LedgerLine]) -> LedgerLine:
+    """Return the line of a release of a version's lists by a person in a role.
+
+    Raises ConflictError where another person released in this role, and ForbiddenError where the same person released
+    in the other role.
+    """
+    given = model_standing(known).released_by(request.version)
+    if role in given and same_person(given[role].by, request.by):
+        return given[role]
+    named = f"model {request.model}: version {request.version}"
+    if role in given:
+        raise ConflictError(f"{named} has its {role} release; it waits for the other role's")
+    if any(same_person(line.by, request.by) for line in given.values()):
+        raise ForbiddenError(f"{named}: you gave its other release; the {role} one must come from another person")
+    return request.line(known, "release", alias=None, role=role)
 
 
 def _line_of_champion(known: Sequence[LedgerLine], champion: int) -> LedgerLine:

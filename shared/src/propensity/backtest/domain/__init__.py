@@ -1,0 +1,1 @@
+"""The pure floor of backtest."""

@@ -69,7 +69,7 @@ FIELDS: tuple[str, ...] = (
     "dataset",
     "file",
 )
-FIELDS += ("text", "base64", "content_id", "attempt", "tenant_id")
+FIELDS += ("text", "base64", "content_id", "attempt", "tenant_id", "decision")
 
 
 def routes() -> list[tuple[str, str, str]]:

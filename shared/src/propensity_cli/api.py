@@ -73,16 +73,21 @@ class Api:
         self._url = connection.url
         self._signature = _Signature(connection)
 
-    def get(self, *parts: str) -> dict[str, Any]:
+    def get(self, *parts: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The answer of GET `/v1/<parts joined by />`. Raises RefusedError, ServiceFailedError or WrongUseError."""
-        return self._call("GET", parts, None, None)
+        return self._call("GET", parts, None, None, query)
 
     def post(self, *parts: str, body: Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
         """The answer of POST with a JSON body; `key` goes into the header Idempotency-Key. Raises as `get` does."""
         return self._call("POST", parts, body, key)
 
     def _call(
-        self, method: str, parts: tuple[str, ...], body: Mapping[str, Any] | None, key: str | None
+        self,
+        method: str,
+        parts: tuple[str, ...],
+        body: Mapping[str, Any] | None,
+        key: str | None,
+        query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         for part in parts:
             if part in ("", ".", ".."):
@@ -95,6 +100,7 @@ class Api:
             answer = self.session.request(
                 method,
                 self._url + path,
+                params=query,
                 data=None if body is None else json.dumps(body).encode(),
                 headers=headers,
                 auth=self._signature,

@@ -168,6 +168,7 @@ def test_only_committers_write_a_tables_log() -> None:
         "RebucketSilver",
         "RebuildSilver",
         "BuildExport",
+        "ReviewCustomers",
     }
     assert writers - denied == committers | ERASERS
 

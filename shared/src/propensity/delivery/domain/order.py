@@ -11,14 +11,25 @@ from propensity.kernel.spec import Record
 ROOT = "exports/lists"
 
 
+class Recall(Record):
+    """Which list is recalled, and why, in the words of whoever recalls it."""
+
+    export: str
+    why: str
+
+
 class ExportOrder(Record):
-    """The content of `request.json`: a request that was taken, who asked, and when."""
+    """The content of `request.json`: a request that was taken, who asked, and when.
+
+    With `recall` the order is a recall, and `request` is that of the recalled list.
+    """
 
     export: str
     tenant_id: str
     request: ExportRequest
     by: str
     at: str
+    recall: Recall | None = None
 
     @property
     def today(self) -> date:

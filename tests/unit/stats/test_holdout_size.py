@@ -12,7 +12,7 @@ from scipy import stats
 
 from propensity.stats.holdout_size import (
     POWER,
-    Stratum,
+    Chances,
     conversions,
     least_lift,
     least_share,
@@ -21,12 +21,12 @@ from propensity.stats.holdout_size import (
 )
 
 
-def stratum(chances: np.ndarray) -> Stratum:
+def stratum(chances: np.ndarray) -> Chances:
     spread = chances * (1 - chances)
-    return Stratum(len(chances), float(chances.sum()), float(spread.sum()), float((spread * (1 - 2 * chances)).sum()))
+    return Chances(len(chances), float(chances.sum()), float(spread.sum()), float((spread * (1 - 2 * chances)).sum()))
 
 
-def even(rows: int, rate: float) -> Stratum:
+def even(rows: int, rate: float) -> Chances:
     """A stratum whose customers all have one chance."""
     return stratum(np.full(rows, rate))
 
@@ -50,7 +50,7 @@ def test_the_interval_of_conversions_is_the_one_of_the_exact_distribution(
 def test_who_is_certain_has_no_interval() -> None:
     found = conversions(even(10, 1.0))
     assert (found.value, found.low, found.high, found.n) == (10, 10, 10, 10)
-    assert conversions(Stratum(0, 0.0, 0.0, 0.0)).high == 0
+    assert conversions(Chances(0, 0.0, 0.0, 0.0)).high == 0
 
 
 def exact_power(contacted: int, held: int, rate: float, lift: float) -> float:

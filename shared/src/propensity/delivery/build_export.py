@@ -8,7 +8,7 @@ from typing import Any
 from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_folder
 from propensity.delivery.domain.receipt import ListReceipt
 from propensity.delivery.earlier_lists import last_list
-from propensity.delivery.list_files import count_rows, write_files
+from propensity.delivery.list_files import count_changes, write_files
 from propensity.delivery.list_sources import MEMBERSHIP, REVIEW, ListSources
 from propensity.delivery.members import decide_members
 from propensity.delivery.recalls import recall_request, write_recall
@@ -150,7 +150,7 @@ def _made(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan, tried: s
             f"/v1/tenants/{order.tenant_id}/readiness says what is missing"
         )
     files = write_files(ports, sql, order, sources, "changes" if sources.delta else "whole", f"part{tried}")
-    added, removed = count_rows(sql)
+    added, removed = count_changes(sql)
     receipt = list_receipt(sql, order, sources, files, "delta" if sources.delta else "full", added, removed)
     receipt.check()
     if not _recorded(ports, sql, order, sources, plan.tables.get(EXPORTS)):
@@ -204,7 +204,7 @@ def _ask(ports: Ports, sql: Sql, order: ExportOrder, sources: ListSources) -> No
         "model_version": f"{sources.version}::integer",
         "export": text(order.export),
         "destination": text(sources.destination.name),
-        "at": f"timestamptz {text(order.at)}",
+        "told_at": f"timestamptz {text(order.at)}",
         "decision": "null::varchar",
         "reason": "null::varchar",
         "decided_by": "null::varchar",

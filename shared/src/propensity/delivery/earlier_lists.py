@@ -14,7 +14,7 @@ from propensity.lake.session import download
 from propensity.ports import Ports, Snapshot, Sql
 
 
-def load_earlier(ports: Ports, sql: Sql, sources: ListSources) -> None:
+def load_past_lists(ports: Ports, sql: Sql, sources: ListSources) -> None:
     """Make the tables of earlier lists.
 
     `list_household` has the household of each customer, and the id that a cap of contacts counts by. `list_arm` has the
@@ -148,13 +148,13 @@ def _decided(sql: Sql, sources: ListSources) -> None:
         f"""
         create temp table list_review as
             with answer as (
-                select customer_id, why, at, decision from list_decision
-                where decision is not null and at::date > {text(holds_from.isoformat())}::date
+                select customer_id, why, told_at, decision from list_decision
+                where decision is not null and told_at::date > {text(holds_from.isoformat())}::date
             ), newest as (
                 from answer qualify row_number() over (
-                    partition by customer_id, why order by at desc, decision desc) = 1
+                    partition by customer_id, why order by told_at desc, decision desc) = 1
             )
             select customer_id, list(why order by why) filter (decision = 'approve') as approved,
-                max({{'at': at, 'decision': decision}}).decision = 'reject' as rejected
+                max({{'told_at': told_at, 'decision': decision}}).decision = 'reject' as rejected
             from newest group by customer_id"""
     )

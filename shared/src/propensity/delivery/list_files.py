@@ -74,7 +74,7 @@ def _remove(sql: Sql, sources: ListSources, rows: Rows) -> None:
     )
 
 
-def count_rows(sql: Sql) -> tuple[int, int]:
+def count_changes(sql: Sql) -> tuple[int, int]:
     """How many rows of table `row` are additions, and how many removals."""
     found = dict(sql.rows("select operation, count(*) from row group by 1"))
     return int(found.get("add", 0)), int(found.get("remove", 0))

@@ -43,7 +43,7 @@ REVIEW = (
     ("model_version", "integer"),
     ("export", "varchar"),
     ("destination", "varchar"),
-    ("at", "timestamptz"),
+    ("told_at", "timestamptz"),
     ("as_of", "date"),
     ("score", "double"),
     ("percentile", "integer"),

@@ -6,7 +6,7 @@ from datetime import date
 
 from propensity.delivery.domain.identifiers import written_value
 from propensity.delivery.domain.list_sql import consents, decisions, held, judged, not_over, steps
-from propensity.delivery.earlier_lists import load_earlier, own_ids
+from propensity.delivery.earlier_lists import load_past_lists, own_ids
 from propensity.delivery.list_sources import ListSources
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import PackError
@@ -25,7 +25,7 @@ def decide_members(ports: Ports, sql: Sql, session: SilverSession, sources: List
     """Make table `decided`: a row per customer of the population, with arm, why, and a column per column of files."""
     session.cut(sources.day)
     _scores(ports, sql, sources)
-    load_earlier(ports, sql, sources)
+    load_past_lists(ports, sql, sources)
     _subjects(sql, sources)
     _rules(sql, session, sources)
     _permissions(sql, sources)

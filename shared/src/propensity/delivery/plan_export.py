@@ -25,7 +25,7 @@ from propensity.stats.holdout_size import (
     MOST_LIFT,
     POWER,
     SIZE,
-    Stratum,
+    Chances,
     conversions,
     least_lift,
     least_share,
@@ -118,11 +118,11 @@ def plan_export(ports: Ports, tenant: str, query: Mapping[str, str], *, at: str)
     }
 
 
-def _expected(stratum: Stratum) -> dict[str, Any]:
+def _expected(stratum: Chances) -> dict[str, Any]:
     return {"customers": stratum.rows, "rate": stratum.rate, "conversions": asdict(conversions(stratum))}
 
 
-def _needed(strata: Sequence[Stratum], question: PlanQuestion) -> dict[str, Any]:
+def _needed(strata: Sequence[Chances], question: PlanQuestion) -> dict[str, Any]:
     """The least holdout that sees the lift; where none does, what half of the customers would see."""
     share = least_share(strata, question.lift, MOST_HOLDOUT)
     if share is None:
@@ -132,7 +132,7 @@ def _needed(strata: Sequence[Stratum], question: PlanQuestion) -> dict[str, Any]
     return {"enough": True, **_cost(strata, question.lift, min(MOST_HOLDOUT, ceil(share * rows) / rows))}
 
 
-def _cost(strata: Sequence[Stratum], lift: float, share: float) -> dict[str, Any]:
+def _cost(strata: Sequence[Chances], lift: float, share: float) -> dict[str, Any]:
     """What a holdout sees, and what it costs: customers not contacted, and the conversions that contacts would add.
 
     `few` says that an arm expects too few conversions for the power to be relied on.
@@ -155,7 +155,7 @@ def _cost(strata: Sequence[Stratum], lift: float, share: float) -> dict[str, Any
 class _Scored:
     """The strata by decile, the days of the scores, and how many customers have a rate that is no probability."""
 
-    strata: Mapping[int, Stratum]
+    strata: Mapping[int, Chances]
     first: str | None
     last: str | None
     heuristic: int
@@ -188,7 +188,7 @@ def _strata(ports: Ports, sql: Sql, tenant: str, champion: Version, today: date)
     [(first, last, rates)] = sql.rows(
         "select min(as_of)::varchar, max(as_of)::varchar, count(*) filter (heuristic) from newest"
     )
-    strata = {int(decile): Stratum(int(count), *map(float, sums)) for decile, count, *sums in rows}
+    strata = {int(decile): Chances(int(count), *map(float, sums)) for decile, count, *sums in rows}
     return _Scored(strata, first, last, int(rates))
 
 

@@ -162,15 +162,15 @@ def _load(ports: Ports, sql: Sql, tenant: str, models: Sequence[str]) -> None:
         f"""
         create temp table entry as
         with question as (
-            select *, at as asked_at, min(at) over (partition by {key}) as since_,
+            select *, told_at as asked_at, min(told_at) over (partition by {key}) as since_,
                 count(*) over (partition by {key}) as asked
-            from told where decision is null {newest} at desc, export desc) = 1
+            from told where decision is null {newest} told_at desc, export desc) = 1
         ), answer as (
-            from told where decision is not null {newest} at desc, decision desc) = 1
+            from told where decision is not null {newest} told_at desc, decision desc) = 1
         )
         select q.* exclude (decision, reason, decided_by), {_shown_time("q.since_")} as since,
-            a.decision, a.reason, a.decided_by, {_shown_time("a.at")} as decided_at, a.at as decided_at_,
-            coalesce(a.at >= q.at, false) as decided, coalesce(q.score, 0) as score_,
+            a.decision, a.reason, a.decided_by, {_shown_time("a.told_at")} as decided_at, a.told_at as decided_at_,
+            coalesce(a.told_at >= q.told_at, false) as decided, coalesce(q.score, 0) as score_,
             md5(concat_ws(chr(31), q.model, q.customer_id, q.why)) as mark
         from question q left join answer a using ({key})"""
     )
@@ -205,14 +205,14 @@ def _decide(ports: Ports, sql: Sql, tenant: str, asked: ReviewDecision, *, by: s
     )
     facts = {
         "tenant_id": text(tenant),
-        "at": f"timestamptz {text(at)}",
+        "told_at": f"timestamptz {text(at)}",
         "decision": text(asked.decision),
         "reason": text(asked.why),
         "decided_by": text(by),
     }
     columns = ", ".join(f"{facts.get(name, f'{name}::{kind}')} as {name}" for name, kind in REVIEW)
     # a call that is sent twice sees the same questions, and so has the same name
-    seen = sql.rows("select mark, at::varchar, decided_at from meant where changes order by mark")
+    seen = sql.rows("select mark, told_at::varchar, decided_at from meant where changes order by mark")
     if seen:
         state = json.dumps([asked.decision, seen])
         name = f"decision {tenant} {hashlib.sha256(state.encode()).hexdigest()[:32]}"

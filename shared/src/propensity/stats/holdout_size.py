@@ -29,7 +29,7 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class Chances:
     """The customers of a stratum: how many, and the sums over them of p, of p (1 - p), and of p (1 - p) (1 - 2p).
 
     p is a customer's probability to convert without a contact, in [0, 1].
@@ -45,9 +45,9 @@ class Stratum:
         return self.expected / self.rows if self.rows else 0.0
 
 
-def together(strata: Sequence[Stratum]) -> Stratum:
+def together(strata: Sequence[Chances]) -> Chances:
     """Return the customers of all strata as one."""
-    return Stratum(
+    return Chances(
         sum(one.rows for one in strata),
         sum(one.expected for one in strata),
         sum(one.variance for one in strata),
@@ -55,7 +55,7 @@ def together(strata: Sequence[Stratum]) -> Stratum:
     )
 
 
-def conversions(stratum: Stratum) -> Estimate:
+def conversions(stratum: Chances) -> Estimate:
     """Return the number of conversions to expect, with the interval of the number that will be counted (95 %).
 
     Conversions are Poisson-binomial. The quantiles are those of the refined normal approximation (Volkova 1996; Hong
@@ -68,7 +68,7 @@ def conversions(stratum: Stratum) -> Estimate:
     )
 
 
-def _quantile(stratum: Stratum, chance: float) -> int:
+def _quantile(stratum: Chances, chance: float) -> int:
     """The least number of conversions of which at least `chance` lies at or below it."""
     if stratum.variance <= 0:
         return round(stratum.expected)
@@ -82,7 +82,7 @@ def _quantile(stratum: Stratum, chance: float) -> int:
     return low
 
 
-def _at_most(stratum: Stratum, count: int) -> float:
+def _at_most(stratum: Chances, count: int) -> float:
     deviation = sqrt(stratum.variance)
     x = (count + 0.5 - stratum.expected) / deviation
     skew = stratum.third / deviation**3
@@ -99,7 +99,7 @@ class _Effect:
     held: float
 
 
-def _effect(strata: Sequence[Stratum], lift: float) -> _Effect:
+def _effect(strata: Sequence[Chances], lift: float) -> _Effect:
     rows = sum(one.rows for one in strata)
     difference = contacted = held = 0.0
     for one in strata:
@@ -111,7 +111,7 @@ def _effect(strata: Sequence[Stratum], lift: float) -> _Effect:
     return _Effect(difference / rows, contacted / rows, held / rows) if rows else _Effect(0.0, 0.0, 0.0)
 
 
-def power(strata: Sequence[Stratum], lift: float, share: float) -> float:
+def power(strata: Sequence[Chances], lift: float, share: float) -> float:
     """Return the chance to see a lift, in [0, 1], with a share in (0, 1) held back.
 
     `lift` is the rate of the contacted over that of the held back, above 0. Seen means: a two-sided z test of size 5 %
@@ -124,7 +124,7 @@ def power(strata: Sequence[Stratum], lift: float, share: float) -> float:
     return _NORMAL.cdf(abs(effect.difference) * sqrt(rows / variance) - _NORMAL.inv_cdf(1 - SIZE / 2))
 
 
-def least_share(strata: Sequence[Stratum], lift: float, most: float) -> float | None:
+def least_share(strata: Sequence[Chances], lift: float, most: float) -> float | None:
     """Return the least share to hold back that sees a lift with a power of 0.8; None where `most` is too little.
 
     The share solves A h^2 + (V1 - V0 - A) h + V0 = 0, with A = d^2 N / (z_(1-a/2) + z_(1-b))^2.
@@ -141,7 +141,7 @@ def least_share(strata: Sequence[Stratum], lift: float, most: float) -> float | 
     return share if share <= most else None
 
 
-def least_lift(strata: Sequence[Stratum], share: float) -> float | None:
+def least_lift(strata: Sequence[Chances], share: float) -> float | None:
     """Return the least lift above 1 that a share sees with a power of 0.8; None where no lift up to 10 is seen."""
     low, high = 1.0, MOST_LIFT
     if power(strata, high, share) < POWER:

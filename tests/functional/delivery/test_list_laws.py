@@ -207,7 +207,9 @@ def test_who_leaves_the_population_is_taken_off_the_platform(
     first = pull(world, "a", at(1), **ads)
     sent = Counter(row["Email"] for row in rows(world, first))
     left = sorted(of_arm(world, first["export"], "exported"))[:5]
-    version = next(key for key in world.lake.keys("registry/service/versions/") if key.endswith("/definition/model.yaml"))
+    version = next(
+        key for key in world.lake.keys("registry/service/versions/") if key.endswith("/definition/model.yaml")
+    )
     body = world.lake.get(version).decode()
     names = ", ".join(f"'{customer}'" for customer in left)
     model = yaml.safe_load(body)

@@ -54,7 +54,13 @@ def test_a_newer_score_of_a_customer_counts_and_a_later_one_does_not_yet(world: 
     after = plan_export(world, TENANT, {"model": "service"}, at="2025-08-02T09:00:00+00:00")
     assert before["scored"]["last"] == "2025-07-01"
     assert after["scored"]["last"] == "2025-08-01"
-    assert after["chosen"]["customers"] == before["chosen"]["customers"]
+    for found, day in ((before, "2025-07-01"), (after, "2025-08-01")):
+        counted = world.query(
+            f"select count(*), sum(score) from s where tenant_id = '{TENANT}' and as_of = '{day}'", s="gold/scores"
+        )
+        [(customers, total)] = counted
+        assert found["chosen"]["customers"] == customers
+        assert found["chosen"]["conversions"]["value"] == pytest.approx(total)
 
 
 @pytest.mark.parametrize(

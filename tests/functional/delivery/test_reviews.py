@@ -46,7 +46,8 @@ def test_who_waits_is_shown_the_highest_score_first_and_page_by_page(world: Worl
     assert {one["customer_id"] for one in shown} == of_arm(world, export, "review")
     assert [one["score"] for one in shown] == sorted((one["score"] for one in shown), reverse=True)
     assert {one["why"] for one in shown} == {CUT}
-    paged, after = [], {}
+    paged: list[dict[str, Any]] = []
+    after: dict[str, str] = {}
     while True:
         page = list_reviews(world, TENANT, {"limit": "7", **after}, at=AT)
         assert page["count"] == len(shown)

@@ -90,14 +90,15 @@ def _arms(sql: Sql, sources: ListSources) -> None:
     sql.execute(
         f"""
         create temp table list_held as
-            select household_id from list_past
-            group by household_id
-            having bool_or(arm = 'held_out')
-                or (bool_or(arm = 'review' and {draw} < holdout) and not bool_or(arm = 'exported'));
+            select household_id from list_past where arm = 'held_out'
+            union
+            select household_id from (select distinct household_id, holdout from list_past where arm = 'review')
+            where {draw} < holdout and household_id not in (select household_id from list_past where arm = 'exported');
         create temp table list_arm as
             with fate as (
                 select p.customer_id, p.household_id, h.household_id is not null as held, p.arm = 'exported' as exported
                 from list_past p left join list_held h using (household_id)
+                where p.arm = 'exported' or h.household_id is not null
             ), now as (
                 select coalesce(h.household_id, {household}) as household_id, held, exported
                 from fate p left join list_household h using (customer_id)

@@ -200,10 +200,12 @@ def _member(sources: ListSources) -> str:
     fields = ", ".join(
         f"'{file_column(number)}': b.{file_column(number)}" for number in range(len(destination.columns))
     )
+    # only where a later list or a recall has to know it
+    sending = f"to_json({{{fields}}})::varchar" if sources.keeps_sent or sources.recalled else "null::varchar"
     return f"""
         create temp table member as
         select b.*, {matchable} as matchable, {held(sources.tenant, request.model, request.holdout)} as held,
-            to_json({{{fields}}})::varchar as sending
+            {sending} as sending
         from (
             select p.tenant_id, p.customer_id, p.in_population, coalesce(h.household_id, {household}) as household_id,
                 s.score, s.percentile, s.decile, s.as_of, coalesce(r.rules, []) as rules, x.suppressed_as,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from propensity.delivery.build_export import build_export
 from propensity.delivery.request_export import show_export
 from propensity.delivery.review_customers import review_customers
+from propensity.kernel.errors import RetryableError
 from tests.kit.pulls import DAY, TENANT, members, move, of_arm, order, pull, recall, rows, withdraw
 from tests.kit.world import World
 
@@ -264,6 +265,30 @@ def test_two_lists_at_once_follow_one_another(
     ]
     last = pull(world, "last", at(4), filter={"top": 10}, **ads)
     assert (last["receipt"]["added"], last["receipt"]["removed"]) == (0, 0)
+
+
+def test_a_list_that_lost_every_race_of_a_call_is_made_by_the_next(
+    asked: World, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = asked.copy(tmp_path_factory.mktemp("races"))
+    monkeypatch.setattr("propensity.delivery.build_export._TRIES", 2)
+    ads: dict[str, Any] = {"destination": "google_ads", "holdout": 0.0, "as_of": DAY}
+    slow = order(world, "slow", at(1), filter={"top": 10}, **ads)
+    append = world.tables.append
+    raced: list[str] = []
+
+    def late(table: str, *given: Any, **told: Any) -> int:
+        if len(raced) < 2 and f"export {TENANT} {slow}" in told["transactions"]:
+            raced.append(table)
+            pull(world, f"quick{len(raced)}", at(2), filter={"top": 20 * len(raced)}, **ads)
+        return append(table, *given, **told)
+
+    monkeypatch.setattr(world.tables, "append", late)
+    with pytest.raises(RetryableError):
+        build_export(world, tenant=TENANT, export=slow)
+    build_export(world, tenant=TENANT, export=slow)
+    receipt = show_export(world, TENANT, slow)["receipt"]
+    assert (receipt["added"], receipt["removed"]) == (0, 30)
 
 
 def test_the_cap_of_contacts_counts_a_household_and_a_person_by_all_their_numbers(

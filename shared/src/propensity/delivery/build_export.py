@@ -30,7 +30,7 @@ from propensity.ports import Ports, Sql
 from propensity.registry.versions import load_champion, load_version
 
 _TABLES = (SCORES, EXPORTS, IDENTITIES, RECALLS, REVIEWS)
-_TRIES = 5  # of one call; each that fails means that another list was made
+_TRIES = 5  # of one call, at least 2; each that fails means that another list was made
 
 
 def build_export(ports: Ports, *, tenant: str, export: str) -> dict[str, Any]:
@@ -43,13 +43,25 @@ def build_export(ports: Ports, *, tenant: str, export: str) -> dict[str, Any]:
     known = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
     if known is None:
         order = read_record(ports.lake, f"{folder}/request.json", ExportOrder)
-        known = next((made for made in map(partial(_tried, ports, order), range(1, _TRIES + 1)) if made), None)
+        known = next((made for made in map(partial(_tried, ports, order), _tries(ports, order)) if made), None)
         if known is None:
             raise RetryableError(f"export {export}: {_TRIES} other lists for its destination were faster; try again")
         ports.lake.put_new(f"{folder}/receipt.json", dumps(known))
         if order.recall is None:
             ports.metrics.count("Exported", known.arms["exported"])
     return {"tenant": tenant, "export": export, "receipt": f"{folder}/receipt.json", "arms": dict(known.arms)}
+
+
+def _tries(ports: Ports, order: ExportOrder) -> range:
+    """The tries of this call: the newest that has a plan, for it may have been killed, and those after it."""
+    newest = 1
+    while find_record(ports.lake, _plan_key(order, newest + 1), ExportPlan) is not None:
+        newest += 1
+    return range(newest, newest + _TRIES)
+
+
+def _plan_key(order: ExportOrder, number: int) -> str:
+    return f"{export_folder(order.tenant_id, order.export)}/{'plan' if number == 1 else f'plan-{number}'}.json"
 
 
 def _tried(ports: Ports, order: ExportOrder, number: int) -> ListReceipt | None:
@@ -62,7 +74,7 @@ def _tried(ports: Ports, order: ExportOrder, number: int) -> ListReceipt | None:
 
 
 def _plan(ports: Ports, order: ExportOrder, number: int) -> ExportPlan:
-    key = f"{export_folder(order.tenant_id, order.export)}/{'plan' if number == 1 else f'plan-{number}'}.json"
+    key = _plan_key(order, number)
     known = find_record(ports.lake, key, ExportPlan)
     if known is not None:
         return known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from propensity.delivery.request_export import list_exports, request_export, show_export
+from propensity.delivery.request_export import list_exports, request_export, request_recall, show_export
 from propensity.kernel.errors import NotFoundError
 from propensity.runtime import api, composition
 from propensity.runtime.events import API, takes
@@ -25,6 +25,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
                 return list_exports(ports, tenant)
             case "GET", "/v1/tenants/{tenant}/exports/{export}":
                 return show_export(ports, tenant, call.path.get("export", ""))
+            case "POST", "/v1/tenants/{tenant}/exports/{export}/recall":
+                export, about = call.path.get("export", ""), {"by": call.by, "at": call.at}
+                return request_recall(
+                    ports, tenant, export, call.body, key=call.key, request_id=call.request_id, **about
+                )
         raise NotFoundError(f"{event['httpMethod']} {event['resource']}: no such route")
 
     return api.answer(event, deliver)

@@ -128,6 +128,8 @@ ADAPTERS_OF = {
     "ManageTenants": [*DELTA, *WORKBOOK, "s3_upload_access"],
     "ExportTenant": DELTA,
     "RequestExport": ["step_functions", "s3_download_access"],
+    "PlanExport": DELTA,
+    "ReviewCustomers": DELTA,
     "BuildExport": DELTA,
     "RebucketSilver": DELTA,
     "RebuildSilver": DELTA,

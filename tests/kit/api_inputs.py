@@ -69,7 +69,10 @@ FIELDS: tuple[str, ...] = (
     "dataset",
     "file",
 )
-FIELDS += ("text", "base64", "content_id", "attempt", "tenant_id")
+FIELDS += ("text", "base64", "content_id", "attempt", "tenant_id", "decision")
+
+
+QUERY = ("from", "to", "format", "a", "model", "state", "limit", "after", "deciles", "lift", "holdout")
 
 
 def routes() -> list[tuple[str, str, str]]:
@@ -130,7 +133,7 @@ def inputs(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
         sent["pathParameters"] = {
             name: draw.choice(TEXTS) if draw.random() < 0.5 else RIGHT[name] for name in names
         } or None
-        asked = {draw.choice(["from", "to", "format", "a"]): draw.choice(TEXTS) for _ in range(draw.randrange(3))}
+        asked = {draw.choice(QUERY): draw.choice(TEXTS) for _ in range(draw.randrange(3))}
         sent["queryStringParameters"] = asked or None
         if sent["body"] and draw.random() < 0.1:
             sent["isBase64Encoded"] = True

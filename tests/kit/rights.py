@@ -253,8 +253,18 @@ RIGHTS: dict[str, Rights] = {
         (LINE, RECORD),
         (PROMOTED, GOLD),
     ),
+    "PlanExport": Rights((), (f"{LIST}/request.json", GOLD, LINE), (GOLD, LINE, RECORD), (PROMOTED, BRONZE)),
+    "ReviewCustomers": Rights(
+        ("gold/review/model=buy/a.parquet",),
+        (GOLD, "gold/exports/a.parquet", f"{LIST}/request.json", LINE),
+        ("gold/review/model=buy/a.parquet", RECORD),
+        (PROMOTED, GOLD, "gold/exports/a.parquet"),
+    ),
     "BuildExport": Rights(
-        (f"{LIST}/receipt.json", f"{LIST}/part-0001.csv", "gold/exports/a.parquet"),
+        (
+            *(f"{LIST}/receipt.json", f"{LIST}/part-0001.csv"),
+            *(f"gold/{table}/a.parquet" for table in ("exports", "recalls", "review")),
+        ),
         (GOLD, PROMOTED, LINE, RECORD),
         (PROMOTED, GOLD, LINE),
         (BRONZE, RECORD),

@@ -73,13 +73,13 @@ class Api:
         self._url = connection.url
         self._signature = _Signature(connection)
 
-    def get(self, *parts: str) -> dict[str, Any]:
+    def get(self, *parts: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The answer of GET `/v1/<parts joined by />`. Raises RefusedError, ServiceFailedError or WrongUseError."""
-        return _decoded(*self._call("GET", parts, None, None))
+        return _decoded(*self._call("GET", parts, None, None, query))
 
     def page(self, *parts: str) -> str:
         """The HTML page that GET `/v1/<parts joined by />?format=html` answers. Raises as `get` does."""
-        call, answer = self._call("GET", parts, None, None, query="?format=html")
+        call, answer = self._call("GET", parts, None, None, {"format": "html"})
         if answer.status_code != requests.codes.ok or "text/html" not in answer.headers.get("Content-Type", ""):
             _decoded(call, answer)  # an error has its words; a JSON answer is no page
             raise ServiceFailedError(f"{call}: expected a page", status=answer.status_code)
@@ -90,13 +90,18 @@ class Api:
         return _decoded(*self._call("POST", parts, body, key))
 
     def _call(
-        self, method: str, parts: tuple[str, ...], body: Mapping[str, Any] | None, key: str | None, query: str = ""
+        self,
+        method: str,
+        parts: tuple[str, ...],
+        body: Mapping[str, Any] | None,
+        key: str | None,
+        query: Mapping[str, str] | None = None,
     ) -> tuple[str, requests.Response]:
         """Call the API. Returns the call in words, and the answer."""
         for part in parts:
             if part in ("", ".", ".."):
                 raise WrongUseError(f"a name is {part!r}: expected a tenant, model, day or list in its place")
-        path = "/v1/" + "/".join(quote(part, safe="") for part in parts) + query
+        path = "/v1/" + "/".join(quote(part, safe="") for part in parts)
         headers = {} if body is None else {"Content-Type": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -104,6 +109,7 @@ class Api:
             answer = self.session.request(
                 method,
                 self._url + path,
+                params=query,
                 data=None if body is None else json.dumps(body).encode(),
                 headers=headers,
                 auth=self._signature,

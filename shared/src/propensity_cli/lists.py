@@ -1,4 +1,4 @@
-"""`export` and `exports`: lists for a destination."""
+"""`export`, `exports` and `recall`: lists for a destination."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class FileFormat(StrEnum):
 def register(app: typer.Typer) -> None:
     command(app, "export")(export)
     command(app, "exports")(exports)
+    command(app, "recall")(recall)
 
 
 def export(
@@ -65,6 +66,12 @@ def export(
     household: Annotated[Household | None, typer.Option(help="Contact the likeliest member, or each.")] = None,
     not_within_days: Annotated[int | None, typer.Option(help="Leave out who was on a list in so many days.")] = None,
     fresh_days: Annotated[int | None, typer.Option(help="Score anew whose score is older than so many days.")] = None,
+    review_band: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=20, help="Let customers wait for review so many points of the ranking from the cut; 0: none."
+        ),
+    ] = None,
     file_format: Annotated[
         FileFormat | None, typer.Option("--format", help="Of the files; by default the destination's.")
     ] = None,
@@ -98,14 +105,46 @@ def export(
         "household": household and household.value,
         "not_within_days": not_within_days,
         "fresh_days": fresh_days,
+        "review_band": review_band,
         "format": file_format and file_format.value,
         "reset": reset or None,
         "as_of": as_of,
     }
     body = {"model": model, "destination": destination}
     body |= {name: value for name, value in given.items() if value is not None}
-    named = key if key is not None else request_key(tenant, body, day=datetime.now(UTC).date().isoformat())
+    named = key if key is not None else request_key(tenant, body, day=_today())
     asked = talk.api.post("tenants", tenant, "exports", body=body, key=named)
+    return _fetched(talk, tenant, asked, out=out, wait=wait, timeout=timeout)
+
+
+def recall(
+    talk: Talk,
+    tenant: Annotated[str, typer.Argument(help="Whose list.")],
+    name: Annotated[str, typer.Argument(metavar="EXPORT", help="The list that was wrong.")],
+    *,
+    why: Annotated[str, typer.Option(help="The reason, which is kept. Never write a person into it.")],
+    key: Annotated[
+        str | None,
+        typer.Option(help="Names the recall. By default made from the list and the day: a repeat is the same recall."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; by default one named after it.")] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait and download, or only ask for it.")] = True,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait.")] = 3600,
+) -> Outcome:
+    """Recall a list that was wrong: download whom to remove, and the list without them."""
+    named = key if key is not None else request_key(tenant, {"recall": name}, day=_today())
+    asked = talk.api.post("tenants", tenant, "exports", name, "recall", body={"why": why}, key=named)
+    return _fetched(talk, tenant, asked, out=out, wait=wait, timeout=timeout)
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _fetched(
+    talk: Talk, tenant: str, asked: dict[str, Any], *, out: Path | None, wait: bool, timeout: float
+) -> Outcome:
+    """Wait for a list that was asked for, and download its files."""
     name = str(asked["export"])
     if not wait:
         return Outcome(_told(asked), [f"{name} is {asked['state']}; the same command without --no-wait downloads it"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from propensity_cli import backtests, files, lists, registry, scores
+from propensity_cli import backtests, files, lists, registry, reviews, scores
 
 app = typer.Typer(
     name="propensity",
@@ -13,5 +13,5 @@ app = typer.Typer(
     # a traceback with values could show customers and credentials
     pretty_exceptions_enable=False,
 )
-for part in (files, scores, lists, registry, backtests):
+for part in (files, scores, lists, reviews, registry, backtests):
     part.register(app)

@@ -102,6 +102,6 @@ def receipt_tables(receipt: Mapping[str, Any]) -> list[Table]:
         for reason, part in reasons.items():
             table.add_row("", Text(f"  {reason}"), Text(f"({part:,})"))
     about: dict[str, Any] = {"households contacted": receipt["households"], "mode": receipt["mode"]}
-    about |= {name: receipt[name] for name in ("added", "removed") if receipt["mode"] == "delta"}
+    about |= {name: receipt[name] for name in ("added", "removed") if receipt["mode"] != "full"}
     about |= {f"rows with {name}": count for name, count in receipt["matchable"].items()}
     return [table, fields("", about)]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from propensity.delivery import build_export as module
+from propensity.delivery import list_files as module
 from propensity.delivery.build_export import build_export
 from propensity.delivery.domain.order import export_folder
 from propensity.delivery.request_export import request_export, show_export

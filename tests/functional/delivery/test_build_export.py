@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -13,44 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from propensity.delivery.build_export import build_export
 from propensity.delivery.domain.order import export_folder
 from propensity.delivery.request_export import list_exports, request_export, show_export
 from propensity.kernel.errors import BadInputError, NotFoundError
 from propensity.lake.json_objects import read_json
+from tests.kit.pulls import AT, DAY, TENANT, members, pull, rows
 from tests.kit.world import World
-from tests.stack.automotive import AS_OF
-
-DAY = AS_OF.isoformat()
-AT = f"{DAY}T09:00:00+00:00"
-TENANT = "dealer_01"
 
 
 @pytest.fixture
 def world(scored: World, tmp_path: Path) -> World:
     return scored.copy(tmp_path / "world")
-
-
-def pull(world: World, key: str = "k", at: str = AT, tenant: str = TENANT, **body: Any) -> dict[str, Any]:
-    """Ask for a list and make it; its answer, ready."""
-    asked = {"model": "service", "destination": "plain", **body}
-    answer = request_export(world, tenant, asked, key=key, by="arn:anna", at=at, request_id=key)
-    build_export(world, tenant=tenant, export=answer["export"])
-    return show_export(world, tenant, answer["export"])
-
-
-def rows(world: World, answer: dict[str, Any]) -> list[dict[str, str]]:
-    out = []
-    for file in answer["files"]:
-        body = world.lake.get(f"{export_folder(answer['tenant_id'], answer['export'])}/{file['file']}")
-        out += list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"))))
-    return out
-
-
-def members(world: World, export: str) -> dict[str, tuple[str, str]]:
-    found = world.query(f"select customer_id, arm, why from e where export = '{export}'", e="gold/exports")
-    assert len({row[0] for row in found}) == len(found)
-    return {customer: (arm, why) for customer, arm, why in found}
 
 
 def test_a_list_of_the_top_tenth_adds_up_to_the_population_and_holds_the_likeliest(world: World) -> None:

@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import pytest
 
@@ -28,6 +28,9 @@ from tests.stack.stack import ROOT
 DAY = AS_OF.isoformat()
 ROUTES = {
     "/v1/tenants/{tenant}/exports": "request_export",
+    "/v1/tenants/{tenant}/exports/plan": "plan_export",
+    "/v1/tenants/{tenant}/reviews": "review_customers",
+    "/v1/tenants/{tenant}/exports/{export}/recall": "request_export",
     "/v1/tenants/{tenant}/exports/{export}": "request_export",
     "/v1/tenants/{tenant}/landings/{day}": "report_landings",
     "/v1/tenants/{tenant}/explanations": "explain_score",
@@ -52,19 +55,20 @@ class Gateway(Service):
         if asked.path.startswith("/memory/"):
             return self._store(asked)
         assert asked.is_signed(self.address)
+        path, _, query = asked.path.partition("?")
         for resource, name in ROUTES.items():
-            found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", resource), asked.path)
+            found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", resource), path)
             if found:
                 parts = {part: unquote(value) for part, value in found.groupdict().items()}
-                return self._function(asked, resource, name, parts)
+                return self._function(asked, resource, name, parts, dict(parse_qsl(query)))
         raise AssertionError(f"{asked.path} is no route")
 
-    def _function(self, asked: Asked, resource: str, name: str, parts: dict[str, str]) -> Answer:
+    def _function(self, asked: Asked, resource: str, name: str, parts: dict[str, str], query: dict[str, str]) -> Answer:
         event = {
             "httpMethod": asked.method,
             "resource": resource,
             "pathParameters": parts or None,
-            "queryStringParameters": None,
+            "queryStringParameters": query or None,
             "headers": dict(asked.headers),
             "requestContext": {
                 "requestId": f"r{len(self.asked)}",
@@ -79,7 +83,7 @@ class Gateway(Service):
         for machine, started in self.world.workflows.started:
             self.world.workflows.ended.add((machine, started))
             export = started.removeprefix("export-")
-            if asked.method == "POST" and resource.endswith("/exports"):
+            if asked.method == "POST" and resource.endswith(("/exports", "/recall")):
                 build_export(self.world, tenant=parts["tenant"], export=export)
         text = answer["body"].replace("memory://", f"{self.address}/memory/")
         return Answer(text.encode(), answer["statusCode"])
@@ -132,6 +136,35 @@ def test_a_list_is_pulled_by_command(propensity: Command) -> None:
     assert "holdout" in shown
     [listed] = propensity.json("exports", "dealer_01")["answer"]["exports"]
     assert listed["export"] == answer["export"]
+
+
+def test_who_waits_is_reviewed_and_a_wrong_list_is_recalled_by_command(propensity: Command) -> None:
+    words = ("export", "dealer_01", "--model", "service", "--destination", "plain", "--as-of", DAY, "--decile", "10")
+    first = propensity.json(*words, "--review-band", "3", "--holdout", "0.1")["answer"]
+    assert first["receipt"]["arms"]["review"] > 2
+    page = propensity.json("review", "dealer_01", "--model", "service", "--limit", "2")["answer"]
+    assert page["count"] == first["receipt"]["arms"]["review"]
+    [one, other] = [review["customer_id"] for review in page["reviews"]]
+    shown = propensity("review", "dealer_01", "--limit", "2").stdout
+    assert one in shown
+    assert f"--after {page['next']}" in shown
+    decision = ("review", "dealer_01", "--model", "service", "--approve", one, "--reject", other, "--why", "known")
+    told = propensity.json(*decision)["answer"]
+    assert [answer["recorded"] for answer in told["decisions"]] == [1, 1]
+    decided = propensity.json("review", "dealer_01", "--decided")["answer"]["reviews"]
+    assert {review["customer_id"]: review["decision"] for review in decided} == {one: "approve", other: "reject"}
+    assert "--model and --why" in propensity("review", "dealer_01", "--approve", one).stderr
+    recalled = propensity.json("recall", "dealer_01", first["export"], "--why", "a test")["answer"]
+    assert recalled["receipt"]["recalls"] == first["export"]
+    assert {Path(file["path"]).name for file in recalled["files"]} == {"recall-0001.csv", "corrected-0001.csv"}
+
+
+def test_a_list_is_planned_by_command(propensity: Command) -> None:
+    words = ("plan", "dealer_01", "--model", "service", "--decile", "10", "--decile", "9", "--lift", "1.5")
+    answer = propensity.json(*words, "--holdout", "0.2")["answer"]
+    assert answer["chosen"]["deciles"] == [10, 9]
+    assert (answer["lift"], answer["asked"]["holdout"]) == (1.5, 0.2)
+    assert "to see a lift of 1.5" in propensity(*words).stdout
 
 
 def test_a_wrong_request_is_answered_in_the_words_of_the_api(propensity: Command) -> None:

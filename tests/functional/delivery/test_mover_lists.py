@@ -10,7 +10,7 @@ import pytest
 
 from propensity.delivery.domain.request import ExportRequest, ListFilter, export_id
 from propensity.kernel.errors import BadInputError
-from tests.functional.delivery.test_build_export import TENANT, members, pull, rows
+from tests.kit.pulls import TENANT, members, pull, rows
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 

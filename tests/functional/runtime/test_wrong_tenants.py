@@ -34,6 +34,7 @@ ASKED = {
     "dataset": "sales",
     "file": "a.csv",
     "why": "w",
+    "decision": "approve",
     "state": "active",
     "text": "sale_id\n",
 }
@@ -45,6 +46,8 @@ FIELDS = {
     "/v1/tenants/{tenant}/checks": ("dataset", "file", "text"),
     "/v1/tenants/{tenant}/retractions": ("content_id", "why"),
     "/v1/tenants/{tenant}/exports": ("model", "destination"),
+    "/v1/tenants/{tenant}/exports/{export}/recall": ("why",),
+    "/v1/tenants/{tenant}/reviews": ("model", "customer_ids", "decision", "why"),
 }
 NAMED = {"day": DAY, "export": "buy-0123456789abcdef"}
 # the routes that write come last, because a record changes what the others answer
@@ -81,7 +84,7 @@ def ask(folder: str, method: str, path: str, tenant: str, owned: dict[str, Any])
 
 
 def test_the_walk_has_every_route_of_a_tenant() -> None:
-    assert len(OF_A_TENANT) == 14
+    assert len(OF_A_TENANT) == 18
     assert {path for _, _, path in OF_A_TENANT} >= set(FIELDS)
 
 

@@ -168,6 +168,7 @@ def test_only_committers_write_a_tables_log() -> None:
         "RebucketSilver",
         "RebuildSilver",
         "BuildExport",
+        "ReviewCustomers",
     }
     assert writers - denied == committers | ERASERS
 
@@ -393,6 +394,10 @@ def test_every_route_of_the_api_is_signed() -> None:
         ("POST", "/v1/tenants/{tenant}/exports"),
         ("GET", "/v1/tenants/{tenant}/exports"),
         ("GET", "/v1/tenants/{tenant}/exports/{export}"),
+        ("POST", "/v1/tenants/{tenant}/exports/{export}/recall"),
+        ("GET", "/v1/tenants/{tenant}/exports/plan"),
+        ("GET", "/v1/tenants/{tenant}/reviews"),
+        ("POST", "/v1/tenants/{tenant}/reviews"),
     }
     for _, event in events("Api"):
         assert "Auth" not in event

@@ -6,34 +6,40 @@ there, whatever the pack, its contracts or this package say by then.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from propensity.delivery.domain.list_sql import ORDER
 from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_folder
-from propensity.delivery.domain.receipt import ARMS, ListFile, ListReceipt
-from propensity.delivery.list_plans import destination_of, list_datasets, list_name, newest_plan, plan_anew
-from propensity.delivery.members import MEMBERSHIP, ListSources, decide_members, file_column
+from propensity.delivery.domain.receipt import ListReceipt
+from propensity.delivery.list_files import rows_of_files, write_files
+from propensity.delivery.list_plans import (
+    destination_of,
+    list_datasets,
+    list_name,
+    newest_plan,
+    pinned_tables,
+    plan_anew,
+)
+from propensity.delivery.list_sources import MEMBERSHIP, REVIEW, ListSources
+from propensity.delivery.members import decide_members, file_column
+from propensity.delivery.recalls import recall_request, record_recall, refuse_superseded
+from propensity.delivery.receipts import list_receipt
 from propensity.features.silver_session import SilverSession
 from propensity.kernel.errors import NotFoundError, RetryableError
-from propensity.kernel.sql_text import quote, read_files, text
+from propensity.kernel.sql_text import read_files, text
 from propensity.lake.appends import append_once
 from propensity.lake.domain.buckets import bucket_of
 from propensity.lake.domain.time_travel import SilverAt
-from propensity.lake.gold_tables import EXPORTS, EXPORTS_PARTITION, IDENTITIES, SCORES
+from propensity.lake.gold_tables import EXPORTS, EXPORTS_PARTITION, IDENTITIES, RECALLS, REVIEWS, SCORES
 from propensity.lake.json_objects import dumps, find_record, parse_record, read_record, write_once
 from propensity.lake.kept_files import keep_first
 from propensity.lake.pins import pin_datasets
 from propensity.pack.current import contract_of, pack_info
-from propensity.pack.domain.destination_spec import Destination
 from propensity.pack.domain.list_rules import parse_rules
 from propensity.ports import Ports, Sql
 from propensity.registry.versions import load_version
 
-_FORMULA = r"^[=+\-@\t\r]"  # OWASP, "CSV Injection": what a spreadsheet takes for a formula
-_BOM = b"\xef\xbb\xbf"
 _MOST_PLANS = 5  # of one call, each of which came after another list of the tenant by the same model
 
 
@@ -57,7 +63,8 @@ def build_export(ports: Ports, *, tenant: str, export: str, gap: str | None = No
             raise RetryableError(f"export {export}: an erasure removed its files while it was made; it is made again")
         key = f"{folder}/receipt.json"
         known = parse_record(write_once(ports.lake, key, dumps(known)), key, ListReceipt)
-        ports.metrics.count("Exported", known.arms["exported"])
+        if order.recall is None:
+            ports.metrics.count("Exported", known.arms["exported"])
     return {"tenant": tenant, "export": export, "receipt": f"{folder}/receipt.json", "arms": dict(known.arms)}
 
 
@@ -79,11 +86,11 @@ def _made(ports: Ports, order: ExportOrder, gap: str | None) -> ListReceipt:
 
 
 def _decided(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> None:
-    """Make table `settled`: a row per customer of the population, as the first try of this plan decided.
+    """Make tables `settled` and `row`, as the first try of this plan decided.
 
-    `operation` says what becomes of the customer in the files: add, remove, or NULL for none. `exported_at` is after
-    that of every earlier list of the tenant by the model. Only rows of the files, and those exported, keep the values
-    of the destination's columns.
+    `settled` has a row per customer who was decided on. `row` has the rows of the files, with the file's `stem`, the
+    `operation` and the place `nth_of_files`. `exported_at` is after that of every earlier list of the tenant by the
+    model. Only customers who are exported keep the values of the destination's columns.
     """
     key = f"{export_folder(order.tenant_id, order.export)}/{plan.named('decided.parquet')}"
     path = sql.scratch / "decided.parquet"
@@ -92,23 +99,44 @@ def _decided(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> No
     except NotFoundError:
         _decide(ports, sql, order, plan, path)
         keep_first(ports.lake, key, path)
-    sql.execute(f"create temp table settled as select * from {read_files([str(path)])}")
+    source = read_files([str(path)])
+    sql.execute(f"create temp table settled as select * from {source} where stem is null")
+    sql.execute(f"create or replace temp table row as select * from {source} where stem is not null")
 
 
 def _decide(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan, path: Path) -> None:
-    """Decide, and write table `decided` to a file with the columns that table `settled` has besides."""
+    """Decide, and write table `decided` and the rows of the files to one file."""
+    sources = _decide_members(ports, sql, order, plan)
+    if order.recall is None:
+        rows_of_files(sql, sources, {"part": "changes" if sources.delta else "whole"})
+    else:
+        refuse_superseded(sql, sources)
+        rows_of_files(sql, sources, {"recall": "removals", "corrected": "whole"})
+    names = [file_column(number) for number in range(len(sources.destination.columns))]
+    shown = ", ".join(f"case when arm = 'exported' then {name} end as {name}" for name in names)
+    kept = "case when arm = 'exported' then sending end" if sources.keeps_sent else "null::varchar"
+    # two lists of one second, or one that was asked for first and came second, are in the order in which they came
+    at = f"greatest(timestamptz {text(order.at)}, (select max(exported_at) from list_past) + interval 1 millisecond)"
+    sql.execute(
+        f"copy (select * exclude (sending) replace ({shown}), {kept} as sent, {at} as exported_at, "
+        "null::varchar as stem, null::varchar as operation, null::bigint as nth_of_files from decided "
+        "union all by name select * from row "
+        f"order by stem nulls first, nth_of_files, {ORDER}) to {text(str(path))} (format parquet, compression zstd)"
+    )
+
+
+def _decide_members(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> ListSources:
+    """Make table `decided` from what the plan pinned."""
     version = load_version(ports.lake, order.request.model, plan.version)
     definition, info = version.definition(ports.lake), pack_info(ports)
     destination = destination_of(ports, order, plan)
     datasets = list_datasets(ports, order, plan.version, destination)
     pins = pin_datasets(ports, datasets, SilverAt(versions=plan.silver, retracted=plan.retracted))
-    rules = parse_rules(ports.pack_files, ports.pack).of(order.request.model)
-    tables = {
-        table: None if number is None else ports.tables.snapshot(table, version=number)
-        for table, number in plan.tables.items()
-    }
+    listed = parse_rules(ports.pack_files, ports.pack)
+    rules = listed.of(order.request.model)
+    tables = pinned_tables(ports, plan)
     sources = ListSources(
-        request=order.request,
+        request=order.request if order.recall is None else recall_request(order.request),
         tenant=order.tenant_id,
         day=order.day,
         today=order.today,
@@ -116,11 +144,15 @@ def _decide(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan, path: 
         entity=info.entity,
         contracts={dataset: contract_of(ports, dataset) for dataset in datasets},
         rules=rules,
+        review=listed.review,
         destination=destination,
         scores=tables[SCORES],
         exports=tables[EXPORTS],
-        identities=plan.tables[IDENTITIES],
+        recalls=tables[RECALLS],
+        reviews=tables[REVIEWS],
+        identities=plan.tables.get(IDENTITIES),
         shapes=pins.shapes,
+        recalled=order.recall.export if order.recall else None,
     )
     buckets = list(range(pins.bucket_count))
     if info.partition_key == "tenant":
@@ -130,46 +162,33 @@ def _decide(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan, path: 
     session = SilverSession(sql, ports.lake, pins.sources(buckets), definition, order.tenant_id, queries)
     decide_members(ports, sql, session, sources)
     [(population,)] = sql.rows("select count(*) from decided")
-    if population == 0:
+    if population == 0 and order.recall is None:
         raise NotFoundError(
             f"tenant {order.tenant_id}: model {order.request.model} has no customer of it on {sources.day}; GET "
             f"/v1/tenants/{order.tenant_id}/readiness says what is missing"
         )
-    operation = "case when arm = 'exported' then 'add' end"
-    if sources.delta:
-        operation = (
-            "case when arm = 'exported' and customer_id not in (select customer_id from list_last) then 'add' "
-            "when arm <> 'exported' and customer_id in (select customer_id from list_last) then 'remove' end"
-        )
-    names = [file_column(number) for number in range(len(destination.columns))]
-    shown = ", ".join(
-        f"case when arm = 'exported' or operation is not null then {name} end as {name}" for name in names
-    )
-    # two lists of one second, or one that was asked for first and came second, are in the order in which they came
-    at = f"greatest(timestamptz {text(order.at)}, (select max(exported_at) from list_past) + interval 1 millisecond)"
-    sql.execute(
-        f"copy (select * replace ({shown}) from (select *, {operation} as operation, {at} as exported_at from decided) "
-        f"order by {ORDER}) to {text(str(path))} (format parquet, compression zstd)"
-    )
+    return sources
 
 
 def _written(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> ListReceipt | None:
-    """Write the files of table `settled`, and its rows to gold/exports; the receipt.
+    """Write the files, and table `settled` to gold/exports or, for a recall, to gold/recalls; the receipt.
 
     None where another list came first, and nothing of this one is visible.
     """
     destination = destination_of(ports, order, plan)
-    delta = destination.mode == "delta" and not order.request.reset
+    mode: Literal["full", "delta"] = "full" if destination.mode == "full" or order.request.reset else "delta"
+    if order.recall is not None:
+        files = write_files(ports, sql, order, plan, destination, {"recall": True, "corrected": False})
+        receipt = list_receipt(sql, order, plan, destination, files, "recall")
+        receipt.check()
+        record_recall(ports, sql, order, destination)
+        return receipt
     name = f"export {order.tenant_id} {order.export}"
     place = [] if plan.nth is None else [list_name(order.tenant_id, order.request.model, plan.nth)]
     if _came_late(ports, name, place):
         return None  # before files are written that nobody may hand out
-    sql.execute(
-        f"create temp table row as select *, row_number() over (order by operation, {ORDER}) as nth_of_files "
-        "from settled where operation is not null"
-    )
-    files = tuple(_files(ports, sql, order, plan, destination, delta=delta))
-    receipt = _receipt(sql, order, plan, destination, files, delta=delta)
+    files = write_files(ports, sql, order, plan, destination, {"part": mode == "delta"})
+    receipt = list_receipt(sql, order, plan, destination, files, mode)
     receipt.check()
     facts = {
         "model": text(order.request.model),
@@ -179,13 +198,14 @@ def _written(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> Li
         "channel": text(destination.channel) if destination.channel else "null::varchar",
         "holdout": f"{order.request.holdout}::double",
     }
-    columns = ", ".join(f"{facts.get(name, f'{name}::{kind}')} as {name}" for name, kind in MEMBERSHIP)
+    columns = ", ".join(f"{facts.get(column, f'{column}::{kind}')} as {column}" for column, kind in MEMBERSHIP)
     try:
         append_once(ports, sql, EXPORTS, f"select {columns} from settled", name, EXPORTS_PARTITION, also=place)
     except RetryableError:
         if _came_late(ports, name, place):
             return None
         raise
+    _ask(ports, sql, order, plan)
     return receipt
 
 
@@ -195,93 +215,21 @@ def _came_late(ports: Ports, name: str, place: list[str]) -> bool:
     return bool(found) and name not in found
 
 
-def _files(
-    ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan, destination: Destination, *, delta: bool
-) -> Iterator[ListFile]:
-    """Write table `row` as files of at most `max_rows` rows. A list without rows is one file with its header."""
-    kind = order.request.format or destination.format
-    chosen = [_cell(kind, destination, file_column(n), column.name) for n, column in enumerate(destination.columns)]
-    if delta:
-        chosen.append(f"operation as {quote(destination.operation)}")
-    [(rows,)] = sql.rows("select count(*) from row")
-    for part, start in enumerate(range(0, max(int(rows), 1), destination.max_rows), start=1):
-        name = plan.named(f"part-{part:04d}.{kind}")
-        path = sql.scratch / name
-        part_of = f"nth_of_files > {start} and nth_of_files <= {start + destination.max_rows}"
-        query = f"select {', '.join(chosen)} from row where {part_of} order by nth_of_files"
-        sql.execute(f"copy ({query}) to {text(str(path))} ({_FORMATS[kind]})")
-        if kind == "csv" and destination.spreadsheet:
-            path.write_bytes(_BOM + path.read_bytes())
-        # an earlier try may have written this file under another release: the receipt tells of the one that stands
-        keep_first(ports.lake, f"{export_folder(order.tenant_id, order.export)}/{name}", path)
-        with path.open("rb") as body:
-            digest = hashlib.file_digest(body, "sha256").hexdigest()
-        count = min(destination.max_rows, int(rows) - start)
-        yield ListFile(file=name, rows=count, bytes=path.stat().st_size, sha256=digest)
-
-
-_FORMATS = {
-    "csv": "format csv, header, delimiter ',', quote '\"', escape '\"'",
-    "jsonl": "format json",
-    "parquet": "format parquet, compression zstd",
-}
-
-
-def _cell(kind: str, destination: Destination, value: str, name: str) -> str:
-    if kind == "csv" and destination.spreadsheet:
-        guarded = f"regexp_matches({value}::varchar, {text(_FORMULA)}) and typeof({value}) = 'VARCHAR'"
-        return f"case when {guarded} then '''' || {value}::varchar else {value}::varchar end as {quote(name)}"
-    return f"{value} as {quote(name)}"
-
-
-def _receipt(
-    sql: Sql,
-    order: ExportOrder,
-    plan: ExportPlan,
-    destination: Destination,
-    files: tuple[ListFile, ...],
-    *,
-    delta: bool,
-) -> ListReceipt:
-    """Count table `settled`."""
-    arms = dict.fromkeys(ARMS, 0) | dict(sql.rows("select arm, count(*) from settled group by 1"))
-    why: dict[str, dict[str, int]] = {}
-    for arm, reason, count in sql.rows("select arm, why, count(*) from settled group by 1, 2 order by 1, 2"):
-        why.setdefault(arm, {})[reason] = int(count)
-    deciles: dict[str, dict[str, int]] = {}
-    counted = (
-        "select coalesce(decile::varchar, 'unranked'), arm, count(*) from settled where arm in ('exported', 'held_out')"
-    )
-    for decile, arm, count in sql.rows(f"{counted} group by 1, 2 order by 1, 2"):
-        deciles.setdefault(decile, {})[arm] = int(count)
-    [(households, population)] = sql.rows(
-        "select count(distinct household_id) filter (arm = 'exported'), count(*) from settled"
-    )
-    operations = dict(sql.rows("select operation, count(*) from row group by 1"))
-    matchable = {}
-    for number, column in enumerate(destination.columns):
-        if column.name in destination.match_on:
-            [(found,)] = sql.rows(
-                f"select count(*) from settled where arm = 'exported' and {file_column(number)} is not null"
-            )
-            matchable[column.name] = int(found)
-    return ListReceipt(
-        export=order.export,
-        tenant_id=order.tenant_id,
-        model=order.request.model,
-        model_version=plan.version,
-        destination=destination.name,
-        channel=destination.channel,
-        as_of=order.day.isoformat(),
-        population=int(population),
-        arms={arm: int(count) for arm, count in arms.items()},
-        why=why,
-        deciles=deciles,
-        households=int(households),
-        matchable=matchable,
-        mode="delta" if delta else "full",
-        added=int(operations.get("add", 0)),
-        removed=int(operations.get("remove", 0)),
-        nth=plan.nth,
-        files=files,
-    )
+def _ask(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> None:
+    """Put the customers who wait for review into gold/review, once."""
+    [(waiting,)] = sql.rows("select count(*) from settled where arm = 'review'")
+    if waiting == 0:
+        return
+    facts = {
+        "model": text(order.request.model),
+        "model_version": f"{plan.version}::integer",
+        "export": text(order.export),
+        "destination": text(order.request.destination),
+        "told_at": f"timestamptz {text(order.at)}",
+        "decision": "null::varchar",
+        "reason": "null::varchar",
+        "decided_by": "null::varchar",
+    }
+    columns = ", ".join(f"{facts.get(name, f'{name}::{kind}')} as {name}" for name, kind in REVIEW)
+    query = f"select {columns} from settled where arm = 'review'"
+    append_once(ports, sql, REVIEWS, query, f"review {order.tenant_id} {order.export}", EXPORTS_PARTITION)

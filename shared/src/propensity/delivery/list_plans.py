@@ -7,23 +7,26 @@ from collections.abc import Callable
 from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_folder
 from propensity.kernel.errors import IncompleteRunError
 from propensity.lake.domain.run_names import run_version
-from propensity.lake.gold_tables import EXPORTS, IDENTITIES, SCORES
+from propensity.lake.gold_tables import EXPORTS, IDENTITIES, RECALLS, REVIEWS, SCORES
 from propensity.lake.json_objects import dumps, find_record, read_record
 from propensity.lake.pins import pin_datasets
 from propensity.lake.silver_tables import datasets_used
 from propensity.pack.current import contract_of, pack_info
 from propensity.pack.domain.destination_spec import Destination
 from propensity.pack.domain.list_rules import parse_destination, parse_rules
-from propensity.ports import Ports
+from propensity.ports import Ports, Snapshot
 from propensity.registry.batches import gap_run_of
 from propensity.registry.release_gate import refuse_unreleased
 from propensity.registry.versions import load_champion, load_version
+
+_TABLES = (SCORES, EXPORTS, IDENTITIES, RECALLS, REVIEWS)
 
 
 def newest_plan(ports: Ports, order: ExportOrder, gap: str | None) -> ExportPlan:
     """Return the plan that an earlier try went on with, or make the first plan.
 
-    `gap` is the execution that filled the gaps for the list. Raises NotFoundError where the model has no champion,
+    `gap` is the execution that filled the gaps for the list. A recall takes the version of the recalled list, and needs
+    no gaps filled. Raises NotFoundError where the model has no champion,
     IncompleteRunError where the gap run has not been committed, and ConflictError where lists of the version are not
     released.
     """
@@ -45,6 +48,15 @@ def newest_plan(ports: Ports, order: ExportOrder, gap: str | None) -> ExportPlan
 def plan_anew(ports: Ports, order: ExportOrder, late: ExportPlan) -> ExportPlan:
     """Return the plan after one that came too late, which sees the lists that came before."""
     return _claim(ports, order, late.number + 1, late.version)
+
+
+def pinned_tables(ports: Ports, plan: ExportPlan) -> dict[str, Snapshot | None]:
+    """The Gold tables as a plan pinned them; None for one that had no rows then."""
+    pinned = {table: plan.tables.get(table) for table in _TABLES}
+    return {
+        table: None if number is None else ports.tables.snapshot(table, version=number)
+        for table, number in pinned.items()
+    }
 
 
 def list_name(tenant: str, model: str, nth: int) -> str:
@@ -89,7 +101,7 @@ def _claim(ports: Ports, order: ExportOrder, number: int, version: int) -> Expor
     # the place comes before the snapshot: a list that lands in between makes this one late, and is never overlooked
     nth = 1 + _last(lambda nth: _taken(ports, order, nth))
     pins = pin_datasets(ports, list_datasets(ports, order, version, destination))
-    snapshots = {table: ports.tables.snapshot(table) for table in (SCORES, EXPORTS, IDENTITIES)}
+    snapshots = {table: ports.tables.snapshot(table) for table in _TABLES}
     plan = ExportPlan(
         number=number,
         nth=nth,

@@ -2,88 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from propensity.delivery.domain.identifiers import written_value
 from propensity.delivery.domain.list_sql import consents, decisions, held, judged, not_over, steps
-from propensity.delivery.domain.request import ExportRequest
+from propensity.delivery.earlier_lists import load_past_lists, own_ids
+from propensity.delivery.list_sources import ListSources
 from propensity.features.silver_session import SilverSession
-from propensity.identity.domain.queries import birth_id, newest_identities
-from propensity.identity.identities import load_identities
 from propensity.kernel.errors import PackError
-from propensity.kernel.sql_text import midnight, quote, read_files, text
-from propensity.lake.domain.as_of_views import SilverShape, history_rows
+from propensity.kernel.sql_text import quote, read_files, text
+from propensity.lake.domain.as_of_views import history_rows
 from propensity.lake.domain.current_scores import NEWEST_FIRST, counting
 from propensity.lake.pins import score_files
 from propensity.lake.session import download
 from propensity.pack.current import pack_info
-from propensity.pack.domain.contract import Contract
-from propensity.pack.domain.destination_spec import Destination, DestinationColumn
-from propensity.pack.domain.list_rules import ListRule
-from propensity.ports import Ports, Snapshot, Sql
+from propensity.pack.domain.destination_spec import DestinationColumn
+from propensity.ports import Ports, Sql
 
 _EVER = date(9999, 12, 31)
-# The columns of gold/exports, with their types. A row of the list's own files is told from these.
-MEMBERSHIP = (
-    ("tenant_id", "varchar"),
-    ("customer_id", "varchar"),
-    ("household_id", "varchar"),
-    ("model", "varchar"),
-    ("model_version", "integer"),
-    ("export", "varchar"),
-    ("destination", "varchar"),
-    ("channel", "varchar"),
-    ("exported_at", "timestamptz"),
-    ("as_of", "date"),
-    ("score", "double"),
-    ("percentile", "integer"),
-    ("decile", "integer"),
-    ("arm", "varchar"),
-    ("why", "varchar"),
-    ("holdout", "double"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ListSources:
-    """What a list is made from: the pinned tables, the contracts of the pack, the rules and the destination.
-
-    `day` is the day of population, scores and rules. `today` is the day of consents, suppressions and addresses.
-    """
-
-    request: ExportRequest
-    tenant: str
-    day: date
-    today: date
-    version: int
-    entity: str
-    contracts: Mapping[str, Contract]
-    rules: tuple[ListRule, ...]
-    destination: Destination
-    scores: Snapshot | None
-    exports: Snapshot | None
-    identities: int | None
-    shapes: Mapping[str, SilverShape]
-
-    @property
-    def delta(self) -> bool:
-        """Whether the files have additions and removals, and not the whole list."""
-        return self.destination.mode == "delta" and not self.request.reset
-
-    @property
-    def now(self) -> str:
-        """SQL of the end of today, in naive UTC: everything that arrived by the pins counts."""
-        return f"timestamp {text(str(midnight(self.today + timedelta(days=1))))}"
 
 
 def decide_members(ports: Ports, sql: Sql, session: SilverSession, sources: ListSources) -> None:
     """Make table `decided`: a row per customer of the population, with arm, why, and a column per column of files."""
     session.cut(sources.day)
     _scores(ports, sql, sources)
-    _households(ports, sql, sources)
-    _earlier(ports, sql, sources)
+    load_past_lists(ports, sql, sources)
+    _subjects(sql, sources)
     _rules(sql, session, sources)
     _permissions(sql, sources)
     _contacts(sql, sources)
@@ -93,7 +37,7 @@ def decide_members(ports: Ports, sql: Sql, session: SilverSession, sources: List
         "create temp table judged as "
         + judged(steps(sources.rules, consent=sources.destination.channel is not None, matched=matched))
     )
-    for statement in decisions(sources.request, sources.rules):
+    for statement in decisions(sources.request, sources.rules, sources.band):
         sql.execute(statement)
 
 
@@ -141,45 +85,22 @@ def _scores(ports: Ports, sql: Sql, sources: ListSources) -> None:
     )
 
 
-def _households(ports: Ports, sql: Sql, sources: ListSources) -> None:
-    """Make table `list_household`: the newest household of each customer of the tenant who was ever resolved."""
-    load_identities(ports, sql, "list_identity", version=sources.identities)
-    sql.execute(
-        "create temp table list_household as select customer_id, household_id from "
-        f"({newest_identities('list_identity')}) where tenant_id = {text(sources.tenant)}"
-    )
-
-
-def _earlier(ports: Ports, sql: Sql, sources: ListSources) -> None:
-    """Make tables of earlier lists: `list_arm` by household, `list_earlier` and `list_last` by customer."""
-    columns = ", ".join(f"{name} {kind}" for name, kind in MEMBERSHIP)
-    sql.execute(f"create temp table list_past ({columns})")
-    earlier = sources.exports.file_keys(model=sources.request.model) if sources.exports else []
-    paths = download(sql, ports.lake, earlier, "exports")
-    if paths:
-        # the files lack the model where it is a partition of the table, and then it stands in their path
-        model = "model" if _has(sql, paths, "model") else f"{text(sources.request.model)} as model"
-        names = ", ".join(model if name == "model" else name for name, _ in MEMBERSHIP)
-        sql.execute(
-            f"insert into list_past select {names} from {read_files(paths)} where tenant_id = {text(sources.tenant)}"
+def _subjects(sql: Sql, sources: ListSources) -> None:
+    """Make table `subject`: the customers to decide on, which are the population, or those of the recalled list."""
+    tenant = text(sources.tenant)
+    if sources.recalled is None:
+        query = (
+            "select tenant_id, customer_id, true as in_population, null::varchar as sent "
+            f"from population where tenant_id = {tenant}"
         )
-    own = birth_id("household", text(sources.tenant), "p.customer_id")
-    # a household that was once held back stays held back, and one that was exported first stays contacted
-    sql.execute(
-        f"""
-        create temp table list_arm as
-            select coalesce(h.household_id, {own}) as household_id, bool_or(p.arm = 'held_out') as was_held
-            from list_past p left join list_household h using (customer_id)
-            where p.arm in ('exported', 'held_out') group by 1;
-        create temp table list_earlier as
-            select customer_id, max(exported_at)::date as last_exported from list_past
-            where arm = 'exported' group by customer_id;
-        create temp table list_last as
-            select customer_id from (
-                select * from list_past where destination = {text(sources.destination.name)}
-                qualify exported_at = max(exported_at) over ()
-            ) where arm = 'exported'"""
-    )
+    else:
+        query = (
+            f"select p.tenant_id, p.customer_id, p.customer_id in (select customer_id from population "
+            f"where tenant_id = {tenant}) as in_population, p.sent "
+            f"from list_past p where export = {text(sources.recalled)} and arm = 'exported' and not exists ("
+            "select 1 from list_recalled r where r.export = p.export and r.customer_id = p.customer_id)"
+        )
+    sql.execute(f"create temp table subject as {query}")
 
 
 def _rules(sql: Sql, session: SilverSession, sources: ListSources) -> None:
@@ -271,16 +192,12 @@ def _score_keys(ports: Ports, sql: Sql, sources: ListSources) -> list[str]:
     return [f"{sources.scores.root}/{file.path}" for file in files]
 
 
-def _has(sql: Sql, paths: Sequence[str], column: str) -> bool:
-    return column in {row[0] for row in sql.rows(f"describe select * from {read_files(paths)}")}
-
-
 def _member(sources: ListSources) -> str:
     """The statement that makes table `member`, with a column `file_<n>` per column of the destination's files."""
     destination, request = sources.destination, sources.request
     matched = [file_column(n) for n, column in enumerate(destination.columns) if column.name in destination.match_on]
     matchable = " or ".join(f"{name} is not null" for name in matched) or "true"
-    own = birth_id("household", text(sources.tenant), "p.customer_id")
+    household, capped = own_ids(sources, "p.customer_id")
     since = f"{text(sources.today.isoformat())}::date - {request.not_within_days}"
     recently = f"coalesce(e.last_exported > {since}, false)" if request.not_within_days else "false"
     contacts = "".join(
@@ -291,21 +208,28 @@ def _member(sources: ListSources) -> str:
         f"{written_value(column, _source(column, request.model))} as {file_column(number)}"
         for number, column in enumerate(destination.columns)
     )
+    fields = ", ".join(
+        f"'{file_column(number)}': b.{file_column(number)}" for number in range(len(destination.columns))
+    )
+    # only where a later list or a recall has to know it
+    sending = f"to_json({{{fields}}})::varchar" if sources.keeps_sent or sources.recalled else "null::varchar"
     return f"""
         create temp table member as
-        select b.*, {matchable} as matchable, {held(sources.tenant, request.model, request.holdout)} as held
+        select b.*, {matchable} as matchable, {held(sources.tenant, request.model, request.holdout)} as held,
+            {sending} as sending
         from (
-            select p.tenant_id, p.customer_id, coalesce(h.household_id, {own}) as household_id,
+            select p.tenant_id, p.customer_id, p.in_population, coalesce(h.household_id, {household}) as household_id,
                 s.score, s.percentile, s.decile, s.as_of, s.percentile_change, coalesce(r.rules, []) as rules,
-                x.suppressed_as, coalesce(c.consents, false) as consents, {recently} as recently, {columns}
-            from population p
+                x.suppressed_as, coalesce(c.consents, false) as consents, {recently} as recently, {columns},
+                coalesce(v.approved, []) as approved, coalesce(v.rejected, false) as rejected
+            from subject p
             left join list_score s on s.customer_id = p.customer_id
             left join list_household h on h.customer_id = p.customer_id
             left join list_rule r on r.customer_id = p.customer_id
             left join list_suppressed x on x.customer_id = p.customer_id
             left join list_consent c on c.customer_id = p.customer_id
-            left join list_earlier e on e.customer_id = p.customer_id{contacts}
-            where p.tenant_id = {text(sources.tenant)}
+            left join list_review v on v.customer_id = p.customer_id
+            left join list_earlier e on e.capped_id = coalesce(h.capped_id, {capped}){contacts}
         ) b left join list_arm a on a.household_id = b.household_id"""
 
 

@@ -18,6 +18,8 @@ REFERENCES = "gold/references"
 IDENTITIES = "gold/identities"
 EXPORTS = "gold/exports"
 EXPORTS_PARTITION = ("model",)
+RECALLS = "gold/recalls"
+REVIEWS = "gold/review"
 QUARANTINE = "gold/quarantine"
 QUARANTINE_PARTITION = ("month",)
 
@@ -32,6 +34,8 @@ GOLD = (
     REFERENCES,
     IDENTITIES,
     EXPORTS,
+    RECALLS,
+    REVIEWS,
     QUARANTINE,
 )
 

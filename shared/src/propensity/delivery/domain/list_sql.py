@@ -17,14 +17,19 @@ from propensity.pack.domain.list_rules import ListRule
 ORDER = "place desc, md5(customer_id), customer_id"
 # What speaks first counts. A customer who is kept off for good is told as such, whatever else would keep them off.
 Step = tuple[str, str, str]  # condition, arm, why
+CUT = "near_the_cut"  # why a customer waits for review whom no rule names
 
 
 def steps(rules: Sequence[ListRule], *, consent: bool, matched: bool) -> list[Step]:
     """Return the steps that look at one customer alone, in the order in which they speak.
 
-    `consent` says whether the destination's channel needs one, `matched` whether it needs an identifier.
+    `consent` says whether the destination's channel needs one, `matched` whether it needs an identifier. Who is no
+    longer in the population can only be met by a recall.
     """
-    found: list[Step] = [("score is null", "suppressed", "no_score")]
+    found: list[Step] = [
+        ("not in_population", "suppressed", "not_in_population"),
+        ("score is null", "suppressed", "no_score"),
+    ]
     found += [
         (f"list_contains(rules, {text(rule.name)})", "suppressed", f"rule_{rule.name}")
         for rule in rules
@@ -41,8 +46,14 @@ def steps(rules: Sequence[ListRule], *, consent: bool, matched: bool) -> list[St
         if rule.action == "require"
     ]
     found.append(("recently", "suppressed", "contacted_recently"))
+    found.append(("rejected", "suppressed", "review_rejected"))
     found += [
-        (f"list_contains(rules, {text(rule.name)})", "review", f"rule_{rule.name}")
+        # an approval answers the question that was asked: another rule that speaks asks anew
+        (
+            f"list_contains(rules, {text(rule.name)}) and not list_contains(approved, {text(f'rule_{rule.name}')})",
+            "review",
+            f"rule_{rule.name}",
+        )
         for rule in rules
         if rule.action == "review"
     ]
@@ -66,42 +77,31 @@ def ordered(rules: Sequence[ListRule]) -> str:
     return f"ln(greatest(score, 1e-12) / greatest(1 - score, 1e-12)){boosts}"
 
 
-def decisions(request: ExportRequest, rules: Sequence[ListRule]) -> tuple[str, ...]:
+def decisions(request: ExportRequest, rules: Sequence[ListRule], band: int = 0) -> tuple[str, ...]:
     """Return the statements that turn table `judged` into table `decided`, in which each customer has an arm.
 
-    Household, decile, movement, limit and holdout are judged in this order, each among those whom nothing kept off
-    before.
+    Household, deciles, movement, limit and holdout are judged in this order, each among those whom nothing kept off
+    before. Customers whose place is at most `band` points of the ranking from the list's cut wait for review, unless they were
+    approved. The cut is the limit, and without a limit the edges of the deciles.
+
+    Who was approved near an edge is taken, on either side of it. Near a limit the approved take the places above the
+    limit that are left, in their order. So a list never has more customers than its limit.
     """
     best = f"row_number() over (partition by household_id, arm is null order by {ORDER}) = 1"
-    listed = ", ".join(map(str, request.filter.deciles or range(1, 11)))
-    kept_off = {
-        "household": ("suppressed", "not best" if request.household == "best" else "false"),
-        "decile": ("filtered", f"decile not in ({listed}) or decile is null" if request.filter.deciles else "false"),
-        "moved": ("filtered", _unmoved(request)),
-        "limit": ("beyond_limit", _limit(request)),
-        "holdout": ("held_out", "held"),
-    }
-
-    def decide(*why: str) -> str:
-        arms = " ".join(f"when {kept_off[name][1]} then {text(kept_off[name][0])}" for name in why)
-        reasons = " ".join(f"when {kept_off[name][1]} then {text(name)}" for name in why)
-        return (
-            f"case when arm is not null then arm {arms} end as arm, "
-            f"case when why is not null then why {reasons} end as why"
-        )
-
-    contacted = (
-        f"coalesce(sum((arm is null and not held)::int) over (order by {ORDER} "
-        "rows between unbounded preceding and 1 preceding), 0)"
-    )
-    nth = f"sum((arm is null)::int) over (order by {ORDER} rows unbounded preceding)"
+    approved = f"list_contains(approved, {text(CUT)})"
+    listed = ", ".join(map(str, request.filter.deciles or ()))
+    edge = ", ".join(map(str, request.filter.edge(band) if request.filter.limit is None else ()))
+    near = f"coalesce(percentile in ({edge}), false)" if edge else "false"
+    other = f"(decile is null or decile not in ({listed})) and not {near}" if listed else "false"
     return (
         f"create temp table placed as select *, {ordered(rules)} as place from judged",
         f"create temp table first_of_household as select *, {best} as best from placed",
-        "create temp table kept as select * exclude (arm, why), "
-        f"{decide('household', 'decile', 'moved')} from first_of_household",
-        f"create temp table counted as select *, {nth} as nth, {contacted} as contacted from kept",
-        f"create temp table ended as select * exclude (arm, why), {decide('limit', 'holdout')} from counted",
+        _kept_off("kept", "first_of_household", "suppressed", "household", _not_best(request)),
+        _kept_off("edged", "kept", "review", CUT, f"{near} and not {approved}"),
+        _kept_off("ranked", "edged", "filtered", "decile", other),
+        _kept_off("chosen", "ranked", "filtered", "moved", _unmoved(request)),
+        *_limited(request, band, approved),
+        _kept_off("ended", "limited", "held_out", "holdout", "held"),
         "create temp table decided as select * exclude (arm, why), coalesce(arm, 'exported') as arm, "
         "coalesce(why, 'listed') as why from ended",
     )
@@ -116,13 +116,43 @@ def _unmoved(request: ExportRequest) -> str:
     return f"not coalesce({wanted}, false)"
 
 
-def _limit(request: ExportRequest) -> str:
-    if request.filter.top is not None:
-        return f"nth > {request.filter.top}"
-    if request.filter.capacity is not None:
-        # who is held back is not contacted, and takes nobody's place
-        return f"contacted >= {request.filter.capacity}"
-    return "false"
+def _not_best(request: ExportRequest) -> str:
+    return "not best" if request.household == "best" else "false"
+
+
+def _limited(request: ExportRequest, band: int, approved: str) -> tuple[str, ...]:
+    """The statements from table `chosen` to table `limited`, in which customers beyond the limit have that arm."""
+    limit = request.filter.limit
+    if limit is None:
+        return ("create temp table limited as select * from chosen",)
+    # who is held back is not contacted, and takes nobody's place of a capacity
+    counts = "arm is null" if request.filter.capacity is None else "arm is null and not held"
+    # a customer's place is one more than the places that are taken above it
+    above = f"order by {ORDER} rows between unbounded preceding and 1 preceding"
+    nth = f"coalesce(sum(({counts})::int) over ({above}), 0) + 1"
+    # points of the ranking, in customers; a list that takes everybody has no cut
+    width = f"greatest(1, round(reached * {band} / 100))" if band else "0"
+    near = f"reached > {limit} and nth > {limit} - width and nth <= {limit} + width" if band else "false"
+    return (
+        f"create temp table counted as select *, {nth} as nth, count(*) filter ({counts}) over () as reached "
+        "from chosen",
+        f"create temp table bordered as select *, {width} as width from counted",
+        _kept_off("reviewed", "bordered", "review", CUT, f"{near} and not {approved}"),
+        f"create temp table recounted as select *, {nth} as left_nth from reviewed",
+        # places that nobody was approved for stay empty: they are not filled from below the band
+        _kept_off("limited", "recounted", "beyond_limit", "limit", f"left_nth > {limit} or nth > {limit} + width"),
+    )
+
+
+def _kept_off(table: str, source: str, arm: str, why: str, condition: str) -> str:
+    """The statement that makes a table of another, in which the undecided who meet a condition have an arm."""
+    if condition == "false":
+        return f"create temp table {table} as select * from {source}"
+    return (
+        f"create temp table {table} as select * exclude (arm, why), "
+        f"case when arm is null and ({condition}) then {text(arm)} else arm end as arm, "
+        f"case when arm is null and ({condition}) then {text(why)} else why end as why from {source}"
+    )
 
 
 def held(tenant: str, model: str, share: float) -> str:

@@ -12,14 +12,25 @@ from propensity.pack.domain.destination_spec import Destination
 ROOT = "exports/lists"
 
 
+class Recall(Record):
+    """Which list is recalled, and why, in the words of whoever recalls it."""
+
+    export: str
+    why: str
+
+
 class ExportOrder(Record):
-    """The content of `request.json`: a request that was taken, who asked, and when."""
+    """The content of `request.json`: a request that was taken, who asked, and when.
+
+    With `recall` the order is a recall, and `request` is that of the recalled list.
+    """
 
     export: str
     tenant_id: str
     request: ExportRequest
     by: str
     at: str
+    recall: Recall | None = None
 
     @property
     def today(self) -> date:
@@ -58,7 +69,7 @@ class ExportPlan(Record):
 
 def is_list_file(key: str) -> bool:
     """Whether an object is a file of a list, and none of the records beside it."""
-    return key.startswith(f"{ROOT}/") and key.rpartition("/")[2].startswith("part-")
+    return key.startswith(f"{ROOT}/") and key.rpartition("/")[2].startswith(("part-", "recall-", "corrected-"))
 
 
 def export_folder(tenant: str, export: str) -> str:

@@ -43,6 +43,9 @@ class ListReceipt(Record):
     the exported customers. `mode` is full or delta. A delta's files have a row for each customer who is new on the list
     (`added`) or no longer on it (`removed`); the files of a full list have a row for each exported customer. `nth` is
     the list's number among those of the tenant by the model: deltas are applied in this order.
+
+    In mode `recall` the population is whoever the list `recalls` exported. The files have a row for each of them who is
+    taken back (`removed`), and a row for each who stays (`added`): the corrected list.
     """
 
     export: str
@@ -58,11 +61,12 @@ class ListReceipt(Record):
     deciles: Mapping[str, Mapping[str, int]]
     households: int
     matchable: Mapping[str, int]
-    mode: Literal["full", "delta"]
+    mode: Literal["full", "delta", "recall"]
     added: int
     removed: int
     nth: int | None = None
     files: tuple[ListFile, ...]
+    recalls: str | None = None
 
     def check(self) -> None:
         """Raises IncompleteRunError where the numbers do not add up: the list is not handed out then."""
@@ -73,7 +77,8 @@ class ListReceipt(Record):
                 "is handed out. Ask for the list again"
             )
         rows = sum(file.rows for file in self.files)
-        wanted = self.arms.get("exported", 0) if self.mode == "full" else self.added + self.removed
+        exported = self.arms.get("exported", 0)
+        wanted = {"full": exported, "recall": self.population}.get(self.mode, self.added + self.removed)
         if rows != wanted:
             raise IncompleteRunError(
                 f"export {self.export}: {rows} rows in its files, expected {wanted}; nothing is handed out. Ask for "

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from propensity.kernel.errors import BadInputError
 from propensity.kernel.spec import Frozen, Name
+from propensity.pack.domain.list_rules import MOST_BAND
 
 EXPORT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MOST_HOLDOUT = 0.5
@@ -51,16 +52,39 @@ class ListFilter(Frozen):
         fields = self.model_dump(mode="json")
         return {name: value for name, value in fields.items() if value is not None or name not in ("moved", "by")}
 
+    @property
+    def limit(self) -> int | None:
+        """How many customers a list takes at most; None for a list without such a limit."""
+        return self.capacity if self.top is None else self.top
+
+    @property
+    def cuts(self) -> bool:
+        """Whether the list ends somewhere in the ranking."""
+        return self.deciles is not None or self.limit is not None
+
+    def edge(self, band: int) -> tuple[int, ...]:
+        """The percentiles (1 to 100) that lie at most `band` points from an edge of the chosen deciles, ascending."""
+        if self.deciles is None:
+            return ()
+        taken = [(percentile - 1) // 10 + 1 in self.deciles for percentile in range(1, 101)]
+        return tuple(
+            percentile
+            for percentile in range(1, 101)
+            if len({*taken[max(0, percentile - 1 - band) : percentile + band]}) > 1
+        )
+
 
 class ExportRequest(Frozen):
     """The body of a request for a list.
 
     `holdout` is the share of households that is never contacted for this model, for proof of what the lists bring.
     `household` says whether the best member of a household is contacted, or each. `not_within_days` leaves out who was
-    on a list of this model in so many days. `reset` sends a whole list where the destination takes additions and
-    removals. `as_of` is the day whose population and scores a list takes, by default the day of the request; consents
-    and suppressions are always those of the request's day. Scores that are more than `fresh_days` older than `as_of`
-    are made again before the list is made; without it any score since the last batch is taken.
+    on a list of this model in so many days. `review_band` is the band of rules.yaml for this list: customers at most so
+    many points of the ranking from the cut wait for a person's decision, and 0 is no band. `reset` sends a whole list
+    where the destination takes additions and removals. `as_of` is the day whose population and scores a list takes, by
+    default the day of the request; consents and suppressions are always those of the request's day. Scores that are
+    more than `fresh_days` older than `as_of` are made again before the list is made; without it any score since the
+    last batch is taken.
     """
 
     model: Name
@@ -70,6 +94,7 @@ class ExportRequest(Frozen):
     household: Literal["best", "each"] = "best"
     not_within_days: int | None = Field(None, ge=1, le=730)
     fresh_days: int | None = Field(None, ge=0, le=730)
+    review_band: int | None = Field(None, ge=0, le=MOST_BAND)
     format: Literal["csv", "jsonl", "parquet"] | None = None
     reset: bool = False
     as_of: date | None = None
@@ -93,6 +118,11 @@ def parse_request(
     ):
         if value not in known:
             raise BadInputError(f"{field}: {value!r}, expected one of {', '.join(known) or 'none: the pack has none'}")
+    if request.review_band and not request.filter.cuts:
+        raise BadInputError(
+            f"review_band: {request.review_band}, but this list takes everybody and has no cut; expected a filter of "
+            "deciles, top or capacity beside it"
+        )
     if request.as_of is not None and request.as_of > today:
         raise BadInputError(f"as_of: {request.as_of} is to come; expected {today} or earlier")
     return request
@@ -103,6 +133,12 @@ def export_id(tenant: str, request: ExportRequest, key: str) -> str:
     fields = {**request.model_dump(mode="json"), "filter": request.filter.meaning}
     meaning = json.dumps([tenant, key, fields], sort_keys=True)
     return f"{request.model.replace('_', '-')}-{hashlib.sha256(meaning.encode()).hexdigest()[:16]}"
+
+
+def recall_id(tenant: str, export: str, key: str) -> str:
+    """Return the id of a list's recall. The same recall with the same idempotency key has the same id."""
+    meaning = json.dumps([tenant, export, key])
+    return f"recall-{hashlib.sha256(meaning.encode()).hexdigest()[:16]}"
 
 
 def household_share(tenant: str, model: str, household: str) -> str:

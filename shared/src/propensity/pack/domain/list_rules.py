@@ -14,6 +14,7 @@ from propensity.pack.domain.destination_spec import Destination
 
 RULES_FILE = "rules.yaml"
 DESTINATIONS = "destinations"
+MOST_BAND = 20  # points of the percentile on either side of a cut
 
 
 class ListRule(Frozen):
@@ -43,10 +44,22 @@ class ListRule(Frozen):
         return DefinitionQuery("rule", f"rule {self.name}", self.sql)
 
 
+class ReviewPolicy(Frozen):
+    """What is common to all reviews of a pack.
+
+    `band` lets customers wait whose place is at most so many points of the percentile from the cut of a list, on either
+    side; 0 lets nobody wait for that. A decision holds for `holds_days` days from the day on which it was taken.
+    """
+
+    band: Annotated[int, Field(ge=0, le=MOST_BAND)] = 0
+    holds_days: Annotated[int, Field(ge=1, le=3650)] = 90
+
+
 class ListRules(Frozen):
     """The content of rules.yaml. Of several rules that a customer meets the first one speaks."""
 
     rules: tuple[ListRule, ...] = ()
+    review: ReviewPolicy = ReviewPolicy()
 
     @model_validator(mode="after")
     def _names(self) -> ListRules:

@@ -20,7 +20,7 @@ from propensity.delivery.request_export import request_export, show_export
 from propensity.kernel.errors import RetryableError
 from propensity.lake.gold_tables import EXPORTS
 from tests.kit.faults import Crash, fused, insist
-from tests.kit.registries import crown
+from tests.kit.registries import crown, let_leave
 from tests.kit.replays import Meeting
 from tests.kit.shop import DAY, TENANTS, Shop, stocked
 
@@ -48,7 +48,9 @@ def deploy(shop: Shop, sql: str = NOBODY, **fields: Any) -> None:
 @pytest.fixture(scope="module")
 def scored_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop = stocked(tmp_path_factory.mktemp("lists"))
-    crown(shop.lake, "reorder", shop.train("reorder", f"{DAY}")["version"])
+    version = shop.train("reorder", f"{DAY}")["version"]
+    crown(shop.lake, "reorder", version)
+    let_leave(shop.lake, "reorder", version)
     shop.score("reorder", f"{DAY}")
     deploy(shop)
     return shop

@@ -10,7 +10,7 @@ import pytest
 from propensity.delivery.build_export import build_export
 from propensity.delivery.request_export import MACHINE, request_export, show_export
 from propensity.kernel.errors import BadInputError, IncompleteRunError
-from tests.kit.registries import crown
+from tests.kit.registries import crown, let_leave
 from tests.kit.world import World
 from tests.stack.automotive import AS_OF
 
@@ -50,6 +50,7 @@ def test_a_champion_that_came_after_the_gap_run_does_not_empty_the_list(world: W
     receipt = show_export(world, TENANT, export)["receipt"]
     assert receipt["model_version"] == 1
     assert "no_score" not in receipt["why"].get("suppressed", {})
+    let_leave(world.lake, "service", 2)
     # without the gap run's word nobody of this tenant has a score by the new champion
     other = ask(world, filter={"deciles": [10]})
     build_export(world, tenant=TENANT, export=other)

@@ -6,18 +6,18 @@ list, so the files of these lists go whole. It is read before any row of it is e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from propensity.delivery.domain.identifiers import written_value
-from propensity.delivery.domain.order import export_folder, is_list_file
+from propensity.delivery.domain.order import ExportOrder, export_folder, is_list_file
 from propensity.delivery.domain.receipt import FilesErased, erased_key, receipt_key
 from propensity.erasure.domain.erasure_report import Removal
 from propensity.erasure.domain.subject import Ticket
 from propensity.erasure.zones import Reach
 from propensity.kernel.sql_text import quote, read_files, text
 from propensity.lake.gold_tables import EXPORTS
-from propensity.lake.json_objects import dumps
+from propensity.lake.json_objects import dumps, find_record
 from propensity.pack.domain.list_rules import destination_names, parse_destination
 from propensity.ports import Ports, Sql
 
@@ -69,7 +69,16 @@ def membership(reach: Reach) -> Membership:
     sent = sql.rows(
         "select destination, strftime(max(exported_at), '%Y-%m-%d') from on_list where arm = 'exported' group by 1"
     )
-    return Membership(frozenset(export for (export,) in lists), dict(sorted(sent)))
+    of_person = {str(export) for (export,) in lists}
+    return Membership(frozenset(of_person | _recalls_of(reach, of_person)), dict(sorted(sent)))
+
+
+def _recalls_of(reach: Reach, lists: Collection[str]) -> set[str]:
+    """The recalls of lists: their files have everybody who was on the list, taken back or not."""
+    lake = reach.ports.lake
+    keys = [key for key in lake.keys(export_folder(reach.subject.tenant_id, "")) if key.endswith("/request.json")]
+    orders = [find_record(lake, key, ExportOrder) for key in keys]
+    return {order.export for order in orders if order and order.recall and order.recall.export in lists}
 
 
 def open_lists(reach: Reach) -> list[str]:

@@ -81,8 +81,8 @@ def decisions(request: ExportRequest, rules: Sequence[ListRule], band: int = 0) 
     """Return the statements that turn table `judged` into table `decided`, in which each customer has an arm.
 
     Household, deciles, movement, limit and holdout are judged in this order, each among those whom nothing kept off
-    before. Customers whose place is at most `band` points of the ranking from the list's cut wait for review, unless they were
-    approved. The cut is the limit, and without a limit the edges of the deciles.
+    before. Customers whose place is at most `band` points of the ranking from the list's cut wait for review, unless
+    they were approved. The cut is the limit, and without a limit the edges of the deciles.
 
     Who was approved near an edge is taken, on either side of it. Near a limit the approved take the places above the
     limit that are left, in their order. So a list never has more customers than its limit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,12 @@ from propensity.pack.domain.list_rules import MOST_BAND
 
 EXPORT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MOST_HOLDOUT = 0.5
+
+
+def _meaning(spec: Frozen, later: Collection[str]) -> dict[str, Any]:
+    """The fields of a request. Those that a later release added count only where they are used."""
+    fields = spec.model_dump(mode="json")
+    return {name: value for name, value in fields.items() if value is not None or name not in later}
 
 
 class ListFilter(Frozen):
@@ -45,12 +51,6 @@ class ListFilter(Frozen):
         if self.by is not None and self.moved is None:
             raise ValueError("by is the least change in percentile; expected moved: up or down beside it")
         return self
-
-    @property
-    def meaning(self) -> dict[str, Any]:
-        """The fields that name a request. One that a later release added counts only where it is used."""
-        fields = self.model_dump(mode="json")
-        return {name: value for name, value in fields.items() if value is not None or name not in ("moved", "by")}
 
     @property
     def limit(self) -> int | None:
@@ -99,6 +99,11 @@ class ExportRequest(Frozen):
     reset: bool = False
     as_of: date | None = None
 
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """The fields that name a request."""
+        return {**_meaning(self, ("fresh_days", "review_band")), "filter": _meaning(self.filter, ("moved", "by"))}
+
 
 def parse_request(
     body: Mapping[str, Any], models: Sequence[str], destinations: Sequence[str], *, today: date
@@ -130,8 +135,7 @@ def parse_request(
 
 def export_id(tenant: str, request: ExportRequest, key: str) -> str:
     """Return the id of a request's list. The same request with the same idempotency key has the same id."""
-    fields = {**request.model_dump(mode="json"), "filter": request.filter.meaning}
-    meaning = json.dumps([tenant, key, fields], sort_keys=True)
+    meaning = json.dumps([tenant, key, request.meaning], sort_keys=True)
     return f"{request.model.replace('_', '-')}-{hashlib.sha256(meaning.encode()).hexdigest()[:16]}"
 
 

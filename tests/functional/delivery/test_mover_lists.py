@@ -39,7 +39,7 @@ def crm(world: World, key: str, **asked: Any) -> dict[str, Any]:
     return pull(world, key, AT, destination="crm", holdout=0.0, household="each", **asked)
 
 
-@pytest.mark.parametrize(("way", "by"), [("up", 4), ("down", 10)])
+@pytest.mark.parametrize(("way", "by"), [("up", 5), ("down", 10)])
 def test_a_list_takes_those_who_moved_so_far_and_tells_the_others_why_not(world: World, way: str, by: int) -> None:
     told = changes(world)
     sign = 1 if way == "up" else -1

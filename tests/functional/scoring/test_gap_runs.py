@@ -95,7 +95,7 @@ ANY_AGE = ScoreAge()
 
 
 def whole(shop: Shop, request: str, freshness: ScoreAge = ANY_AGE, as_of: str = GAP) -> dict[str, Any]:
-    receipts: dict[str, Any] = {}
+    receipts: dict[str, dict[str, Any]] = {}
     for _ in steps(shop, request, freshness, receipts, as_of):
         pass
     return receipts[request]

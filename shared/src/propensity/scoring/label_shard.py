@@ -14,15 +14,14 @@ from propensity.lake.domain.run_records import LabelledFile, LabelResult, ScoreI
 from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_record
 from propensity.lake.run_files import read_plan, record_result
-from propensity.ports import Coded, Frame, ListColumn, Ports
-from propensity.registry.artifact import REASONS, Artifact, load_artifact
-from propensity.registry.domain.reason_texts import Sentences, TopReasons
-from propensity.registry.domain.reasons import METHODS
+from propensity.ports import Coded, Frame, Ports
+from propensity.registry.artifact import Artifact, load_artifact
+from propensity.registry.domain.reason_texts import Sentences
 from propensity.registry.versions import load_version
+from propensity.scoring.label_columns import place_columns, reason_columns
 from propensity.scoring.rank_run import read_ranks
 from propensity.scoring.score_shard import BATCH
-from propensity.stats.list_places import UNRANKED, Ranks
-from propensity.stats.ranking import decile, rank
+from propensity.stats.list_places import Ranks
 
 
 def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
@@ -69,29 +68,10 @@ def _labels(
 ) -> dict[str, Any]:
     tenants = scores.coded("tenant_id")
     each = np.array(tenants.texts, dtype=object)[tenants.codes]
-    reasons, methods = artifact.reasons(matrix, each, REASONS, sentences)
-    percentiles, unranked = rank(tenants.codes, tenants.texts, scores.values("score"), ranks)
     return {
-        "percentile": percentiles,
-        "decile": decile(percentiles),
-        "unranked_reason": Coded(unranked, UNRANKED),
-        "reasons": _lists(reasons, artifact),
-        # The method has a column of its own, because the structs in an existing table's list cannot be given another
-        # field.
-        "reason_method": Coded(methods, METHODS),
+        **place_columns(tenants, scores.values("score"), ranks),
+        **reason_columns(artifact, matrix, each, sentences),
     }
-
-
-def _lists(reasons: TopReasons, artifact: Artifact) -> ListColumn:
-    there = reasons.places >= 0
-    return ListColumn(
-        offsets=np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int32),
-        fields={
-            "feature": Coded(reasons.places[there], artifact.definition.feature_names),
-            "contribution": reasons.contributions[there],
-            "text": Coded(reasons.texts[there], reasons.sentences.texts),
-        },
-    )
 
 
 def _provenance(artifact: Artifact, work: ScoreItem, plan: ScoringPlan, rows: int) -> dict[str, Any]:

@@ -32,6 +32,11 @@ def test_every_result_on_the_page_is_what_its_formula_gives() -> None:
     assert arithmetic.rewritten(PAGE) == PAGE, "run .venv/bin/python -m tests.bench.arithmetic --write"
 
 
+def test_every_input_is_used_by_a_formula() -> None:
+    formulas = " ".join(re.findall(r"^\| `\w+` \| `([^`]+)` \|", PAGE, re.MULTILINE))
+    assert {name for name in INPUTS if not re.search(rf"\b{name}\b", formulas)} == set()
+
+
 def test_the_inputs_that_are_settings_are_those_of_the_stack() -> None:
     workflow = json.loads((ROOT / "functions/workflows/score_population.asl.json").read_text())
     maps = [state for state in workflow["States"].values() if state["Type"] == "Map"]

@@ -26,7 +26,7 @@ STACK := .venv-stack/stamp
 BUILT := .aws-sam/stamp
 SOURCES := template.yaml samconfig.toml $(shell find functions layers shared/src/propensity -type f -not -path '*/__pycache__/*')
 
-.PHONY: help setup build check up watch why bridge down cli demo retail-data pictures test test-fast bench bench-peers soak mutations lint types imports pytest lock clean
+.PHONY: help setup build check up watch why bridge down cli demo retail-data pictures test test-fast spark bench bench-peers soak mutations lint types imports pytest lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -101,6 +101,9 @@ pytest: $(DEV)
 
 test-fast: $(DEV) ## unit and contract tests only, which need no built stack: within a minute
 	@.venv/bin/python -m pytest tests/unit tests/contract
+
+spark: $(DEV) ## score on local Spark, which uv fetches, and hold each row against the batch (Java 17)
+	@.venv/bin/python -m pytest -n 0 tests/spark
 
 bench: $(DEV) ## measure the claims of an AREA beside a floor, into build/bench
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA)

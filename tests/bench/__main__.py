@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench.measure import write
 
 ROOT = Path(__file__).resolve().parents[2]
-AREAS = ("lake", "train", "score")
+AREAS = ("lake", "train", "score", "scale")
 
 
 def main() -> int:

@@ -22,14 +22,14 @@ class ArrowFrames:
         return _matrix(pq.read_table(path, columns=list(columns), partitioning=None), columns)
 
     def write(self, path: Path, columns: Mapping[str, Any]) -> None:
-        pq.write_table(_table(columns), path, compression="zstd")
+        pq.write_table(arrow_table(columns), path, compression="zstd")
 
     def batches(self, path: Path, columns: Sequence[str], rows: int) -> Iterator[Frame]:
         # without pre_buffer the file's bytes are not all read ahead: memory stays flat
         with pq.ParquetFile(path, pre_buffer=False) as file:
             if file.metadata.num_rows == 0:
                 # the reader of no rows still learns the columns and their types
-                yield _ArrowFrame(file.schema_arrow.empty_table().select(list(columns)))
+                yield ArrowFrame(file.schema_arrow.empty_table().select(list(columns)))
                 return
             waiting: list[pa.RecordBatch] = []
             count = 0
@@ -40,10 +40,10 @@ class ArrowFrames:
                     table = pa.Table.from_batches(waiting)
                     whole = count - count % rows
                     for start in range(0, whole, rows):
-                        yield _ArrowFrame(table.slice(start, rows))
+                        yield ArrowFrame(table.slice(start, rows))
                     waiting, count = table.slice(whole).to_batches(), count - whole
             if count:
-                yield _ArrowFrame(pa.Table.from_batches(waiting))
+                yield ArrowFrame(pa.Table.from_batches(waiting))
 
     def writer(self, path: Path) -> FrameWriter:
         return _ArrowWriter(path)
@@ -52,7 +52,9 @@ class ArrowFrames:
         return _ArrowPartedWriter(folder)
 
 
-class _ArrowFrame:
+class ArrowFrame:
+    """The Frame port over a table of pyarrow."""
+
     def __init__(self, table: pa.Table) -> None:
         self._table = table
 
@@ -81,7 +83,7 @@ class _ArrowWriter:
         self._file: pq.ParquetWriter | None = None
 
     def write(self, columns: Mapping[str, Any]) -> None:
-        self.add(_table(columns))
+        self.add(arrow_table(columns))
 
     def add(self, table: pa.Table) -> None:
         if self._file is None:
@@ -108,7 +110,7 @@ class _ArrowPartedWriter:
         return {key: (self._path(key), rows) for key, rows in sorted(self._rows.items())}
 
     def write(self, keys: Any, columns: Mapping[str, Any]) -> None:
-        table = _table(columns)
+        table = arrow_table(columns)
         for key in np.unique(keys).tolist():
             rows = np.flatnonzero(keys == key)
             first, count = int(rows[0]), len(rows)
@@ -136,7 +138,8 @@ def _matrix(table: pa.Table, columns: Sequence[str]) -> Any:
     return out
 
 
-def _table(columns: Mapping[str, Any]) -> pa.Table:
+def arrow_table(columns: Mapping[str, Any]) -> pa.Table:
+    """Return the table of columns as `FrameStreams.writer` takes them."""
     return pa.table({name: _array(values) for name, values in columns.items()})
 
 

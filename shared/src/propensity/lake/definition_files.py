@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from propensity.lake.json_objects import claim
 from propensity.pack.domain.definition import Definition, parse_definition
-from propensity.ports import ObjectStore
+from propensity.ports import ObjectReader, ObjectStore
 
 
 def write_definition(store: ObjectStore, folder: str, definition: Definition) -> None:
@@ -13,7 +13,7 @@ def write_definition(store: ObjectStore, folder: str, definition: Definition) ->
         claim(store, f"{folder}/{path}", text.encode())
 
 
-def read_definition(store: ObjectStore, folder: str, model: str) -> Definition:
+def read_definition(store: ObjectReader, folder: str, model: str) -> Definition:
     """The definition that a run or a version was made with."""
     files = {key.removeprefix(f"{folder}/"): store.get(key).decode() for key in store.keys(f"{folder}/")}
     return parse_definition(files, model, where=folder)

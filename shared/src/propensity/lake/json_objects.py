@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.spec import Record
 from propensity.lake.domain.run_names import plan_key
-from propensity.ports import ObjectStore
+from propensity.ports import ObjectReader, ObjectStore
 
 
 def dumps(value: object) -> bytes:
@@ -21,12 +21,12 @@ def dumps(value: object) -> bytes:
     ).encode()
 
 
-def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
+def read_json(store: ObjectReader, key: str) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(store.get(key))
     return value
 
 
-def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
+def find_json(store: ObjectReader, key: str) -> dict[str, Any] | None:
     """The JSON under a key. None where there is nothing under the key."""
     try:
         return read_json(store, key)
@@ -34,7 +34,7 @@ def find_json(store: ObjectStore, key: str) -> dict[str, Any] | None:
         return None
 
 
-def read_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R:
+def read_record[R: Record](store: ObjectReader, key: str, kind: type[R]) -> R:
     """Read a record. Raises ConflictError for an object that is no such record.
 
     The error names fields, never their values.
@@ -53,7 +53,7 @@ def parse_record[R: Record](written: bytes | Mapping[str, Any], key: str, kind: 
         ) from None
 
 
-def find_record[R: Record](store: ObjectStore, key: str, kind: type[R]) -> R | None:
+def find_record[R: Record](store: ObjectReader, key: str, kind: type[R]) -> R | None:
     """The record under a key. None where there is nothing under the key. Raises the errors of `read_record`."""
     try:
         return read_record(store, key, kind)
@@ -75,6 +75,6 @@ def claim(store: ObjectStore, key: str, body: bytes) -> None:
         raise ConflictError(f"{key}: there already with other content; a run's inputs must not change under its name")
 
 
-def is_planned(store: ObjectStore, run: str) -> bool:
+def is_planned(store: ObjectReader, run: str) -> bool:
     """Whether a run has its plan. A run has no plan before it is planned, and after the plan expired."""
     return any(True for _ in store.keys(plan_key(run)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from propensity.kernel.errors import IncompleteRunError
@@ -11,6 +12,8 @@ from propensity.lake.domain.run_names import item_key, plan_key, result_key
 from propensity.lake.domain.run_records import Item, Plan, StepResult
 from propensity.lake.json_objects import dumps, read_json, read_record
 from propensity.ports import ObjectStore
+
+_READERS = 8  # threads that read results; they are fewer than the connections that a boto3 client keeps
 
 
 def read_plan[P: Plan](store: ObjectStore, run: str, kind: type[P]) -> P:
@@ -48,12 +51,17 @@ def record_result(store: ObjectStore, item: Item, result: StepResult) -> None:
 
 def read_results(store: ObjectStore, run: str, step: str, expected: int) -> list[dict[str, Any]]:
     """All results of a step as JSON, in item order. Raises IncompleteRunError where a result is missing."""
-    return [read_json(store, key) for key in _result_keys(store, run, step, expected)]
+    keys = _result_keys(store, run, step, expected)
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(lambda key: read_json(store, key), keys))
 
 
 def results_of[R: StepResult](store: ObjectStore, run: str, kind: type[R], expected: int) -> list[R]:
     """All results of a step, in item order. Raises IncompleteRunError where a result is missing."""
-    return [read_record(store, key, kind) for key in _result_keys(store, run, kind.step, expected)]
+    keys = _result_keys(store, run, kind.step, expected)
+    # a run of thousands of items has as many small objects, and nearly all the time is waiting for each of them
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(lambda key: read_record(store, key, kind), keys))
 
 
 def _result_keys(store: ObjectStore, run: str, step: str, expected: int) -> list[str]:

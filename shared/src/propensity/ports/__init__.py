@@ -28,7 +28,17 @@ from propensity.ports.modelling import (
     Trainer,
 )
 from propensity.ports.sheets import Cell, OddCell, Sheet, Workbooks
-from propensity.ports.storage import ArrowStream, DataFile, ObjectInfo, ObjectStore, Snapshot, Sql, SqlFactory, Tables
+from propensity.ports.storage import (
+    ArrowStream,
+    DataFile,
+    ObjectInfo,
+    ObjectReader,
+    ObjectStore,
+    Snapshot,
+    Sql,
+    SqlFactory,
+    Tables,
+)
 
 __all__ = [
     "ArrowStream",
@@ -48,6 +58,7 @@ __all__ = [
     "Metrics",
     "Model",
     "ObjectInfo",
+    "ObjectReader",
     "ObjectStore",
     "OddCell",
     "OnlineScore",
@@ -59,6 +70,7 @@ __all__ = [
     "ReasonGraph",
     "ReasonModel",
     "Sample",
+    "ScoringPorts",
     "Sheet",
     "Snapshot",
     "Sql",
@@ -202,7 +214,20 @@ class DownloadAccess(Protocol):
         """Make a link to exactly this object. A browser saves it under the last part of its key."""
 
 
-class Ports(Protocol):
+class ScoringPorts(Protocol):
+    """The ports that score with a version: its files, and what loads its graphs."""
+
+    @property
+    def lake(self) -> ObjectReader: ...
+
+    def scorer(self, onnx: bytes) -> Model:
+        """A model, loaded from its ONNX file."""
+
+    def reason_model(self, onnx: bytes) -> ReasonModel:
+        """The graph of a tree model's reasons, loaded from its ONNX file."""
+
+
+class Ports(ScoringPorts, Protocol):
     """All ports. Each port is built at its first use, so that a function needs only the layers of the ports it uses."""
 
     @property
@@ -254,12 +279,6 @@ class Ports(Protocol):
 
     @property
     def trainer(self) -> Trainer: ...
-
-    def scorer(self, onnx: bytes) -> Model:
-        """A model, loaded from its ONNX file."""
-
-    def reason_model(self, onnx: bytes) -> ReasonModel:
-        """The graph of a tree model's reasons, loaded from its ONNX file."""
 
     @property
     def upload_access(self) -> UploadAccess: ...

@@ -20,8 +20,17 @@ class ObjectInfo:
     version_id: str | None = None
 
 
-class ObjectStore(Protocol):
-    """One bucket of objects. To read a key that is not there raises NotFoundError."""
+class ObjectReader(Protocol):
+    """Objects to read. To read a key that is not there raises NotFoundError."""
+
+    def get(self, key: str) -> bytes: ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key under a prefix, in lexical order."""
+
+
+class ObjectStore(ObjectReader, Protocol):
+    """One bucket of objects."""
 
     def head(self, key: str, version_id: str | None = None) -> ObjectInfo: ...
 
@@ -46,9 +55,6 @@ class ObjectStore(Protocol):
 
         An object that does not exist is no error.
         """
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Every key under a prefix, in lexical order."""
 
     def infos(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under a prefix, ordered by key; `version_id` is None."""

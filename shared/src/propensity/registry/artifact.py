@@ -13,7 +13,7 @@ import numpy as np
 
 from propensity.kernel.errors import ConflictError, UnsoundScoreError
 from propensity.pack.domain.definition import Definition
-from propensity.ports import Model, Ports, ReasonModel
+from propensity.ports import Model, ReasonModel, ScoringPorts
 from propensity.registry.calibrations import read_calibration
 from propensity.registry.domain.movers import Movers, Past
 from propensity.registry.domain.reason_texts import Sentences, TopReasons, top_reasons
@@ -64,8 +64,6 @@ class Artifact:
             )
         if len(tenants) != len(matrix):
             raise ConflictError(f"{len(matrix)} rows with {len(tenants)} tenants, expected one tenant per row")
-        # The global model scores all rows, also the rows that other models score. With few rows, onnxruntime adds up
-        # the leaves of trees in another order than with many rows.
         raw = np.asarray(self.model.predict(np.ascontiguousarray(matrix, dtype=np.float32)), dtype=np.float64)
         score = np.asarray(self.calibration.apply(raw), dtype=np.float64)
         if self.ladder is not None:
@@ -140,7 +138,7 @@ class Artifact:
         yield from parts
 
 
-def load_artifact(ports: Ports, version: Version, calibration: int | None = None) -> Artifact:
+def load_artifact(ports: ScoringPorts, version: Version, calibration: int | None = None) -> Artifact:
     """Load a version with its newest calibration, or with the calibration of a given number.
 
     A run passes the number, because it keeps one calibration from beginning to end.

@@ -13,7 +13,7 @@ from propensity.kernel.errors import ConflictError, NotFoundError
 from propensity.kernel.spec import Record
 from propensity.lake.domain.run_names import batch_day
 from propensity.lake.json_objects import dumps, read_record
-from propensity.ports import ObjectStore
+from propensity.ports import ObjectReader, ObjectStore
 from propensity.registry.domain.ledger import calibration_key
 from propensity.registry.versions import Version, newest_calibration
 from propensity.stats.calibration import Calibration
@@ -55,7 +55,7 @@ class CalibrationFile(Record):
         return self.model_dump(exclude_unset=True)
 
 
-def read_calibration(store: ObjectStore, version: Version, number: int) -> Calibration:
+def read_calibration(store: ObjectReader, version: Version, number: int) -> Calibration:
     """Read the calibration with this number. Raises NotFoundError where the version has no such number."""
     if number == 0:
         return Calibration.from_json(version.json(store, "calibration.json"))
@@ -86,5 +86,5 @@ def add_calibration(store: ObjectStore, version: Version, file: CalibrationFile)
     return store.put_new(calibration_key(version.model, version.number, file.number), dumps(file.to_json()))
 
 
-def _read(store: ObjectStore, version: Version, number: int) -> CalibrationFile:
+def _read(store: ObjectReader, version: Version, number: int) -> CalibrationFile:
     return read_record(store, calibration_key(version.model, version.number, number), CalibrationFile)

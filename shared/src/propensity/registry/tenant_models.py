@@ -14,7 +14,7 @@ import numpy as np
 
 from propensity.kernel.errors import NotFoundError
 from propensity.lake.json_objects import find_json
-from propensity.ports import Model, Ports, ReasonModel
+from propensity.ports import Model, ReasonModel, ScoringPorts
 from propensity.registry.domain.ladder import GLOBAL, LADDER, Ladder, Place
 from propensity.registry.domain.ledger import REASONS_FILE
 from propensity.registry.versions import Version
@@ -38,7 +38,7 @@ class TenantModels:
     A model once loaded stays in memory, because a function may answer many requests.
     """
 
-    ports: Ports
+    ports: ScoringPorts
     folder: str
     ladder: Ladder
     _loaded: dict[str, SubModel | None] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class TenantModels:
         return self._loaded[folder]
 
 
-def load_sub_model(ports: Ports, folder: str) -> SubModel:
+def load_sub_model(ports: ScoringPorts, folder: str) -> SubModel:
     """Load the model in a folder.
 
     Raises NotFoundError where the folder has no model, or where an erasure emptied a file of it.
@@ -119,12 +119,12 @@ def load_sub_model(ports: Ports, folder: str) -> SubModel:
     )
 
 
-def load_reason_model(ports: Ports, folder: str, explanation: Mapping[str, Any]) -> ReasonModel | None:
+def load_reason_model(ports: ScoringPorts, folder: str, explanation: Mapping[str, Any]) -> ReasonModel | None:
     """Load the graph of the reasons in a model's folder; None where its explanation.json does not name one."""
     return ports.reason_model(ports.lake.get(f"{folder}/{REASONS_FILE}")) if "reasons" in explanation else None
 
 
-def load_tenant_models(ports: Ports, version: Version) -> TenantModels | None:
+def load_tenant_models(ports: ScoringPorts, version: Version) -> TenantModels | None:
     """Load the ladder of a version with its models; None for a version without a ladder."""
     ladder = find_json(ports.lake, f"{version.folder}/{LADDER}")
     return None if ladder is None else TenantModels(ports, version.folder, Ladder.from_json(ladder))

@@ -21,7 +21,7 @@ from propensity.kernel.spec import Record
 from propensity.lake.definition_files import read_definition
 from propensity.lake.json_objects import claim, dumps, is_planned, parse_record, read_json
 from propensity.pack.domain.definition import Definition
-from propensity.ports import ObjectStore
+from propensity.ports import ObjectReader, ObjectStore
 from propensity.registry.domain.ladder import LADDER
 from propensity.registry.domain.ledger import (
     CHAMPION,
@@ -40,7 +40,7 @@ from propensity.registry.domain.ledger import (
 
 _RACES = 20
 _READERS = 8  # threads that read ledger lines; they are fewer than the connections that a boto3 client keeps
-# The scores depend on these files. Other files of a version may hold customers' rows, and erasures rewrite such files.
+# Other files of a version may hold customers' rows, and erasures rewrite such files.
 _SCORES_REST_ON = ("model.onnx", "calibration.json", "explanation.json", REASONS_FILE, "reference.json", LADDER)
 # The scores also depend on every file in these folders: features and SQL, the models of segments and tenants.
 _FOLDERS = ("definition/", "ladder/")
@@ -101,21 +101,21 @@ class Version:
     def provenance(self) -> VersionLineage:
         return parse_record(self.lineage, f"{self.folder}/{_SEAL}", VersionLineage)
 
-    def definition(self, store: ObjectStore) -> Definition:
+    def definition(self, store: ObjectReader) -> Definition:
         return read_definition(store, f"{self.folder}/definition", self.model)
 
-    def recipe(self, store: ObjectStore) -> str:
+    def recipe(self, store: ObjectReader) -> str:
         """Return the recipe of the version's definition; a version from before it was recorded is read for it."""
         return self.provenance.recipe or self.definition(store).recipe
 
-    def json(self, store: ObjectStore, name: str) -> dict[str, Any]:
+    def json(self, store: ObjectReader, name: str) -> dict[str, Any]:
         return read_json(store, f"{self.folder}/{name}")
 
     def gates(self, store: ObjectStore) -> GateSummary:
         """Return the version's passed and failed gates. Raises NotFoundError where no gates were recorded."""
         return GateSummary.of(json.loads(store.get(f"{self.folder}/gates.json")))
 
-    def onnx(self, store: ObjectStore) -> bytes:
+    def onnx(self, store: ObjectReader) -> bytes:
         return store.get(f"{self.folder}/model.onnx")
 
 
@@ -159,7 +159,7 @@ def champion_number(store: ObjectStore, model: str) -> int | None:
     return None
 
 
-def newest_calibration(store: ObjectStore, model: str, version: int) -> int:
+def newest_calibration(store: ObjectReader, model: str, version: int) -> int:
     """Return the number of the calibration that a version scores with: 0 where the version was never recalibrated."""
     root = calibration_root(model, version)
     return max((int(key.removeprefix(root).removesuffix(".json")) for key in store.keys(root)), default=0)
@@ -195,14 +195,14 @@ def append_to_ledger(
     raise RetryableError(f"model {model}: others keep writing to its ledger; try again")
 
 
-def version_numbers(store: ObjectStore, model: str) -> list[int]:
+def version_numbers(store: ObjectReader, model: str) -> list[int]:
     """Return the numbers of the versions that were written to the end, in order."""
     root = f"{model_root(model)}/versions/"
     names = [key.removeprefix(root) for key in store.keys(root)]
     return sorted(int(name.split("/")[0]) for name in names if name.endswith(f"/{_SEAL}"))
 
 
-def load_version(store: ObjectStore, model: str, number: int) -> Version:
+def load_version(store: ObjectReader, model: str, number: int) -> Version:
     folder = version_folder(model, number)
     try:
         lineage = read_json(store, f"{folder}/{_SEAL}")
@@ -266,11 +266,12 @@ def register(store: ObjectStore, model: str, files: Mapping[str, bytes], lineage
 
 def recorded_files(files: Mapping[str, bytes]) -> dict[str, str]:
     """Return the SHA-256 of each file that the version's scores depend on, for its lineage."""
-    return {
-        name: hashlib.sha256(body).hexdigest()
-        for name, body in sorted(files.items())
-        if name in _SCORES_REST_ON or name.startswith(_FOLDERS)
-    }
+    return {name: hashlib.sha256(body).hexdigest() for name, body in sorted(files.items()) if scores_rest_on(name)}
+
+
+def scores_rest_on(name: str) -> bool:
+    """Whether the scores of a version depend on this file of its folder. Other files may hold customers' rows."""
+    return name in _SCORES_REST_ON or name.startswith(_FOLDERS)
 
 
 def claimed_runs(store: ObjectStore, model: str) -> set[str]:

@@ -6,23 +6,19 @@ is made to score a row.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from propensity.kernel.errors import ConflictError, NotFoundError, PropensityError, RetryableError
-from propensity.kernel.tenant import tenant_of
+from propensity.kernel.errors import ConflictError, PropensityError, RetryableError
 from propensity.pack.current import contract_of, pack_info
 from propensity.ports import ObjectStore, Ports
 from propensity.registry.artifact import Artifact, load_artifact
+from propensity.registry.registered_files import damaged_files
 from propensity.registry.versions import Version, VersionSchema
 
-_READERS = 8
-_EMPTY = hashlib.sha256(b"").hexdigest()
 NOT_RECORDED = "not recorded"
 
 
@@ -45,39 +41,12 @@ def check_artifact(ports: Ports, version: Version) -> dict[str, Any]:
 
 def check_files(store: ObjectStore, version: Version) -> str:
     """Check that every file is as it was registered. Raises ConflictError naming the files that are not."""
-    recorded = version.provenance.files
-    if recorded is None:
+    damaged = damaged_files(store, version)
+    if damaged is None:
         return NOT_RECORDED
-
-    def digest(name: str) -> str | None:
-        try:
-            return hashlib.sha256(store.get(f"{version.folder}/{name}")).hexdigest()
-        except NotFoundError:
-            return None
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = dict(zip(recorded, pool.map(digest, recorded), strict=True))
-    erased = _erased(found)
-    damaged = sorted(
-        name for name, digest in recorded.items() if found[name] != digest and tenant_of(name) not in erased
-    )
     if damaged:
         raise _refused(version, f"{', '.join(damaged)}: missing, or not as registered")
     return "ok"
-
-
-def _erased(found: Mapping[str, str | None]) -> set[str]:
-    """Return the tenants whose own model was erased; the global model scores their rows.
-
-    The erasure of a tenant removes all files of its model. The erasure of a customer may leave one of these files
-    empty. `found` has for each file the SHA-256 of its content, None where the file is missing.
-    """
-    files: dict[str, list[str | None]] = {}
-    for name, digest in found.items():
-        if tenant := tenant_of(name):
-            files.setdefault(tenant, []).append(digest)
-    # Damage looks different: it takes one file of several, and hardly ever leaves a file of no bytes.
-    return {tenant for tenant, digests in files.items() if not any(digests) or _EMPTY in digests}
 
 
 def _columns(ports: Ports, version: Version, fitted: VersionSchema) -> str:

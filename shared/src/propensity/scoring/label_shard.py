@@ -15,17 +15,16 @@ from propensity.lake.gold_tables import SCORES, score_file
 from propensity.lake.json_objects import read_record
 from propensity.lake.kept_files import keep_first
 from propensity.lake.run_files import read_plan, record_result
-from propensity.ports import Coded, Frame, ListColumn, Ports
+from propensity.ports import Coded, Frame, Ports
 from propensity.registry.artifact import REASONS, Artifact, load_artifact
-from propensity.registry.domain.reason_texts import Sentences, TopReasons
-from propensity.registry.domain.reasons import METHODS
+from propensity.registry.domain.reason_texts import Sentences
 from propensity.registry.versions import load_version
+from propensity.scoring.label_columns import place_columns, shown_reasons
 from propensity.scoring.movement import EarlierReader, movement_columns
 from propensity.scoring.rank_run import read_ranks
 from propensity.scoring.score_shard import BATCH
 from propensity.scoring.tallies import Tallies
-from propensity.stats.list_places import UNRANKED, Ranks
-from propensity.stats.ranking import decile, rank
+from propensity.stats.list_places import Ranks
 
 
 def label_shard(ports: Ports, *, item: str) -> dict[str, Any]:
@@ -81,34 +80,18 @@ def _labels(
 ) -> dict[str, Any]:
     tenants = scores.coded("tenant_id")
     each = np.array(tenants.texts, dtype=object)[tenants.codes]
-    percentiles, unranked = rank(tenants.codes, tenants.texts, scores.values("score"), ranks)
+    places = place_columns(tenants, scores.values("score"), ranks)
+    percentiles = places["percentile"]
     then = None if earlier is None else earlier.next(tenants)
     tallies.add(tenants, scores.values("score"), percentiles, matrix, then)
     compared = None if then is None else then.compared(artifact, tenants, percentiles, ranks)
     past = None if compared is None else compared.past()
     reasons, methods, movers = artifact.reasons_and_movers(matrix, each, REASONS, sentences, past)
     return {
-        "percentile": percentiles,
-        "decile": decile(percentiles),
-        "unranked_reason": Coded(unranked, UNRANKED),
-        "reasons": _lists(reasons, artifact),
-        # The method has a column of its own, because the structs in an existing table's list cannot be given another
-        # field.
-        "reason_method": Coded(methods, METHODS),
+        **places,
+        **shown_reasons(artifact, reasons, methods),
         **movement_columns(compared, len(scores), movers, artifact.definition.feature_names),
     }
-
-
-def _lists(reasons: TopReasons, artifact: Artifact) -> ListColumn:
-    there = reasons.places >= 0
-    return ListColumn(
-        offsets=np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int32),
-        fields={
-            "feature": Coded(reasons.places[there], artifact.definition.feature_names),
-            "contribution": reasons.contributions[there],
-            "text": Coded(reasons.texts[there], reasons.sentences.texts),
-        },
-    )
 
 
 def _provenance(artifact: Artifact, work: ScoreItem, plan: ScoringPlan, rows: int) -> dict[str, Any]:

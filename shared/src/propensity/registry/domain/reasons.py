@@ -32,8 +32,8 @@ METHODS: tuple[ReasonMethod, ...] = get_args(ReasonMethod)
 Predict = Callable[[Any], Any]  # a model takes float32 (n, k) and returns raw probabilities (n,)
 Contribute = Callable[[Any], Any]  # a graph of reasons takes float32 (n, k) and returns contributions (n, k)
 _BATCH_BYTES = 64 * 2**20
-# Smaller contributions are no reason. onnxruntime adds up float32 leaves in another order for few rows than for many,
-# which moves a logit by up to 1e-5. A probability near 0.1 moves by a tenth of what its logit moves by.
+# Smaller contributions are no reason. A sum of float32 leaves is that of real numbers but for up to 1e-5 of a logit. A
+# probability near 0.1 moves by a tenth of what its logit moves by.
 _LEAST = {"logit": 1e-4, "probability": 1e-5}
 
 

@@ -103,7 +103,7 @@ test-fast: $(DEV) ## unit and contract tests only, which need no built stack: wi
 	@.venv/bin/python -m pytest tests/unit tests/contract
 
 bench: $(DEV) ## measure the claims of an AREA beside a floor, into build/bench
-	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA)
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA) $(if $(PART),--part $(PART))
 
 bench-peers: $(DEV) ## measure the same beside other people's tools, which uv fetches
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA) --peers

@@ -50,7 +50,7 @@ def add_customers(folder: Path, first: int, count: int, day: str = DAY) -> None:
         for start in range(0, rows, _PART):
             made = (
                 f"(select {columns}, 'bench' as _content_id, 'bench' as _source_key, i as _line, "
-                f"timestamptz '2021-01-01' as _ingested_at, null::timestamptz as _known_from "
+                f"(recorded_at + interval 8 hour) as _ingested_at, null::timestamptz as _known_from "
                 f"from range({start}, {min(start + _PART, rows)}) t(i))"
             )
             with DuckDbSql() as sql:

@@ -106,7 +106,7 @@ spark: $(DEV) ## score on local Spark, which uv fetches, and hold each row again
 	@.venv/bin/python -m pytest -n 0 tests/spark
 
 bench: $(DEV) ## measure the claims of an AREA beside a floor, into build/bench
-	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA)
+	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA) $(if $(PART),--part $(PART))
 
 bench-peers: $(DEV) ## measure the same beside other people's tools, which uv fetches
 	@PYTHONPATH=shared/src .venv/bin/python -m tests.bench --area $(AREA) --peers

@@ -19,10 +19,12 @@ def main() -> int:
     parser.add_argument("--area", choices=AREAS, required=True)
     parser.add_argument("--runs", type=int, default=5, help="turns of each side")
     parser.add_argument("--peers", action="store_true", help="beside other people's tools instead of a floor")
+    parser.add_argument("--part", help="one part of the area (score has parts)")
     options = parser.parse_args()
     module = f"tests.bench.{'peers.' if options.peers else ''}{options.area}"
     with tempfile.TemporaryDirectory() as folder:
-        found = importlib.import_module(module).claims(Path(folder), options.runs)
+        chosen = {"part": options.part} if options.part else {}
+        found = importlib.import_module(module).claims(Path(folder), options.runs, **chosen)
     return 1 if write(options.area, found, ROOT) else 0
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.measure import Claim
-from tests.bench.score import DAY, MODEL, PACK, SIDES, _apart, _prepare, _write_features
+from tests.bench.scoring.apart import apart
+from tests.bench.scoring.models import LINEAR
+from tests.bench.scoring.prepare import DAY, MODEL, PACK, RUN, make_item, write_features
+from tests.bench.scoring.steps import label, score
 from tests.fakes.folder_store import FolderStore
 
 FILES = 10_000
-RUN = f"runs/score/{MODEL}/{DAY}-v000001-batch"
 RANKED = (1_000_000, 4_000_000)
 DEALERS, CUSTOMERS = 10, 15_000
 EACH = 1_539  # customers of a tenant: those of the demo, scored by 25 dealers
@@ -43,20 +45,22 @@ def claims(work: Path, runs: int) -> list[Claim]:
     work.mkdir(parents=True, exist_ok=True)
     found = []
     folder = work / "commit"
-    _apart(_plan_commit, folder)
-    _, peak, (seconds, sizes) = _apart(_commit, folder)
+    apart(_plan_commit, folder)
+    commit = apart(_commit, folder)
+    seconds, sizes = commit.result
     told = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
     found.append(Claim.of(f"{FILES} files committed, seconds", seconds, None, None, 1, told))
-    found.append(Claim.of(f"{FILES} files committed, peak memory in GB", peak / 1024, None, 1.0, 1))
-    _, _, kept = _apart(_checkpoint, folder)
+    found.append(Claim.of(f"{FILES} files committed, peak memory in GB", commit.memory / 1024, None, 1.0, 1))
+    kept = apart(_checkpoint, folder).result
     found.append(Claim.of("bytes a file of that in a checkpoint", kept / FILES, None, None, 1))
     for rows in RANKED:
         place = work / f"rank-{rows}"
-        _apart(_plan_rank, place, rows)
-        cpu, peak, (seconds, lists, scored) = _apart(_rank, place)
-        told = f"{cpu:.1f} CPU seconds, peak {peak:.0f} MB, lists {lists / 1e6:.1f} MB, files {scored / 1e6:.1f} MB"
+        apart(_plan_rank, place, rows)
+        rank = apart(_rank, place)
+        seconds, lists, scored = rank.result
+        told = f"{rank.cpu:.1f} CPU seconds, peak {rank.memory:.0f} MB, lists {lists / 1e6:.1f} MB, files {scored / 1e6:.1f} MB"
         found.append(Claim.of(f"{rows} scores of {rows // EACH} tenants ranked, seconds", seconds, None, None, 1, told))
-    _, _, told_of = _apart(_generated, work / "generated")
+    told_of = apart(_generated, work / "generated").result
     customers = told_of["customers"]
     shown = f"{customers} customers"
     for step in STEPS:
@@ -75,14 +79,13 @@ def _plan_commit(folder: Path) -> None:
     from propensity.lake.json_objects import dumps
     from propensity.lake.run_files import read_plan, write_result
     from propensity.registry.versions import load_version
-    from tests.bench.score import _label, _score
     from tests.kit.world import World
 
     features = folder.parent / "features.parquet"
-    _write_features(features, 2_000)
-    _prepare(folder, SIDES[0], features)
-    _score(folder)
-    _label(folder)
+    write_features(features, 2_000)
+    make_item(folder, LINEAR, features)
+    score(folder)
+    label(folder)
     world = World(PACK, folder)
     table = f"features/{load_version(world.lake, MODEL, 1).lineage['feature_set']}"
     [scored, *_] = sorted((folder / "gold/scores").rglob("*.parquet"))

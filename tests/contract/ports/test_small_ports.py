@@ -357,6 +357,29 @@ def _first(values: Any) -> Any:
     return values[:1]
 
 
+def test_only_values_that_repeat_are_written_by_a_dictionary(tmp_path: Path) -> None:
+    rows = 400
+    score = np.random.default_rng(1).random(rows)
+    texts = Coded((np.arange(rows) % 3).astype(np.int32), ["a", "b", "c"])
+    columns: dict[str, Any] = {
+        "who": np.array([f"C{one}" for one in range(rows)], dtype=object),
+        "where": np.array([f"T{one % 5}" for one in range(rows)], dtype=object),
+        "n": (np.arange(rows) % 10).astype(np.int32),
+        "score": score,
+        "why": texts,
+        "reasons": ListColumn(np.arange(rows + 1, dtype=np.int32), {"text": texts, "moved": score}),
+    }
+    with ArrowFrames().writer(tmp_path / "f") as file:
+        file.write(columns)
+    group = pq.ParquetFile(tmp_path / "f").metadata.row_group(0)
+    parts = [group.column(place) for place in range(group.num_columns)]
+    by_dictionary = {part.path_in_schema for part in parts if "RLE_DICTIONARY" in part.encodings}
+    assert by_dictionary == {"where", "n", "why", "reasons.list.element.text"}
+    found = pq.read_table(tmp_path / "f")
+    assert found.column("who").to_pylist() == columns["who"].tolist()
+    assert found.column("score").to_pylist() == score.tolist()
+
+
 def test_a_file_that_failed_half_way_is_closed_and_the_error_goes_on(tmp_path: Path) -> None:
     def fail() -> None:
         with ArrowFrames().writer(tmp_path / "f") as file:

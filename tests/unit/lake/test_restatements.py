@@ -191,3 +191,28 @@ def test_the_newest_row_became_known_when_its_restatement_arrived() -> None:
     with loaded("event", rows) as session:
         newest = [session.rows(newest_row(shape("event"), "s", day_of(day)))[0][1] for day in (10, 11)]
         assert newest == ["2025-01-02T00:00:00Z", "2025-01-11T00:00:00Z"]
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.sampled_from(["event", "state"]), worlds, days)
+def test_the_newest_times_are_those_of_the_rows_that_anybody_could_have_seen(
+    kind: Kind, rows: list[Version], day: int
+) -> None:
+    seen = [row for row in seen_on(kind, rows, day, {}) if row.at < day]
+    known = []
+    for row in seen:
+        earlier = [
+            other
+            for other in rows
+            if other.key == row.key
+            and (kind == "event" or other.at == row.at)
+            and other.arrived < row.arrived
+            and other.known >= row.known
+        ]
+        known.append(max(row.known, row.arrived) if earlier else row.known)
+    expected = [max(found) if found else None for found in ([row.at for row in seen], known)]
+    with loaded(kind, rows) as session:
+        [newest] = session.rows(newest_row(shape(kind), "s", day_of(day)))
+        assert list(newest) == [
+            None if number is None else f"{moment(number):%Y-%m-%dT%H:%M:%SZ}" for number in expected
+        ]

@@ -51,12 +51,13 @@ def by_row(explained: Explained, matrix: Any, row: int, count: int) -> list[tupl
 def test_reasons_of_many_rows_are_those_of_each_row(data: st.DataObject, rows: int, count: int) -> None:
     matrix = data.draw(arrays(np.float32, (rows, WIDTH), elements=VALUES.map(lambda one: float(np.float32(one)))))
     moved = data.draw(arrays(np.float64, (rows, WIDTH), elements=st.sampled_from([0.0, 5e-5, 0.2, -0.2, 1.5, -3.0])))
-    explained = Explained("exact", moved, TYPICAL)
     earlier = Sentences()
     earlier.number("said before")
-    found = top_reasons(explained, FEATURES, matrix, count, earlier)
-    for row in range(rows):
-        assert list(found.of_row(row, FEATURES)) == by_row(explained, matrix, row, count)
+    for start, stop in ((0, rows // 2), (rows // 2, rows)):
+        explained, part = Explained("exact", moved[start:stop], TYPICAL), matrix[start:stop]
+        found = top_reasons(explained, FEATURES, part, count, earlier)
+        for row in range(stop - start):
+            assert list(found.of_row(row, FEATURES)) == by_row(explained, part, row, count)
     assert len(set(earlier.texts)) == len(earlier.texts)
 
 
@@ -74,6 +75,45 @@ def test_a_sentence_is_made_once_per_shown_value(monkeypatch: pytest.MonkeyPatch
     moved[:, 0] = 1
     top_reasons(Explained("exact", moved, TYPICAL), FEATURES, matrix, 3)
     assert 31 <= len(made) <= 40  # one per whole number of days, and values next to a half by themselves
+
+
+def test_later_rows_take_the_sentences_of_earlier_ones_and_another_typical_value_has_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[float, float]] = []
+
+    def counting(feature: Feature, value: float, typical: float) -> str:
+        made.append((value, typical))
+        return sentence(feature, value, typical)
+
+    monkeypatch.setattr("propensity.registry.domain.reason_texts.sentence", counting)
+    matrix = np.zeros((3, WIDTH), dtype=np.float32)
+    matrix[:, 0] = [4.0, 5.0, np.nan]
+    moved = np.zeros((3, WIDTH))
+    moved[:, 0] = [1.0, -1.0, 1.0]
+    kept = Sentences()
+    for typical in (3.0, 3.0, np.nan, np.nan, 8.0):
+        explained = Explained("exact", moved, np.array([typical, *TYPICAL[1:]]))
+        found = top_reasons(explained, FEATURES, matrix + 0.01, 3, kept)  # other values that read the same
+        for row in range(3):
+            said = directed(sentence(FEATURES[0], float(matrix[row, 0]), typical), moved[row, 0])
+            assert list(found.of_row(row, FEATURES)) == [("days", moved[row, 0], said)]
+    assert len(made) == 9
+
+
+def test_with_too_many_sentences_to_keep_they_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("propensity.registry.domain.reason_texts._KEPT", 2)
+    matrix = np.zeros((6, WIDTH), dtype=np.float32)
+    matrix[:, 0] = np.arange(6)
+    moved = np.zeros((6, WIDTH))
+    moved[:, 0] = 1.0
+    explained, kept = Explained("exact", moved, TYPICAL), Sentences()
+    for _ in range(2):
+        found = top_reasons(explained, FEATURES, matrix, 3, kept)
+        assert [list(found.of_row(row, FEATURES)) for row in range(6)] == [
+            by_row(explained, matrix, row, 3) for row in range(6)
+        ]
+    assert len(kept.said) == 2
 
 
 def test_a_forests_contributions_are_in_probability_and_have_a_cut_off_of_their_own() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propensity.ports import Coded, Frame, FrameWriter, ListColumn, PartedWriter
@@ -88,7 +89,9 @@ class _ArrowWriter:
     def add(self, table: pa.Table) -> None:
         if self._file is None:
             # the Arrow schema is left out, so that readers see text and not the dictionaries that it was written from
-            self._file = pq.ParquetWriter(self._path, table.schema, compression="zstd", store_schema=False)
+            self._file = pq.ParquetWriter(
+                self._path, table.schema, compression="zstd", store_schema=False, use_dictionary=_repeated(table)
+            )
         self._file.write_table(table)
 
     def __enter__(self) -> FrameWriter:
@@ -97,6 +100,25 @@ class _ArrowWriter:
     def __exit__(self, *error: object) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _repeated(table: pa.Table) -> list[str]:
+    """The columns whose values repeat, as Parquet names them.
+
+    A dictionary of values that hardly repeat, such as scores and ids, takes half of the time of writing, and the file
+    becomes a third larger.
+    """
+    found: list[str] = []
+    for column in table.schema:
+        values = table.column(column.name)
+        if pa.types.is_list(column.type):
+            fields = column.type.value_type
+            found += [f"{column.name}.list.element.{one.name}" for one in fields if not pa.types.is_floating(one.type)]
+        elif pa.types.is_floating(column.type):
+            continue
+        elif not pa.types.is_string(column.type) or 2 * pc.count_distinct(values).as_py() <= len(values):
+            found.append(column.name)
+    return found
 
 
 class _ArrowPartedWriter:

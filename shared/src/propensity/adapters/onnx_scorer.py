@@ -32,6 +32,8 @@ class _Graph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3  # only errors are logged: a function never has a GPU, nor some files of /sys
+        # threads that wait for the next pass of a batch would take half as much CPU again as the passes themselves
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's error classes are private, and have no common root but Exception

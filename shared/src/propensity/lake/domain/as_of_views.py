@@ -73,9 +73,10 @@ def known_rows(shape: SilverShape, source: str, *, known_before: str | None, val
     where = f"where {' and '.join(conditions)}" if conditions else ""
     if shape.by_arrival or not known_before:
         return f"select * from {source} {where}"
+    # facts whose rows had all arrived before the instant have no restatement that is not known by then
     return f"""
         select r.* from (select * from {source} {where}) r
-        anti join ({_claims(shape, source, known_before)}) c
+        anti join ({_claims(shape, source, known_before, since=known_before)}) c
             on {_restates(shape)} and {_ARRIVAL} >= {known_before}"""
 
 
@@ -83,23 +84,31 @@ def _standing(shape: SilverShape, known_before: str | None) -> list[str]:
     return [_not_retracted(shape.retracted, known_before)] if shape.retracted else []
 
 
+def _seen(shape: SilverShape, moment: str) -> list[str]:
+    """The conditions on a row that happened, and was declared as known, before an instant."""
+    return [f"_known_at < {moment}", f"{shape.time_column} < {moment}", *_standing(shape, moment)]
+
+
 def _fact(shape: SilverShape) -> list[str]:
     return ["tenant_id", "_key", *(["_valid_from"] if shape.kind == "state" else [])]
 
 
-def _claims(shape: SilverShape, source: str, known_before: str) -> str:
+def _claims(shape: SilverShape, source: str, known_before: str, since: str) -> str:
     """SELECT of what was declared of each fact that came more than once: known_at, and when that was first declared.
 
-    Facts whose rows had all arrived before the instant are left out, because their restatements are known by then.
+    Facts of which no row arrived at the instant `since` or later are left out. The others are looked for first, because
+    there are hardly any as of a day that has just passed, and all else is then quick.
     """
     fact = ", ".join(_fact(shape))
     standing = "".join(f" where {condition}" for condition in _standing(shape, known_before))
     rows = f"(select {fact}, _known_at, {_ARRIVAL} as _arrival from {source}{standing})"
+    late = f"(select {fact} from {source} where {_ARRIVAL} >= {since})"
     return f"""
         select {fact}, _known_at as _declared, min(_arrival) as _first from {rows}
         semi join (
-            select {fact} from {rows} group by {fact}
-            having min(_arrival) < max(_arrival) and max(_arrival) >= {known_before}
+            select {fact} from {rows}
+            semi join {late} using ({fact})
+            group by {fact} having min(_arrival) < max(_arrival)
         ) using ({fact})
         group by {fact}, _known_at"""
 
@@ -180,10 +189,14 @@ def newest_row(shape: SilverShape, source: str, as_of: date) -> str:
     seen = f"(select * from ({rows}) where {shape.time_column} < {moment})"
     known = "max(_known_at)"
     if not shape.by_arrival:
-        # a restatement became known when it arrived
-        claims = _claims(shape, source, f"timestamptz {text('-infinity')}")
+        # A restatement became known when it arrived. If another row became known later, it is not the newest. The rows
+        # that had arrived by as_of give such a time without a join, because no rule takes them out.
+        arrived = " and ".join([*_seen(shape, moment), f"{_ARRIVAL} < {moment}"])
+        since = f"coalesce((select max(_known_at) from {source} where {arrived}), timestamptz {text('-infinity')})"
+        claims = _claims(shape, source, f"timestamptz {text('-infinity')}", since)
+        late = f"(select * from {seen} where {_ARRIVAL} >= {since})"
         known = (
-            f"greatest({known}, (select max({_ARRIVAL}) from {seen} r semi join ({claims}) c on {_restates(shape)}))"
+            f"greatest({known}, (select max({_ARRIVAL}) from {late} r semi join ({claims}) c on {_restates(shape)}))"
         )
     both = ", ".join(
         f"strftime(timezone('UTC', {column}), '%Y-%m-%dT%H:%M:%SZ')" for column in (f"max({shape.time_column})", known)

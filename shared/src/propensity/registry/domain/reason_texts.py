@@ -23,13 +23,23 @@ _DECIMALS = re.compile(r",?\.(\d)f")
 _NEAR = 1e-6
 _WHOLE = 2.0**40  # above it, a number with its decimals is no longer whole in a float
 _TABLE = 2**20  # keys in a smaller range are looked up in a table instead of sorted
+_KEPT = 2**17  # shown values whose sentences are kept for later rows; with more, sentences are made again
+
+
+type Shown = tuple[
+    int, int, bool, int
+]  # place of the feature, typical value, whether exact, key; numbers by their bits
 
 
 @dataclass(slots=True)
 class Sentences:
-    """Sentences, each once."""
+    """Sentences, each once. `said` has the numbers of those of a feature beside a typical value, by the value shown.
+
+    Each shown value has two numbers: of the sentence of a reason that lowers the score, and of one that raises it.
+    """
 
     texts: list[str] = field(default_factory=list)
+    said: dict[Shown, tuple[int, int]] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
 
     def number(self, text: str) -> int:
@@ -108,13 +118,29 @@ def _say(out: TopReasons, explained: Explained, features: Sequence[Feature], mat
         if len(cells) == 0:
             continue
         values, raises = matrix[cells // width, place], contributions[cells] > 0
-        first, inverse = shown_once(feature, values)
-        typical = float(explained.typical[place])
-        said = [sentence(feature, float(values[one]), typical) for one in first]
+        first, inverse, keys = _shown_once(feature, values)
         numbers = np.array(
-            [[out.sentences.number(directed(text, way)) for way in (-1.0, 1.0)] for text in said], dtype=np.int32
+            [
+                _numbers(out.sentences, feature, (place, *key), float(values[one]), explained.typical[place])
+                for one, key in zip(first.tolist(), keys, strict=True)
+            ],
+            dtype=np.int32,
         )
         texts[cells] = numbers[inverse, raises.astype(np.int8)]
+
+
+def _numbers(
+    sentences: Sentences, feature: Feature, key: tuple[int, bool, int], value: float, typical: float
+) -> tuple[int, int]:
+    place, exact, bits = key
+    shown = (place, int(np.float64(typical).view(np.int64)), exact, bits)
+    numbers = sentences.said.get(shown)
+    if numbers is None:
+        text = sentence(feature, value, float(typical))
+        numbers = sentences.number(directed(text, -1.0)), sentences.number(directed(text, 1.0))
+        if len(sentences.said) < _KEPT:
+            sentences.said[shown] = numbers
+    return numbers
 
 
 def shown_once(feature: Feature, values: Any) -> tuple[Any, Any]:
@@ -122,17 +148,35 @@ def shown_once(feature: Feature, values: Any) -> tuple[Any, Any]:
 
     `first` is int (u,), and `inverse` is int (m,).
     """
-    keys, exact = _keys(feature, values)
-    if not exact.any():
-        return _unique(keys)
-    first, inverse = np.empty(0, dtype=np.int64), np.empty(len(values), dtype=np.int64)
-    for rows, found in ((~exact, keys), (exact, values.astype(np.float64))):
+    first, inverse, _ = _shown_once(feature, values)
+    return first, inverse
+
+
+def _shown_once(feature: Feature, values: Any) -> tuple[Any, Any, list[tuple[bool, int]]]:
+    """Return (first, inverse, keys) of values float32 (m,): values[first[inverse[i]]] reads as values[i] does.
+
+    `first` is int (u,), and `inverse` is int (m,). `keys` are u keys: values of equal key read equally. A key says
+    whether it is the exact value, and has the bits of its number.
+    """
+    numbers, exact = _keys(feature, values)
+    parts = ((~exact, False, numbers), (exact, True, values.astype(np.float64))) if exact.any() else ()
+    if not parts:
+        first, inverse = _unique(numbers)
+        return first, inverse, _bits(numbers[first], exact=False)
+    first, inverse, keys = np.empty(0, dtype=np.int64), np.empty(len(values), dtype=np.int64), []
+    for rows, is_exact, found in parts:
         there = np.flatnonzero(rows)
         if len(there):
             ones, places = _unique(found[there])
             inverse[there] = places + len(first)
             first = np.concatenate([first, there[ones]])
-    return first, inverse
+            keys += _bits(found[there[ones]], exact=is_exact)
+    return first, inverse, keys
+
+
+def _bits(numbers: Any, *, exact: bool) -> list[tuple[bool, int]]:
+    # NaN equals nothing and -0.0 equals 0.0, but their bits are themselves
+    return [(exact, bits) for bits in np.ascontiguousarray(numbers, dtype=np.float64).view(np.int64).tolist()]
 
 
 def _keys(feature: Feature, values: Any) -> tuple[Any, Any]:

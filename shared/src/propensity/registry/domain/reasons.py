@@ -90,9 +90,12 @@ def contributions(explanation: Mapping[str, Any], matrix: Any) -> Any:
     `imputed`, `mean` and `scale`, each of length k.
     """
     imputed = np.asarray(explanation["imputed"])
-    filled = np.where(np.isnan(matrix), imputed, matrix).astype(np.float64)
-    scale = np.asarray(explanation["scale"])
-    return (filled - np.asarray(explanation["mean"])) / scale * np.asarray(explanation["coefficients"])
+    out = np.where(np.isnan(matrix), imputed, matrix).astype(np.float64, copy=False)
+    # in place, because new arrays of this size take longer than the arithmetic
+    out -= np.asarray(explanation["mean"])
+    out /= np.asarray(explanation["scale"])
+    out *= np.asarray(explanation["coefficients"])
+    return out
 
 
 def ablation(predict: Predict, matrix: Any, typical: Any, batch_bytes: int = _BATCH_BYTES) -> Any:

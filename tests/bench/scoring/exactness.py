@@ -59,7 +59,7 @@ def enumerated(side: Side, rows: int) -> float:
         size = len(asked)
         value = {}
         for taken in product((False, True), repeat=size):
-            mixture = np.repeat(typical[np.newaxis], rows, axis=0)
+            mixture = np.repeat(typical[np.newaxis].astype(np.float64), rows, axis=0)
             places = [place for place, take in zip(asked, taken, strict=True) if take]
             mixture[:, places] = matrix[:, places]
             value[taken] = tree.predict(mixture, *no_categories, 1)

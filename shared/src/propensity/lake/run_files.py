@@ -62,7 +62,7 @@ def results_of[R: StepResult](store: ObjectStore, run: str, kind: type[R], expec
 
 
 def _bodies(store: ObjectStore, keys: Sequence[str]) -> list[bytes]:
-    # the results are small objects: of a run of 10,000 items, one after the other would take longer than a function may
+    # the results are small objects: at 15 ms each, the 20,000 of a run of 10,000 items take all the time of commit_run
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(store.get, keys))
 

@@ -139,6 +139,10 @@ def main() -> int:
         try:
             lake = Lake(stack, stack.folder / "tmp" / "lake")
             datasets, receipt = run(scenario, stack, lake, progress)
+            with progress.step("backtest", f"{scenario.gap_model} backtested, so that its lists may leave"):
+                report = pulled.backtest(scenario, stack, out / "backtest")
+            if report["short_of"]:
+                raise StackError(f"the backtest does not let lists leave: {report['short_of']}")
             with progress.step("pull", f"a list pulled as of {scenario.gap_day}"):
                 listed = pulled.pull(scenario, stack, lake, out / "list")
             with progress.step("read", "scores and figures read from the lake"):
@@ -157,7 +161,7 @@ def main() -> int:
         print(json.dumps(summary, indent=1))
     else:
         table(summary, console)
-        pulled.show(listed, console)
+        pulled.show(report, listed, console)
         shown = out.relative_to(ROOT)
         files = f"summary: {shown}/summary.json; scores: {shown}/scores-*.parquet; cards: {shown}/card-*.html"
         console.print(f"\n{files}; list: {shown}/list", soft_wrap=True)

@@ -171,7 +171,8 @@ def show(report: dict[str, Any], pulled: Pulled, console: Console) -> None:
     value, low, high = (f"{100 * difference[name]:.1f}" for name in ("value", "low", "high"))
     console.print(
         f"\n{report['model']}, backtest: of a hundred customers, {value} more convert in the three high deciles "
-        f"than in the three low ones (95 %: {low}–{high}; {proof['positives']:,} conversions among them): its lists may leave",
+        f"than in the three low ones (95 %: {low}–{high}; {proof['positives']:,} conversions "
+        "among them): its lists may leave",
         soft_wrap=True,
     )
     console.print(f"\nA list of {pulled.tenant} for people, by `propensity export`")

@@ -35,14 +35,13 @@ def newest_plan(ports: Ports, order: ExportOrder, gap: str | None) -> ExportPlan
         newest, number = found, number + 1
     if newest is not None:
         return newest
-    model = order.request.model
-    version = (
-        load_champion(ports.lake, model)
-        if gap is None
-        else load_version(ports.lake, model, _filled_by(ports, order, gap))
-    )
-    refuse_unreleased(ports, version)
-    return _claim(ports, order, 1, version.number)
+    lake, model = ports.lake, order.request.model
+    if order.recall is not None:
+        folder = export_folder(order.tenant_id, order.recall.export)
+        return _claim(ports, order, 1, read_record(lake, f"{folder}/receipt.json", ListReceipt).model_version)
+    number = load_champion(lake, model).number if gap is None else _filled_by(ports, order, gap)
+    refuse_unreleased(ports, load_version(lake, model, number))
+    return _claim(ports, order, 1, number)
 
 
 def plan_anew(ports: Ports, order: ExportOrder, late: ExportPlan) -> ExportPlan:

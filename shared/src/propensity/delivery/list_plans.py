@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_folder
+from propensity.delivery.domain.receipt import ListReceipt
 from propensity.kernel.errors import IncompleteRunError
 from propensity.lake.domain.run_names import run_version
 from propensity.lake.gold_tables import EXPORTS, IDENTITIES, RECALLS, REVIEWS, SCORES

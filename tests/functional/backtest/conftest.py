@@ -15,9 +15,10 @@ DAY = AS_OF.isoformat()
 
 
 def small(world: World) -> World:
-    """The model `service` with one candidate and no ladder, and with money."""
+    """The model `service` with one candidate, a part of its features and no ladder, and with money."""
     with world.with_dates(4).edited("models/service.yaml") as model:
         del model["ladder"]
+        model["features"] = ["service_history", "relation"]
     return simple(world, value={"per_conversion": 100, "cost_per_contact": 2, "currency": "EUR"})
 
 

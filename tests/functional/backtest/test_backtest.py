@@ -174,7 +174,7 @@ def test_a_backtest_that_is_killed_goes_on_and_comes_to_the_same_report(
         report_backtest(world, model="service", backtest=asked["backtest"])
 
     lake, tables = world.lake, world.tables
-    for left in (30, 90, 160):
+    for left in (30, 160):
         light(world, left)
         with pytest.raises(Crash):
             run()
@@ -240,7 +240,7 @@ def yaml_of(world: World, **changes: Any) -> str:
 
 def test_a_model_that_is_not_deployed_is_tried_by_its_own_yaml(plain: World, tmp_path: Path) -> None:
     world = plain.copy(tmp_path / "world")
-    text = yaml_of(world, name="winter", features=["service_history", "relation"])
+    text = yaml_of(world, name="winter", features=["service_history"])
     answer = backtested(world, "winter", as_of=DAY, origins=1, definition=text)
     assert answer["own_definition"]
     assert answer["report"]["together"][0]["estimate"]["low"] > 0.5

@@ -11,6 +11,7 @@ import pytest
 from propensity.delivery.request_export import list_exports, request_recall, show_export
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError
 from tests.kit.pulls import DAY, TENANT, members, move, of_arm, order, pull, recall, rows, withdraw
+from tests.kit.registries import crown
 from tests.kit.world import World
 
 ADS: dict[str, Any] = {"destination": "google_ads", "filter": {"top": 80}, "holdout": 0.1, "as_of": DAY}
@@ -65,6 +66,17 @@ def test_the_same_recall_is_made_once_and_a_later_one_finds_what_came_since(worl
     assert world.query("select count(*) from r", r="gold/recalls") == [(3,)]
     listed = {one["export"]: one["recalls"] for one in list_exports(world, TENANT)["exports"]}
     assert listed == {first["export"]: None, told["export"]: first["export"], second["export"]: first["export"]}
+
+
+def test_a_recall_judges_by_the_version_of_the_list_whoever_is_champion_now(world: World) -> None:
+    first = pull(world, **ADS)
+    gone = sorted(of_arm(world, first["export"], "exported"))[:2]
+    withdraw(world, gone, "w")
+    for key in list(world.lake.keys("registry/service/versions/000001/")):
+        world.lake.put(key.replace("/000001/", "/000002/"), world.lake.get(key))
+    crown(world.lake, "service", 2)
+    receipt = recall(world, first["export"], at=TIME.format(2))["receipt"]
+    assert (receipt["model_version"], receipt["removed"]) == (1, 2)
 
 
 def test_a_recall_that_finds_nobody_says_so_and_leaves_the_list(world: World) -> None:

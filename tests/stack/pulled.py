@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
-from propensity_cli.tables import receipt_tables
 from tests.stack.lake import Lake
 from tests.stack.scenarios import Scenario, Scored
 from tests.stack.stack import ROOT, Stack, StackError
@@ -176,8 +176,21 @@ def show(report: dict[str, Any], pulled: Pulled, console: Console) -> None:
         soft_wrap=True,
     )
     console.print(f"\nA list of {pulled.tenant} for people, by `propensity export`")
-    for table in receipt_tables(pulled.receipt):
-        console.print(table)
+    console.print(_table(pulled.receipt))
     for program, rows in pulled.opened.items():
         told = "is not on this machine: not tried" if rows is None else f"opens the file, {rows:,} rows"
         console.print(f"{program} {told}")
+
+
+def _table(receipt: dict[str, Any]) -> Table:
+    """Every customer of the population by arm and reason, and the sum of the arms."""
+    title = f"{receipt['model']} v{receipt['model_version']} for {receipt['destination']}, as of {receipt['as_of']}"
+    table = Table("arm", "reason", "customers", title=title)
+    for arm, customers in receipt["arms"].items():
+        reasons = receipt["why"].get(arm, {})
+        [only] = reasons if len(reasons) == 1 else [""]
+        table.add_row(arm, only, f"{customers:,}")
+        for reason, part in reasons.items() if len(reasons) > 1 else ():
+            table.add_row("", reason, f"({part:,})")
+    table.add_row("population", "", f"{sum(receipt['arms'].values()):,} of {receipt['population']:,}")
+    return table

@@ -27,7 +27,6 @@ from tests.stack.automotive import AS_OF
 from tests.stack.conftest import FOLDER, Run, say
 from tests.stack.lake import Lake, rows_in_file
 from tests.stack.pages import ELSEWHERE, blocks
-from tests.stack.relay import Kill, Relay
 from tests.stack.roles import FILES, ID, MAIL, TENANT, overstepped
 from tests.stack.scenarios import Drop
 from tests.stack.stack import DEAD_LETTERS, REGION, ROOT, Stack, StackError
@@ -132,58 +131,6 @@ def test_a_list_is_asked_for_made_and_handed_out(stack: Stack, ran: Run) -> None
     assert sum(arms.values()) == answer["receipt"]["population"]
     assert arms["exported"] + arms["held_out"] == 40
     assert len(lists.rows(answer)) == arms["exported"]
-
-
-@contextmanager
-def behind(relay: Relay, stack: Stack, function: str) -> Iterator[None]:
-    """Inside this block a function speaks to the stack through the relay."""
-    configured = stack.functions.get_function_configuration(FunctionName=stack.names()[function])
-    variables = configured["Environment"]["Variables"]
-    update = stack.functions.update_function_configuration
-    changed = {**variables, "AWS_ENDPOINT_URL": relay.endpoint}
-    update(FunctionName=configured["FunctionName"], Environment={"Variables": changed})
-    try:
-        yield
-    finally:
-        update(FunctionName=configured["FunctionName"], Environment={"Variables": variables})
-
-
-def test_a_list_whose_maker_is_throttled_and_killed_in_the_middle_of_its_commit_hands_out_nothing_until_it_adds_up(
-    stack: Stack, ran: Run
-) -> None:
-    """The store did the commit, refused to say so, and then the process ended before the receipt."""
-    faults = [
-        Kill("BuildExport", "decision", "throttled", times=2),
-        Kill("BuildExport", "commit", "unanswered"),
-        Kill("BuildExport", "receipt", "before"),
-    ]
-    asked = {"model": MODEL, "destination": "crm", "filter": {"top": 40}, "as_of": DAY}
-    states, root = stack.step_functions, "/v1/tenants/dealer_01/exports"
-    with Relay() as relay, behind(relay, stack, "BuildExport"), stack.expecting_errors():
-        relay.serve(stack)
-        relay.arm(faults)
-        status, asked_for = stack.call("POST", root, asked)
-        assert status == 200, asked_for
-        with pytest.raises(StackError, match="FAILED"):
-            stack.wait_for_execution("ExportList", f"export-{asked_for['export']}", WAIT)
-        assert relay.killed == {one: one.times for one in faults}
-        status, told = stack.call("GET", f"{root}/{asked_for['export']}")
-        assert (status, told["state"], told.get("files")) == (200, "failed", None)
-    # MiniStack has no redrive-execution; a new execution with the same input does the same
-    arn = stack.outputs["ExportList"].replace(":stateMachine:", ":execution:") + f":export-{asked_for['export']}"
-    payload = json.loads(states.describe_execution(executionArn=arn)["input"])
-    stack.run("ExportList", "goes-on", payload, WAIT)
-    answer = stack.call("GET", f"{root}/{asked_for['export']}")[1]
-    arms = answer["receipt"]["arms"]
-    assert sum(arms.values()) == answer["receipt"]["population"]
-    assert len(lists.rows(answer)) == arms["exported"] > 0
-    placed = ran.lake.query(
-        f"select arm, count(*), count(distinct customer_id) from e where export = '{answer['export']}' group by arm",
-        e=ran.lake.table_files("gold/exports"),
-    )
-    assert {arm: (rows, customers) for arm, rows, customers in placed} == {
-        arm: (count, count) for arm, count in arms.items() if count
-    }
 
 
 def test_a_backtest_ends_in_a_report_and_takes_the_version_that_was_trained_on_its_origin(

@@ -53,9 +53,9 @@ def sent(scored: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[World
     world = scored.copy(tmp_path_factory.mktemp("sent"))
     lists = {
         "hashed": pull(world, "1", destination="google_ads"),
-        "removes": pull(world, "2", LATER, destination="google_ads", filter={"capacity": 20}),
         "plain": pull(world, "3", destination="plain"),
         "without": pull(world, "4", destination="crm", filter={"capacity": 20}),
+        "removes": pull(world, "2", LATER, destination="google_ads", filter={"capacity": 20}),
     }
     was, still, listed = (arms(world, lists[name]) for name in ("hashed", "removes", "without"))
     [(customer, email, phone), *_] = [

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.stack import bridge, demo, scenarios, up, watch, why
+from tests.stack import bridge, demo, pulled, scenarios, up, watch, why
 from tests.stack.stack import ROOT, Stack, StackError
 
 OUTPUTS = {name: name for name in ("LandingBucket", "LakeBucket", "StartDueRuns", "ScorePopulation", "ApiId")}
@@ -33,13 +35,33 @@ class Standing(Stack):
         return {"StartDueRuns": "propensity-StartDueRuns-1"}
 
 
+PROVEN: dict[str, Any] = {
+    "model": "buy",
+    "short_of": None,
+    "proof": {"difference": {"value": 0.15, "low": 0.12, "high": 0.18}, "positives": 900},
+}
+RECEIPT: dict[str, Any] = {
+    "model": "buy",
+    "model_version": 1,
+    "destination": "plain",
+    "as_of": "2025-07-15",
+    "population": 18,
+    "arms": {"exported": 10, "held_out": 2, "suppressed": 6},
+    "why": {"exported": {"listed": 10}, "held_out": {"holdout": 2}, "suppressed": {"no_consent": 3, "household": 3}},
+}
+LISTED = pulled.Pulled("dealer_14", {"receipt": RECEIPT}, {"pandas": 10, "LibreOffice": None})
+
+
 @pytest.fixture
 def standing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Standing:
     stack = Standing(tmp_path / "stack", "http://127.0.0.1:1", os.getpid(), "automotive", OUTPUTS)
     stack.folder.mkdir()
     monkeypatch.setattr(demo, "ROOT", tmp_path)
     monkeypatch.setattr(demo, "start", lambda pack, folder: stack)
-    monkeypatch.setattr(scenarios, "make", lambda pack, data, out: None)
+    scenario = SimpleNamespace(gap_model="buy", gap_day=date(2025, 7, 15))
+    monkeypatch.setattr(scenarios, "make", lambda pack, data, out: scenario)
+    monkeypatch.setattr(pulled, "backtest", lambda *_: PROVEN)
+    monkeypatch.setattr(pulled, "pull", lambda *_: LISTED)
     monkeypatch.setattr(demo, "run", lambda *_: ({}, {}))
     monkeypatch.setattr(demo, "summarise", lambda *_: {})
     monkeypatch.setattr(sys, "argv", ["make demo", "--pack", "automotive", "--json"])
@@ -61,6 +83,34 @@ def test_a_demo_ends_its_stack_and_writes_its_summary(standing: Standing, tmp_pa
     assert standing.ended == 1
     assert (tmp_path / "build/demo/automotive/summary.json").is_file()
     assert not (standing.folder / "env").exists()
+
+
+def test_a_demo_tells_the_list_that_it_pulled(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "table", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", [one for one in sys.argv if one != "--json"])
+    assert demo.main() == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for said in (
+        "15.0 more convert",
+        "95 %: 12.0–18.0; 900",
+        "no_consent │ (3)",
+        "18 of 18",
+        "pandas opens the file, 10",
+    ):
+        assert said in told
+    assert "LibreOffice is not on this machine" in told
+    assert json.loads((tmp_path / "build/demo/automotive/summary.json").read_text())["list"]["receipt"]["arms"]
+
+
+def test_a_demo_whose_backtest_lets_no_list_leave_says_why(
+    standing: Standing, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pulled, "backtest", lambda *_: {**PROVEN, "short_of": "12 conversions, expected 30"})
+    assert demo.main() == 1
+    assert standing.ended == 1
+    assert "12 conversions, expected 30" in capsys.readouterr().err
 
 
 def test_a_demo_that_is_to_leave_its_stack_says_how_to_speak_to_it(

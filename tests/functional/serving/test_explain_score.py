@@ -52,12 +52,13 @@ def story(scored: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Worl
     run = world.score(MODEL, "2025-08-01")["run"]
     roll_back(world, MODEL, by=TECHNICAL, why="w", at="2025-08-15", from_version=2)
     at(world, f"{first}/lineage.json", "2025-06-30T02:00")
-    at(world, ledger_key(MODEL, 1), "2025-06-30T02:00")
+    for line in (1, 2, 3):  # champion, and released by two people
+        at(world, ledger_key(MODEL, line), "2025-06-30T02:00")
     at(world, f"runs/score/{MODEL}/{DAY}-v000001-batch/receipt.json", "2025-07-01T03:30")
     at(world, f"{second}/lineage.json", "2025-07-10T02:00")
-    at(world, ledger_key(MODEL, 2), "2025-07-10T02:00")
+    at(world, ledger_key(MODEL, 4), "2025-07-10T02:00")
     at(world, f"{run}/receipt.json", "2025-08-01T03:30")
-    at(world, ledger_key(MODEL, 3), "2025-08-15T09:00")
+    at(world, ledger_key(MODEL, 5), "2025-08-15T09:00")
     [person] = world.query(
         "select tenant_id, customer_id from scores group by all having count(*) = 2 order by 1, 2 limit 1",
         scores=SCORES,

@@ -78,7 +78,7 @@ def test_a_backtest_of_another_recipe_lets_nothing_leave(champion: World, tmp_pa
     world = champion.copy(tmp_path / "world")
     deployed = world.pack_files
     with world.edited("models/service.yaml") as model:
-        model["features"] = ["service_history", "relation"]
+        model["features"] = ["service_history"]
     answer = backtested(world, "service", as_of=DAY, origins=1)
     assert answer["report"]["short_of"] is None
     world.pack_files = deployed

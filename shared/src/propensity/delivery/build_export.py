@@ -7,11 +7,11 @@ there, whatever the pack, its contracts or this package say by then.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from propensity.delivery.domain.list_sql import ORDER
 from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_folder
-from propensity.delivery.domain.receipt import ListReceipt
+from propensity.delivery.domain.receipt import ListReceipt, receipt_key
 from propensity.delivery.list_files import rows_of_files, write_files
 from propensity.delivery.list_plans import (
     destination_of,
@@ -21,7 +21,7 @@ from propensity.delivery.list_plans import (
     pinned_tables,
     plan_anew,
 )
-from propensity.delivery.list_sources import MEMBERSHIP, REVIEW, ListSources
+from propensity.delivery.list_sources import MEMBERSHIP, REVIEW, ListSources, sends_changes
 from propensity.delivery.members import decide_members, file_column
 from propensity.delivery.recalls import recall_request, record_recall, refuse_superseded
 from propensity.delivery.receipts import list_receipt
@@ -54,18 +54,18 @@ def build_export(ports: Ports, *, tenant: str, export: str, gap: str | None = No
     champion since the request, whose lists are not released.
     """
     folder = export_folder(tenant, export)
-    known = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
+    key = receipt_key(folder)
+    known = find_record(ports.lake, key, ListReceipt)
     if known is None:
         order = read_record(ports.lake, f"{folder}/request.json", ExportOrder)
         known = _made(ports, order, gap)
         there = set(ports.lake.keys(f"{folder}/"))
         if not all(f"{folder}/{file.file}" in there for file in known.files):
             raise RetryableError(f"export {export}: an erasure removed its files while it was made; it is made again")
-        key = f"{folder}/receipt.json"
         known = parse_record(write_once(ports.lake, key, dumps(known)), key, ListReceipt)
         if order.recall is None:
             ports.metrics.count("Exported", known.arms["exported"])
-    return {"tenant": tenant, "export": export, "receipt": f"{folder}/receipt.json", "arms": dict(known.arms)}
+    return {"tenant": tenant, "export": export, "receipt": key, "arms": dict(known.arms)}
 
 
 def _made(ports: Ports, order: ExportOrder, gap: str | None) -> ListReceipt:
@@ -176,7 +176,6 @@ def _written(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> Li
     None where another list came first, and nothing of this one is visible.
     """
     destination = destination_of(ports, order, plan)
-    mode: Literal["full", "delta"] = "full" if destination.mode == "full" or order.request.reset else "delta"
     if order.recall is not None:
         files = write_files(ports, sql, order, plan, destination, {"recall": True, "corrected": False})
         receipt = list_receipt(sql, order, plan, destination, files, "recall")
@@ -187,8 +186,9 @@ def _written(ports: Ports, sql: Sql, order: ExportOrder, plan: ExportPlan) -> Li
     place = [] if plan.nth is None else [list_name(order.tenant_id, order.request.model, plan.nth)]
     if _came_late(ports, name, place):
         return None  # before files are written that nobody may hand out
-    files = write_files(ports, sql, order, plan, destination, {"part": mode == "delta"})
-    receipt = list_receipt(sql, order, plan, destination, files, mode)
+    changes = sends_changes(destination, order.request)
+    files = write_files(ports, sql, order, plan, destination, {"part": changes})
+    receipt = list_receipt(sql, order, plan, destination, files, "delta" if changes else "full")
     receipt.check()
     facts = {
         "model": text(order.request.model),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from propensity.delivery.domain.order import ExportOrder, ExportPlan, export_folder
-from propensity.delivery.domain.receipt import ListReceipt
+from propensity.delivery.domain.receipt import ListReceipt, receipt_key
 from propensity.kernel.errors import IncompleteRunError
 from propensity.lake.domain.run_names import run_version
 from propensity.lake.gold_tables import EXPORTS, IDENTITIES, RECALLS, REVIEWS, SCORES
@@ -39,7 +39,7 @@ def newest_plan(ports: Ports, order: ExportOrder, gap: str | None) -> ExportPlan
     lake, model = ports.lake, order.request.model
     if order.recall is not None:
         folder = export_folder(order.tenant_id, order.recall.export)
-        return _claim(ports, order, 1, read_record(lake, f"{folder}/receipt.json", ListReceipt).model_version)
+        return _claim(ports, order, 1, read_record(lake, receipt_key(folder), ListReceipt).model_version)
     number = load_champion(lake, model).number if gap is None else _filled_by(ports, order, gap)
     refuse_unreleased(ports, load_version(lake, model, number))
     return _claim(ports, order, 1, number)

@@ -68,6 +68,11 @@ RECALL = (
 )
 
 
+def sends_changes(destination: Destination, request: ExportRequest) -> bool:
+    """Whether the files of a list have additions and removals, and not the whole list."""
+    return destination.mode == "delta" and not request.reset
+
+
 @dataclass(frozen=True, slots=True)
 class ListSources:
     """What a list is made from: the pinned tables, the contracts of the pack, the rules and the destination.
@@ -97,7 +102,7 @@ class ListSources:
     @property
     def delta(self) -> bool:
         """Whether the files have additions and removals, and not the whole list."""
-        return self.keeps_sent and not self.request.reset
+        return sends_changes(self.destination, self.request)
 
     @property
     def keeps_sent(self) -> bool:

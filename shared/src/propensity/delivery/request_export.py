@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from propensity.delivery.domain.order import ExportOrder, Recall, export_folder
-from propensity.delivery.domain.receipt import FilesErased, ListReceipt, erased_key
+from propensity.delivery.domain.receipt import FilesErased, ListReceipt, erased_key, receipt_key
 from propensity.delivery.domain.request import EXPORT_ID, export_id, parse_request, recall_id
 from propensity.delivery.known_tenant import known_tenant
 from propensity.kernel.callers import reason_given
@@ -83,7 +83,7 @@ def request_recall(
     known = _order(ports, tenant, export)
     if known.recall is not None:
         raise ConflictError(f"export {export}: is a recall itself; recall the list {known.recall.export} again")
-    if find_record(ports.lake, f"{export_folder(tenant, export)}/receipt.json", ListReceipt) is None:
+    if find_record(ports.lake, receipt_key(export_folder(tenant, export)), ListReceipt) is None:
         raise ConflictError(f"export {export}: is not ready, so nobody has it; GET it to see how it stands")
     recall = recall_id(tenant, export, key if key is not None else request_id)
     order = ExportOrder(
@@ -113,7 +113,7 @@ def show_export(ports: Ports, tenant: str, export: str) -> dict[str, Any]:
     answer |= {"by": order.by, "at": order.at}
     if order.recall is not None:
         answer["recall"] = order.recall.model_dump()
-    receipt = find_record(ports.lake, f"{folder}/receipt.json", ListReceipt)
+    receipt = find_record(ports.lake, receipt_key(folder), ListReceipt)
     erased = find_record(ports.lake, erased_key(folder), FilesErased)
     if receipt is not None and erased is not None:
         said = "its files were removed, because a person in them was erased; ask for a new list"
@@ -147,7 +147,7 @@ def list_exports(ports: Ports, tenant: str) -> dict[str, Any]:
                 "at": order.at,
                 "model": order.request.model,
                 "destination": order.request.destination,
-                "ready": f"{root}{name}/receipt.json" in keys and erased_key(f"{root}{name}") not in keys,
+                "ready": receipt_key(f"{root}{name}") in keys and erased_key(f"{root}{name}") not in keys,
                 "recalls": order.recall.export if order.recall else None,
             }
         )

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from propensity.delivery.domain.list_sql import CUT
 from propensity.delivery.known_tenant import known_tenant
 from propensity.delivery.list_sources import REVIEW
 from propensity.kernel.errors import BadInputError, ConflictError, NotFoundError, OvertimeError
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Frozen, parse_body
 from propensity.kernel.sql_text import read_files, text
 from propensity.lake.appends import append_once
 from propensity.lake.gold_tables import EXPORTS_PARTITION, REVIEWS
@@ -91,7 +91,7 @@ def review_customers(ports: Ports, tenant: str, body: Mapping[str, Any], *, by: 
     field, and NotFoundError where one of the customers was never asked about; nothing is recorded then.
     """
     tenant = known_tenant(ports, tenant)
-    asked = _parse(body)
+    asked = parse_body(ReviewDecision, body)
     _models(ports, asked.model)
     with ports.sql(seconds=_SECONDS) as sql:
         try:
@@ -126,18 +126,6 @@ def _after(page: str | None) -> str:
     if found is None or not 0 <= score <= 1:
         raise BadInputError("after: expected what the page before has in next")
     return f" and (score_ < {score!r}::double or (score_ = {score!r}::double and mark > {text(found['mark'])}))"
-
-
-def _parse(body: Mapping[str, Any]) -> ReviewDecision:
-    try:
-        return ReviewDecision.model_validate(body)
-    except ValidationError as error:
-        # a value may be a customer's id, and an error is told without it
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise BadInputError(told) from None
 
 
 def _load(ports: Ports, sql: Sql, tenant: str, models: Sequence[str]) -> None:

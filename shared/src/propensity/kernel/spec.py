@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from propensity.kernel.errors import BadInputError
 
 NAME_LENGTH = 50
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_LENGTH)]
@@ -47,3 +50,16 @@ def load_yaml(text: str) -> object:
         return yaml.load(text, Loader=yaml.CSafeLoader)
     except ValueError as error:
         raise yaml.YAMLError(f"a date that does not exist: {error}") from error
+
+
+def parse_body[S: Frozen](kind: type[S], body: Mapping[str, Any]) -> S:
+    """Parse the body of a call. Raises BadInputError, which names each field and what is expected, and no value."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        # a value may be a customer's id, and an error is told without it
+        raise BadInputError(told) from None

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from propensity.kernel.errors import BadInputError
-from propensity.kernel.spec import Frozen
+from propensity.kernel.spec import Frozen, parse_body
 from propensity.lake.domain.run_names import FIRST_DAY
 from propensity.pack.domain.definition import Definition
 from propensity.pack.domain.model_spec import ModelSpec
@@ -37,14 +37,7 @@ class BacktestRequest(Frozen):
 
 def parse_backtest(body: Mapping[str, Any]) -> BacktestRequest:
     """Parse a request. Raises BadInputError, which names the field and what is expected."""
-    try:
-        return BacktestRequest.model_validate(body)
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise BadInputError(told) from error
+    return parse_body(BacktestRequest, body)
 
 
 def backtest_id(definition: Definition, request: BacktestRequest, key: str) -> str:

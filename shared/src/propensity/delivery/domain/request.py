@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from propensity.kernel.errors import BadInputError
-from propensity.kernel.spec import Frozen, Name
+from propensity.kernel.spec import Frozen, Name, parse_body
 from propensity.pack.domain.list_rules import MOST_BAND
 
 EXPORT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -109,14 +109,7 @@ def parse_request(
     body: Mapping[str, Any], models: Sequence[str], destinations: Sequence[str], *, today: date
 ) -> ExportRequest:
     """Parse a request. Raises BadInputError, which names the field and what is expected."""
-    try:
-        request = ExportRequest.model_validate(body)
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise BadInputError(told) from error
+    request = parse_body(ExportRequest, body)
     for field, value, known in (
         ("model", request.model, models),
         ("destination", request.destination, destinations),
